@@ -1,0 +1,159 @@
+# Completion of perche(1) for bash: commands, options, tables, ids of conflicts.
+# Installed as /usr/share/bash-completion/completions/perche; to try it:
+# source client/completion/perche.bash
+#
+# Needs nothing but bash. What only the daemon knows (tables, conflicts) is asked
+# with `perche --json`; when it does not answer there is nothing to offer.
+
+# The names of a JSON document's member, one a line: "NAME": "value"
+_perche_values() { # MEMBER COMMAND...
+    local member=$1
+    shift
+    perche "${_perche_socket[@]}" --json "$@" 2>/dev/null |
+        sed -n "s/^ *\"$member\": \"\\([^\"\\\\]*\\)\",\\{0,1\\}\$/\\1/p"
+}
+
+_perche_offer() { # WORDS
+    local IFS=$' \t\n'
+    # shellcheck disable=SC2207
+    COMPREPLY=($(compgen -W "$1" -- "$cur"))
+}
+
+_perche() {
+    local cur=${COMP_WORDS[COMP_CWORD]}
+    local previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command='' sub='' words=0 i word
+    local _perche_socket=()
+    local globals='--json --socket --help'
+    COMPREPLY=()
+
+    # bash splits --option=value at the =; completing the value is enough
+    [[ $cur == '=' ]] && cur=''
+    [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
+
+    # which command it is, and how many of its words are there before this one
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        --socket)
+            [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
+            ((i++))
+            ((i < COMP_CWORD)) && _perche_socket=(--socket "${COMP_WORDS[i]}")
+            ;;
+        --timeout | --where | --limit | --table | --row | --take | --value | --reason | \
+            --expires | --code | --kind | --url | --scope)
+            [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
+            ((i++))
+            ;;
+        -*) ;;
+        *)
+            if [[ -z $command ]]; then
+                command=$word
+            else
+                ((words++))
+                [[ $command == conflicts && -z $sub ]] && sub=$word
+            fi
+            ;;
+        esac
+    done
+
+    case $previous in
+    --socket)
+        # shellcheck disable=SC2207
+        COMPREPLY=($(compgen -f -- "$cur"))
+        return
+        ;;
+    --table)
+        _perche_offer "$(_perche_values table list)"
+        return
+        ;;
+    --take)
+        _perche_offer 'a b'
+        return
+        ;;
+    --kind)
+        _perche_offer 'SCHOOL PLACEMENT_OFFICE FINANCE_OFFICE PARTNER_DESK'
+        return
+        ;;
+    --scope)
+        _perche_offer 'hub all'
+        return
+        ;;
+    --timeout)
+        _perche_offer '60s 5m 1h'
+        return
+        ;;
+    --expires)
+        _perche_offer '1d 7d 2w'
+        return
+        ;;
+    --where | --limit | --row | --value | --reason | --code | --url) return ;;
+    esac
+
+    case $command in
+    '')
+        if [[ $cur == -* ]]; then
+            _perche_offer "$globals --version"
+        else
+            _perche_offer 'status sync sites watch list show history conflicts invite join revoke
+                leave verify replicate help version'
+        fi
+        return
+        ;;
+    sync) [[ $cur == -* ]] && _perche_offer "--wait --timeout $globals" ;;
+    list)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--where --limit $globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values table list)"
+        fi
+        ;;
+    show | history)
+        if [[ $cur == -* ]]; then
+            _perche_offer "$globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values table list)"
+        fi
+        ;;
+    conflicts)
+        case $sub in
+        '')
+            if [[ $cur == -* ]]; then
+                _perche_offer "--all --table --row $globals"
+            else
+                _perche_offer 'show resolve'
+            fi
+            ;;
+        show | resolve)
+            if [[ $cur == -* && $sub == resolve ]]; then
+                _perche_offer "--take --value --reason $globals"
+            elif [[ $cur == -* ]]; then
+                _perche_offer "$globals"
+            elif ((words == 1)); then
+                _perche_offer "$(_perche_values id conflicts)"
+            fi
+            ;;
+        esac
+        ;;
+    invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --replace $globals" ;;
+    join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
+    replicate)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--scope $globals"
+        fi
+        ;;
+    revoke)
+        if [[ $cur == -* ]]; then
+            _perche_offer "$globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values name sites)"
+        fi
+        ;;
+    help) ((words == 0)) && _perche_offer 'status sync sites watch list show history conflicts
+        invite join revoke leave verify replicate help version' ;;
+    *) [[ $cur == -* ]] && _perche_offer "$globals" ;;
+    esac
+    return 0
+}
+
+complete -F _perche perche

@@ -1,0 +1,351 @@
+#include "client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "args.h"
+#include "ask.h"
+#include "record.h"
+#include "status.h"
+#include "table.h"
+#include "text.h"
+
+#define PREFIX_MIN 4 /* of an id: short enough to type, long enough to look like one */
+
+/* ----------------------------------------------------------------- the list */
+
+/* The shortest length at which no two of the ids look alike. */
+static size_t prefix_length(const json_t *conflicts)
+{
+    size_t n = PREFIX_MIN;
+    const json_t *a, *b;
+    size_t i, k;
+
+    json_array_foreach(conflicts, i, a) {
+        const char *id = get_text(a, "id");
+
+        for (k = i + 1; k < json_array_size(conflicts); k++) {
+            const char *other;
+            size_t same = 0;
+
+            b = json_array_get(conflicts, k);
+            other = get_text(b, "id");
+            while (id[same] && id[same] == other[same])
+                same++;
+            if (id[same] != other[same] && same >= n) /* an entry twice is no reason */
+                n = same + 1;
+        }
+    }
+    return n;
+}
+
+/* "EMP_PERMANENT  La Loupe  1 Sep" */
+static char *side_text(struct client *c, const json_t *side)
+{
+    char *value = get_shown(json_object_get(side, "value"));
+    char when[TEXT_TIME_MAX] = "";
+    const char *site = get_text(side, "site_name");
+    char *out;
+    uint64_t ms;
+
+    if (!*site)
+        site = get_text(side, "site");
+    if (get_time(side, "at", &ms))
+        text_day(ms, client_now(c), when);
+    out = text_print("%s  %s  %s", *value ? value : "(empty)", site, when);
+    free(value);
+    return out;
+}
+
+/* Which side was written at this node: 'a', 'b', or 0. */
+static char own_side(const json_t *conflict, const json_t *self)
+{
+    const char *id = get_text(self, "id");
+    const char *name = get_text(self, "name");
+
+    for (char side = 'a'; side <= 'b'; side++) {
+        const char key[] = {side, '\0'};
+        const char *site = get_text(json_object_get(conflict, key), "site");
+
+        if (*site && (strcmp(site, id) == 0 || strcmp(site, name) == 0))
+            return side;
+    }
+    return 0;
+}
+
+/* What it is about: the label of the record, and the column unless the label is all. */
+static char *what(const json_t *conflict)
+{
+    const char *label = get_text(conflict, "label");
+    const char *column = get_text(conflict, "column_label");
+    char *row, *out;
+
+    if (!*column)
+        column = get_text(conflict, "column");
+    if (*label)
+        return *column ? text_print("%s: %s", label, column) : text_copy(label, strlen(label));
+    row = json_is_array(json_object_get(conflict, "row"))
+              ? record_joined(json_object_get(conflict, "row"), ",")
+              : get_shown(json_object_get(conflict, "row"));
+    out = text_print("%s %s%s%s", get_text(conflict, "table"), row, *column ? ": " : "", column);
+    free(row);
+    return out;
+}
+
+static char *with_letter(struct client *c, const json_t *conflict, char side)
+{
+    const char key[] = {side, '\0'};
+    char *text = side_text(c, json_object_get(conflict, key));
+    char *out = text_print("%c: %s", side, text);
+
+    free(text);
+    return out;
+}
+
+static void print_list(struct client *c, const json_t *result)
+{
+    static const char *const own[] = {"id", "what", "here", "there", "state"};
+    static const char *const others[] = {"id", "what", "one", "the other", "state"};
+    const json_t *conflicts = get_array(result, "conflicts");
+    const json_t *self = json_object_get(result, "self");
+    size_t prefix = prefix_length(conflicts);
+    bool all_own = true;
+    bool all_open = true;
+    const json_t *conflict;
+    struct table *t;
+    size_t i;
+
+    json_array_foreach(conflicts, i, conflict) {
+        all_own &= own_side(conflict, self) != 0;
+        all_open &= strcmp(get_text(conflict, "state"), "open") == 0;
+    }
+    t = table_new(all_own ? own : others, all_open ? 4 : 5);
+    table_keep(t, 0);
+    json_array_foreach(conflicts, i, conflict) {
+        const char *id = get_text(conflict, "id");
+        char first = own_side(conflict, self) == 'b' ? 'b' : 'a';
+
+        table_row(t);
+        table_cell_n(t, id, strnlen(id, prefix));
+        table_cell_take(t, what(conflict));
+        table_cell_take(t, with_letter(c, conflict, first));
+        table_cell_take(t, with_letter(c, conflict, first == 'a' ? 'b' : 'a'));
+        if (!all_open)
+            table_cell(t, get_text(conflict, "state"));
+    }
+    (void)table_print(t, c->out, c->width, c->tty); /* four columns fit */
+    table_free(t);
+    if (all_open)
+        fputs("Decide with: perche conflicts resolve ID --take a --reason TEXT\n", c->err);
+}
+
+static int run_list(struct client *c, int argc, char **argv)
+{
+    bool all = false;
+    const char *table = NULL;
+    const char *row = NULL;
+    const struct args_option options[] = {
+        {"all", ARGS_FLAG, &all},
+        {"table", ARGS_TEXT, &table},
+        {"row", ARGS_TEXT, &row},
+        {0},
+    };
+    struct args args;
+    json_t *ask_args, *id = NULL, *result = NULL;
+    int status = args_take(c, &command_conflicts, argc, argv, options, 0, 0, &args);
+
+    if (status != ARGS_GO_ON)
+        return status;
+    if (row && !table)
+        return args_wrong(c, &command_conflicts, "--row needs --table.");
+    if (row) {
+        id = text_row_id(&row, 1);
+        if (!id)
+            return args_wrong(c, &command_conflicts, "a part of --row is empty.");
+    }
+    ask_args = json_object();
+    if (all)
+        ask_set_flag(ask_args, "all");
+    ask_set_text(ask_args, "table", table);
+    if (id)
+        json_object_set_new(ask_args, "row", id);
+    status = ask(c, "conflicts", ask_args, ASK_MS, &result);
+    if (status != CLIENT_DONE)
+        return status;
+    if (c->json)
+        ask_print(c, result);
+    else if (json_array_size(get_array(result, "conflicts")) == 0)
+        fputs(all ? "There was no conflict.\n" : "Nothing waits for a decision.\n", c->err);
+    else
+        print_list(c, result);
+    json_decref(result);
+    return CLIENT_DONE;
+}
+
+/* --------------------------------------------------------------------- show */
+
+static void add_side(struct fields *f, const json_t *conflict, const char *key)
+{
+    const json_t *side = json_object_get(conflict, key);
+    const char *site = get_text(side, "site_name");
+    char *value = get_shown(json_object_get(side, "value"));
+    char when[TEXT_TIME_MAX] = "at an unknown time";
+    uint64_t ms;
+
+    if (!*site)
+        site = get_text(side, "site");
+    if (get_time(side, "at", &ms))
+        text_exact(ms, when);
+    fields_add(f, key, "%s", *value ? value : "(empty)");
+    fields_add(f, "", "%s, %s", site, when);
+    free(value);
+}
+
+static void print_one(struct client *c, const json_t *conflict)
+{
+    const json_t *resolved = json_object_get(conflict, "resolved");
+    struct fields *f = fields_new();
+    char *about = what(conflict);
+    char *kind = status_reason(get_text(conflict, "kind"));
+    char *row = json_is_array(json_object_get(conflict, "row"))
+                    ? record_joined(json_object_get(conflict, "row"), ",")
+                    : get_shown(json_object_get(conflict, "row"));
+
+    fields_add(f, "conflict", "%s", get_text(conflict, "id"));
+    fields_add(f, "what", "%s", about);
+    fields_add(f, "kind", "%s", kind);
+    fields_add(f, "record", "%s %s", get_text(conflict, "table"), row);
+    if (*get_text(conflict, "column"))
+        fields_add(f, "column", "%s", get_text(conflict, "column"));
+    fields_add(f, "state", "%s", get_text(conflict, "state"));
+    add_side(f, conflict, "a");
+    add_side(f, conflict, "b");
+    if (json_is_object(resolved)) {
+        char *value = get_shown(json_object_get(resolved, "value"));
+        char when[TEXT_TIME_MAX] = "";
+        uint64_t ms;
+
+        if (get_time(resolved, "at", &ms))
+            text_exact(ms, when);
+        fields_add(f, "decided", "%s", *value ? value : "(empty)");
+        fields_add(f, "", "by %s, %s: %s", get_text(resolved, "by"), when,
+                   get_text(resolved, "reason"));
+        free(value);
+    }
+    fields_print(f, c->out, c->width);
+    fields_free(f);
+    free(about);
+    free(kind);
+    free(row);
+}
+
+static int run_show(struct client *c, int argc, char **argv)
+{
+    static const struct args_option options[] = {{0}};
+    struct args args;
+    json_t *ask_args, *result = NULL;
+    int status = args_take(c, &command_conflicts, argc, argv, options, 1, 1, &args);
+
+    if (status != ARGS_GO_ON)
+        return status;
+    ask_args = json_object();
+    ask_set_text(ask_args, "id", args.words[0]);
+    status = ask(c, "conflict", ask_args, ASK_MS, &result);
+    if (status != CLIENT_DONE)
+        return status;
+    if (c->json)
+        ask_print(c, result);
+    else
+        print_one(c, result);
+    json_decref(result);
+    return CLIENT_DONE;
+}
+
+/* ------------------------------------------------------------------ resolve */
+
+static int run_resolve(struct client *c, int argc, char **argv)
+{
+    const char *take = NULL;
+    const char *value = NULL;
+    const char *reason = NULL;
+    const struct args_option options[] = {
+        {"take", ARGS_TEXT, &take},
+        {"value", ARGS_TEXT, &value},
+        {"reason", ARGS_TEXT, &reason},
+        {0},
+    };
+    struct args args;
+    json_t *ask_args, *result = NULL;
+    int status = args_take(c, &command_conflicts, argc, argv, options, 1, 1, &args);
+
+    if (status != ARGS_GO_ON)
+        return status;
+    if (!take == !value)
+        return args_wrong(c, &command_conflicts, "one of --take and --value is needed.");
+    if (take && strcmp(take, "a") != 0 && strcmp(take, "b") != 0)
+        return args_wrong(c, &command_conflicts, "--take is a or b, not \"%s\".", take);
+    if (!reason || !*reason)
+        return args_wrong(c, &command_conflicts,
+                          "--reason is needed: whoever reads the history wants to know why.");
+    ask_args = json_object();
+    ask_set_text(ask_args, "id", args.words[0]);
+    ask_set_text(ask_args, "take", take);
+    ask_set_text(ask_args, "value", value);
+    ask_set_text(ask_args, "reason", reason);
+    status = ask(c, "resolve", ask_args, ASK_MS, &result);
+    if (status != CLIENT_DONE)
+        return status;
+    if (c->json)
+        ask_print(c, result);
+    else
+        fputs("Decided. The decision goes to the other sites like any other change.\n", c->err);
+    json_decref(result);
+    return CLIENT_DONE;
+}
+
+static int run(struct client *c, int argc, char **argv)
+{
+    /* global options may stand before the word */
+    for (int i = 1; i < argc;) {
+        int before = i;
+        int status = args_global(c, argc, argv, &i);
+
+        if (status != ARGS_GO_ON)
+            return status;
+        if (i != before)
+            continue;
+        if (strcmp(argv[i], "show") == 0)
+            return run_show(c, argc - i, argv + i);
+        if (strcmp(argv[i], "resolve") == 0)
+            return run_resolve(c, argc - i, argv + i);
+        break;
+    }
+    return run_list(c, argc, argv);
+}
+
+const struct command command_conflicts = {
+    .name = "conflicts",
+    .summary = "values that wait for a decision; show and resolve them",
+    .usage = "conflicts [--all] [--table TABLE [--row ID]]\n"
+             "       perche conflicts show ID\n"
+             "       perche conflicts resolve ID --take a|b --reason TEXT\n"
+             "       perche conflicts resolve ID --value TEXT --reason TEXT",
+    .help =
+        "When two sites wrote different values without knowing of each other, both are kept and\n"
+        "a person decides. Any beginning of an ID that is no other's will do.\n"
+        "\n"
+        "  --all           also those that are decided\n"
+        "  --table TABLE   only those of this table, and with\n"
+        "  --row ID        of this record\n"
+        "  --take a|b      the value of that side holds\n"
+        "  --value TEXT    neither: this value holds\n"
+        "  --reason TEXT   why; it stands in the history for good\n"
+        "\n"
+        "  perche conflicts\n"
+        "  perche conflicts show 7f3a\n"
+        "  perche conflicts resolve 7f3a --take b --reason \"contract seen\"\n"
+        "  perche conflicts resolve 7f3a --value TRAINING --reason \"the learner called\"\n",
+    .run = run,
+};

@@ -1,0 +1,101 @@
+#include "client.h"
+
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "args.h"
+#include "ask.h"
+#include "table.h"
+#include "text.h"
+
+static void cell_time(struct client *c, struct table *t, const json_t *site, const char *name)
+{
+    char when[TEXT_TIME_MAX] = "never";
+    uint64_t ms;
+
+    if (get_time(site, name, &ms))
+        text_when(ms, client_now(c), when);
+    table_cell(t, when);
+}
+
+static void cell_number(struct table *t, const json_t *site, const char *name)
+{
+    char digits[TEXT_TIME_MAX] = "";
+
+    if (json_is_integer(json_object_get(site, name))) /* null: not known */
+        text_digits(get_number(site, name), digits);
+    table_cell(t, *digits ? digits : "?");
+}
+
+static void print(struct client *c, const json_t *sites)
+{
+    static const char *const heads[] = {"site",         "state",     "last contact",
+                                        "to send",      "behind",    "proven equal",
+                                        "to decide",    "clock",     "version"};
+    struct table *t = table_new(heads, 9);
+    const json_t *site;
+    size_t i;
+
+    table_keep(t, 0);
+    table_keep(t, 1);
+    table_right(t, 3);
+    table_right(t, 4);
+    table_right(t, 6);
+    table_right(t, 7);
+    json_array_foreach(sites, i, site) {
+        json_t *offset = json_object_get(site, "clock_offset_ms");
+
+        table_row(t);
+        table_cell(t, get_text(site, "name"));
+        table_cell(t, get_text(site, "state"));
+        cell_time(c, t, site, "last_contact");
+        cell_number(t, site, "pending");
+        cell_number(t, site, "behind");
+        cell_time(c, t, site, "proven_equal_at");
+        cell_number(t, site, "conflicts_open");
+        if (json_is_integer(offset))
+            table_cell_take(t, text_print("%+.1f s", (double)json_integer_value(offset) / 1000));
+        else
+            table_cell(t, "?");
+        table_cell(t, get_text(site, "version"));
+    }
+    (void)table_print(t, c->out, c->width, c->tty); /* left out: the facts of least weight */
+    table_free(t);
+}
+
+static int run(struct client *c, int argc, char **argv)
+{
+    static const struct args_option options[] = {{0}};
+    struct args args;
+    json_t *result = NULL, *sites;
+    int status = args_take(c, &command_sites, argc, argv, options, 0, 0, &args);
+
+    if (status != ARGS_GO_ON)
+        return status;
+    status = ask(c, "sites", NULL, ASK_MS, &result);
+    if (status != CLIENT_DONE)
+        return status;
+    sites = get_array(result, "sites");
+    if (c->json)
+        ask_print(c, result);
+    else if (json_array_size(sites) == 0)
+        fputs("No site has been invited yet: \"perche invite NAME\" is the first step.\n", c->err);
+    else
+        print(c, sites);
+    json_decref(result);
+    return CLIENT_DONE;
+}
+
+const struct command command_sites = {
+    .name = "sites",
+    .summary = "at a hub: a row for each site",
+    .usage = "sites",
+    .help = "At a hub: each site with the state of its line, when it was last heard of, rows that\n"
+            "wait there (to send) and rows here that it has not got yet (behind), when it was last\n"
+            "proven equal, its open conflicts, its clock and its version. \"?\" is not known.\n"
+            "\n"
+            "  perche sites\n"
+            "  perche --json sites\n",
+    .run = run,
+};

@@ -1,0 +1,259 @@
+#include "status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "args.h"
+#include "ask.h"
+#include "table.h"
+#include "text.h"
+
+char *status_reason(const char *code)
+{
+    char *words = text_clean(code, strlen(code));
+
+    for (char *p = words; *p; p++)
+        if (*p == '_')
+            *p = ' ';
+    return words;
+}
+
+char *status_node(const json_t *status)
+{
+    return text_print("%s (%s)", get_text(status, "name"), get_text(status, "role"));
+}
+
+static bool is_hub(const json_t *status)
+{
+    return strcmp(get_text(status, "role"), "hub") == 0;
+}
+
+static bool is_state(const json_t *status, const char *state)
+{
+    return strcmp(get_text(status, "state"), state) == 0;
+}
+
+/* "1 row", "1,204 rows" */
+static char *count(uint64_t n, const char *one, const char *many)
+{
+    char digits[TEXT_TIME_MAX];
+
+    text_digits(n, digits);
+    return text_print("%s %s", digits, n == 1 ? one : many);
+}
+
+/* ", proven equal with the hub at 14:05:12, 12 s ago", or "" */
+static char *proven(struct client *c, const json_t *status)
+{
+    char when[TEXT_TIME_MAX], ago[TEXT_TIME_MAX];
+    uint64_t now = client_now(c);
+    uint64_t ms;
+
+    if (!get_time(status, "proven_equal_at", &ms))
+        return text_copy("", 0);
+    text_when(ms, now, when);
+    text_ago(ms, now, ago);
+    return text_print(", proven equal with the hub at %s, %s", when, ago);
+}
+
+static char *headline(struct client *c, const json_t *status)
+{
+    static const struct {
+        const char *state, *words;
+    } states[] = {
+        {"live", "live"},
+        {"syncing", "syncing with the hub"},
+        {"connecting", "connecting to the hub"},
+        {"offline", "offline, no line to the hub"},
+        {"refused", "refused by the hub"},
+        {"held", "held, a person has to decide"},
+        {"unjoined", "not joined to a hub"},
+    };
+    const char *words = get_text(status, "state");
+    char *reason = status_reason(get_text(status, "reason"));
+    char *equal = proven(c, status);
+    char *out;
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+        if (is_state(status, states[i].state))
+            words = states[i].words;
+    if (is_hub(status)) {
+        const json_t *sites = json_object_get(status, "sites");
+        uint64_t n = json_is_array(sites) ? json_array_size(sites) : get_number(status, "sites");
+        char *many = count(n, "site", "sites");
+
+        out = text_print("hub of %s", many);
+        free(many);
+    } else {
+        out = text_print("%s%s%s%s%s", words, *reason ? " (" : "", reason, *reason ? ")" : "",
+                         equal);
+    }
+    free(reason);
+    free(equal);
+    return out;
+}
+
+/* Are the records safe? In words for whoever answers for them, from acknowledged positions
+ * alone (DESIGN 5, "Status tells the truth"). */
+static char *safety(const json_t *status)
+{
+    uint64_t pending = get_number(status, "pending");
+    bool line = is_state(status, "live") || is_state(status, "syncing");
+    char *rows, *out;
+
+    if (is_hub(status))
+        return text_print("kept here for every site");
+    if (is_state(status, "unjoined"))
+        return text_print("on this machine only, until it joins a hub");
+    if (!json_is_integer(json_object_get(status, "pending")))
+        return text_print("not known");
+    if (pending == 0)
+        return text_print(line ? "safe: all that was written here is at the hub too"
+                               : "safe: all that was written here had reached the hub");
+    rows = count(pending, "row", "rows");
+    if (line)
+        out = text_print("%s on the way to the hub, kept here meanwhile", rows);
+    else if (is_state(status, "refused"))
+        out = text_print("%s on this machine only: the hub takes nothing from here", rows);
+    else
+        out = text_print("%s on this machine only, to go when the line is back", rows);
+    free(rows);
+    return out;
+}
+
+static void add_count(struct fields *f, const char *label, uint64_t n, const char *one,
+                      const char *many)
+{
+    char *text = count(n, one, many);
+
+    fields_add(f, label, "%s", text);
+    free(text);
+}
+
+static void add_time(struct client *c, struct fields *f, const char *label, const json_t *status,
+                     const char *name)
+{
+    char when[TEXT_TIME_MAX];
+    uint64_t ms;
+
+    if (get_time(status, name, &ms)) {
+        text_when(ms, client_now(c), when);
+        fields_add(f, label, "%s", when);
+    } else {
+        fields_add(f, label, "never");
+    }
+}
+
+/* "hub.example.org:7447, 38 ms, clock +0.2 s" */
+static void add_hub(struct fields *f, const json_t *status)
+{
+    const char *url = get_text(status, "hub_url");
+    const char *address = strstr(url, "://");
+    json_t *offset = json_object_get(status, "clock_offset_ms");
+    json_t *rtt = json_object_get(status, "rtt_ms");
+    char ms[TEXT_TIME_MAX + 4] = "";
+    char clock[48] = "";
+
+    if (is_state(status, "unjoined"))
+        return;
+    if (json_is_integer(rtt) && json_integer_value(rtt) > 0)
+        (void)snprintf(ms, sizeof(ms), ", %lld ms", (long long)json_integer_value(rtt));
+    if (json_is_integer(offset))
+        (void)snprintf(clock, sizeof(clock), ", clock %+.1f s",
+                       (double)json_integer_value(offset) / 1000);
+    address = address ? address + 3 : url;
+    fields_add(f, "hub", "%s%s%s", *address ? address : "address not known", ms, clock);
+}
+
+void status_print(struct client *c, const struct json_t *status, FILE *out)
+{
+    uint64_t conflicts = get_number(status, "conflicts_open");
+    uint64_t parked = get_number(status, "parked");
+    uint64_t held = get_number(status, "held");
+    struct fields *f = fields_new();
+    char *node = status_node(status);
+    char *head = headline(c, status);
+    char *safe = safety(status);
+    char lsn[TEXT_TIME_MAX];
+
+    fields_add(f, node, "%s", head);
+    fields_add(f, "records", "%s", safe);
+    if (is_state(status, "unjoined") && !is_hub(status))
+        fields_hint(f, "perche join LINE");
+    if (!is_hub(status))
+        add_count(f, "to send", get_number(status, "pending"), "row", "rows");
+    add_count(f, "to decide", conflicts, "conflict", "conflicts");
+    if (conflicts > 0)
+        fields_hint(f, "perche conflicts");
+    if (held > 0)
+        add_count(f, "held", held, "deletion waits for a person",
+                  "deletions wait for a person");
+    if (parked > 0)
+        add_count(f, "parked", parked, "value waits for a newer version of the schema",
+                  "values wait for a newer version of the schema");
+    if (!is_hub(status)) {
+        add_hub(f, status);
+        add_time(c, f, "last contact", status, "last_contact");
+    } else if (*get_text(status, "listen")) {
+        fields_add(f, "listens at", "%s", get_text(status, "listen"));
+    }
+    text_digits(get_number(status, "lsn"), lsn);
+    fields_add(f, "position", "%s, epoch %s", lsn, get_text(status, "epoch"));
+    fields_add(f, "version", "%s", get_text(status, "version"));
+    fields_print(f, out, c->width);
+    fields_free(f);
+    free(node);
+    free(head);
+    free(safe);
+}
+
+void status_line(struct client *c, const struct json_t *status, FILE *out)
+{
+    char now[TEXT_TIME_MAX], when[TEXT_TIME_MAX] = "never";
+    char *reason = status_reason(get_text(status, "reason"));
+    uint64_t ms;
+
+    text_exact(client_now(c), now);
+    if (get_time(status, "proven_equal_at", &ms))
+        text_exact(ms, when);
+    fprintf(out, "%s  %s%s%s%s  ", now, is_hub(status) ? "hub" : get_text(status, "state"),
+            *reason ? " (" : "", reason, *reason ? ")" : "");
+    fprintf(out, "to send %llu, to decide %llu, proven equal %s\n",
+            (unsigned long long)get_number(status, "pending"),
+            (unsigned long long)get_number(status, "conflicts_open"), when);
+    free(reason);
+}
+
+static int run(struct client *c, int argc, char **argv)
+{
+    static const struct args_option options[] = {{0}};
+    struct args args;
+    json_t *status = NULL;
+    int exit_status = args_take(c, &command_status, argc, argv, options, 0, 0, &args);
+
+    if (exit_status != ARGS_GO_ON)
+        return exit_status;
+    exit_status = ask(c, "status", NULL, ASK_MS, &status);
+    if (exit_status != CLIENT_DONE)
+        return exit_status;
+    if (c->json)
+        ask_print(c, status);
+    else
+        status_print(c, status, c->out);
+    json_decref(status);
+    return CLIENT_DONE;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .summary = "are the records safe, and what waits",
+    .usage = "status",
+    .help = "Says whether what was written here is at the hub, when both were last proven equal,\n"
+            "how many rows wait to go and how many conflicts wait for a decision.\n"
+            "\n"
+            "  perche status\n"
+            "  perche --json status\n",
+    .run = run,
+};

@@ -1,0 +1,328 @@
+#include "table.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+#define GAP 2        /* spaces between two columns */
+#define NARROW 6     /* a column is not cut below this ... */
+#define KEPT_NARROW 8 /* ... and one to be kept not below that */
+
+struct table {
+    int columns;
+    char **heads;
+    bool *keep, *right;
+    char **cells; /* rows * columns; NULL = empty */
+    int rows, cap;
+    int at; /* next column of the last row */
+};
+
+struct table *table_new(const char *const *heads, int columns)
+{
+    struct table *t = must_have(calloc(1, sizeof(*t)));
+    size_t n = (size_t)(columns > 0 ? columns : 1);
+
+    t->columns = columns;
+    t->heads = must_have(calloc(n, sizeof(*t->heads)));
+    t->keep = must_have(calloc(n, sizeof(*t->keep)));
+    t->right = must_have(calloc(n, sizeof(*t->right)));
+    for (int i = 0; i < columns; i++)
+        t->heads[i] = text_clean(heads[i], strlen(heads[i]));
+    return t;
+}
+
+void table_free(struct table *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < t->columns; i++)
+        free(t->heads[i]);
+    for (int i = 0; i < t->rows * t->columns; i++)
+        free(t->cells[i]);
+    free(t->heads);
+    free(t->keep);
+    free(t->right);
+    free(t->cells);
+    free(t);
+}
+
+void table_keep(struct table *t, int column)
+{
+    t->keep[column] = true;
+}
+
+void table_right(struct table *t, int column)
+{
+    t->right[column] = true;
+}
+
+const char *table_head(const struct table *t, int column)
+{
+    return t->heads[column];
+}
+
+void table_row(struct table *t)
+{
+    size_t columns = (size_t)t->columns;
+
+    if (t->rows == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 16;
+        t->cells =
+            must_have(realloc(t->cells, ((size_t)t->cap * columns + 1) * sizeof(*t->cells)));
+    }
+    memset(t->cells + (size_t)t->rows * columns, 0, columns * sizeof(*t->cells));
+    t->rows++;
+    t->at = 0;
+}
+
+void table_cell_n(struct table *t, const char *p, size_t n)
+{
+    assert(t->rows > 0);
+    if (t->at < t->columns) /* a row with more values than columns: not ours to believe */
+        t->cells[(t->rows - 1) * t->columns + t->at++] = text_clean(p, n);
+}
+
+void table_cell(struct table *t, const char *text)
+{
+    table_cell_n(t, text, strlen(text));
+}
+
+void table_cell_take(struct table *t, char *text)
+{
+    table_cell(t, text);
+    free(text);
+}
+
+/* The column to make one narrower: the widest that is still above its least width. */
+static int widest(const struct table *t, const int *widths, int shown, bool kept)
+{
+    int found = -1;
+
+    for (int i = 0; i < shown; i++)
+        if (t->keep[i] == kept && widths[i] > (kept ? KEPT_NARROW : NARROW) &&
+            (found < 0 || widths[i] > widths[found]))
+            found = i;
+    return found;
+}
+
+/* Sets widths[]; returns how many columns are shown. */
+static int lay_out(const struct table *t, int *widths, int width)
+{
+    int shown = t->columns;
+    int total = 0;
+
+    for (int i = 0; i < t->columns; i++) {
+        widths[i] = text_width(t->heads[i]);
+        for (int r = 0; r < t->rows; r++) {
+            const char *cell = t->cells[r * t->columns + i];
+            int w = cell ? text_width(cell) : 0;
+
+            if (w > widths[i])
+                widths[i] = w;
+        }
+        if (widths[i] > width)
+            widths[i] = width;
+        total += widths[i] + (i > 0 ? GAP : 0);
+    }
+    while (total > width) {
+        int i = widest(t, widths, shown, false);
+
+        if (i < 0)
+            i = widest(t, widths, shown, true);
+        if (i >= 0) {
+            widths[i]--;
+            total--;
+        } else if (shown > 1) {
+            shown--;
+            total -= widths[shown] + GAP;
+        } else {
+            widths[0] = width > 1 ? width : 1;
+            break;
+        }
+    }
+    return shown;
+}
+
+static void spaces(FILE *out, int n)
+{
+    if (n > 0)
+        fprintf(out, "%*s", n, "");
+}
+
+/* A cell and the spaces around it. *owed are spaces not yet written, so that none ends a line. */
+static void print_cell(FILE *out, const char *text, int width, bool right, int *owed)
+{
+    int took;
+    int whole = text_width(text);
+    size_t n;
+
+    if (whole == 0) {
+        *owed += width;
+        return;
+    }
+    if (whole <= width)
+        n = text_fit(text, width, &took);
+    else
+        n = text_fit(text, width - 1, &took);
+    spaces(out, *owed + (right && whole <= width ? width - took : 0));
+    fwrite(text, 1, n, out);
+    if (whole > width) {
+        fputs("…", out);
+        took++;
+    }
+    *owed = right && whole <= width ? 0 : width - took;
+}
+
+int table_print(struct table *t, FILE *out, int width, bool bold)
+{
+    int *widths = must_have(calloc((size_t)t->columns + 1, sizeof(*widths)));
+    int shown = lay_out(t, widths, width);
+
+    for (int r = -1; r < t->rows; r++) {
+        int owed = 0;
+
+        if (r < 0 && bold)
+            fputs("\033[1m", out);
+        for (int i = 0; i < shown; i++) {
+            const char *cell = r < 0 ? t->heads[i] : t->cells[r * t->columns + i];
+
+            if (i > 0)
+                owed += GAP;
+            print_cell(out, cell ? cell : "", widths[i], t->right[i], &owed);
+        }
+        fputs(r < 0 && bold ? "\033[0m\n" : "\n", out);
+    }
+    free(widths);
+    return t->columns - shown;
+}
+
+/* ------------------------------------------------------------------ fields */
+
+#define HINT_AT 32 /* column of a hint, counted from the values' */
+
+struct field {
+    char *label, *value, *hint;
+};
+struct fields {
+    struct field *items;
+    int count;
+};
+
+struct fields *fields_new(void)
+{
+    return must_have(calloc(1, sizeof(struct fields)));
+}
+
+void fields_free(struct fields *f)
+{
+    if (!f)
+        return;
+    for (int i = 0; i < f->count; i++) {
+        free(f->items[i].label);
+        free(f->items[i].value);
+        free(f->items[i].hint);
+    }
+    free(f->items);
+    free(f);
+}
+
+void fields_add(struct fields *f, const char *label, const char *fmt, ...)
+{
+    struct field *item;
+    char *value = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&value, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        value = must_have(NULL);
+    f->items = must_have(realloc(f->items, ((size_t)f->count + 1) * sizeof(*f->items)));
+    item = &f->items[f->count++];
+    item->label = text_clean(label, strlen(label));
+    item->value = text_clean(value, strlen(value));
+    item->hint = NULL;
+    free(value);
+}
+
+void fields_hint(struct fields *f, const char *hint)
+{
+    struct field *item = &f->items[f->count - 1];
+
+    free(item->hint);
+    item->hint = text_copy(hint, strlen(hint));
+}
+
+/* Writes @text in lines of at most @room columns, broken at spaces where there are any; every
+ * line but the first is indented by @indent. */
+static void wrap(FILE *out, const char *text, int indent, int room)
+{
+    while (*text) {
+        int took;
+        size_t n = text_fit(text, room, &took);
+        size_t cut = n;
+
+        if (text[n]) {
+            while (cut > 0 && text[cut] != ' ')
+                cut--;
+            if (cut == 0)
+                cut = n > 0 ? n : 1;
+        }
+        fwrite(text, 1, cut, out);
+        text += cut;
+        while (*text == ' ')
+            text++;
+        if (*text) {
+            fputc('\n', out);
+            spaces(out, indent);
+        }
+    }
+}
+
+void fields_print(const struct fields *f, FILE *out, int width)
+{
+    int indent = 0;
+    int room;
+
+    for (int i = 0; i < f->count; i++) {
+        int w = text_width(f->items[i].label);
+
+        if (w > indent)
+            indent = w;
+    }
+    indent += 3;
+    if (indent > width / 2) /* a long label: values begin at half the width, or below it */
+        indent = width / 2;
+    room = width - indent > 10 ? width - indent : 10;
+
+    for (int i = 0; i < f->count; i++) {
+        const struct field *item = &f->items[i];
+        int w = text_width(item->label);
+        int value = text_width(item->value);
+
+        fputs(item->label, out);
+        if (w + 1 > indent) {
+            fputc('\n', out);
+            w = 0;
+        }
+        if (*item->value)
+            spaces(out, indent - w);
+        wrap(out, item->value, indent, room);
+        if (item->hint) {
+            int hint = text_width(item->hint);
+
+            if (value < HINT_AT - 1 && HINT_AT + hint <= room) {
+                spaces(out, HINT_AT - value);
+            } else {
+                fputc('\n', out);
+                spaces(out, indent);
+            }
+            fputs(item->hint, out);
+        }
+        fputc('\n', out);
+    }
+}

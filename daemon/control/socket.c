@@ -1,0 +1,117 @@
+/* The socket file. A daemon that was killed leaves it behind; it is replaced when nobody
+ * answers there, and only a socket is ever removed. libuv would cut a long path and leave the
+ * file's rights to the umask, so the file is made here and handed over. */
+#include "control/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* Does a daemon answer at @to? */
+static bool somebody_answers(const struct sockaddr_un *to)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool answers;
+
+    if (fd < 0)
+        return true; /* not known: then nothing is removed */
+    answers = connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 ||
+              (errno != ECONNREFUSED && errno != ENOENT);
+    close(fd);
+    return answers;
+}
+
+/* Something stands at the path. PERCHE_OK: it was a dead socket and is gone. */
+static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
+                                 struct perche_err *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? PERCHE_OK
+                               : perche_err_set(err, PERCHE_CONFIG, "%s: %s", path,
+                                                strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return perche_err_set(err, PERCHE_CONFIG,
+                              "%s is there and is not a socket; it is left alone", path);
+    if (somebody_answers(to))
+        return perche_err_set(err, PERCHE_BUSY, "another perched answers at %s", path);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return perche_err_set(err, PERCHE_CONFIG, "%s: a dead socket that cannot be removed: %s",
+                              path, strerror(errno));
+    log_notice("control.stale", "socket=%s removed=yes", path);
+    return PERCHE_OK;
+}
+
+static enum perche_rc cannot_bind(const char *path, int why, struct perche_err *err)
+{
+    if (why == ENOENT)
+        return perche_err_set(err, PERCHE_CONFIG,
+                              "%s: its folder does not exist (RuntimeDirectory=perche makes "
+                              "/run/perche)",
+                              path);
+    return perche_err_set(err, PERCHE_CONFIG, "%s: no socket can be made: %s", path,
+                          strerror(why));
+}
+
+enum perche_rc socket_bind(struct control *c, int *out, struct perche_err *err)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const char *path = c->socket;
+    enum perche_rc rc;
+    struct stat st;
+    int fd, why;
+
+    if (strlen(path) >= sizeof(to.sun_path))
+        return perche_err_set(err, PERCHE_CONFIG, "%s: longer than %zu bytes", path,
+                              sizeof(to.sun_path) - 1);
+    strcpy(to.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return cannot_bind(path, errno, err);
+
+    if (bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+        why = errno;
+        if (why != EADDRINUSE) {
+            rc = cannot_bind(path, why, err);
+            goto failed;
+        }
+        rc = clear_path(path, &to, err);
+        if (rc != PERCHE_OK)
+            goto failed;
+        if (bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+            rc = cannot_bind(path, errno, err);
+            goto failed;
+        }
+    }
+    /* Nobody can connect before uv_listen(), so the rights come in time. */
+    if (c->group_known && c->group != getegid() && chown(path, (uid_t)-1, c->group) != 0)
+        log_warn("control.group", "socket=%s gid=%u err=\"%s\"", path, (unsigned)c->group,
+                 strerror(errno)); /* root and the daemon's user still get in */
+    if (chmod(path, 0660) != 0 || lstat(path, &st) != 0) {
+        rc = cannot_bind(path, errno, err);
+        (void)unlink(path); /* just made here */
+        goto failed;
+    }
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
+    *out = fd;
+    return PERCHE_OK;
+
+failed:
+    close(fd);
+    return rc;
+}
+
+void socket_remove(const struct control *c)
+{
+    struct stat st;
+
+    if (lstat(c->socket, &st) == 0 && st.st_dev == c->dev && st.st_ino == c->ino)
+        (void)unlink(c->socket); /* a file that stays is replaced at the next start */
+}

@@ -1,0 +1,506 @@
+/* Happy path: each context receives a request, waits for the loop's reply, sends it and
+ * receives again. A pipe is entered into the table before nng starts it, so the loop
+ * knows each pipe before its first request.
+ * Failures: a pipe that goes takes its requests with it: their contexts receive again,
+ * and a message of it that was taken too late is thrown away. A message beyond bytes_max
+ * ends its pipe inside nng. When contexts run short more are opened; at the bound
+ * requests wait in nng, which stops reading from those sites.
+ * On close: aios first, then the socket, which ends every pipe before it returns; what
+ * is still in the inbox is taken; then the wake-up. */
+#include "net/downlink.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/supplemental/tls/tls.h>
+
+#include "net/container_of.h"
+#include "net/inbox.h"
+#include "net/uplink.h"
+
+#define PIPE_BUCKETS 1024u
+
+struct slot { /* a context and what it is at */
+    struct inbox_item finished;
+    struct downlink *d;
+    nng_ctx ctx;
+    nng_aio *aio;
+    enum { SLOT_RECEIVING, SLOT_ASKED, SLOT_REPLYING } phase;
+    uint32_t index;
+    uint32_t round; /* counts requests of this context: half of a request's number */
+    uint32_t pipe;  /* ASKED: who */
+    struct slot *next_asked, **prev_asked; /* ASKED: requests of the same pipe */
+};
+
+struct pipe {
+    struct inbox_item gone;
+    struct downlink *d;
+    struct pipe *next; /* in its bucket, guarded by pipes_lock */
+    uint32_t id;
+    bool proven;        /* on the loop */
+    struct slot *asked; /* on the loop */
+};
+
+struct downlink {
+    struct downlink_events events;
+    nng_socket sock;
+    nng_listener listener;
+    nng_tls_config *tls;
+    uint16_t port;
+    uint32_t bytes_max_unproven;
+    struct inbox inbox;
+    pthread_mutex_t pipes_lock;
+    struct pipe *pipes[PIPE_BUCKETS]; /* guarded by pipes_lock; nng's threads add, the loop removes */
+    uint32_t lines;                   /* guarded by pipes_lock */
+    struct slot **slots;
+    uint32_t slots_count, slots_receiving;
+    bool closing;
+    void *closed_ctx;
+    void (*on_closed)(void *ctx);
+};
+
+/* ---- on nng's threads ---------------------------------------------------- */
+
+static void on_slot_finished(void *arg)
+{
+    struct slot *slot = arg;
+
+    inbox_put(&slot->d->inbox, &slot->finished);
+}
+
+static void on_pipe_gone(struct inbox_item *item);
+
+static struct pipe *pipe_find(struct downlink *d, uint32_t id)
+{
+    struct pipe *p;
+
+    pthread_mutex_lock(&d->pipes_lock);
+    for (p = d->pipes[id % PIPE_BUCKETS]; p && p->id != id; p = p->next)
+        ;
+    pthread_mutex_unlock(&d->pipes_lock);
+    return p;
+}
+
+static bool pipe_add(struct downlink *d, uint32_t id)
+{
+    struct pipe *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return false;
+    p->d = d;
+    p->id = id;
+    p->gone.on_taken = on_pipe_gone;
+    pthread_mutex_lock(&d->pipes_lock);
+    p->next = d->pipes[id % PIPE_BUCKETS];
+    d->pipes[id % PIPE_BUCKETS] = p;
+    d->lines++;
+    pthread_mutex_unlock(&d->pipes_lock);
+    return true;
+}
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+{
+    struct downlink *d = arg;
+    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+    struct pipe *p;
+
+    if (ev == NNG_PIPE_EV_ADD_PRE) {
+        if (!pipe_add(d, id))
+            (void)nng_pipe_close(pipe); /* no memory for one more line: it comes back */
+    } else if (ev == NNG_PIPE_EV_REM_POST) {
+        p = pipe_find(d, id);
+        if (p)
+            inbox_put(&d->inbox, &p->gone);
+    }
+}
+
+/* ---- slots ---------------------------------------------------------------- */
+
+static uint64_t request_of(const struct slot *slot)
+{
+    return (uint64_t)slot->round << 32 | (slot->index + 1u);
+}
+
+static struct slot *slot_of(struct downlink *d, uint64_t request)
+{
+    uint32_t index = (uint32_t)request - 1u;
+    struct slot *slot = index < d->slots_count ? d->slots[index] : NULL;
+
+    return slot && slot->phase == SLOT_ASKED && slot->round == (uint32_t)(request >> 32) ? slot : NULL;
+}
+
+static void slot_receive(struct slot *slot)
+{
+    slot->phase = SLOT_RECEIVING;
+    slot->d->slots_receiving++;
+    nng_ctx_recv(slot->ctx, slot->aio);
+}
+
+/* From ASKED: no longer a request of its pipe. */
+static void slot_unlink(struct slot *slot)
+{
+    *slot->prev_asked = slot->next_asked;
+    if (slot->next_asked)
+        slot->next_asked->prev_asked = slot->prev_asked;
+}
+
+static void on_slot_taken(struct inbox_item *item);
+
+static struct slot *slot_new(struct downlink *d)
+{
+    struct slot *slot = calloc(1, sizeof(*slot));
+
+    if (!slot)
+        return NULL;
+    slot->d = d;
+    slot->index = d->slots_count;
+    slot->finished.on_taken = on_slot_taken;
+    if (nng_aio_alloc(&slot->aio, on_slot_finished, slot) != 0) {
+        free(slot);
+        return NULL;
+    }
+    if (nng_ctx_open(&slot->ctx, d->sock) != 0) {
+        nng_aio_free(slot->aio);
+        free(slot);
+        return NULL;
+    }
+    return slot;
+}
+
+/* Opens contexts until @spare of them receive; fewer when memory is short. */
+static void slots_grow(struct downlink *d, uint32_t spare)
+{
+    while (d->slots_receiving < spare && d->slots_count < DOWNLINK_CONTEXTS_MAX) {
+        struct slot *slot = slot_new(d);
+
+        if (!slot)
+            return;
+        d->slots[d->slots_count++] = slot;
+        slot_receive(slot);
+    }
+}
+
+static void slot_asked(struct slot *slot)
+{
+    struct downlink *d = slot->d;
+    nng_msg *msg = nng_aio_get_msg(slot->aio);
+    uint32_t id = (uint32_t)nng_pipe_id(nng_msg_get_pipe(msg));
+    struct pipe *p = pipe_find(d, id);
+    struct perche_bytes body = {.p = nng_msg_body(msg), .n = (uint32_t)nng_msg_len(msg)};
+
+    nng_aio_set_msg(slot->aio, NULL);
+    if (!p) { /* it has gone, and its end was taken first */
+        nng_msg_free(msg);
+        slot_receive(slot);
+        return;
+    }
+    slot->phase = SLOT_ASKED;
+    slot->round++;
+    slot->pipe = id;
+    slot->next_asked = p->asked;
+    slot->prev_asked = &p->asked;
+    if (p->asked)
+        p->asked->prev_asked = &slot->next_asked;
+    p->asked = slot;
+    if (d->slots_receiving < DOWNLINK_SPARE / 2)
+        slots_grow(d, DOWNLINK_SPARE);
+    if (!p->proven && body.n > d->bytes_max_unproven)
+        d->events.on_too_large(d->events.ctx, request_of(slot), id, body.n);
+    else
+        d->events.on_request(d->events.ctx, request_of(slot), id, body);
+    nng_msg_free(msg);
+}
+
+static void on_slot_taken(struct inbox_item *item)
+{
+    struct slot *slot = container_of(item, struct slot, finished);
+    struct downlink *d = slot->d;
+    int result = nng_aio_result(slot->aio);
+    nng_msg *msg;
+
+    if (d->closing)
+        return; /* freed by the close */
+    switch (slot->phase) {
+    case SLOT_RECEIVING:
+        d->slots_receiving--;
+        if (result == 0)
+            slot_asked(slot);
+        else
+            slot_receive(slot); /* only NNG_ECLOSED is left, which closing has seen to */
+        break;
+    case SLOT_REPLYING:
+        msg = nng_aio_get_msg(slot->aio);
+        if (result != 0 && msg) { /* the line went meanwhile: the site asks again */
+            nng_msg_free(msg);
+            nng_aio_set_msg(slot->aio, NULL);
+        }
+        slot_receive(slot);
+        break;
+    default:
+        assert(!"a request that waits for its reply has no aio under way");
+    }
+}
+
+/* ---- pipes, on the loop ---------------------------------------------------- */
+
+static void pipe_remove(struct downlink *d, struct pipe *p)
+{
+    struct pipe **at;
+
+    pthread_mutex_lock(&d->pipes_lock);
+    for (at = &d->pipes[p->id % PIPE_BUCKETS]; *at != p; at = &(*at)->next)
+        ;
+    *at = p->next;
+    d->lines--;
+    pthread_mutex_unlock(&d->pipes_lock);
+}
+
+static void on_pipe_gone(struct inbox_item *item)
+{
+    struct pipe *p = container_of(item, struct pipe, gone);
+    struct downlink *d = p->d;
+    struct slot *slot;
+    uint32_t id = p->id;
+
+    pipe_remove(d, p);
+    while ((slot = p->asked) != NULL) {
+        slot_unlink(slot);
+        if (!d->closing)
+            slot_receive(slot); /* nng forgets the request that it held */
+    }
+    free(p);
+    if (!d->closing)
+        d->events.on_pipe_gone(d->events.ctx, id);
+}
+
+void downlink_prove(struct downlink *d, uint64_t pipe)
+{
+    struct pipe *p = pipe_find(d, (uint32_t)pipe);
+
+    if (p)
+        p->proven = true;
+}
+
+void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
+{
+    nng_pipe handle = {.id = (uint32_t)pipe};
+
+    if (pipe_find(d, (uint32_t)pipe))
+        (void)nng_pipe_close(handle); /* fails only if it is closed already */
+}
+
+void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n)
+{
+    nng_pipe handle = {.id = (uint32_t)pipe};
+    char address[INET6_ADDRSTRLEN];
+    nng_sockaddr sa;
+
+    (void)d;
+    out[0] = '\0';
+    if (nng_pipe_get_addr(handle, NNG_OPT_REMADDR, &sa) != 0)
+        return;
+    if (sa.s_family == NNG_AF_INET) {
+        struct in_addr in = {.s_addr = sa.s_in.sa_addr};
+
+        if (inet_ntop(AF_INET, &in, address, sizeof(address)))
+            (void)snprintf(out, n, "%s:%u", address, (unsigned)ntohs(sa.s_in.sa_port));
+    } else if (sa.s_family == NNG_AF_INET6) {
+        if (inet_ntop(AF_INET6, sa.s_in6.sa_addr, address, sizeof(address)))
+            (void)snprintf(out, n, "[%s]:%u", address, (unsigned)ntohs(sa.s_in6.sa_port));
+    }
+}
+
+/* ---- the downlink ----------------------------------------------------------- */
+
+uint16_t downlink_port(const struct downlink *d)
+{
+    return d->port;
+}
+
+uint32_t downlink_lines(const struct downlink *d)
+{
+    struct downlink *open = (struct downlink *)(uintptr_t)d; /* the lock is not part of what is read */
+    uint32_t lines;
+
+    pthread_mutex_lock(&open->pipes_lock);
+    lines = open->lines;
+    pthread_mutex_unlock(&open->pipes_lock);
+    return lines;
+}
+
+enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perche_bytes body,
+                              struct perche_err *err)
+{
+    struct slot *slot = slot_of(d, request);
+    nng_msg *msg;
+
+    if (!slot)
+        return perche_err_set(err, PERCHE_NOT_FOUND, "the request has ended");
+    if (nng_msg_alloc(&msg, 0) != 0)
+        return perche_err_set(err, PERCHE_NOMEM, "no memory for a reply");
+    if (nng_msg_append(msg, body.p, body.n) != 0) {
+        nng_msg_free(msg);
+        return perche_err_set(err, PERCHE_NOMEM, "no memory for a reply");
+    }
+    slot_unlink(slot);
+    slot->phase = SLOT_REPLYING;
+    nng_aio_set_msg(slot->aio, msg);
+    nng_ctx_send(slot->ctx, slot->aio);
+    return PERCHE_OK;
+}
+
+static void downlink_free(struct downlink *d)
+{
+    for (uint32_t i = 0; i < d->slots_count; i++)
+        free(d->slots[i]);
+    free(d->slots);
+    if (d->tls)
+        nng_tls_config_free(d->tls);
+    pthread_mutex_destroy(&d->pipes_lock);
+    free(d);
+}
+
+static void on_inbox_closed(struct inbox *inbox)
+{
+    struct downlink *d = container_of(inbox, struct downlink, inbox);
+    void *ctx = d->closed_ctx;
+    void (*on_closed)(void *ctx) = d->on_closed;
+
+    downlink_free(d);
+    on_closed(ctx);
+}
+
+void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
+{
+    assert(!d->closing);
+    d->closing = true;
+    d->closed_ctx = ctx;
+    d->on_closed = on_closed;
+    for (uint32_t i = 0; i < d->slots_count; i++) {
+        struct slot *slot = d->slots[i];
+        nng_msg *msg;
+        bool ok;
+
+        nng_aio_stop(slot->aio); /* waits for a callback under way */
+        msg = nng_aio_get_msg(slot->aio);
+        ok = nng_aio_result(slot->aio) == 0;
+        if (msg && ((slot->phase == SLOT_RECEIVING && ok) || (slot->phase == SLOT_REPLYING && !ok)))
+            nng_msg_free(msg); /* not taken, or not sent: unacknowledged, so nothing is lost */
+        nng_aio_free(slot->aio);
+    }
+    (void)nng_close(d->sock);
+    inbox_close(&d->inbox, on_inbox_closed); /* takes the end of each pipe */
+}
+
+static int tls_of(const struct downlink_config *config, nng_tls_config **out)
+{
+    nng_tls_config *tls = NULL;
+    int rv = nng_tls_config_alloc(&tls, NNG_TLS_MODE_SERVER);
+
+    if (rv != 0)
+        return rv;
+    rv = nng_tls_config_own_cert(tls, config->certificate_pem, config->key_pem, NULL);
+    if (rv == 0)
+        *out = tls;
+    else
+        nng_tls_config_free(tls);
+    return rv;
+}
+
+/* From the listener, or from its URL, where nng writes the port that it got. */
+static uint16_t port_of(nng_listener listener, const char *url)
+{
+    char *bound = NULL;
+    int port = 0;
+    const char *colon;
+
+    if (nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0 && port > 0)
+        return (uint16_t)port;
+    if (nng_listener_get_string(listener, NNG_OPT_URL, &bound) == 0)
+        url = bound;
+    colon = strrchr(url, ':');
+    port = colon ? atoi(colon + 1) : 0;
+    if (bound)
+        nng_strfree(bound);
+    return (uint16_t)port;
+}
+
+static void on_failed_closed(void *ctx)
+{
+    (void)ctx; /* nobody waits for it */
+}
+
+enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *config,
+                            const struct downlink_events *events, struct downlink **out,
+                            struct perche_err *err)
+{
+    struct downlink *d;
+    enum perche_rc rc = uplink_check_url(config->url, true, err);
+    int rv;
+
+    if (rc != PERCHE_OK)
+        return rc;
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return perche_err_set(err, PERCHE_NOMEM, "no memory to listen");
+    pthread_mutex_init(&d->pipes_lock, NULL);
+    d->events = *events;
+    d->bytes_max_unproven = config->bytes_max_unproven ? config->bytes_max_unproven
+                                                       : PERCHE_MESSAGE_BYTES_UNPROVEN;
+    d->slots = calloc(DOWNLINK_CONTEXTS_MAX, sizeof(struct slot *));
+    if (!d->slots) {
+        downlink_free(d);
+        return perche_err_set(err, PERCHE_NOMEM, "no memory to listen");
+    }
+    if (strncmp(config->url, "tls+", 4) == 0) {
+        rv = config->certificate_pem && config->key_pem ? tls_of(config, &d->tls) : NNG_ENOARG;
+        if (rv != 0) {
+            downlink_free(d);
+            return perche_err_set(err, PERCHE_CONFIG, "the hub's certificate cannot be used: %s",
+                                  nng_strerror(rv));
+        }
+    }
+    rv = nng_rep0_open(&d->sock);
+    if (rv != 0) {
+        downlink_free(d);
+        return perche_err_set(err, PERCHE_NET, "no socket: %s", nng_strerror(rv));
+    }
+    rv = nng_socket_set_size(d->sock, NNG_OPT_RECVMAXSZ,
+                             config->bytes_max ? config->bytes_max : PERCHE_MESSAGE_BYTES_MAX);
+    if (rv == 0)
+        rv = nng_pipe_notify(d->sock, NNG_PIPE_EV_ADD_PRE, on_pipe, d);
+    if (rv == 0)
+        rv = nng_pipe_notify(d->sock, NNG_PIPE_EV_REM_POST, on_pipe, d);
+    if (rv == 0)
+        rv = nng_listener_create(&d->listener, d->sock, config->url);
+    if (rv == 0 && d->tls)
+        rv = nng_listener_set_ptr(d->listener, NNG_OPT_TLS_CONFIG, d->tls);
+    if (rv != 0)
+        rc = perche_err_set(err, PERCHE_CONFIG, "cannot listen at %s: %s", config->url,
+                            nng_strerror(rv));
+    if (rc == PERCHE_OK)
+        rc = inbox_init(&d->inbox, loop, err);
+    if (rc != PERCHE_OK) {
+        (void)nng_close(d->sock);
+        downlink_free(d);
+        return rc;
+    }
+    (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_NODELAY, true);   /* else only slower */
+    (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_KEEPALIVE, true); /* else noticed later */
+    rv = nng_listener_start(d->listener, 0);
+    if (rv != 0) {
+        downlink_close(d, NULL, on_failed_closed);
+        return perche_err_set(err, PERCHE_NET, "cannot listen at %s: %s", config->url,
+                              nng_strerror(rv));
+    }
+    d->port = port_of(d->listener, config->url);
+    slots_grow(d, DOWNLINK_CONTEXTS_START);
+    *out = d;
+    return PERCHE_OK;
+}

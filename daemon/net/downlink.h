@@ -1,0 +1,63 @@
+/* The hub's end of the lines: listens, takes requests of any site side by side, sends
+ * each reply to the site that asked.
+ *
+ * A request is named by a number that is never used again, and so is the reply to it; a
+ * reply to a request whose line has gone is thrown away. A line (pipe) that has not
+ * proven itself may send small messages only. All calls and callbacks on the loop's
+ * thread. */
+#ifndef NET_DOWNLINK_H
+#define NET_DOWNLINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "perche/rc.h"
+#include "perche/wire.h"
+
+/* nng contexts, one for each request under way: a site parks one for its watch and has
+ * up to two at work. There are as many as are needed and DOWNLINK_SPARE more, which the
+ * next requests find. 0.85 kB each, measured. */
+#define DOWNLINK_CONTEXTS_START 256u
+#define DOWNLINK_CONTEXTS_MAX   8192u /* 2,000 sites with three requests each, and a margin */
+#define DOWNLINK_SPARE          64u
+
+struct downlink;
+
+struct downlink_config { /* copied */
+    const char *url;             /* tls+tcp://ADDRESS:PORT or tcp://ADDRESS:PORT; port 0 = any */
+    const char *certificate_pem; /* NULL only with tcp:// */
+    const char *key_pem;
+    uint32_t bytes_max;          /* of one message; 0 = PERCHE_MESSAGE_BYTES_MAX */
+    uint32_t bytes_max_unproven; /* 0 = PERCHE_MESSAGE_BYTES_UNPROVEN */
+};
+
+struct downlink_events {
+    void *ctx;
+    /* @body is borrowed. */
+    void (*on_request)(void *ctx, uint64_t request, uint64_t pipe, struct perche_bytes body);
+    /* A line that has not proven itself sent @bytes at once: the request waits for a reply
+     * or for the end of the line like any other. */
+    void (*on_too_large)(void *ctx, uint64_t request, uint64_t pipe, uint64_t bytes);
+    void (*on_pipe_gone)(void *ctx, uint64_t pipe); /* its requests have ended already */
+};
+
+/* CONFIG: URL or certificate cannot be used; NET: the port is taken, the address not ours
+ * (then the loop has to run once more before it can be closed). */
+enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *config,
+                            const struct downlink_events *events, struct downlink **out,
+                            struct perche_err *err);
+/* Bytes are copied. NOT_FOUND: the request has ended. */
+enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perche_bytes body,
+                              struct perche_err *err);
+void downlink_prove(struct downlink *d, uint64_t pipe);     /* it may send large messages from now on */
+void downlink_drop_pipe(struct downlink *d, uint64_t pipe); /* on_pipe_gone follows */
+/* "ADDRESS:PORT" of the other end, "" when it has gone. */
+void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n);
+uint16_t downlink_port(const struct downlink *d);
+uint32_t downlink_lines(const struct downlink *d); /* open now */
+/* Ends all lines and frees @d; no callback but @on_closed follows. */
+void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx));
+
+#endif

@@ -1,0 +1,778 @@
+/* One batch becomes rows of the file.
+ *
+ * For each row: load its metadata, judge it (hub), merge, number the conflicts
+ * before the row (no cut can then part them), write the data by its key, renew
+ * digest and metadata, let scopes follow. A row that the file cannot take is set
+ * aside with its reason and everything else goes on (P8). */
+#include "replica/pack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/statements.h"
+
+enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_batch *batch)
+{
+    uint32_t rows = perche_batch_rows(batch);
+
+    a->r = r;
+    a->batch = batch;
+    a->rows = a->wants_count = 0;
+    a->applied = a->stamp = 0;
+    a->refused = a->wanted = false;
+    a->names = calloc(batch->names_count + 1, sizeof *a->names);
+    a->prev = calloc(rows + 1, sizeof *a->prev);
+    if (a->names == NULL || a->prev == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a batch of %u rows", rows);
+    a->block = history_next_block(r);
+    return PERCHE_OK;
+}
+
+void apply_end(struct apply *a)
+{
+    free(a->names);
+    free(a->prev);
+    a->names = NULL;
+    a->prev = NULL;
+}
+
+/* Interned on first use: a batch may name scopes that no row of it that we take has. */
+static uint32_t interned(struct apply *a, uint32_t name)
+{
+    if (a->names[name] == 0)
+        a->names[name] = name_number(a->r, a->batch->names[name]);
+    return a->names[name];
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values)
+{
+    enum perche_rc rc;
+
+    memset(values, 0, m->count * sizeof values[0]);
+    if (!meta_alive(m)) {
+        for (uint32_t num = 1; num < m->count; num++)
+            if (m->kept_mask >> (num - 1) & 1)
+                values[num] = m->kept[num];
+        return PERCHE_OK;
+    }
+    rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
+    return rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+}
+
+static uint64_t written_mask(const struct meta *m)
+{
+    uint64_t mask = 0;
+
+    for (uint32_t num = 1; num < m->count; num++)
+        if (m->cells[num].written)
+            mask |= UINT64_C(1) << (num - 1);
+    return mask;
+}
+
+enum perche_rc row_digest(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t have)
+{
+    struct perche_value stored[PERCHE_COLUMNS_MAX + 1];
+    enum perche_rc rc;
+
+    if ((written_mask(m) & ~have) == 0 && meta_alive(m)) {
+        digest_row(r, m, values, m->digest);
+        return PERCHE_OK;
+    }
+    rc = row_values(r, m, stored);
+    if (rc == PERCHE_OK)
+        digest_row(r, m, stored, m->digest);
+    return rc;
+}
+
+/* Keeps the values that a tombstone's scope is made from. */
+static enum perche_rc keep_values(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t mask)
+{
+    size_t room = 1, used = 0;
+    struct perche_value kept[PERCHE_COLUMNS_MAX + 1];
+    uint64_t all = 0;
+    uint8_t *bytes;
+
+    for (uint32_t num = 1; num < m->count; num++) {
+        uint64_t bit = UINT64_C(1) << (num - 1);
+        const struct perche_value *v = mask & bit ? &values[num] : m->kept_mask & bit ? &m->kept[num] : NULL;
+
+        if (v == NULL || !m->table->columns[num - 1].scope_cell)
+            continue;
+        kept[num] = *v;
+        all |= bit;
+        room += v->type == PERCHE_TEXT || v->type == PERCHE_BLOB ? v->n : 0;
+    }
+    bytes = malloc(room);
+    if (bytes == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a tombstone");
+    for (uint32_t num = 1; num < m->count; num++) {
+        if (!(all >> (num - 1) & 1))
+            continue;
+        if ((kept[num].type == PERCHE_TEXT || kept[num].type == PERCHE_BLOB) && kept[num].n > 0) {
+            memcpy(bytes + used, kept[num].p, kept[num].n);
+            kept[num].p = bytes + used;
+            used += kept[num].n;
+        }
+        m->kept[num] = kept[num];
+    }
+    free(m->kept_bytes);
+    m->kept_bytes = bytes;
+    m->kept_mask = all;
+    return PERCHE_OK;
+}
+
+/* ---- what the merge asks --------------------------------------------------- */
+
+struct asker {
+    struct replica *r;
+    const struct meta *before; /* as stored: key and block for the history */
+    struct perche_value *values; /* stored ones, loaded when first asked for */
+    bool loaded;
+    struct meta *m;
+    uint32_t gen;              /* before the merge */
+    struct perche_value room[PERCHE_COLUMNS_MAX + 1];
+};
+
+static int ask_order(void *ctx, uint32_t a, uint32_t b)
+{
+    struct asker *k = ctx;
+
+    return strcmp(name_text(k->r, a), name_text(k->r, b));
+}
+
+static bool ask_knows(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin)
+{
+    struct asker *k = ctx;
+
+    return history_knows(k->r, k->m, num, stamp, origin);
+}
+
+static void load_stored(struct asker *k)
+{
+    uint32_t gen = k->m->gen;
+
+    if (k->loaded)
+        return;
+    k->loaded = true;
+    k->m->gen = k->gen; /* alive or dead as it is in the file */
+    (void)row_values(k->r, k->m, k->room); /* a failure stays in r->fail */
+    k->m->gen = gen;
+}
+
+static int ask_compare(void *ctx, uint16_t num, const struct perche_value *incoming)
+{
+    struct asker *k = ctx;
+
+    load_stored(k);
+    return perche_value_compare(incoming, &k->room[num]);
+}
+
+/* ---- one row ----------------------------------------------------------------- */
+
+/* Translates the row's cells; false when a column is not known here (the row is parked). */
+static bool translate(struct apply *a, struct table *t, const struct perche_part *part, const struct perche_row *row,
+                      const uint16_t *nums, struct merge_in *in)
+{
+    uint32_t base = 0;
+
+    in->gen = row->gen;
+    in->has_gen = row->flags & PERCHE_ROW_GEN;
+    in->whole = row->flags & PERCHE_ROW_WHOLE;
+    in->gen_stamp = in->has_gen ? row->gen_stamp : 0;
+    in->gen_origin = in->has_gen ? interned(a, row->gen_origin) : 0;
+    in->cells_count = 0;
+    if (!t->is_conflict && in->gen_stamp > a->stamp)
+        a->stamp = in->gen_stamp;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+        struct merge_cell *out = &in->cells[in->cells_count++];
+
+        if (nums[c->col] == 0)
+            return false;
+        *out = (struct merge_cell){.num = nums[c->col], .stamp = c->stamp, .origin = interned(a, c->origin),
+                                   .fixed = c->flags & PERCHE_CELL_FIXED, .value = &c->value};
+        if (c->flags & PERCHE_CELL_BASE) {
+            while (base < part->bases_count && part->bases[base].cell < row->cells_first + i)
+                base++;
+            if (base < part->bases_count && part->bases[base].cell == row->cells_first + i) {
+                out->based = true;
+                out->base_stamp = part->bases[base].stamp;
+                out->base_origin = interned(a, part->bases[base].origin);
+            }
+        }
+        if (!t->is_conflict && !out->fixed && c->stamp > a->stamp)
+            a->stamp = c->stamp;
+    }
+    return true;
+}
+
+static const struct perche_value null_value;
+
+static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const struct merge_in *in,
+                                      const struct merge_out *out, struct asker *k, bool *made)
+{
+    struct table *t = m->table;
+
+    *made = false;
+    for (uint32_t i = 0; i < out->lost_count; i++) {
+        const struct merge_lost *l = &out->lost[i];
+        const struct column *c = &t->columns[l->num - 1];
+        struct conflict_side one = {.stamp = l->stored.stamp, .origin = l->stored.origin, .value = null_value};
+        struct conflict_side two = {.stamp = in->gen_stamp, .origin = in->gen_origin, .value = null_value};
+        const char *kind = "deleted";
+        enum perche_rc rc;
+
+        if (t->is_conflict)
+            return PERCHE_OK;
+        if (c->policy == POLICY_HUB && !a->peer.at_hub)
+            continue; /* listed as refused when the hub has judged it */
+        if (l->what != LOSS_INCOMING) {
+            load_stored(k);
+            one.value = k->room[l->num];
+        } else {
+            one.deleted = true;
+        }
+        if (l->what == LOSS_STORED) {
+            two.deleted = true;
+            for (uint32_t j = 0; j < in->cells_count; j++) {
+                if (in->cells[j].num != l->num)
+                    continue; /* deleted and inserted again: the new value meets the one it had not seen */
+                two.deleted = false;
+                two.stamp = in->cells[j].stamp;
+                two.origin = in->cells[j].origin;
+                two.value = *in->cells[j].value;
+            }
+        } else {
+            two.stamp = in->cells[l->cell].stamp;
+            two.origin = in->cells[l->cell].origin;
+            two.value = *in->cells[l->cell].value;
+        }
+        if (l->what == LOSS_CELLS)
+            kind = c->policy == POLICY_REVIEW ? "review" : "lww";
+        rc = conflict_raise(a->r, m, l->num, kind, &one, &two);
+        if (rc != PERCHE_OK)
+            return rc;
+        *made = true;
+    }
+    return PERCHE_OK;
+}
+
+/* Writes the data row as the merge decided. @values by num are the incoming ones, @there those that came. */
+static enum perche_rc write_data(struct apply *a, struct meta *m, const struct merge_out *out, bool was_alive,
+                                 struct asker *k, const struct perche_value *values, uint64_t there)
+{
+    struct perche_bytes key = {m->key, m->key_n};
+    bool anew = out->raised || out->replaced;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (anew && was_alive) {
+        if (!meta_alive(m)) {
+            load_stored(k);
+            rc = keep_values(a->r, m, k->room, written_mask(m));
+        }
+        if (rc == PERCHE_OK)
+            rc = data_delete(a->r, m->table, key);
+        if (rc != PERCHE_OK)
+            return rc;
+    }
+    if (!meta_alive(m))
+        return out->write != 0 || out->raised ? keep_values(a->r, m, values, out->write) : PERCHE_OK;
+    meta_clear(m);
+    if (anew || !was_alive)
+        return data_upsert(a->r, m->table, key, there, values);
+    if (out->write != 0)
+        return data_update(a->r, m->table, key, out->write, values);
+    return PERCHE_OK;
+}
+
+/* Does the file take these values? A row that starts must bring every NOT NULL column without a default. */
+static const char *unfit(const struct table *t, const struct merge_in *in, bool starts)
+{
+    uint64_t there = 0;
+
+    for (uint32_t i = 0; i < in->cells_count; i++) {
+        if (!data_accepts(&t->columns[in->cells[i].num - 1], in->cells[i].value))
+            return "type";
+        there |= UINT64_C(1) << (in->cells[i].num - 1);
+    }
+    for (uint32_t i = 0; starts && i < t->columns_count; i++)
+        if (t->columns[i].notnull && !t->columns[i].has_default && !(there >> i & 1))
+            return "husk";
+    return NULL;
+}
+
+#define CELL_REFUSED 0x8000u /* in our copy of the batch: not to become history */
+
+static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche_part *part, struct perche_row *row,
+                            const uint16_t *nums, struct merge_in *in, bool *gone)
+{
+    const char *reason, *cols_reason;
+    uint64_t cols;
+    char names[1024];
+    size_t used = 0;
+    uint32_t left = 0;
+    enum perche_rc rc = rights_judge(a->r, a->pusher, m, in, &reason, &cols, &cols_reason);
+
+    *gone = false;
+    if (rc != PERCHE_OK)
+        return rc;
+    if (reason == NULL && cols == 0)
+        reason = unfit(m->table, in, false) != NULL ? "type" : NULL;
+    if (reason == NULL && cols == 0)
+        return PERCHE_OK;
+    a->refused = true;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        struct perche_cell *c = &part->cells[row->cells_first + i];
+
+        if (reason != NULL || cols >> (nums[c->col] - 1) & 1)
+            c->flags |= CELL_REFUSED;
+    }
+    if (reason != NULL) {
+        row->flags &= (uint16_t)~PERCHE_ROW_GEN;
+        *gone = true;
+        return refuse(a->r, a->pusher, m, "", reason);
+    }
+    names[0] = '\0';
+    for (uint32_t i = 0; i < in->cells_count; i++) {
+        if (!(cols >> (in->cells[i].num - 1) & 1)) {
+            in->cells[left++] = in->cells[i];
+            continue;
+        }
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? "," : "",
+                                     m->table->columns[in->cells[i].num - 1].name);
+    }
+    in->cells_count = left;
+    rc = refuse(a->r, a->pusher, m, names, cols_reason);
+    if (left == 0 && !in->has_gen)
+        *gone = true;
+    return rc;
+}
+
+static enum perche_rc ask_for(struct apply *a, struct table *t, const struct perche_row *row)
+{
+    sqlite3_stmt *s;
+
+    a->wanted = true;
+    if (a->peer.at_hub) {
+        if (a->wants_count < PERCHE_KEYS_MAX)
+            a->wants[a->wants_count++] = (struct perche_want){t->name, row->key};
+        return PERCHE_OK;
+    }
+    s = sql(a->r, SQL_WANTED_PUT);
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, 0);
+    sqlite3_bind_int(s, 4, 2);
+    return sql_run(a->r, s, "remember a row to ask for");
+}
+
+/* The unpushed cells of a row at a node with an upstream: `first` is the oldest. */
+static void set_first(struct apply *a, struct meta *m)
+{
+    uint64_t oldest = 0;
+
+    if (a->peer.at_hub)
+        return;
+    for (uint32_t num = 0; num < m->count; num++) {
+        const struct clock_cell *c = &m->cells[num];
+
+        if (c->written && !merge_clean(&a->peer, c) && (oldest == 0 || c->lsn < oldest))
+            oldest = c->lsn;
+    }
+    m->first = oldest;
+}
+
+/* At a site the header says the scope; a row that the hub did not have says it first. */
+static enum perche_rc take_header(struct apply *a, struct meta *m, const struct perche_row *row)
+{
+    if (row->scope != PERCHE_NO_SCOPE)
+        m->scope = interned(a, row->scope);
+    else if (m->scope == 0)
+        m->scope = a->r->node.site_num;
+    m->flags &= ~(uint32_t)(META_FRESH | META_PAIR);
+    return a->r->fail;
+}
+
+/* At the hub a new row gets the scope that its rule gives; its author hears no echo when he named the same. */
+static enum perche_rc first_scope(struct apply *a, struct meta *m, const struct perche_row *row,
+                                  const struct perche_value *values, uint64_t have)
+{
+    struct perche_value stored[PERCHE_COLUMNS_MAX + 1];
+
+    if ((written_mask(m) & ~have) != 0 || !meta_alive(m)) {
+        enum perche_rc rc = row_values(a->r, m, stored);
+
+        if (rc != PERCHE_OK)
+            return rc;
+        values = stored;
+    }
+    m->scope = scope_derive(a->r, m, values, a->pusher);
+    if (m->scope == 0)
+        return a->r->fail != PERCHE_OK ? a->r->fail : fail(a->r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
+    if (row->scope != PERCHE_NO_SCOPE && interned(a, row->scope) == m->scope)
+        m->flags |= META_AGREED;
+    return a->r->fail;
+}
+
+/* After a row is saved at the hub: who depends on it, and who hears of it. */
+static enum perche_rc spread(struct apply *a, struct meta *m, bool born, bool echo)
+{
+    struct perche_value now[PERCHE_COLUMNS_MAX + 1];
+    enum perche_rc rc = scope_woken(a->r, m->scope, echo ? 0 : a->pusher);
+
+    if (rc != PERCHE_OK || (born && m->table->rule == RULE_OWN && !m->table->member_child))
+        return rc;
+    rc = row_values(a->r, m, now);
+    return rc == PERCHE_OK ? scope_follow(a->r, m, now, a->pusher) : rc;
+}
+
+static enum perche_rc apply_one(struct apply *a, struct table *t, const struct perche_part *part,
+                                struct perche_row *row, const uint16_t *nums, uint64_t *prev)
+{
+    struct replica *r = a->r;
+    struct meta m;
+    struct merge_in in;
+    struct merge_out out;
+    struct merge_peer peer = a->peer;
+    struct asker k = {.r = r, .m = &m};
+    struct merge_ask ask = {&k, ask_order, ask_knows, ask_compare};
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint64_t have = 0, there = 0;
+    bool was_alive, born, made = false, gone = false, starts;
+    uint32_t old_scope;
+    enum perche_rc rc;
+
+    if (row->gen == 0)
+        return PERCHE_OK; /* an image that is not taken now */
+    rc = meta_load(r, t, row->key, &m);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!translate(a, t, part, row, nums, &in)) {
+        rc = park(r, a->batch, part, row, a->peer.via, "column");
+        goto out;
+    }
+    k.gen = m.gen;
+    was_alive = meta_alive(&m);
+    born = !m.stored;
+    old_scope = m.scope;
+    if (in.gen > m.gen && !in.has_gen) { /* came without its row: ask for it whole, keep what came */
+        rc = park(r, a->batch, part, row, a->peer.via, "row");
+        if (rc == PERCHE_OK)
+            rc = ask_for(a, t, row);
+        goto out;
+    }
+    if (row->flags & PERCHE_ROW_PAIR) {
+        peer.full = row->full;
+        peer.scan = row->scan;
+    }
+    if (a->peer.at_hub) {
+        rc = judge(a, &m, part, row, nums, &in, &gone);
+        if (rc != PERCHE_OK || gone)
+            goto out;
+    }
+    starts = in.gen > m.gen && in.gen % 2 == 1;
+    if (unfit(t, &in, starts) != NULL) {
+        rc = park(r, a->batch, part, row, a->peer.via, unfit(t, &in, starts));
+        goto out;
+    }
+    merge_row(&peer, &ask, &m, &in, &out);
+    if (r->fail != PERCHE_OK) {
+        rc = r->fail;
+        goto out;
+    }
+    for (uint32_t i = 0; i < in.cells_count; i++) {
+        values[in.cells[i].num] = *in.cells[i].value;
+        there |= UINT64_C(1) << (in.cells[i].num - 1);
+        if (out.write >> (in.cells[i].num - 1) & 1)
+            have |= UINT64_C(1) << (in.cells[i].num - 1);
+    }
+    if (out.lost_count > 0)
+        rc = raise_conflicts(a, &m, &in, &out, &k, &made);
+    if (rc != PERCHE_OK)
+        goto out;
+    if (!out.changed && !made) {
+        if (a->peer.at_hub || !m.stored)
+            goto out;
+        rc = take_header(a, &m, row); /* nothing new but perhaps its header */
+        if (rc == PERCHE_OK)
+            rc = meta_save(r, &m);
+        if (rc == PERCHE_OK && m.scope != old_scope && !t->is_conflict)
+            rc = conflict_rescope(r, &m);
+        goto out;
+    }
+    m.lsn = next_lsn(r);
+    merge_number(&a->peer, &m, m.lsn, made);
+    if (out.changed) {
+        *prev = m.block;
+        m.block = a->block;
+    }
+    rc = write_data(a, &m, &out, was_alive, &k, values, there);
+    if (rc == PERCHE_REFUSED && r->fail == PERCHE_REFUSED) { /* a constraint of the file: its own transaction step was undone */
+        r->fail = PERCHE_OK;
+        *prev = 0;
+        rc = park(r, a->batch, part, row, a->peer.via, "constraint");
+        goto out;
+    }
+    if (rc != PERCHE_OK)
+        goto out;
+    if (out.raised || born) {
+        m.entered = m.lsn;
+        m.flags &= ~(uint32_t)META_AGREED;
+    }
+    if (!a->peer.at_hub)
+        rc = take_header(a, &m, row);
+    else if (born)
+        rc = first_scope(a, &m, row, values, have);
+    else if (out.raised && row->scope != PERCHE_NO_SCOPE && interned(a, row->scope) == m.scope)
+        m.flags |= META_AGREED;
+    if (rc != PERCHE_OK)
+        goto out;
+    set_first(a, &m);
+    rc = row_digest(r, &m, values, have);
+    if (rc == PERCHE_OK)
+        rc = meta_save(r, &m);
+    if (rc != PERCHE_OK)
+        goto out;
+    a->applied++;
+    if (a->peer.at_hub)
+        rc = spread(a, &m, born, made || (born && !(m.flags & META_AGREED)));
+    else if (m.scope != old_scope && old_scope != 0 && !t->is_conflict)
+        rc = conflict_rescope(r, &m);
+out:
+    meta_clear(&m);
+    return rc;
+}
+
+static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
+{
+    struct perche_part *part = &a->batch->parts[p];
+    struct table *t = registry_table(a->r, part->table);
+    uint16_t *nums = calloc(part->columns_count + 1, sizeof *nums);
+    enum perche_rc rc = PERCHE_OK;
+
+    if (nums == NULL)
+        return fail(a->r, PERCHE_NOMEM, "no memory for a batch");
+    for (uint32_t i = 0; t != NULL && i < part->columns_count; i++) {
+        const struct column *c = table_column(t, part->columns[i]);
+
+        nums[i] = c != NULL ? c->num : 0;
+    }
+    for (uint32_t i = 0; rc == PERCHE_OK && i < part->rows_count; i++) {
+        struct perche_row *row = &part->rows[i];
+
+        if (t == NULL || !t->present)
+            rc = park(a->r, a->batch, part, row, a->peer.via, "table");
+        else
+            rc = apply_one(a, t, part, row, nums, &a->prev[first + i]);
+    }
+    free(nums);
+    return rc;
+}
+
+enum perche_rc apply_rows(struct apply *a)
+{
+    uint32_t ranks[PERCHE_BATCH_TABLES_MAX], last = 0, rank = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t p = 0; p < a->batch->parts_count; p++) {
+        const struct table *t = registry_table(a->r, a->batch->parts[p].table);
+
+        ranks[p] = t != NULL ? table_rank(a->r, t) : 0;
+        if (ranks[p] > last)
+            last = ranks[p];
+        a->rows += a->batch->parts[p].rows_count;
+    }
+    /* Parents before children, whatever the order of the parts: a scope is made from what is there. */
+    for (rank = 0; rc == PERCHE_OK && rank <= last; rank++) {
+        uint32_t first = 0;
+
+        for (uint32_t p = 0; rc == PERCHE_OK && p < a->batch->parts_count; p++) {
+            if (ranks[p] == rank)
+                rc = apply_part(a, p, first);
+            first += a->batch->parts[p].rows_count;
+        }
+    }
+    if (rc == PERCHE_OK && a->stamp != 0)
+        stamp_seen(a->r, a->stamp);
+    return rc;
+}
+
+enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
+{
+    if (a->rows == 0)
+        return PERCHE_OK;
+    return history_append(a->r, body, a->prev, a->rows, a->peer.via);
+}
+
+/* ---- parked ------------------------------------------------------------------ */
+
+/* Copies one row into a batch of its own. */
+static enum perche_rc copy_row(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
+                               const struct perche_row *row, struct perche_batch *to)
+{
+    uint32_t p = perche_batch_part(to, part->table, part->columns, part->columns_count);
+    struct perche_row *copy = p == UINT32_MAX ? NULL : perche_batch_row(to, p, row->key);
+
+    if (copy == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+    copy->gen = row->gen;
+    copy->flags = row->flags;
+    copy->gen_stamp = row->gen_stamp;
+    copy->gen_origin = row->flags & PERCHE_ROW_GEN ? perche_batch_name(to, b->names[row->gen_origin]) : 0;
+    copy->scope = row->scope == PERCHE_NO_SCOPE ? PERCHE_NO_SCOPE : perche_batch_name(to, b->names[row->scope]);
+    copy->full = row->full;
+    copy->scan = row->scan;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+        uint32_t origin = perche_batch_name(to, b->names[c->origin]);
+        struct perche_cell *cell;
+
+        if (c->flags & CELL_REFUSED)
+            continue;
+        cell = perche_batch_cell(to, p, c->col, &c->value);
+
+        if (cell == NULL || origin == UINT32_MAX)
+            return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+        cell->stamp = c->stamp;
+        cell->origin = origin;
+        cell->flags = c->flags & PERCHE_CELL_FIXED;
+    }
+    return PERCHE_OK;
+}
+
+enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to)
+{
+    return copy_row(a->r, a->batch, part, row, to);
+}
+
+enum perche_rc park(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
+                    const struct perche_row *row, uint32_t via, const char *reason)
+{
+    struct perche_batch *one = perche_batch_new();
+    struct perche_buf body = {0};
+    struct perche_err err;
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    if (one == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+    rc = copy_row(r, b, part, row, one);
+    if (rc == PERCHE_OK && perche_batch_encode(one, 1, &body, &err) != PERCHE_OK)
+        rc = fail(r, err.rc, "set a row of %s aside: %s", part->table, err.text);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_PARKED_PUT);
+        sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, via);
+        sqlite3_bind_text(s, 4, reason, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
+        sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
+        rc = sql_run(r, s, "set a row aside");
+    }
+    perche_buf_free(&body);
+    perche_batch_free(one);
+    return rc;
+}
+
+/* Applies one parked row as a batch of its own; it is parked anew if it still cannot be. */
+static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via, struct perche_bytes body)
+{
+    struct perche_batch *b = perche_batch_new();
+    struct apply *a = calloc(1, sizeof *a);
+    struct perche_err err;
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *s;
+
+    if (b == NULL || a == NULL)
+        rc = fail(r, PERCHE_NOMEM, "no memory for a parked row");
+    else if (perche_batch_decode(body, b, &err) != PERCHE_OK)
+        rc = fail(r, err.rc, "a parked row: %s", err.text);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_PARKED_END);
+        sqlite3_bind_int64(s, 1, n);
+        rc = sql_run(r, s, "take a parked row");
+    }
+    if (rc == PERCHE_OK)
+        rc = apply_begin(a, r, b);
+    if (rc == PERCHE_OK) {
+        a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .acked = r->node.acked};
+        a->pusher = r->hub ? via : 0;
+        rc = apply_rows(a);
+        if (rc == PERCHE_OK)
+            rc = apply_history(a, body);
+    }
+    if (a != NULL)
+        apply_end(a);
+    free(a);
+    perche_batch_free(b);
+    return rc;
+}
+
+enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key)
+{
+    sqlite3_int64 after = 0, last = 0;
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *s;
+
+    /* What is parked anew gets a number above `last` and is not looked at again. */
+    s = prepare(r, "SELECT coalesce(max(n), 0) FROM perche_parked");
+    if (s == NULL)
+        return r->fail;
+    if (sqlite3_step(s) == SQLITE_ROW)
+        last = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    while (rc == PERCHE_OK && after < last) {
+        sqlite3_int64 n = 0;
+        uint32_t via = 0;
+        uint8_t *copy = NULL;
+        uint32_t copy_n = 0;
+
+        s = sql(r, SQL_PARKED_ALL);
+        sqlite3_bind_int64(s, 1, after);
+        while (n == 0 && sqlite3_step(s) == SQLITE_ROW) {
+            bool mine = sqlite3_column_int64(s, 0) <= last;
+
+            after = sqlite3_column_int64(s, 0);
+            if (table != NULL)
+                mine = mine && strcmp((const char *)sqlite3_column_text(s, 1), table) == 0 &&
+                       (key == NULL || ((uint32_t)sqlite3_column_bytes(s, 2) == key->n &&
+                                        memcmp(sqlite3_column_blob(s, 2), key->p, key->n) == 0));
+            if (!mine)
+                continue;
+            n = after;
+            via = (uint32_t)sqlite3_column_int64(s, 3);
+            copy_n = (uint32_t)sqlite3_column_bytes(s, 5);
+            copy = malloc(copy_n);
+            if (copy != NULL)
+                memcpy(copy, sqlite3_column_blob(s, 5), copy_n);
+        }
+        sql_done(s);
+        if (n == 0) {
+            s = sql(r, SQL_PARKED_ALL); /* a page without a match: is there another? */
+            sqlite3_bind_int64(s, 1, after);
+            if (sqlite3_step(s) != SQLITE_ROW)
+                after = last;
+            sql_done(s);
+            continue;
+        }
+        rc = copy == NULL ? fail(r, PERCHE_NOMEM, "no memory for a parked row")
+                          : retry_one(r, n, via, (struct perche_bytes){copy, copy_n});
+        free(copy);
+    }
+    return rc;
+}
+
+enum perche_rc row_drop(struct replica *r, struct meta *m)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    if (m->stored && meta_alive(m))
+        rc = data_delete(r, m->table, (struct perche_bytes){m->key, m->key_n});
+    if (rc == PERCHE_OK)
+        rc = meta_drop(r, m);
+    return rc;
+}

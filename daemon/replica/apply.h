@@ -1,0 +1,59 @@
+/* Applying what came: batch in, rows of the file out, through the pure merge. */
+#ifndef REPLICA_APPLY_H
+#define REPLICA_APPLY_H
+
+#include "replica/merge.h"
+
+struct peer {                /* perche_peer, at a hub */
+    bool known;
+    uint64_t epoch, prev_epoch, eplsn, have, stamp, full, scan, done, session;
+    struct perche_pos asof;
+};
+enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p);
+enum perche_rc peer_store(struct replica *r, uint32_t site, const struct peer *p);
+
+struct apply {
+    struct replica *r;
+    struct merge_peer peer;
+    struct perche_batch *batch;
+    uint32_t *names;         /* batch name index -> interned number */
+    uint64_t block;          /* of the history that this batch becomes */
+    uint64_t *prev;          /* for each row in order: its block before */
+    uint32_t rows;           /* rows of the batch */
+    uint32_t pusher;         /* at a hub: interned site */
+    bool refused;            /* something of the batch was not taken: history wants a batch without it */
+    uint64_t stamp;          /* highest seen */
+    bool wanted;             /* rows came that are not here: see perche_wanted, or wants below */
+    struct perche_want wants[PERCHE_KEYS_MAX]; /* at a hub: to ask for; table names are the registry's, keys the batch's */
+    uint32_t wants_count;
+    uint64_t applied;        /* rows changed */
+};
+
+/* Interns the batch's names and makes room. */
+enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_batch *batch);
+/* Applies every row of the batch; one that cannot be applied is parked with its reason (P8). */
+enum perche_rc apply_rows(struct apply *a);
+/* Writes the history block of what was taken: @body when nothing was refused, else the rest encoded anew. */
+enum perche_rc apply_history(struct apply *a, struct perche_bytes body);
+void apply_end(struct apply *a);
+
+/* Sets a row aside: its cells come again by parked_retry(). */
+enum perche_rc park(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
+                    const struct perche_row *row, uint32_t via, const char *reason);
+/* Applies what waited for a table, a column or its row (all rows of @table and @key, or everything with NULL). */
+enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key);
+
+/* Drops a row here without deleting it: data, metadata, digest. */
+enum perche_rc row_drop(struct replica *r, struct meta *m);
+/* Values of a row, alive (data) or dead (kept), by num; all NULL where there is none. Owned texts are copied into @text. */
+enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values);
+/* Recomputes m->digest, from @values where @have covers every written column, else from the file. */
+enum perche_rc row_digest(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t have);
+
+/* rights.c, at the hub: is this row lawful from @site? Fills @reason (NULL = yes) for the whole row, else the mask of columns refused and their reason. */
+enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                            const char **reason, uint64_t *cols, const char **cols_reason);
+enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
+bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
+
+#endif

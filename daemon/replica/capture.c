@@ -1,0 +1,388 @@
+/* Capture: what any program writes into a replicated table is noted by triggers,
+ * in the program's own transaction, in pure SQL (P1).
+ *
+ * For each table: after INSERT, UPDATE and DELETE a row in perche_capture (table,
+ * mask, time, key; mask -1 inserted, 0 deleted, else the bitmap of changed
+ * columns, bit num - 1), for a DELETE the old row in perche_gone_TABLE too; and
+ * before an UPDATE of the key a refusal. The outer statement's conflict policy
+ * overrides the ones in a trigger (INSERT OR IGNORE would turn into REPLACE), so
+ * bodies hold plain INSERTs into tables without any constraint.
+ *
+ * The mask is a sum of (comparison) * 2^(num - 1): in SQLite | and << have one
+ * precedence, and a bitmap written with them names other columns.
+ *
+ * A table whose triggers were gone (it was rebuilt) or of another form may have
+ * been changed meanwhile: its number goes into perche_rescan until it was read
+ * through. */
+#include "replica/tx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct capture {
+    uint32_t *unscanned;
+    uint32_t count, cap;
+};
+
+enum { TRIGGER_KEY, TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE, TRIGGER_COUNT };
+
+static const char *const ends[TRIGGER_COUNT] = {"key", "insert", "update", "delete"};
+
+/* ---- texts --------------------------------------------------------------- */
+
+static void append_head(sqlite3_str *s, const struct table *t, int which)
+{
+    sqlite3_str_appendf(s, "CREATE TRIGGER \"perche_%w_%s\" ", t->name, ends[which]);
+}
+
+#define GATE " WHEN (SELECT applying FROM perche_flag) IS NOT 1"
+
+/* Are the bytes of the column, not only its value under its collation and across types, another? */
+static void append_differs(sqlite3_str *s, const struct column *c)
+{
+    sqlite3_str_appendf(s, "OLD.\"%w\" IS NOT NEW.\"%w\"%s", c->name, c->name, c->binary ? "" : " COLLATE BINARY");
+    if (c->strict_any)
+        sqlite3_str_appendf(s, " OR typeof(OLD.\"%w\") <> typeof(NEW.\"%w\")", c->name, c->name);
+}
+
+/* tab, mask, at, k1.. in the order of the INSERT */
+static void append_insert(sqlite3_str *s, const struct table *t)
+{
+    sqlite3_str_appendall(s, "INSERT INTO perche_capture (tab, mask, at");
+    for (uint32_t i = 1; i <= t->keys_count; i++)
+        sqlite3_str_appendf(s, ", k%u", i);
+    sqlite3_str_appendall(s, ") ");
+}
+
+static void append_keys(sqlite3_str *s, const struct table *t, const char *row)
+{
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        sqlite3_str_appendf(s, ", %s.\"%w\"", row, t->keys[i].name);
+}
+
+static void append_key_trigger(sqlite3_str *s, const struct table *t)
+{
+    sqlite3_str_appendall(s, "BEFORE UPDATE OF ");
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        sqlite3_str_appendf(s, "%s\"%w\"", i == 0 ? "" : ", ", t->keys[i].name);
+    sqlite3_str_appendf(s, " ON \"%w\" WHEN ", t->name);
+    for (uint32_t i = 0; i < t->keys_count; i++) {
+        sqlite3_str_appendall(s, i == 0 ? "" : " OR ");
+        append_differs(s, &t->keys[i]);
+    }
+    sqlite3_str_appendall(s, " BEGIN SELECT RAISE(ABORT, 'perche: a key does not change: delete the row and insert it again'); END");
+}
+
+static void append_insert_trigger(sqlite3_str *s, const struct table *t)
+{
+    sqlite3_str_appendf(s, "AFTER INSERT ON \"%w\"" GATE " BEGIN ", t->name);
+    append_insert(s, t);
+    sqlite3_str_appendf(s, "VALUES (%u, -1, julianday('now')", t->num);
+    append_keys(s, t, "NEW");
+    sqlite3_str_appendall(s, "); END");
+}
+
+static void append_update_trigger(sqlite3_str *s, const struct table *t)
+{
+    uint32_t n = 0;
+
+    sqlite3_str_appendf(s, "AFTER UPDATE ON \"%w\"" GATE " BEGIN ", t->name);
+    append_insert(s, t);
+    sqlite3_str_appendf(s, "SELECT %u, mask, julianday('now')", t->num);
+    append_keys(s, t, "NEW");
+    sqlite3_str_appendall(s, " FROM (SELECT ");
+    for (uint32_t i = 0; i < t->columns_count; i++) {
+        if (t->columns[i].absent)
+            continue;
+        sqlite3_str_appendall(s, n++ == 0 ? "(" : " + (");
+        append_differs(s, &t->columns[i]);
+        sqlite3_str_appendf(s, ") * %llu", 1ull << i);
+    }
+    sqlite3_str_appendf(s, "%s AS mask) WHERE mask <> 0; END", n == 0 ? "0" : "");
+}
+
+/* @columns: the file's, each ", \"name\"", all of them, so that a deletion can be undone whole. */
+static void append_delete_trigger(sqlite3_str *s, const struct table *t, const char *names, const char *old)
+{
+    sqlite3_str_appendf(s, "AFTER DELETE ON \"%w\"" GATE " BEGIN ", t->name);
+    append_insert(s, t);
+    sqlite3_str_appendf(s, "VALUES (%u, 0, julianday('now')", t->num);
+    append_keys(s, t, "OLD");
+    sqlite3_str_appendf(s, "); INSERT INTO \"perche_gone_%w\" (%s) VALUES (%s); END", t->name, names, old);
+}
+
+/* ---- unscanned ----------------------------------------------------------- */
+
+void capture_free(struct replica *r)
+{
+    if (r->capture != NULL)
+        free(r->capture->unscanned);
+    free(r->capture);
+    r->capture = NULL;
+}
+
+static enum perche_rc add_unscanned(struct replica *r, uint32_t tab)
+{
+    struct capture *c = r->capture;
+
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->unscanned[i] == tab)
+            return PERCHE_OK;
+    if (c->count == c->cap) {
+        uint32_t cap = c->cap == 0 ? 16 : c->cap * 2;
+        uint32_t *p = realloc(c->unscanned, cap * sizeof *p);
+
+        if (p == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for the list of tables");
+        c->unscanned = p;
+        c->cap = cap;
+    }
+    c->unscanned[c->count++] = tab;
+    return PERCHE_OK;
+}
+
+enum perche_rc capture_read(struct replica *r)
+{
+    sqlite3_stmt *s;
+    int rc;
+
+    if (r->capture == NULL && (r->capture = calloc(1, sizeof *r->capture)) == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the list of tables");
+    r->capture->count = 0;
+    s = prepare(r, "SELECT tab FROM perche_rescan ORDER BY tab");
+    if (s == NULL)
+        return r->fail;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW && r->fail == PERCHE_OK)
+        (void)add_unscanned(r, (uint32_t)sqlite3_column_int64(s, 0));
+    if (rc != SQLITE_DONE && r->fail == PERCHE_OK)
+        (void)fail_sqlite(r, rc, "perche_rescan");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return r->fail;
+}
+
+const uint32_t *capture_unscanned(struct replica *r, uint32_t *count)
+{
+    *count = r->capture != NULL ? r->capture->count : 0;
+    return r->capture != NULL ? r->capture->unscanned : NULL;
+}
+
+/* Runs a statement made by sqlite3_mprintf or sqlite3_str_finish, and frees its text. */
+static enum perche_rc run(struct replica *r, char *text)
+{
+    enum perche_rc rc = text != NULL ? exec(r, text) : fail(r, PERCHE_NOMEM, "no memory for a statement");
+
+    sqlite3_free(text);
+    return rc;
+}
+
+enum perche_rc capture_scanned(struct replica *r, uint32_t tab)
+{
+    struct capture *c = r->capture;
+
+    if (run(r, sqlite3_mprintf("DELETE FROM perche_rescan WHERE tab = %u", tab)) != PERCHE_OK)
+        return r->fail;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->unscanned[i] == tab) {
+            c->unscanned[i] = c->unscanned[--c->count];
+            break;
+        }
+    return PERCHE_OK;
+}
+
+/* Does @query find a row? */
+static bool finds(struct replica *r, char *query)
+{
+    sqlite3_stmt *s = query != NULL ? prepare(r, query) : NULL;
+    int rc = SQLITE_DONE;
+
+    if (query == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
+    sqlite3_free(query);
+    if (s != NULL && (rc = sqlite3_step(s)) != SQLITE_ROW && rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "capture");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return rc == SQLITE_ROW;
+}
+
+static enum perche_rc note_unscanned(struct replica *r, const struct table *t)
+{
+    if (!finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" LIMIT 1", t->name)) && r->fail == PERCHE_OK &&
+        !finds(r, sqlite3_mprintf("SELECT 1 FROM perche_row WHERE tab = %u LIMIT 1", t->num)))
+        return r->fail;
+    if (r->fail != PERCHE_OK ||
+        run(r, sqlite3_mprintf("INSERT INTO perche_rescan (tab) VALUES (%u) ON CONFLICT DO NOTHING", t->num)) != PERCHE_OK)
+        return r->fail;
+    return add_unscanned(r, t->num);
+}
+
+/* ---- install ------------------------------------------------------------- */
+
+/* The table's columns in the file, those that are not generated, as lists for the delete trigger; makes or widens perche_gone_TABLE. */
+static enum perche_rc gone_table(struct replica *r, const struct table *t, char **names, char **old, bool *changed)
+{
+    sqlite3_str *a = sqlite3_str_new(r->db), *b = sqlite3_str_new(r->db);
+    char *gone = sqlite3_mprintf("perche_gone_%s", t->name);
+    sqlite3_stmt *s = prepare(r, "SELECT name, EXISTS (SELECT 1 FROM pragma_table_xinfo(?2) g WHERE g.name = x.name COLLATE NOCASE),"
+                                 " EXISTS (SELECT 1 FROM pragma_table_xinfo(?2))"
+                                 " FROM pragma_table_xinfo(?1) x WHERE hidden = 0 ORDER BY cid");
+    sqlite3_str *missing = sqlite3_str_new(r->db);
+    bool there = false, first = true;
+    int rc = SQLITE_DONE;
+
+    if (s != NULL) {
+        (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+        (void)sqlite3_bind_text(s, 2, gone, -1, SQLITE_STATIC);
+        for (; (rc = sqlite3_step(s)) == SQLITE_ROW; first = false) {
+            const char *name = (const char *)sqlite3_column_text(s, 0);
+
+            sqlite3_str_appendf(a, "%s\"%w\"", first ? "" : ", ", name);
+            sqlite3_str_appendf(b, "%sOLD.\"%w\"", first ? "" : ", ", name);
+            there = sqlite3_column_int(s, 2) != 0;
+            if (there && sqlite3_column_int(s, 1) == 0)
+                sqlite3_str_appendf(missing, "ALTER TABLE \"%w\" ADD COLUMN \"%w\";", gone, name);
+        }
+        if (rc != SQLITE_DONE)
+            (void)fail_sqlite(r, rc, t->name);
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    *names = sqlite3_str_finish(a);
+    *old = sqlite3_str_finish(b);
+    if (there && sqlite3_str_length(missing) == 0) {
+        sqlite3_free(sqlite3_str_finish(missing));
+    } else {
+        if (!there)
+            sqlite3_str_appendf(missing, "CREATE TABLE \"%w\" (%s)", gone, *names != NULL ? *names : "");
+        *changed = true;
+        if (r->fail == PERCHE_OK)
+            (void)run(r, sqlite3_str_finish(missing));
+        else
+            sqlite3_free(sqlite3_str_finish(missing));
+    }
+    if (r->fail == PERCHE_OK && (gone == NULL || *names == NULL || *old == NULL))
+        (void)fail(r, PERCHE_NOMEM, "no memory for a trigger");
+    sqlite3_free(gone);
+    return r->fail;
+}
+
+static enum perche_rc make_texts(struct replica *r, const struct table *t, char *texts[TRIGGER_COUNT], bool *changed)
+{
+    char *names = NULL, *old = NULL;
+
+    if (gone_table(r, t, &names, &old, changed) == PERCHE_OK) {
+        for (int i = 0; i < TRIGGER_COUNT; i++) {
+            sqlite3_str *s = sqlite3_str_new(r->db);
+
+            append_head(s, t, i);
+            switch (i) {
+            case TRIGGER_KEY: append_key_trigger(s, t); break;
+            case TRIGGER_INSERT: append_insert_trigger(s, t); break;
+            case TRIGGER_UPDATE: append_update_trigger(s, t); break;
+            default: append_delete_trigger(s, t, names, old); break;
+            }
+            texts[i] = sqlite3_str_finish(s);
+            if (texts[i] == NULL)
+                (void)fail(r, PERCHE_NOMEM, "no memory for a trigger");
+        }
+    }
+    sqlite3_free(names);
+    sqlite3_free(old);
+    return r->fail;
+}
+
+/* Is the trigger in the file exactly this, and on this table? */
+static bool stands(struct replica *r, sqlite3_stmt *look, const struct table *t, int which, const char *text)
+{
+    char *name = sqlite3_mprintf("perche_%s_%s", t->name, ends[which]);
+    bool same = false;
+    int rc;
+
+    if (name == NULL) {
+        (void)fail(r, PERCHE_NOMEM, "no memory for a trigger");
+        return false;
+    }
+    (void)sqlite3_bind_text(look, 1, name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    rc = sqlite3_step(look);
+    if (rc == SQLITE_ROW) {
+        const char *on = (const char *)sqlite3_column_text(look, 0), *sql = (const char *)sqlite3_column_text(look, 1);
+
+        same = on != NULL && sql != NULL && sqlite3_stricmp(on, t->name) == 0 && strcmp(sql, text) == 0;
+    } else if (rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, "sqlite_schema");
+    }
+    (void)sqlite3_reset(look); /* repeats the step's error */
+    sqlite3_free(name);
+    return same;
+}
+
+static enum perche_rc install(struct replica *r, sqlite3_stmt *look, const struct table *t, bool *changed)
+{
+    char *texts[TRIGGER_COUNT] = {0};
+    bool renewed = false;
+
+    (void)make_texts(r, t, texts, changed);
+    for (int i = 0; r->fail == PERCHE_OK && i < TRIGGER_COUNT; i++) {
+        if (stands(r, look, t, i, texts[i]) || r->fail != PERCHE_OK)
+            continue;
+        /* of this name it may stand on a renamed table */
+        if (run(r, sqlite3_mprintf("DROP TRIGGER IF EXISTS \"perche_%w_%s\"", t->name, ends[i])) == PERCHE_OK)
+            (void)exec(r, texts[i]);
+        renewed = *changed = true;
+    }
+    for (int i = 0; i < TRIGGER_COUNT; i++)
+        sqlite3_free(texts[i]);
+    return renewed && r->fail == PERCHE_OK ? note_unscanned(r, t) : r->fail;
+}
+
+/* A column that was added to a table of `perche replicate` joins it; in a school's table it is a site's own affair, as their
+ * columns come with migrations. Nothing is known of what is in it, hence P1: erasing clears it. */
+static enum perche_rc register_columns(struct replica *r, bool *changed)
+{
+    const struct table *t;
+
+    for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
+        if (t->is_conflict || !t->present || registry_is_school(t->name) || t->columns_count >= PERCHE_COLUMNS_MAX)
+            continue;
+        if (!finds(r, sqlite3_mprintf("SELECT 1 FROM pragma_table_xinfo(%Q) x WHERE hidden = 0 AND pk = 0 AND NOT EXISTS"
+                                      " (SELECT 1 FROM perche_column c WHERE c.tab = %Q AND c.col = x.name COLLATE NOCASE)", t->name, t->name)))
+            continue;
+        if (r->fail != PERCHE_OK)
+            break;
+        *changed = true;
+        (void)run(r, sqlite3_mprintf(
+                      "INSERT INTO perche_column (tab, col, num, policy, level, on_erase)"
+                      " SELECT %Q, x.name, (SELECT coalesce(max(num), 0) FROM perche_column WHERE tab = %Q) + row_number() OVER (ORDER BY cid),"
+                      "  (SELECT policy FROM perche_table WHERE name = %Q), 'P1', CASE WHEN NOT \"notnull\" THEN 'null'"
+                      "   WHEN dflt_value LIKE '''%%' THEN dflt_value"
+                      "   WHEN type LIKE '%%INT%%' OR type LIKE '%%REAL%%' OR type LIKE '%%NUM%%' THEN '''0''' ELSE '''''' END"
+                      " FROM pragma_table_xinfo(%Q) x WHERE hidden = 0 AND pk = 0 AND NOT EXISTS"
+                      " (SELECT 1 FROM perche_column c WHERE c.tab = %Q AND c.col = x.name COLLATE NOCASE)",
+                      t->name, t->name, t->name, t->name, t->name));
+    }
+    return r->fail;
+}
+
+enum perche_rc capture_install(struct replica *r, struct perche_err *err)
+{
+    sqlite3_stmt *look = NULL;
+    const struct table *t;
+    bool changed = false, registered = false;
+
+    if (register_columns(r, &registered) != PERCHE_OK)
+        goto fail;
+    if (registered) {
+        registry_changed(r);
+        if (registry_load(r, err) != PERCHE_OK)
+            return r->fail;
+    }
+    look = prepare(r, "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE");
+    for (uint32_t i = 0; look != NULL && r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
+        if (t->present && !t->is_conflict)
+            (void)install(r, look, t, &changed);
+    (void)sqlite3_finalize(look); /* its error was seen by the step */
+    if (r->fail != PERCHE_OK)
+        goto fail;
+    return changed ? registry_load(r, err) : PERCHE_OK; /* the file's schema version moved */
+
+fail:
+    return perche_err_set(err, r->fail, "%s", r->fail_err.text);
+}

@@ -1,0 +1,653 @@
+/* Conflicts: rows of perche_conflict, replicated like any other (DESIGN 4.4).
+ *
+ * Two nodes that find the same conflict make the same row: its id and its cells
+ * come from the two sides alone. Resolving is an ordinary write of the value and
+ * of the conflict's own columns, all with one stamp. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/ask.h"
+#include "replica/digest.h"
+#include "replica/statements.h"
+
+/* ---- raising ------------------------------------------------------------------------ */
+
+/* In order of stamp, then id, then value. */
+static bool is_higher(struct replica *r, const struct conflict_side *a, const struct conflict_side *b)
+{
+    int c;
+
+    if (a->stamp != b->stamp)
+        return a->stamp > b->stamp;
+    c = a->origin == b->origin ? 0 : strcmp(name_text(r, a->origin), name_text(r, b->origin));
+    return c != 0 ? c > 0 : perche_value_compare(&a->value, &b->value) > 0;
+}
+
+struct id_text {
+    uint8_t p[PERCHE_KEY_BYTES_MAX + 2 * PERCHE_NAME_BYTES_MAX + 2 * (PERCHE_ID_BYTES_MAX + 8) + 32];
+    size_t n;
+};
+
+static void id_add(struct id_text *t, const void *p, size_t n)
+{
+    assert(n <= sizeof t->p - t->n);
+    memcpy(t->p + t->n, p, n);
+    t->n += n;
+}
+
+static void id_add_number(struct id_text *t, uint64_t v)
+{
+    uint8_t p[8];
+
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+    id_add(t, p, 8);
+}
+
+static void id_add_text(struct id_text *t, const char *text)
+{
+    id_add(t, text, strlen(text) + 1);
+}
+
+/* XXH3-128 of table, key, column, second key (none), lower side, higher side. */
+static void conflict_id(struct replica *r, const struct meta *row, const char *column, const struct conflict_side *low,
+                        const struct conflict_side *high, uint8_t id[16])
+{
+    struct id_text t = {.n = 0};
+
+    id_add_text(&t, row->table->name);
+    id_add_number(&t, row->key_n);
+    id_add(&t, row->key, row->key_n);
+    id_add_text(&t, column);
+    id_add_number(&t, 0);
+    id_add_number(&t, low->stamp);
+    id_add_text(&t, name_text(r, low->origin));
+    id_add_number(&t, high->stamp);
+    id_add_text(&t, name_text(r, high->origin));
+    digest_hash(t.p, t.n, id);
+}
+
+static struct perche_value text_value(const char *text)
+{
+    return (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
+}
+
+static struct perche_value number_value(uint64_t i)
+{
+    return (struct perche_value){.type = PERCHE_INTEGER, .i = (int64_t)i};
+}
+
+/* Puts a value under the column's number; false when perche_conflict has no such column. */
+static bool set(struct table *t, struct perche_value *values, uint64_t *mask, const char *name, struct perche_value v)
+{
+    struct column *c = table_column(t, name);
+
+    if (c == NULL)
+        return false;
+    values[c->num] = v;
+    *mask |= UINT64_C(1) << (c->num - 1);
+    return true;
+}
+
+static struct table *conflict_table(struct replica *r)
+{
+    struct table *t = registry_table(r, "perche_conflict");
+
+    if (t == NULL || !t->present) {
+        (void)fail(r, PERCHE_CORRUPT, "the table perche_conflict is gone: put a backup back");
+        return NULL;
+    }
+    return t;
+}
+
+/* A conflict row as it is made: every cell with stamp and origin of the later side. */
+static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct meta *m, uint32_t scope,
+                                      const struct conflict_side *high, const struct perche_value *values, uint64_t mask)
+{
+    struct clock_cell cell = {.stamp = high->stamp, .origin = high->origin, .via = VIA_LOCAL, .written = true};
+    enum perche_rc rc;
+
+    m->lsn = m->entered = cell.lsn = next_lsn(r);
+    m->first = r->hub ? 0 : m->lsn;
+    m->gen = 1;
+    m->flags = r->hub ? 0 : META_FRESH;
+    m->scope = scope;
+    for (uint32_t num = 0; num < m->count; num++)
+        if (num == 0 || mask >> (num - 1) & 1)
+            m->cells[num] = cell;
+    rc = data_upsert(r, t, (struct perche_bytes){m->key, m->key_n}, mask, values);
+    if (rc != PERCHE_OK)
+        return rc;
+    digest_row(r, m, values, m->digest);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    rc = meta_save(r, m);
+    return rc == PERCHE_OK ? scope_woken(r, scope, 0) : rc;
+}
+
+enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
+                              const struct conflict_side *a, const struct conflict_side *b)
+{
+    const struct conflict_side *low = is_higher(r, a, b) ? b : a, *high = low == a ? b : a;
+    const char *column = num == 0 ? "" : row->table->columns[num - 1].name;
+    bool open = strcmp(kind, "lww") != 0;
+    struct table *t = conflict_table(r);
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint32_t scope = row->scope;
+    uint64_t mask = 0;
+    uint8_t id[16];
+    struct meta m;
+    char *key;
+    enum perche_rc rc;
+
+    if (t == NULL)
+        return r->fail;
+    if (row->table->is_conflict || row->flags & META_ERASED)
+        return PERCHE_OK;
+    conflict_id(r, row, column, low, high, id);
+    rc = meta_load(r, t, (struct perche_bytes){id, 16}, &m);
+    if (rc != PERCHE_OK || m.stored) {
+        if (rc == PERCHE_OK)
+            meta_clear(&m);
+        return rc; /* the other node, or an earlier batch, has found it too */
+    }
+    if (scope == 0)
+        scope = name_number(r, "");
+    key = ask_key_json(r, (struct perche_bytes){row->key, row->key_n});
+    if (scope == 0 || key == NULL) {
+        free(key);
+        return r->fail;
+    }
+    if (set(t, values, &mask, "tab", text_value(row->table->name)) && set(t, values, &mask, "key", text_value(key)) &&
+        set(t, values, &mask, "col", text_value(column)) && set(t, values, &mask, "kind", text_value(kind)) &&
+        set(t, values, &mask, "a_value", low->value) &&
+        set(t, values, &mask, "a_site", text_value(name_text(r, low->origin))) &&
+        set(t, values, &mask, "a_at", number_value(low->stamp >> 16)) && set(t, values, &mask, "b_value", high->value) &&
+        set(t, values, &mask, "b_site", text_value(name_text(r, high->origin))) &&
+        set(t, values, &mask, "b_at", number_value(high->stamp >> 16)) &&
+        set(t, values, &mask, "state", text_value(open ? "open" : "resolved")) &&
+        set(t, values, &mask, "value", open ? (struct perche_value){0} : high->value) &&
+        set(t, values, &mask, "resolved_by", (struct perche_value){0}) &&
+        set(t, values, &mask, "resolved_at", open ? (struct perche_value){0} : number_value(high->stamp >> 16)) &&
+        set(t, values, &mask, "reason", open ? (struct perche_value){0} : text_value("latest")))
+        rc = conflict_insert(r, t, &m, scope, high, values, mask);
+    else
+        rc = fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
+    free(key);
+    meta_clear(&m);
+    return rc;
+}
+
+/* ---- scope ----------------------------------------------------------------------------- */
+
+uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values)
+{
+    const struct column *tab = table_column(conflicts, "tab"), *key = table_column(conflicts, "key");
+    char name[PERCHE_NAME_BYTES_MAX], *json;
+    uint8_t encoded[PERCHE_KEY_BYTES_MAX];
+    uint32_t encoded_n, scope = 0;
+    struct table *t;
+    struct meta m;
+
+    if (tab == NULL || key == NULL || values[tab->num].type != PERCHE_TEXT || values[key->num].type != PERCHE_TEXT ||
+        values[tab->num].n >= sizeof name)
+        return 0;
+    memcpy(name, values[tab->num].p, values[tab->num].n);
+    name[values[tab->num].n] = '\0';
+    t = registry_table(r, name);
+    json = strndup((const char *)values[key->num].p, values[key->num].n);
+    if (t != NULL && !t->is_conflict && json != NULL && ask_key_parse(r, t, json, encoded, &encoded_n) &&
+        meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, &m) == PERCHE_OK) {
+        scope = m.stored ? m.scope : 0;
+        meta_clear(&m);
+    }
+    free(json);
+    return scope;
+}
+
+/* Sites that had the conflict and have it no more get a mark, those that have it now lose theirs. */
+static enum perche_rc mark(struct replica *r, const struct meta *m, uint32_t old)
+{
+    const uint32_t *sites;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < scope_sites(r, old, &sites); i++) {
+        uint32_t site = sites[i];
+        sqlite3_stmt *s;
+
+        if (site == r->node.site_num || scope_holds(r, m->scope, site))
+            continue;
+        s = sql(r, SQL_LEFT_PUT);
+        sqlite3_bind_int64(s, 1, site);
+        sqlite3_bind_int64(s, 2, m->table->num);
+        sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)m->lsn);
+        rc = sql_run(r, s, "mark a conflict as left");
+        if (rc == PERCHE_OK)
+            rc = woken_add(r, site);
+    }
+    for (uint32_t i = 0; rc == PERCHE_OK && i < scope_sites(r, m->scope, &sites); i++) {
+        sqlite3_stmt *s = sql(r, SQL_LEFT_END);
+
+        sqlite3_bind_int64(s, 1, sites[i]);
+        sqlite3_bind_int64(s, 2, m->table->num);
+        sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
+        rc = sql_run(r, s, "end a mark");
+    }
+    return rc;
+}
+
+static enum perche_rc rescope_one(struct replica *r, struct table *t, const char *id, uint32_t scope)
+{
+    struct perche_value v = text_value(id);
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n, old;
+    struct meta m;
+    enum perche_rc rc;
+
+    if (perche_key_encode(&v, 1, key, &key_n) != PERCHE_OK)
+        return PERCHE_OK; /* not one of ours */
+    rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
+    if (rc != PERCHE_OK)
+        return rc;
+    old = m.scope;
+    if (m.stored && old != scope) {
+        m.scope = scope;
+        if (r->hub) {
+            m.lsn = m.entered = next_lsn(r);
+            m.flags &= ~(uint32_t)META_AGREED;
+        }
+        rc = meta_save(r, &m);
+        if (rc == PERCHE_OK && r->hub)
+            rc = mark(r, &m, old);
+        if (rc == PERCHE_OK && r->hub)
+            rc = scope_woken(r, scope, 0);
+    }
+    meta_clear(&m);
+    return rc;
+}
+
+enum perche_rc conflict_rescope(struct replica *r, const struct meta *row)
+{
+    struct table *t = conflict_table(r);
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *s;
+    char *key;
+
+    if (t == NULL)
+        return r->fail;
+    s = sql(r, SQL_CONFLICTS_OF);
+    sqlite3_bind_text(s, 1, row->table->name, -1, SQLITE_STATIC);
+    key = ask_key_json(r, (struct perche_bytes){row->key, row->key_n});
+    sqlite3_bind_text(s, 2, key, -1, SQLITE_STATIC);
+    while (rc == PERCHE_OK && key != NULL && ask_row(r, s, "find a row's conflicts"))
+        rc = rescope_one(r, t, ask_text(s, 0), row->scope);
+    sql_done(s);
+    free(key);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* ---- resolving ----------------------------------------------------------------------------- */
+
+struct side {
+    struct perche_value value;
+    uint8_t *bytes;          /* owned, behind a text or blob */
+    char site[PERCHE_ID_BYTES_MAX];
+    uint64_t at;
+};
+
+struct question {
+    sqlite3_stmt *stmt;
+    char id[PERCHE_ID_BYTES_MAX];
+    struct table *table;
+    const struct column *column; /* NULL: about no single cell */
+    char name[PERCHE_NAME_BYTES_MAX]; /* perche_conflict.col */
+    char *json;              /* the row's key */
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n;
+    bool deleted;            /* kind: edit of a deleted row */
+    struct side sides[2];
+};
+
+static void question_free(struct question *q)
+{
+    sqlite3_finalize(q->stmt);
+    free(q->json);
+    free(q->sides[0].bytes);
+    free(q->sides[1].bytes);
+}
+
+/* The table is written while the question is at hand, so its values are copies. */
+static enum perche_rc side_read(struct replica *r, sqlite3_stmt *s, int column, struct side *side)
+{
+    struct perche_value *v = &side->value;
+
+    column_value(s, column, v);
+    if (v->type == PERCHE_TEXT || v->type == PERCHE_BLOB) {
+        side->bytes = malloc((size_t)v->n + 1);
+        if (side->bytes == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for a conflict");
+        if (v->n > 0)
+            memcpy(side->bytes, v->p, v->n);
+        v->p = side->bytes;
+    }
+    (void)snprintf(side->site, sizeof side->site, "%s", ask_text(s, column + 1)); /* ids are no longer */
+    side->at = (uint64_t)sqlite3_column_int64(s, column + 2);
+    return PERCHE_OK;
+}
+
+static enum perche_rc question_find(struct replica *r, const char *id, struct question *q)
+{
+    bool open;
+
+    memset(q, 0, sizeof *q);
+    if (strlen(id) < ASK_PREFIX_MIN)
+        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id", ASK_PREFIX_MIN);
+    q->stmt = ask(r, "SELECT id, tab, key, col, kind, state, a_value, a_site, a_at, b_value, b_site, b_at FROM perche_conflict"
+                     " WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state = 'open', id");
+    ask_bind_text(q->stmt, 1, id);
+    /* Open ones come last, so that the statement can rest on the one that counts. */
+    open = false;
+    for (int matches = 0; ask_row(r, q->stmt, "look for a conflict");) {
+        open = strcmp(ask_text(q->stmt, 5), "open") == 0;
+        if (open && ++matches > 1)
+            return fail(r, PERCHE_USAGE, "several open conflicts begin like that: give more of the id");
+        (void)snprintf(q->id, sizeof q->id, "%s", ask_text(q->stmt, 0));
+    }
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    if (*q->id == '\0')
+        return fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
+    if (!open)
+        return fail(r, PERCHE_STATE, "this conflict is settled already");
+    sqlite3_reset(q->stmt);
+    ask_bind_text(q->stmt, 1, q->id);
+    if (!ask_row(r, q->stmt, "look for a conflict"))
+        return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
+    q->table = registry_table(r, ask_text(q->stmt, 1));
+    q->json = strdup(ask_text(q->stmt, 2));
+    if (q->json == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a conflict");
+    (void)snprintf(q->name, sizeof q->name, "%s", ask_text(q->stmt, 3));
+    q->deleted = strcmp(ask_text(q->stmt, 4), "deleted") == 0;
+    for (int i = 0; i < 2; i++)
+        if (side_read(r, q->stmt, 6 + 3 * i, &q->sides[i]) != PERCHE_OK)
+            return r->fail;
+    sqlite3_reset(q->stmt);
+    if (q->table == NULL || !q->table->present)
+        return fail(r, PERCHE_STATE, "the conflict's table is not known here yet");
+    q->column = table_column(q->table, q->name);
+    if (!ask_key_parse(r, q->table, q->json, q->key, &q->key_n))
+        return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_CORRUPT, "the conflict's key does not decode");
+    return PERCHE_OK;
+}
+
+/* What the history has of a row: a copy of the newest value of each column that was asked for. */
+struct past {
+    struct replica *r;
+    struct table *table;
+    const struct column *column; /* with @side: take what was written with this value of the column ... */
+    const struct side *side;
+    uint32_t gen;                /* ... without: take the newest of this generation */
+    uint64_t mask;               /* columns found */
+    uint64_t stamps[PERCHE_COLUMNS_MAX + 1];
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t *bytes[PERCHE_COLUMNS_MAX + 1];
+};
+
+static void past_free(struct past *p)
+{
+    for (uint32_t num = 0; num <= PERCHE_COLUMNS_MAX; num++)
+        free(p->bytes[num]);
+}
+
+static void past_keep(struct past *p, const struct column *c, const struct perche_cell *cell)
+{
+    uint64_t bit = UINT64_C(1) << (c->num - 1);
+    struct perche_value v = cell->value;
+    uint8_t *copy = NULL;
+
+    if (p->mask & bit && p->stamps[c->num] >= cell->stamp)
+        return;
+    if (v.type == PERCHE_TEXT || v.type == PERCHE_BLOB) {
+        copy = malloc((size_t)v.n + 1);
+        if (copy == NULL) {
+            (void)fail(p->r, PERCHE_NOMEM, "no memory for a row's history");
+            return;
+        }
+        if (v.n > 0)
+            memcpy(copy, v.p, v.n);
+        v.p = copy;
+    }
+    free(p->bytes[c->num]);
+    p->bytes[c->num] = copy;
+    p->values[c->num] = v;
+    p->stamps[c->num] = cell->stamp;
+    p->mask |= bit;
+}
+
+/* Is this cell the conflict's side? Of its stamp the conflict keeps the milliseconds. */
+static bool is_side(const struct past *p, const struct perche_batch *b, const struct perche_part *part,
+                    const struct perche_cell *c)
+{
+    return strcmp(part->columns[c->col], p->column->name) == 0 && c->stamp >> 16 == p->side->at &&
+           strcmp(b->names[c->origin], p->side->site) == 0 && perche_value_compare(&c->value, &p->side->value) == 0;
+}
+
+static bool past_row(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                     uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct past *p = ctx;
+    const struct perche_cell *cells = &part->cells[row->cells_first];
+    const struct perche_cell *with = NULL;
+
+    (void)block, (void)at_ms, (void)via;
+    for (uint32_t i = 0; p->side != NULL && with == NULL && i < row->cells_count; i++)
+        if (is_side(p, b, part, &cells[i]))
+            with = &cells[i];
+    if (p->side != NULL ? with == NULL : row->gen != p->gen)
+        return true;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct column *c = table_column(p->table, part->columns[cells[i].col]);
+
+        if (c == NULL)
+            continue;
+        if (with == NULL || (c->taken_with == p->column->num && cells[i].stamp == with->stamp && cells[i].origin == with->origin))
+            past_keep(p, c, &cells[i]);
+    }
+    return p->side == NULL; /* one block has the side with what went along */
+}
+
+/* The value goes into the cell, with what is taken along; a deleted row comes back as it was. */
+static enum perche_rc write_value(struct replica *r, struct question *q, const struct perche_value *value,
+                                  const struct side *side, uint64_t stamp)
+{
+    struct past p = {.r = r, .table = q->table, .column = q->column, .side = side};
+    struct perche_bytes key = {q->key, q->key_n};
+    uint64_t bit = UINT64_C(1) << (q->column->num - 1);
+    struct meta m;
+    enum perche_rc rc = meta_load(r, q->table, key, &m);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!m.stored || m.flags & META_ERASED) {
+        rc = fail(r, PERCHE_STATE, "the conflict's row is not here any more");
+    } else if (!meta_alive(&m)) {
+        p.side = NULL;
+        p.gen = m.gen - 1;
+        rc = history_walk(r, &m, past_row, &p);
+        if (rc == PERCHE_OK && ((p.mask | bit) & q->table->required) != q->table->required)
+            rc = fail(r, PERCHE_STATE, "the row was deleted and its history does not have all of it: add it anew");
+    } else if (side != NULL) {
+        rc = history_walk(r, &m, past_row, &p);
+    }
+    if (rc == PERCHE_OK) {
+        p.values[q->column->num] = *value;
+        rc = write_local(r, q->table, key, p.mask | bit, p.values, stamp);
+        if (rc == PERCHE_NOT_FOUND) /* no failure is remembered for it */
+            rc = fail(r, PERCHE_STATE, "the conflict's row is not here any more");
+    }
+    past_free(&p);
+    meta_clear(&m);
+    return rc;
+}
+
+/* Closes every open conflict of the cell that is here. */
+static enum perche_rc close_all(struct replica *r, const struct question *q, const struct perche_value *value,
+                                const char *by, const char *reason, uint64_t stamp, int64_t *closed)
+{
+    struct table *t = conflict_table(r);
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint8_t (*ids)[16] = NULL;
+    uint32_t count = 0, cap = 0;
+    uint64_t mask = 0;
+    sqlite3_stmt *s;
+    enum perche_rc rc = PERCHE_OK;
+
+    *closed = 0;
+    if (t == NULL)
+        return r->fail;
+    if (!set(t, values, &mask, "state", text_value("resolved")) || !set(t, values, &mask, "value", *value) ||
+        !set(t, values, &mask, "resolved_by", text_value(by)) ||
+        !set(t, values, &mask, "resolved_at", number_value(r->now_ms)) ||
+        !set(t, values, &mask, "reason", *reason != '\0' ? text_value(reason) : (struct perche_value){0}))
+        return fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
+    s = ask(r, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND state = 'open'");
+    ask_bind_text(s, 1, q->table->name);
+    ask_bind_text(s, 2, q->json);
+    ask_bind_text(s, 3, q->name);
+    while (ask_row(r, s, "look for a cell's conflicts")) {
+        if (count == cap) {
+            void *more = realloc(ids, (cap + 16) * sizeof *ids);
+
+            if (more == NULL) {
+                (void)fail(r, PERCHE_NOMEM, "no memory for a cell's conflicts");
+                break;
+            }
+            ids = more;
+            cap += 16;
+        }
+        count += perche_uuid_parse(sqlite3_column_text(s, 0), (uint32_t)sqlite3_column_bytes(s, 0), ids[count]);
+    }
+    sqlite3_finalize(s);
+    rc = r->fail;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < count; i++) {
+        rc = write_local(r, t, (struct perche_bytes){ids[i], 16}, mask, values, stamp);
+        *closed += rc == PERCHE_OK;
+    }
+    free(ids);
+    return rc;
+}
+
+/* Is this side the deletion itself? */
+static bool is_deletion(struct replica *r, const struct question *q, const struct side *side)
+{
+    const struct side *other = side == &q->sides[0] ? &q->sides[1] : &q->sides[0];
+    struct meta m;
+    bool yes;
+
+    if (!q->deleted || side->value.type != PERCHE_NULL)
+        return false;
+    if (other->value.type != PERCHE_NULL)
+        return true;
+    if (meta_load(r, q->table, (struct perche_bytes){q->key, q->key_n}, &m) != PERCHE_OK)
+        return false;
+    yes = m.stored && !meta_alive(&m) && m.cells[0].stamp >> 16 == side->at &&
+          strcmp(name_text(r, m.cells[0].origin), side->site) == 0;
+    meta_clear(&m);
+    return yes;
+}
+
+/* Decides which value it is to be: take a or b, or the text that was given. */
+static enum perche_rc choose(struct replica *r, struct args *a, struct question *q, struct perche_value *value,
+                             const struct side **side)
+{
+    struct arg given = args_find(r, a, "take");
+    const char *take = given.kind == 't' ? ask_text(a->stmt, 1) : "";
+
+    if (given.kind != 0 && given.kind != 'n') {
+        if (strcmp(take, "a") != 0 && strcmp(take, "b") != 0)
+            return fail(r, PERCHE_USAGE, "take is a or b");
+        *side = &q->sides[take[0] == 'b'];
+        *value = (*side)->value;
+        return r->fail;
+    }
+    given = args_find(r, a, "value"); /* its text is the statement's, which nobody else steps until the end */
+    if (given.kind == 0)
+        return fail(r, PERCHE_USAGE, "say which: take a or b, or a value");
+    if (given.kind == 'a' || given.kind == 'o')
+        return fail(r, PERCHE_USAGE, "a value is a text or a number");
+    if (q->column == NULL)
+        return fail(r, PERCHE_USAGE, "this conflict is about no single value: take a or b");
+    *side = NULL;
+    *value = ask_settled(q->column, given.value);
+    if (!data_accepts(q->column, value))
+        return fail(r, PERCHE_USAGE, "%s.%s does not take this value", q->table->name, q->column->name);
+    return r->fail;
+}
+
+enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct outcome *o)
+{
+    char id[PERCHE_ID_BYTES_MAX], by[PERCHE_NAME_BYTES_MAX], reason[1024];
+    struct args a = {0};
+    struct question q = {0};
+    struct perche_value value = {0};
+    const struct side *side = NULL;
+    struct json j = {0};
+    int64_t closed = 0;
+    bool more = true;
+    uint64_t rows, stamp;
+    enum perche_rc rc = args_parse(r, w->args, &a);
+
+    while (rc == PERCHE_OK && more) /* what programs wrote came before */
+        rc = harvest(r, PERCHE_HARVEST_CHUNK_ROWS, &rows, &more);
+    if (rc == PERCHE_OK)
+        rc = args_need(r, &a, "id", id, sizeof id);
+    if (rc == PERCHE_OK)
+        rc = args_text(r, &a, "by", by, sizeof by);
+    if (rc == PERCHE_OK)
+        rc = args_text(r, &a, "reason", reason, sizeof reason);
+    if (rc == PERCHE_OK)
+        rc = question_find(r, id, &q);
+    if (rc == PERCHE_OK)
+        rc = choose(r, &a, &q, &value, &side);
+    if (rc == PERCHE_OK && q.column != NULL && q.column->policy == POLICY_HUB && !r->hub)
+        rc = fail(r, PERCHE_REFUSED, "only the hub decides %s.%s", q.table->name, q.column->name);
+    if (rc != PERCHE_OK)
+        goto out;
+    stamp = next_stamp(r, w->now_ms);
+    rc = applying_begin(r);
+    if (rc != PERCHE_OK)
+        goto out;
+    /* The value first: were they parted, an open question is better than a closed one without its answer. */
+    if (q.column != NULL && !(side != NULL && is_deletion(r, &q, side)))
+        rc = write_value(r, &q, &value, side, stamp);
+    if (rc == PERCHE_OK)
+        rc = close_all(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &closed);
+    if (rc == PERCHE_OK)
+        rc = applying_end(r);
+    if (rc != PERCHE_OK)
+        goto out;
+    json_open(&j, '{');
+    json_key(&j, "id");
+    json_text(&j, q.id);
+    json_key(&j, "table");
+    json_text(&j, q.table->name);
+    json_key(&j, "row");
+    json_raw(&j, q.json);
+    json_key(&j, "column");
+    json_text(&j, q.name);
+    json_key(&j, "value");
+    json_value(&j, &value);
+    json_key(&j, "closed");
+    json_int(&j, closed);
+    json_close(&j, '}');
+    rc = json_done(r, &j, o);
+out:
+    json_free(&j);
+    question_free(&q);
+    args_free(&a);
+    return rc;
+}

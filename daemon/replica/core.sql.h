@@ -1,0 +1,65 @@
+/* The tables of the replica itself, beside the school's. Run once when the file is made. */
+#ifndef REPLICA_CORE_SQL_H
+#define REPLICA_CORE_SQL_H
+
+#define REPLICA_FORMAT 1 /* PRAGMA user_version; a higher one is of a newer program */
+
+static const char *const core_sql =
+    "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"
+    " hub TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
+    " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0,"
+    " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
+    " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
+    " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    /* each transaction that allots an lsn: its last lsn and a random mark */
+    "CREATE TABLE perche_mark (lsn INTEGER PRIMARY KEY, mark INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE perche_name (num INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;" /* 1 is kept for VIA_HUB */
+    "CREATE TABLE perche_tab (num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
+    "CREATE TABLE perche_scope_site (site INTEGER NOT NULL, scope INTEGER NOT NULL, PRIMARY KEY (site, scope)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE perche_row (tab INTEGER NOT NULL, key BLOB NOT NULL, scope INTEGER NOT NULL, lsn INTEGER NOT NULL,"
+    " entered INTEGER NOT NULL, first INTEGER, gen INTEGER NOT NULL, flags INTEGER NOT NULL, block INTEGER, clock BLOB NOT NULL,"
+    " PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_row_scope ON perche_row (scope, lsn);"
+    "CREATE INDEX perche_row_first ON perche_row (first) WHERE first IS NOT NULL;"
+    /* a hub's record of each site: have = its changes are here up to, asof = its newest when that batch was built, eplsn = our lsn when its present epoch began */
+    "CREATE TABLE perche_peer (site INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0, eplsn INTEGER NOT NULL DEFAULT 0,"
+    " have INTEGER NOT NULL DEFAULT 0, asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0,"
+    " full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, session INTEGER NOT NULL DEFAULT 0,"
+    " pending INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
+    " version TEXT NOT NULL DEFAULT '') STRICT;"
+    "CREATE TABLE perche_member (site TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, public_key BLOB, host TEXT,"
+    " invited_ms INTEGER NOT NULL, joined_ms INTEGER, revoked_ms INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE perche_invitation (id BLOB NOT NULL PRIMARY KEY, secret_hash BLOB NOT NULL, site TEXT NOT NULL, expires_ms INTEGER NOT NULL,"
+    " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
+    /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them */
+    "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL,"
+    " PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_left_lsn ON perche_left (site, lsn);"
+    "CREATE TABLE perche_refusal (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, columns TEXT NOT NULL,"
+    " reason TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_refusal_lsn ON perche_refusal (site, lsn);"
+    /* a site: marks heard and not carried out, images wanted (refusals heard), rows wanted whole */
+    "CREATE TABLE perche_leaving (tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE perche_wanted (tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, kind INTEGER NOT NULL," /* kind 1 image after a refusal, 2 row that came without itself, 3 (hub asked) send whole */
+    " PRIMARY KEY (tab, key, kind)) STRICT, WITHOUT ROWID;"
+    /* a site: what the hub did not take, with its values, for people */
+    "CREATE TABLE perche_refused (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, tab TEXT NOT NULL, key TEXT NOT NULL, columns TEXT NOT NULL, reason TEXT NOT NULL, image TEXT) STRICT;"
+    /* cells that wait for a table, a column or their row: one encoded single-row batch each */
+    "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL) STRICT;"
+    "CREATE INDEX perche_parked_row ON perche_parked (tab, key);"
+    "CREATE TABLE perche_conflict (id TEXT NOT NULL PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL, col TEXT NOT NULL, kind TEXT NOT NULL,"
+    " a_value ANY, a_site TEXT, a_at INTEGER, b_value ANY, b_site TEXT, b_at INTEGER,"
+    " state TEXT NOT NULL, value ANY, resolved_by TEXT, resolved_at INTEGER, reason TEXT) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_conflict_row ON perche_conflict (tab, key);"
+    "CREATE INDEX perche_conflict_open ON perche_conflict (state) WHERE state = 'open';"
+    "CREATE TABLE perche_history (block INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, via INTEGER NOT NULL, n INTEGER NOT NULL, prev BLOB NOT NULL, body BLOB NOT NULL) STRICT;"
+    "CREATE TABLE perche_digest (scope INTEGER NOT NULL, tab INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (scope, tab)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE perche_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sql TEXT NOT NULL, signature BLOB, applied_ms INTEGER NOT NULL) STRICT;"
+    /* the capture log: no constraint, so that no conflict clause of a program can touch it */
+    "CREATE TABLE perche_capture (n INTEGER PRIMARY KEY, tab, mask, at, k1, k2, k3, k4);"
+    "CREATE TABLE perche_flag (applying INTEGER NOT NULL) STRICT;"
+    "INSERT INTO perche_flag VALUES (0);"
+    "INSERT INTO perche_name (num, text) VALUES (1, '#hub');"
+    "CREATE VIEW perche_contested (tab, key, col) AS SELECT DISTINCT tab, key, col FROM perche_conflict WHERE state = 'open';";
+
+#endif

@@ -1,0 +1,632 @@
+/* Harvest: what programs wrote becomes stamped, numbered state.
+ *
+ * The capture rows of a key are replayed in order (delete then insert is two
+ * generations on, whenever the harvest comes), then the present values are taken.
+ * One chunk is one transaction: stamps, positions, metadata, digests, one history
+ * block, and the capture rows go (P1: until then they stay). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+struct op {
+    int64_t mask;        /* -1 insert, 0 delete, > 0 update */
+    uint64_t at_ms;
+    uint32_t next;       /* index + 1 of the key's next operation, 0 = last */
+};
+
+struct item {            /* one key of the chunk */
+    struct table *table;
+    uint32_t key_at, key_n;   /* in chunk->keys */
+    uint32_t first, last;     /* operations, index + 1 */
+    sqlite3_int64 gone;       /* rowid of its newest row in perche_gone_, 0 = none */
+    uint32_t next;            /* hash chain */
+    uint32_t rank;            /* parents before children */
+};
+
+/* The delete trigger writes the capture row and the old values together, so both
+ * stand in the same order: one pass over each finds all, however many there are. */
+struct gone {
+    struct table *table;
+    sqlite3_stmt *scan, *get; /* rowid and key in order; scope columns by rowid */
+    sqlite3_int64 newest;     /* consumed up to here */
+    bool ended;
+};
+#define GONE_MAX 256          /* tables with deletes in one chunk; the chunk ends before one more */
+
+struct chunk {
+    struct op *ops;
+    struct item *items;
+    uint8_t *keys;
+    uint32_t *buckets;
+    struct gone *gones;
+    uint32_t gones_count;
+    uint32_t ops_count, items_count, buckets_count, rows_max;
+    size_t keys_n, keys_cap;
+    sqlite3_int64 newest;     /* capture row up to which it goes */
+    bool more;
+};
+
+static void chunk_free(struct chunk *c)
+{
+    free(c->ops);
+    free(c->items);
+    free(c->keys);
+    free(c->buckets);
+    for (uint32_t i = 0; i < c->gones_count; i++) {
+        sqlite3_finalize(c->gones[i].scan);
+        sqlite3_finalize(c->gones[i].get);
+    }
+    free(c->gones);
+}
+
+static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
+{
+    char text[8192];
+    size_t used;
+    struct gone *g;
+
+    for (uint32_t i = 0; i < c->gones_count; i++)
+        if (c->gones[i].table == t)
+            return &c->gones[i];
+    if (c->gones == NULL)
+        c->gones = calloc(GONE_MAX, sizeof *c->gones);
+    if (c->gones == NULL || c->gones_count == GONE_MAX)
+        return (void)fail(r, PERCHE_NOMEM, "no memory for deleted rows"), NULL;
+    g = &c->gones[c->gones_count++];
+    g->table = t;
+    used = (size_t)snprintf(text, sizeof text, "SELECT rowid");
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", \"%s\"", t->keys[i].name);
+    (void)snprintf(text + used, sizeof text - used, " FROM \"perche_gone_%s\" ORDER BY rowid", t->name);
+    g->scan = prepare(r, text);
+    used = (size_t)snprintf(text, sizeof text, "SELECT 0");
+    for (uint32_t i = 0; i < t->columns_count; i++)
+        if (t->columns[i].scope_cell)
+            used += (size_t)snprintf(text + used, sizeof text - used, ", \"%s\"", t->columns[i].name);
+    (void)snprintf(text + used, sizeof text - used, " FROM \"perche_gone_%s\" WHERE rowid = ?1", t->name);
+    g->get = g->scan == NULL ? NULL : prepare(r, text);
+    return g->get == NULL ? NULL : g;
+}
+
+/* Rowid of the old values that belong to the delete just read. 0 = somebody took them out by hand. */
+static sqlite3_int64 next_gone(struct gone *g, const uint8_t *key, uint32_t key_n)
+{
+    while (!g->ended) {
+        struct perche_value v[PERCHE_KEY_COLUMNS_MAX];
+        uint8_t other[PERCHE_KEY_BYTES_MAX];
+        uint32_t n;
+
+        if (sqlite3_step(g->scan) != SQLITE_ROW) {
+            g->ended = true;
+            break;
+        }
+        g->newest = sqlite3_column_int64(g->scan, 0);
+        for (uint32_t i = 0; i < g->table->keys_count; i++)
+            column_value(g->scan, 1 + (int)i, &v[i]);
+        if (perche_key_encode(v, g->table->keys_count, other, &n) == PERCHE_OK && n == key_n && memcmp(other, key, n) == 0)
+            return g->newest;
+    }
+    return 0;
+}
+
+static uint32_t hash_key(const struct table *t, const uint8_t *key, uint32_t n)
+{
+    uint64_t h = UINT64_C(1469598103934665603) ^ t->num; /* FNV-1a: only a table in memory hangs on it */
+
+    for (uint32_t i = 0; i < n; i++)
+        h = (h ^ key[i]) * UINT64_C(1099511628211);
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static struct item *item_of(struct replica *r, struct chunk *c, struct table *t, const uint8_t *key, uint32_t n)
+{
+    uint32_t *slot = &c->buckets[hash_key(t, key, n) & (c->buckets_count - 1)];
+    struct item *it;
+
+    for (uint32_t i = *slot; i != 0; i = c->items[i - 1].next) {
+        it = &c->items[i - 1];
+        if (it->table == t && it->key_n == n && memcmp(c->keys + it->key_at, key, n) == 0)
+            return it;
+    }
+    if (c->keys_n + n > c->keys_cap) {
+        size_t cap = 2 * c->keys_cap + n;
+        uint8_t *more = realloc(c->keys, cap);
+
+        if (more == NULL)
+            return (void)fail(r, PERCHE_NOMEM, "no memory for a harvest"), NULL;
+        c->keys = more;
+        c->keys_cap = cap;
+    }
+    it = &c->items[c->items_count++];
+    *it = (struct item){.table = t, .key_at = (uint32_t)c->keys_n, .key_n = n, .next = *slot};
+    *slot = c->items_count;
+    memcpy(c->keys + c->keys_n, key, n);
+    c->keys_n += n;
+    return it;
+}
+
+/* julianday('now') of the writer's clock, or milliseconds where a program put them itself. */
+static uint64_t captured_ms(sqlite3_stmt *s, int i)
+{
+    double at = sqlite3_column_double(s, i);
+
+    if (at > 0 && at < 1e7)
+        at = (at - 2440587.5) * 86400000.0;
+    return at > 0 && at < 1e15 ? (uint64_t)(at + 0.5) : 0;
+}
+
+static enum perche_rc read_chunk(struct replica *r, struct chunk *c)
+{
+    sqlite3_stmt *s = sql(r, SQL_CAPTURE_READ);
+    int step;
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)c->rows_max + 1);
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+        struct table *t;
+        struct item *it;
+        struct op *op;
+
+        if (c->ops_count == c->rows_max) {
+            c->more = true;
+            break;
+        }
+        c->newest = sqlite3_column_int64(s, 0);
+        t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+        if (t == NULL || !t->present)
+            continue; /* written by hand, or its table is gone: nothing to take */
+        for (uint32_t i = 0; i < t->keys_count; i++)
+            column_value(s, 4 + (int)i, &values[i]);
+        if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK)
+            continue; /* a NULL key never came through a registered table: written by hand */
+        it = item_of(r, c, t, key, key_n);
+        if (it == NULL)
+            break;
+        if (sqlite3_column_int64(s, 2) == 0) {
+            struct gone *g = gone_of(r, c, t);
+
+            if (g == NULL)
+                break;
+            it->gone = next_gone(g, key, key_n);
+        }
+        op = &c->ops[c->ops_count++];
+        *op = (struct op){.mask = sqlite3_column_int64(s, 2), .at_ms = captured_ms(s, 3)};
+        if (it->last != 0)
+            c->ops[it->last - 1].next = c->ops_count;
+        else
+            it->first = c->ops_count;
+        it->last = c->ops_count;
+    }
+    if (step != SQLITE_ROW && step != SQLITE_DONE)
+        (void)fail_sqlite(r, step, "read captured changes");
+    sql_done(s);
+    return r->fail;
+}
+
+/* ---- one row --------------------------------------------------------------- */
+
+struct author {           /* what a row's cells of this harvest have in common */
+    struct replica *r;
+    struct perche_batch *batch;
+    struct merge_peer peer;
+    uint64_t block;
+    uint64_t *prev;
+    uint32_t prev_count;
+    uint32_t own;         /* name index of this node in the batch */
+};
+
+/* A hub's column that the insert left at its default is no cell of it: a site can register a learner. */
+static bool at_default(struct replica *r, const struct column *c, const struct perche_value *v)
+{
+    char text[1024];
+    sqlite3_stmt *s;
+    bool same;
+
+    if (c->default_sql == NULL)
+        return v->type == PERCHE_NULL;
+    (void)snprintf(text, sizeof text, "SELECT ?1 IS (%s)", c->default_sql);
+    s = prepare(r, text);
+    if (s == NULL)
+        return false;
+    bind_value(s, 1, v);
+    same = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
+    sqlite3_finalize(s);
+    return same;
+}
+
+/* What a local write replaced while a pull is not finished, or in a row with a pair of its own (DESIGN 4.3). */
+static void note_base(const struct author *a, const struct meta *m, const struct clock_cell *old, struct clock_cell *new)
+{
+    const struct node *n = &a->r->node;
+
+    if (a->r->hub || !old->written)
+        return;
+    if (merge_clean(&a->peer, old)) {
+        if (n->full == n->scan && !(m->flags & META_PAIR))
+            return;
+        new->based = true;
+        new->base_stamp = old->stamp;
+        new->base_origin = old->origin;
+    } else if (old->based) {
+        new->based = true;
+        new->base_stamp = old->base_stamp;
+        new->base_origin = old->base_origin;
+    }
+}
+
+static void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp)
+{
+    struct clock_cell *c = &m->cells[num], new = {.stamp = stamp, .lsn = m->lsn, .origin = a->r->node.site_num,
+                                                  .via = VIA_LOCAL, .written = true};
+
+    if (num != 0)
+        note_base(a, m, c, &new);
+    *c = new;
+}
+
+static enum perche_rc record(struct author *a, const struct meta *m, const struct perche_value *values, uint64_t mask,
+                             bool gen)
+{
+    const char *columns[PERCHE_COLUMNS_MAX];
+    struct perche_row *row;
+    uint32_t part;
+
+    for (uint32_t i = 0; i < m->table->columns_count; i++)
+        columns[i] = m->table->columns[i].name;
+    part = perche_batch_part(a->batch, m->table->name, columns, m->table->columns_count);
+    row = part == UINT32_MAX ? NULL : perche_batch_row(a->batch, part, (struct perche_bytes){m->key, m->key_n});
+    if (row == NULL)
+        return fail(a->r, PERCHE_NOMEM, "no memory for a history block");
+    row->gen = m->gen;
+    row->scope = PERCHE_NO_SCOPE;
+    if (gen) {
+        row->flags |= PERCHE_ROW_GEN;
+        row->gen_stamp = m->cells[0].stamp;
+        row->gen_origin = a->own;
+    }
+    for (uint32_t num = 1; num < m->count; num++) {
+        struct perche_cell *c;
+
+        if (!(mask >> (num - 1) & 1))
+            continue;
+        c = perche_batch_cell(a->batch, part, (uint16_t)(num - 1), &values[num]);
+        if (c == NULL)
+            return fail(a->r, PERCHE_NOMEM, "no memory for a history block");
+        c->stamp = m->cells[num].stamp;
+        c->origin = a->own;
+    }
+    return PERCHE_OK;
+}
+
+/* Finishes a row that was changed here: position, scope, digest, metadata, history. */
+static enum perche_rc finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+{
+    struct replica *r = a->r;
+    uint32_t scope;
+    enum perche_rc rc;
+
+    if (r->suspect)
+        m->flags |= META_SUSPECT;
+    if (!r->hub && (m->first == 0 || m->first <= r->node.acked))
+        m->first = m->lsn;
+    if (gen)
+        m->flags &= ~(uint32_t)META_AGREED;
+    if (gen || !m->stored)
+        m->entered = m->lsn;
+    if (!m->stored || (!r->hub && m->scope == 0)) {
+        scope = scope_derive(r, m, values, 0);
+        if (scope == 0)
+            return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
+        m->scope = scope;
+    }
+    rc = record(a, m, values, mask, gen);
+    if (rc != PERCHE_OK)
+        return rc;
+    a->prev[a->prev_count++] = m->block;
+    m->block = a->block;
+    digest_row(r, m, values, m->digest);
+    rc = meta_save(r, m);
+    if (rc != PERCHE_OK || !r->hub)
+        return rc;
+    rc = scope_woken(r, m->scope, 0);
+    return rc == PERCHE_OK ? scope_follow(r, m, values, 0) : rc;
+}
+
+/* Old values of a deleted row, from perche_gone_: those that its scope is made from. */
+static enum perche_rc keep_gone(struct replica *r, struct chunk *c, const struct item *it, struct meta *m)
+{
+    struct gone *g = it->gone == 0 ? NULL : gone_of(r, c, it->table);
+    size_t room = 1, at = 0;
+    int i = 0;
+
+    meta_clear(m);
+    if (g == NULL)
+        return r->fail;
+    sqlite3_bind_int64(g->get, 1, it->gone);
+    if (sqlite3_step(g->get) == SQLITE_ROW) {
+        for (int k = 1; k < sqlite3_column_count(g->get); k++)
+            room += (size_t)sqlite3_column_bytes(g->get, k);
+        m->kept_bytes = malloc(room);
+        if (m->kept_bytes == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for a tombstone");
+        for (uint32_t num = 1; m->kept_bytes != NULL && num < m->count; num++) {
+            struct perche_value *v = &m->kept[num];
+
+            if (!m->table->columns[num - 1].scope_cell)
+                continue;
+            column_value(g->get, ++i, v);
+            if ((v->type == PERCHE_TEXT || v->type == PERCHE_BLOB) && v->n > 0) {
+                memcpy(m->kept_bytes + at, v->p, v->n);
+                v->p = m->kept_bytes + at;
+                at += v->n;
+            }
+            m->kept_mask |= UINT64_C(1) << (num - 1);
+        }
+    }
+    sqlite3_reset(g->get);
+    return r->fail;
+}
+
+/* Cells of a tombstone: those of its scope alone, as they were. */
+static void bury(struct meta *m)
+{
+    for (uint32_t num = 1; num < m->count; num++)
+        if (!(m->kept_mask >> (num - 1) & 1))
+            memset(&m->cells[num], 0, sizeof m->cells[num]);
+        else if (!m->cells[num].written)
+            m->kept_mask &= ~(UINT64_C(1) << (num - 1));
+}
+
+static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
+{
+    struct replica *r = a->r;
+    struct perche_bytes key = {c->keys + it->key_at, it->key_n};
+    struct meta m;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint64_t mask = 0, at_ms = 0, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
+    uint32_t before;
+    bool alive, present, over = false, gen;
+    enum perche_rc rc;
+
+    rc = meta_load(r, it->table, key, &m);
+    if (rc != PERCHE_OK)
+        return rc;
+    before = m.gen;
+    for (uint32_t i = it->first; i != 0; i = c->ops[i - 1].next) {
+        const struct op *op = &c->ops[i - 1];
+
+        alive = meta_alive(&m);
+        at_ms = op->at_ms;
+        if (op->mask < 0) {
+            over |= alive; /* REPLACE on a living row: an update of all columns */
+            m.gen += !alive;
+            mask = all;
+        } else if (op->mask == 0) {
+            m.gen += alive;
+            mask = 0;
+        } else if (alive) {
+            mask |= (uint64_t)op->mask & all;
+        }
+    }
+    rc = data_load(r, it->table, key, values);
+    if (rc != PERCHE_OK && rc != PERCHE_NOT_FOUND)
+        goto out;
+    present = rc == PERCHE_OK;
+    rc = PERCHE_OK;
+    alive = meta_alive(&m);
+    if (alive && !present)
+        m.gen++; /* its delete stands further on in the capture log; that one will find it dead */
+    else if (!alive && present && before == m.gen && before % 2 == 0 && m.gen != 0)
+        goto out; /* an update of what a later capture row will bring back */
+    if (!m.stored && m.gen == 0)
+        goto out; /* updated or deleted what never was here */
+    gen = m.gen != before;
+    alive = meta_alive(&m);
+    if (!gen && mask == 0)
+        goto out;
+    if (alive && !gen && over) { /* a REPLACE that changed nothing changes no stamp */
+        uint8_t same[16];
+
+        digest_row(r, &m, values, same);
+        if (memcmp(same, m.digest, 16) == 0)
+            goto out;
+    }
+    if (!m.stored && !r->hub)
+        m.flags |= META_FRESH;
+    m.lsn = next_lsn(r);
+    if (gen) {
+        uint64_t stamp = next_stamp(r, at_ms);
+
+        if (alive) {
+            meta_clear(&m);
+            mask = all;
+            if (before % 2 == 1 || before != 0)
+                for (uint32_t num = 1; num < m.count; num++)
+                    memset(&m.cells[num], 0, sizeof m.cells[num]);
+        } else {
+            mask = 0;
+            if (before % 2 == 1)
+                rc = keep_gone(r, c, it, &m);
+            if (rc != PERCHE_OK)
+                goto out;
+            bury(&m);
+        }
+        author_cell(a, &m, 0, stamp);
+        for (uint32_t num = 1; num < m.count; num++) {
+            if (!(mask >> (num - 1) & 1))
+                continue;
+            if (!r->hub && it->table->columns[num - 1].policy == POLICY_HUB && at_default(r, &it->table->columns[num - 1], &values[num])) {
+                mask &= ~(UINT64_C(1) << (num - 1));
+                continue;
+            }
+            author_cell(a, &m, num, stamp);
+        }
+    } else {
+        uint64_t stamp = next_stamp(r, at_ms);
+
+        for (uint32_t num = 1; num < m.count; num++)
+            if (mask >> (num - 1) & 1)
+                author_cell(a, &m, num, stamp);
+    }
+    if (!alive)
+        rc = row_values(r, &m, values);
+    if (rc == PERCHE_OK)
+        rc = finish(a, &m, values, mask, gen);
+out:
+    meta_clear(&m);
+    return rc;
+}
+
+static enum perche_rc author_begin(struct author *a, struct replica *r, uint32_t rows)
+{
+    *a = (struct author){.r = r, .peer = {.at_hub = r->hub, .via = VIA_HUB, .acked = r->node.acked}};
+    a->batch = perche_batch_new();
+    a->prev = calloc(rows + 1, sizeof *a->prev);
+    a->block = history_next_block(r);
+    if (a->batch == NULL || a->prev == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a harvest");
+    a->own = perche_batch_name(a->batch, name_text(r, r->node.site_num));
+    return r->fail;
+}
+
+/* The history block of what was harvested. Rows of several tables interleave: the block's order is that of the
+ * batch (part by part), so the list of previous blocks is put into that order by whoever appends. */
+static enum perche_rc author_end(struct author *a, enum perche_rc rc)
+{
+    struct perche_buf body = {0};
+    struct perche_err err;
+
+    if (rc == PERCHE_OK && a->prev_count > 0) {
+        if (perche_batch_encode(a->batch, 1, &body, &err) != PERCHE_OK)
+            rc = fail(a->r, err.rc, "history: %s", err.text);
+        else
+            rc = history_append(a->r, (struct perche_bytes){body.p, (uint32_t)body.n}, a->prev, a->prev_count, VIA_LOCAL);
+    }
+    perche_buf_free(&body);
+    perche_batch_free(a->batch);
+    free(a->prev);
+    return rc;
+}
+
+static int by_table(const void *x, const void *y)
+{
+    const struct item *a = x, *b = y;
+
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    if (a->table != b->table)
+        return a->table->num < b->table->num ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+static enum perche_rc empty_gone(struct replica *r, struct chunk *c)
+{
+    char text[256];
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < c->gones_count; i++) {
+        sqlite3_reset(c->gones[i].scan); /* no statement of it may be open while its rows go */
+        (void)snprintf(text, sizeof text, "DELETE FROM \"perche_gone_%s\" WHERE rowid <= %lld", c->gones[i].table->name,
+                       (long long)c->gones[i].newest);
+        rc = exec(r, text);
+    }
+    return rc;
+}
+
+enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more)
+{
+    struct chunk c = {.rows_max = rows_max ? rows_max : PERCHE_HARVEST_CHUNK_ROWS, .keys_cap = 16384, .buckets_count = 1};
+    struct author a = {0};
+    enum perche_rc rc;
+    sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
+    bool any = sqlite3_step(s) == SQLITE_ROW;
+
+    sql_done(s);
+    *rows = 0;
+    *more = false;
+    if (!any)
+        return PERCHE_OK;
+    while (c.buckets_count < 2 * c.rows_max)
+        c.buckets_count *= 2;
+    c.ops = calloc(c.rows_max, sizeof *c.ops);
+    c.items = calloc(c.rows_max, sizeof *c.items);
+    c.keys = malloc(c.keys_cap);
+    c.buckets = calloc(c.buckets_count, sizeof *c.buckets);
+    if (c.ops == NULL || c.items == NULL || c.keys == NULL || c.buckets == NULL)
+        rc = fail(r, PERCHE_NOMEM, "no memory for a harvest");
+    else
+        rc = read_chunk(r, &c);
+    if (rc == PERCHE_OK)
+        rc = author_begin(&a, r, c.items_count);
+    if (rc == PERCHE_OK) /* the batch is made part by part, parents first, and so are the positions */
+        for (uint32_t i = 0; i < c.items_count; i++)
+            c.items[i].rank = table_rank(r, c.items[i].table);
+    if (rc == PERCHE_OK)
+        qsort(c.items, c.items_count, sizeof *c.items, by_table);
+    for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++)
+        rc = harvest_row(&a, &c, &c.items[i]);
+    rc = author_end(&a, rc != PERCHE_OK ? rc : r->fail);
+    if (rc == PERCHE_OK)
+        rc = empty_gone(r, &c);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_CAPTURE_DELETE);
+        sqlite3_bind_int64(s, 1, c.newest);
+        rc = sql_run(r, s, "clear captured changes");
+    }
+    *rows = c.items_count;
+    *more = c.more;
+    chunk_free(&c);
+    return rc;
+}
+
+enum perche_rc write_local(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask,
+                           const struct perche_value *values, uint64_t stamp)
+{
+    struct author a;
+    struct meta m;
+    struct perche_value now[PERCHE_COLUMNS_MAX + 1];
+    bool gen;
+    enum perche_rc rc = author_begin(&a, r, 1);
+
+    if (rc == PERCHE_OK)
+        rc = meta_load(r, t, key, &m);
+    if (rc != PERCHE_OK)
+        return author_end(&a, rc);
+    if (stamp == 0)
+        stamp = next_stamp(r, r->now_ms);
+    gen = !meta_alive(&m);
+    m.lsn = next_lsn(r);
+    if (!m.stored && !r->hub)
+        m.flags |= META_FRESH;
+    if (gen) {
+        meta_clear(&m);
+        m.gen++;
+        author_cell(&a, &m, 0, stamp);
+    }
+    for (uint32_t num = 1; num < m.count; num++)
+        if (mask >> (num - 1) & 1)
+            author_cell(&a, &m, num, stamp);
+    rc = gen ? data_upsert(r, t, key, mask, values) : data_update(r, t, key, mask, values);
+    if (rc == PERCHE_OK)
+        rc = row_values(r, &m, now);
+    if (rc == PERCHE_OK)
+        rc = finish(&a, &m, now, mask, gen);
+    meta_clear(&m);
+    return author_end(&a, rc);
+}
+
+enum perche_rc harvest_all(struct replica *r)
+{
+    bool more = true;
+    uint64_t rows;
+    enum perche_rc rc = PERCHE_OK;
+
+    while (rc == PERCHE_OK && more)
+        rc = harvest(r, PERCHE_HARVEST_CHUNK_ROWS, &rows, &more);
+    return rc;
+}

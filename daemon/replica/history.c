@@ -1,0 +1,304 @@
+/* History: every batch that changed rows here, as it came or as it was harvested,
+ * in blocks that are only ever appended. Each row of a block says which block
+ * named the row before; so a row's past is a chain through its blocks.
+ *
+ * It is for people and audits, and tells a node that a value has been here before;
+ * nothing else depends on it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "replica/internal.h"
+
+#define BLOCKS_KEPT 4u            /* decoded blocks in memory: a chain runs through few */
+#define BLOCK_KEPT_BYTES (8u << 20) /* a larger one is given back at once */
+
+/* A decoded block, and where each key stands in it. */
+struct block {
+    uint64_t number, at_ms, body_hash, used;
+    size_t bytes; /* about so many in memory */
+    uint32_t via;
+    struct perche_batch *batch;
+    uint64_t *prev;
+    uint32_t rows_count;
+    struct place {
+        uint32_t part, row, next; /* next: index + 1 in places with the same slot */
+    } *places;                    /* in order of parts and rows, as prev is */
+    uint32_t *slots;
+    uint32_t slots_count; /* a power of two */
+};
+
+struct history {
+    sqlite3_stmt *newest, *put, *get;
+    struct block blocks[BLOCKS_KEPT];
+    uint64_t clock; /* counts uses: the block not used for longest goes */
+};
+
+static void block_close(struct block *b)
+{
+    perche_batch_free(b->batch);
+    free(b->prev);
+    free(b->places);
+    free(b->slots);
+    memset(b, 0, sizeof *b);
+}
+
+static enum perche_rc history_open(struct replica *r)
+{
+    if (r->history == NULL)
+        r->history = calloc(1, sizeof *r->history);
+    if (r->history == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the history");
+    if (r->history->newest == NULL)
+        r->history->newest = prepare(r, "SELECT coalesce(max(block), 0) FROM perche_history");
+    if (r->history->get == NULL)
+        r->history->get = prepare(r, "SELECT at_ms, via, prev, body FROM perche_history WHERE block = ?1");
+    if (r->history->put == NULL && !r->reader)
+        r->history->put = prepare(r, "INSERT INTO perche_history (block, at_ms, via, n, prev, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+    return r->fail;
+}
+
+void history_free(struct replica *r)
+{
+    struct history *h = r->history;
+
+    if (h == NULL)
+        return;
+    for (uint32_t i = 0; i < BLOCKS_KEPT; i++)
+        block_close(&h->blocks[i]);
+    sqlite3_finalize(h->newest);
+    sqlite3_finalize(h->put);
+    sqlite3_finalize(h->get);
+    free(h);
+    r->history = NULL;
+}
+
+/* ---- appending -------------------------------------------------------------------- */
+
+uint64_t history_next_block(struct replica *r)
+{
+    uint64_t next = 1;
+    int step;
+
+    if (history_open(r) != PERCHE_OK)
+        return 0;
+    /* Asked anew each time: what a rollback took back leaves no trace in memory. */
+    step = sqlite3_step(r->history->newest);
+    if (step == SQLITE_ROW)
+        next = (uint64_t)sqlite3_column_int64(r->history->newest, 0) + 1;
+    else
+        (void)fail_sqlite(r, step, "read the history");
+    sqlite3_reset(r->history->newest);
+    return next;
+}
+
+enum perche_rc history_append(struct replica *r, struct perche_bytes body, const uint64_t *prev, uint32_t prev_count, uint32_t via)
+{
+    uint64_t number = history_next_block(r);
+    uint8_t *packed;
+    uint32_t n = 0;
+    sqlite3_stmt *s;
+    int step;
+
+    if (number == 0)
+        return r->fail;
+    packed = malloc((size_t)prev_count * 10 + 1);
+    if (packed == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a history block of %u rows", prev_count);
+    for (uint32_t i = 0; i < prev_count; i++)
+        n += perche_varint_put(packed + n, prev[i]);
+    s = r->history->put;
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)number);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
+    sqlite3_bind_int64(s, 3, via);
+    sqlite3_bind_int64(s, 4, prev_count);
+    sqlite3_bind_blob(s, 5, packed, (int)n, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
+    step = sqlite3_step(s);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    free(packed);
+    return step == SQLITE_DONE ? PERCHE_OK : fail_sqlite(r, step, "write the history");
+}
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+static uint32_t slot_of(const struct block *b, const char *table, struct perche_bytes key)
+{
+    return (uint32_t)(XXH3_64bits_withSeed(key.p, key.n, XXH3_64bits(table, strlen(table))) & (b->slots_count - 1));
+}
+
+static enum perche_rc unpack_prev(struct replica *r, struct block *b, const uint8_t *p, const uint8_t *end)
+{
+    b->prev = calloc((size_t)b->rows_count + 1, sizeof *b->prev);
+    if (b->prev == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a history block");
+    /* A row of which nothing was taken may have no entry; then it begins its chain. */
+    for (uint32_t i = 0; i < b->rows_count && p < end; i++) {
+        uint32_t n = perche_varint_get(p, end, &b->prev[i]);
+
+        if (n == 0)
+            return fail(r, PERCHE_CORRUPT, "history block %llu does not decode", (unsigned long long)b->number);
+        p += n;
+    }
+    return PERCHE_OK;
+}
+
+static enum perche_rc index_rows(struct replica *r, struct block *b)
+{
+    uint32_t at = 0;
+
+    b->slots_count = 16;
+    while (b->slots_count < b->rows_count)
+        b->slots_count *= 2;
+    b->slots = calloc(b->slots_count, sizeof *b->slots);
+    b->places = calloc((size_t)b->rows_count + 1, sizeof *b->places);
+    if (b->slots == NULL || b->places == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a history block");
+    for (uint32_t p = 0; p < b->batch->parts_count; p++)
+        for (uint32_t i = 0; i < b->batch->parts[p].rows_count; i++, at++) {
+            uint32_t *slot = &b->slots[slot_of(b, b->batch->parts[p].table, b->batch->parts[p].rows[i].key)];
+
+            b->places[at] = (struct place){.part = p, .row = i, .next = *slot};
+            *slot = at + 1;
+        }
+    return PERCHE_OK;
+}
+
+/* The decoded block, from memory when the file still says the same. NULL with r->fail clear: it is not there (pruned). */
+static struct block *block_load(struct replica *r, uint64_t number)
+{
+    struct history *h;
+    struct block *b;
+    struct perche_err err = {0};
+    sqlite3_stmt *s;
+    struct perche_bytes body;
+    uint64_t hash;
+    int step;
+
+    if (history_open(r) != PERCHE_OK)
+        return NULL;
+    h = r->history;
+    s = h->get;
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)number);
+    step = sqlite3_step(s);
+    if (step != SQLITE_ROW) {
+        if (step != SQLITE_DONE)
+            (void)fail_sqlite(r, step, "read the history");
+        sqlite3_reset(s);
+        return NULL;
+    }
+    body.p = sqlite3_column_blob(s, 3);
+    body.n = (uint32_t)sqlite3_column_bytes(s, 3);
+    hash = XXH3_64bits(body.p, body.n); /* erasing rewrites blocks, a rollback gives their numbers anew */
+    b = &h->blocks[0];
+    for (uint32_t i = 0; i < BLOCKS_KEPT; i++) {
+        if (h->blocks[i].batch != NULL && h->blocks[i].number == number && h->blocks[i].body_hash == hash) {
+            b = &h->blocks[i];
+            goto found;
+        }
+        if (h->blocks[i].used < b->used)
+            b = &h->blocks[i];
+    }
+    block_close(b);
+    b->number = number;
+    b->body_hash = hash;
+    b->at_ms = (uint64_t)sqlite3_column_int64(s, 0);
+    b->via = (uint32_t)sqlite3_column_int64(s, 1);
+    b->batch = perche_batch_new();
+    if (b->batch == NULL) {
+        (void)fail(r, PERCHE_NOMEM, "no memory for a history block");
+    } else if (perche_batch_decode(body, b->batch, &err) != PERCHE_OK) {
+        (void)fail(r, err.rc, "history block %llu: %s", (unsigned long long)number, err.text);
+    } else {
+        const uint8_t *prev = sqlite3_column_blob(s, 2);
+
+        b->rows_count = perche_batch_rows(b->batch);
+        b->bytes = (size_t)body.n * 4;
+        for (uint32_t i = 0; i < b->batch->parts_count; i++)
+            b->bytes += b->batch->parts[i].rows_count * (sizeof(struct perche_row) + sizeof(struct place)) +
+                        b->batch->parts[i].cells_count * sizeof(struct perche_cell);
+        if (unpack_prev(r, b, prev, prev != NULL ? prev + sqlite3_column_bytes(s, 2) : NULL) == PERCHE_OK)
+            (void)index_rows(r, b);
+    }
+    if (r->fail != PERCHE_OK) {
+        block_close(b);
+        b = NULL;
+    }
+found:
+    sqlite3_reset(s);
+    if (b != NULL)
+        b->used = ++h->clock;
+    return b;
+}
+
+enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb cb, void *ctx)
+{
+    struct perche_bytes key = {m->key, m->key_n};
+    uint64_t number = m->block;
+    bool go_on = true;
+
+    while (number != 0 && go_on) {
+        struct block *b = block_load(r, number);
+        uint64_t before = 0;
+        uint32_t next = 0;
+
+        if (b == NULL)
+            break; /* pruned: the chain ends here */
+        for (uint32_t i = b->slots[slot_of(b, m->table->name, key)]; i != 0 && go_on; i = next) {
+            const struct place *at = &b->places[i - 1];
+            const struct perche_part *part = &b->batch->parts[at->part];
+            const struct perche_row *row = &part->rows[at->row];
+
+            next = at->next;
+            if (row->key.n != key.n || memcmp(row->key.p, key.p, key.n) != 0 || strcmp(part->table, m->table->name) != 0)
+                continue;
+            /* The same row twice in a block: the later entry may name the block itself. */
+            if (b->prev[i - 1] < number && b->prev[i - 1] > before)
+                before = b->prev[i - 1];
+            go_on = cb(ctx, b->batch, part, row, number, b->at_ms, b->via);
+        }
+        if (b->bytes > BLOCK_KEPT_BYTES)
+            block_close(b);
+        number = before; /* always less: a damaged chain ends, too */
+    }
+    return r->fail;
+}
+
+struct knows {
+    struct replica *r;
+    const struct meta *m;
+    const char *origin;
+    uint64_t stamp;
+    uint16_t num;
+    bool yes;
+};
+
+static bool knows_here(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                       uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct knows *k = ctx;
+
+    (void)block, (void)at_ms, (void)via;
+    if (k->num == 0) {
+        k->yes = row->flags & PERCHE_ROW_GEN && row->gen_stamp == k->stamp && strcmp(b->names[row->gen_origin], k->origin) == 0;
+        return !k->yes;
+    }
+    for (uint32_t i = 0; i < row->cells_count && !k->yes; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+
+        k->yes = c->stamp == k->stamp && strcmp(b->names[c->origin], k->origin) == 0 &&
+                 strcmp(part->columns[c->col], k->m->table->columns[k->num - 1].name) == 0;
+    }
+    return !k->yes;
+}
+
+bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin)
+{
+    struct knows k = {.r = r, .m = m, .origin = name_text(r, origin), .stamp = stamp, .num = num};
+
+    if (m->block == 0 || k.origin == NULL)
+        return false;
+    return history_walk(r, m, knows_here, &k) == PERCHE_OK && k.yes;
+}

@@ -1,0 +1,395 @@
+/* What the files of the replica share. One noun a file; who provides what is said
+ * at each group. Everything here runs on the thread that holds the struct replica. */
+#ifndef REPLICA_INTERNAL_H
+#define REPLICA_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "perche/wire.h"
+#include "replica/replica.h"
+#include "schema/schema.h"
+
+/* A link: how a value came. 0 = written here; 1 = from the hub (at a site);
+ * at a hub the interned name number of the site (always > VIA_HUB). */
+#define VIA_LOCAL 0u
+#define VIA_HUB 1u
+
+enum policy { POLICY_LWW = 1, POLICY_REVIEW, POLICY_APPEND, POLICY_HUB };
+
+/* ---- registry.c: tables as the registry and the file describe them ------ */
+
+struct column {
+    char *name;
+    uint16_t num;          /* 1..63, its number in clocks and masks; 0 = key column */
+    uint8_t policy;        /* enum policy */
+    uint8_t affinity;      /* 'I','R','T','B' (BLOB or none), 'N' (numeric), 'A' (ANY of a STRICT table) */
+    bool strict;           /* the table is STRICT */
+    bool absent;           /* registered, but not in the file (any more): its value reads NULL and is not written */
+    bool strict_any;       /* declared ANY or no affinity: typeof() counts in capture */
+    bool binary;           /* collation is BINARY */
+    bool notnull;
+    bool has_default;
+    char *default_sql;     /* text of DEFAULT, NULL = none */
+    uint16_t taken_with;   /* num of the column that it goes along with, 0 = none */
+    uint64_t hash;         /* XXH3-64 of the name: what digests use */
+    bool scope_cell;       /* the row's scope (or a parent's membership) is made from it: tombstones keep it */
+};
+
+enum rule_kind { RULE_ALL = 1, RULE_HUB, RULE_OWN, RULE_PARENT, RULE_MEMBERS, RULE_CONFLICT /* perche_conflict: the row it is about */ };
+
+struct rule_part {         /* own/members own: column; parent: column of this table that names a row of `table`; member child: see below */
+    uint16_t num;          /* own, parent: column here (0 = the key column number key_index) */
+    int key_index;         /* when the column is a key column: its index, else -1 */
+    char *table;           /* parent: the parent's table; member child: the child's table */
+    char *child_site;      /* member child: its site column */
+    char *child_via;       /* member child: its column that names our row */
+    char *cond_column;     /* member child: condition column, NULL = none */
+    bool cond_not;         /* NOT IN */
+    char **cond_values;
+    uint32_t cond_values_count;
+};
+
+struct table {
+    uint32_t num;          /* interned (perche_tab) */
+    char *name;
+    bool is_conflict;      /* perche_conflict */
+    bool present;          /* the file has it */
+    struct column keys[PERCHE_KEY_COLUMNS_MAX];
+    uint32_t keys_count;
+    struct column *columns; /* [i] has num i+1 */
+    uint32_t columns_count;
+    uint16_t *by_name;     /* nums in order of name (digest) */
+    enum rule_kind rule;
+    struct rule_part *parts;
+    uint32_t parts_count;
+    bool mover_holder;     /* any holder may move rows, else the hub alone */
+    uint8_t policy;
+    char *area;
+    char *label;
+    bool without_rowid;
+    bool member_child;     /* some table's `members` rule looks at this one */
+    bool foreign_triggers; /* a program's own trigger stands on it */
+    uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */
+    uint64_t absent;            /* mask of columns[].absent */
+    /* prepared at first use (data.c) */
+    sqlite3_stmt *select_row;   /* all columns in num order WHERE key = ?1.. */
+    sqlite3_stmt *delete_row, *exists_row;
+    struct { uint64_t mask; sqlite3_stmt *stmt; } upsert[8], update[8]; /* by mask of columns, least recently made goes */
+    uint32_t upsert_next, update_next;
+};
+
+enum perche_rc registry_load(struct replica *r, struct perche_err *err); /* (re)reads everything when schema_version moved; frees the old */
+void registry_free(struct replica *r);
+struct table *registry_table(struct replica *r, const char *name); /* NULL = unknown */
+struct table *registry_table_num(struct replica *r, uint32_t num);
+struct table *registry_at(struct replica *r, uint32_t i);         /* every registered table, perche_conflict too; NULL past the last */
+struct column *table_column(struct table *t, const char *name);   /* non-key; NULL = unknown */
+/* Checks that a table may be replicated; REFUSED with the reason and what to do. */
+enum perche_rc registry_check_table(struct replica *r, const char *name, struct perche_err *err);
+
+void registry_changed(struct replica *r);      /* perche_table or perche_column were written: the next registry_load reads them */
+/* All registered tables, perche_conflict among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
+struct table *registry_at(struct replica *r, uint32_t i);
+/* What a person should know: code is "trigger", "unique", "missing", "rule", "column", "capture"; table may be "". For status and doctor. */
+typedef void (*registry_warning_cb)(void *ctx, const char *code, const char *table, const char *text);
+void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx);
+/* Is @name a table of this program's schema_files (and not one of `perche replicate`)? */
+bool registry_is_school(const char *name);
+
+uint32_t table_rank(struct replica *r, const struct table *t);     /* scope.c: parents come before their children, conflicts last */
+
+/* ---- capture.c: triggers ------------------------------------------------ */
+
+/* Installs or renews the triggers (and perche_gone_ tables) of every registered table whose definition changed. In a transaction.
+ * tx_begin(write) calls registry_load and this when the schema moved; call both after a migration in the same transaction. */
+enum perche_rc capture_install(struct replica *r, struct perche_err *err);
+/* Tables (numbers) whose triggers had been missing or were of another form while rows or metadata were there: they are to be
+ * scanned for changes that were not captured. Kept in the file until capture_scanned(), which belongs into the scan's transaction. */
+const uint32_t *capture_unscanned(struct replica *r, uint32_t *count);
+enum perche_rc capture_scanned(struct replica *r, uint32_t tab);
+enum perche_rc capture_read(struct replica *r);           /* reads that list anew: at open, after a rollback */
+void capture_free(struct replica *r);
+
+/* ---- names.c: interned texts (site ids and scopes) and tables ------------ */
+
+uint32_t name_number(struct replica *r, const char *text);        /* interns; 0 = error (out of memory, disk): r->fail is set */
+const char *name_text(struct replica *r, uint32_t num);           /* stays valid until the replica is freed */
+uint64_t name_hash(struct replica *r, uint32_t num);              /* XXH3-64 of the text */
+uint32_t tab_number(struct replica *r, const char *table);        /* interns */
+const char *tab_name(struct replica *r, uint32_t num);            /* NULL = unknown; valid like name_text's */
+/* A reader interns into memory only, from NAME_PASSING on, until its next tx_begin. Of a transaction or savepoint that is rolled
+ * back the names go, too. */
+#define NAME_PASSING 0x80000000u
+enum perche_rc names_open(struct replica *r);
+void names_free(struct replica *r);
+void names_begin(struct replica *r);                              /* tx_begin: forgets passing names */
+uint64_t names_mark(const struct replica *r);                     /* savepoint() ... */
+void names_cut(struct replica *r, uint64_t mark);                 /* ... and back to it */
+
+/* ---- replica.c: connection, transaction, node --------------------------- */
+
+struct node {                    /* the row of perche_node, written back by tx_commit when dirty */
+    char site[PERCHE_ID_BYTES_MAX];
+    uint32_t site_num;           /* interned */
+    char hub[PERCHE_ID_BYTES_MAX]; /* "" = not joined; at a hub its own id */
+    char name[PERCHE_NAME_BYTES_MAX];
+    uint64_t epoch, prev_epoch, lsn, mark, stamp;
+    uint64_t joined_ms;
+    uint64_t good_ms;            /* last plausible wall clock */
+    /* a site's cursors */
+    uint64_t acked, full, scan, done;
+    struct perche_pos asof;      /* the hub's, of the pull position */
+    uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */
+    uint64_t proven_ms;
+    uint64_t schema;             /* highest distributed migration applied */
+    int64_t offset_ms;
+};
+
+/* Sites with news. scope_woken() fills it; savepoint_rollback() and tx_rollback() cut it back. */
+struct woken {
+    uint32_t *sites;             /* interned, each once */
+    uint32_t count, cap;
+    bool all;
+};
+
+/* What savepoint_rollback() goes back to. */
+struct saved {
+    struct node node;
+    bool node_dirty, applying, woken_all;
+    uint64_t names;
+    uint32_t woken;
+};
+
+struct replica {
+    sqlite3 *db;
+    struct replica_config config;
+    bool hub, reader;
+    enum replica_role role;
+    struct node node;
+    bool node_dirty;
+    bool in_tx;
+    uint64_t tx_lsn;             /* lsn at the start of the transaction */
+    uint64_t now_ms;             /* of the work under way */
+    enum perche_rc fail;         /* sticky first failure inside a work; err in fail_err */
+    struct perche_err fail_err;
+    struct statements *sql;      /* all prepared statements of the module (statements.h) */
+    struct registry *registry;
+    struct names *names;
+    struct digests *digests;
+    struct history *history;
+    struct scopes *scopes;       /* scope.c's memory of interned scopes */
+    struct woken *woken;         /* sites that have news after this transaction */
+    uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
+    int64_t schema_version;
+    bool triggers_off;           /* this transaction: SQLITE_DBCONFIG_ENABLE_TRIGGER 0 */
+    bool applying;               /* between applying_begin() and applying_end() */
+    bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
+    struct tx *tx;               /* tx.c's and node.c's own */
+    struct capture *capture;
+};
+
+/* Remembers the first failure of a work and returns it: `return fail(r, PERCHE_CORRUPT, "...")`. */
+enum perche_rc fail(struct replica *r, enum perche_rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void fail_clear(struct replica *r);                       /* the failure was dealt with (parked, refused): go on */
+enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what); /* maps FULL, BUSY, CORRUPT, IOERR, CONSTRAINT ... */
+
+/* BEGIN IMMEDIATE with 200 us busy steps, or BEGIN. Clears r->fail; reads the registry again when the schema moved (struct table
+ * pointers of earlier transactions are then gone), and a writer renews its triggers; a reader reads its node row again. */
+enum perche_rc tx_begin(struct replica *r, bool write);
+enum perche_rc tx_commit(struct replica *r);              /* stores node, mark, digests; then COMMIT; any failure rolls back */
+void tx_rollback(struct replica *r);                      /* memory follows disk: reloads node, drops caches that ran ahead */
+enum perche_rc savepoint(struct replica *r);              /* one level: a work's own; clears r->fail, stores dirty digests */
+enum perche_rc savepoint_release(struct replica *r);
+void savepoint_rollback(struct replica *r);               /* also restores node, digests, woken as at savepoint() */
+/* Applying: what follows is not captured (flag up, or triggers off when all are ours). */
+enum perche_rc applying_begin(struct replica *r);
+enum perche_rc applying_end(struct replica *r);
+
+/* At most once a site and transaction; @site is interned. */
+enum perche_rc woken_add(struct replica *r, uint32_t site);
+void woken_clear(struct replica *r);
+
+/* ---- node.c -- */
+enum perche_rc node_load(struct replica *r);
+enum perche_rc node_store(struct replica *r);             /* tx_commit does it when node_dirty */
+/* Drops most marks below @below: of each power of two of distance one stays. tx_commit does it now and then with what every peer has. */
+enum perche_rc marks_thin(struct replica *r, uint64_t below);
+uint64_t next_lsn(struct replica *r);                     /* ++node.lsn */
+void random_seed(struct replica *r, const uint8_t bytes[32]); /* stirs a work's random bytes in */
+uint64_t random_u64(struct replica *r);
+void random_uuid(struct replica *r, uint64_t ms, char out[37]); /* UUIDv7 */
+/* Is this wall clock before the program's release or more than a year ahead of the last stamp? */
+bool clock_implausible(const struct replica *r, uint64_t ms);
+/* Advances the hybrid clock for a local event at wall time @at_ms (kept between last stamp + 1 and now). */
+uint64_t next_stamp(struct replica *r, uint64_t at_ms);
+void stamp_seen(struct replica *r, uint64_t stamp);       /* a received stamp moves the clock up */
+sqlite3_stmt *prepare(struct replica *r, const char *text); /* persistent, the caller's to finalize; NULL: r->fail set */
+enum perche_rc exec(struct replica *r, const char *text);
+/* bind/step helpers */
+void bind_value(sqlite3_stmt *s, int i, const struct perche_value *v); /* static binding: v lives until reset */
+void column_value(sqlite3_stmt *s, int i, struct perche_value *out);   /* borrowed until the next step or reset; -0.0 reads 0.0 */
+/* @name in SQL quotes ("" doubled), appended to @s. */
+void append_name(sqlite3_str *s, const char *name);
+
+/* ---- replica.c: migrations -- */
+#define MIGRATION_DISTRIBUTED_FROM 1000 /* numbers that hubs give out; below: this program's schema_files */
+/* Runs @sql (several statements; rows that it writes are captured like any program's), notes it, makes the views anew, reads the
+ * registry, installs the triggers.
+ * In a write transaction. A number that is noted already does nothing. @signature may be NULL. */
+enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql,
+                             const struct perche_bytes *signature);
+
+/* ---- meta.c: row metadata ----------------------------------------------- */
+
+struct clock_cell {
+    uint64_t stamp, lsn;
+    uint32_t origin, via;        /* interned names; via as above */
+    bool written;
+    bool fixed;                  /* may not be shifted */
+    bool based;                  /* base_* say what it replaced */
+    uint32_t base_origin;
+    uint64_t base_stamp;
+};
+
+enum { META_ERASED = 1, META_SUSPECT = 2, META_HELD = 4,
+       META_FRESH = 8,           /* a site's: never had from the hub: its pull pair is (0, 0) */
+       META_AGREED = 16,         /* a hub's: the site that sent its generation named this very scope: no echo to it */
+       META_PAIR = 32 };         /* own pair stored */
+
+struct meta {
+    struct table *table;
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n;
+    bool stored;                 /* it is in perche_row */
+    uint32_t scope;              /* interned name, 0 = none yet */
+    uint64_t lsn, entered, first; /* first 0 = NULL */
+    uint32_t gen, flags;
+    uint64_t block;
+    uint64_t full, scan;         /* with META_PAIR */
+    uint8_t digest[16];
+    uint32_t count;              /* 1 + columns */
+    struct clock_cell cells[1 + PERCHE_COLUMNS_MAX]; /* [0] the generation */
+    /* a tombstone's kept cells (scope cells) */
+    struct perche_value kept[PERCHE_COLUMNS_MAX + 1]; /* by num; meaningful where kept_mask has the bit */
+    uint64_t kept_mask;          /* bit num-1 */
+    uint8_t *kept_bytes;         /* owned storage behind kept, may be NULL */
+    /* as loaded, for the digest */
+    uint32_t was_scope, was_gen;
+    uint8_t was_digest[16];
+};
+
+/* Loads into *m (reused by callers: meta_clear frees what it owns). Absent: stored = false, gen 0, everything empty. */
+enum perche_rc meta_load(struct replica *r, struct table *t, struct perche_bytes key, struct meta *m);
+enum perche_rc meta_unpack(struct replica *r, struct table *t, sqlite3_stmt *row, int first_column, struct meta *m); /* columns scope, lsn, entered, first, gen, flags, block, clock */
+enum perche_rc meta_save(struct replica *r, struct meta *m);   /* writes, moves the digest sums, sets was_* */
+enum perche_rc meta_drop(struct replica *r, struct meta *m);   /* removes the row's metadata, subtracts its digest */
+void meta_clear(struct meta *m);
+static inline bool meta_alive(const struct meta *m) { return m->gen % 2 == 1; }
+
+/* ---- data.c: the data rows ---------------------------------------------- */
+
+/* Values of all columns by num ([0] unused) of a live row; borrowed until the next data_* call on this table. NOT_FOUND when absent (no failure is remembered). */
+enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes key, struct perche_value *values);
+enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
+enum perche_rc data_update(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
+enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_bytes key);
+/* Would the table take this value (STRICT types, NOT NULL)? */
+bool data_accepts(const struct column *c, const struct perche_value *v);
+
+/* ---- digest.c ------------------------------------------------------------ */
+
+/* XXH3-128 over key, generation, erased flag and each written cell in name order (DESIGN 4.7). */
+void digest_row(struct replica *r, const struct meta *m, const struct perche_value *values, uint8_t out[16]);
+/* Moves the sums: takes the old digest of a live row out of (old scope), puts the new one in. */
+enum perche_rc digest_change(struct replica *r, struct table *t, const uint8_t *key, uint32_t key_n,
+                             uint32_t old_scope, bool old_alive, const uint8_t old_digest[16],
+                             uint32_t new_scope, bool new_alive, const uint8_t new_digest[16]);
+enum perche_rc digests_store(struct replica *r);       /* tx_commit: writes the dirty blobs */
+void digests_forget(struct replica *r);                /* after a rollback */
+void digests_free(struct replica *r);
+uint32_t digest_bucket(const uint8_t *key, uint32_t key_n);
+/* Works DIGEST_BUILD, DIGEST_ANSWER, DIGEST_TAKE, REPAIR. */
+enum perche_rc digest_build(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc digest_answer(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc digest_take(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc digest_repair(struct replica *r, const struct work *w, struct outcome *o);
+/* pull.c: would a pull of @site with this `full` send the row, of its scopes? (Not what came over its own link.) */
+bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uint64_t full);
+
+/* ---- history.c ------------------------------------------------------------ */
+
+/* Appends a block: @body is an encoded batch whose rows are, in order of parts and rows, those whose previous
+ * blocks stand in @prev (0 = none). @block gets its number; callers put it into each row's meta->block. */
+uint64_t history_next_block(struct replica *r);        /* number that the next history_append will use */
+enum perche_rc history_append(struct replica *r, struct perche_bytes body, const uint64_t *prev, uint32_t prev_count, uint32_t via);
+/* Has this value (column num, 0 = generation) been in the row before? Walks the row's chain. */
+bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin);
+typedef bool (*history_cb)(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via);
+enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb cb, void *ctx); /* newest block first; cb returns false to stop */
+void history_free(struct replica *r);
+
+/* ---- conflict.c ------------------------------------------------------------ */
+
+struct conflict_side { uint64_t stamp; uint32_t origin; struct perche_value value; bool deleted; };
+/* Writes (or finds) the conflict row of this cell, numbered by a fresh lsn before the row's. Sides in any order.
+ * @kind: "review" (open), "lww" (closed), "deleted" (edit of a deleted row, open). @scope: the row's.
+ * @pusher: via of its metadata (always VIA_LOCAL: made here). */
+enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
+                              const struct conflict_side *a, const struct conflict_side *b);
+/* Scope of the row that a conflict with these values (by num) speaks of; 0 = that row is not here. */
+uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values);
+/* New scope of a row: its conflicts go along. */
+enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
+/* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
+enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct outcome *o);
+
+/* ---- scope.c --------------------------------------------------------------- */
+
+/* Scope of the row as its rule, its values and its relatives give it here and now (interned name); 0 with r->fail clear = cannot be told. @pusher: interned site or 0. */
+uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher);
+/* After a row changed: re-derives it and whoever depends on it (hub). @m is saved already. */
+enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
+bool scope_holds(struct replica *r, uint32_t scope, uint32_t site);   /* * or contains */
+/* May this site write rows of @t whose members (without readers) are @m's? A reader needs may_write. */
+bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, const struct perche_value *values, uint32_t site);
+/* Key of the relative that part @i of the rule names; false when a column of it is NULL or another type. */
+bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i, struct table **parent, uint8_t *key, uint32_t *key_n);
+/* Every site of a scope but `*`: calls back with interned sites. */
+uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
+uint32_t scope_all(struct replica *r);                                 /* number of "*" */
+enum perche_rc scope_indexes(struct replica *r);                       /* a hub: what finding relatives needs; in a transaction */
+void scopes_forget(struct replica *r);                                 /* after a rollback */
+void scopes_free(struct replica *r);
+enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* sites of the scope have news */
+
+/* ---- merge.c, harvest.c, push.c, pull.c, apply.c, prove.c: works ------------- */
+
+enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more);
+enum perche_rc push_build(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc pull_build(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc rows_answer(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc prove_build(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc news(struct replica *r, const struct work *w, struct outcome *o);
+/* member.c: membership at the hub and `joined` at the site */
+enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome *o);
+/* replicate.c: distributed migrations */
+enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count); /* in the outcome's message */
+enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n);
+/* query.c, command.c */
+enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc command(struct replica *r, const struct work *w, struct outcome *o);
+/* A local write by the daemon itself (resolve, first start rows): like a captured change of one row, at once. */
+enum perche_rc write_local(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask,
+                           const struct perche_value *values, uint64_t stamp /* 0 = next */);
+void state_fill(struct replica *r, struct state *s);
+
+#endif

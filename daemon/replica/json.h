@@ -1,0 +1,35 @@
+/* A small writer of JSON documents. Keeps the first failure (memory, size) and
+ * ignores what follows, so its user checks once, at the end. Text that is no
+ * UTF-8 gets U+FFFD where it is not, and a blob is written in hexadecimal, so
+ * that the document is valid whatever stands in the file. */
+#ifndef REPLICA_JSON_H
+#define REPLICA_JSON_H
+
+#include "perche/wire.h"
+
+#define JSON_BYTES_MAX (32u << 20) /* one answer; lists stop before */
+
+struct json {
+    char *p;
+    size_t n, cap;
+    bool comma;    /* the next value needs one in front */
+    bool failed;   /* out of memory or beyond JSON_BYTES_MAX */
+};
+
+void json_open(struct json *j, char bracket);   /* '{' or '[' */
+void json_close(struct json *j, char bracket);  /* '}' or ']' */
+void json_key(struct json *j, const char *name);
+void json_null(struct json *j);
+void json_bool(struct json *j, bool v);
+void json_int(struct json *j, int64_t v);
+void json_text(struct json *j, const char *text);            /* NULL: null */
+void json_text_n(struct json *j, const void *text, size_t n);
+void json_hex(struct json *j, const void *p, size_t n);
+void json_value(struct json *j, const struct perche_value *v);
+void json_time(struct json *j, uint64_t ms);                 /* ISO 8601 with Z; 0: null */
+void json_raw(struct json *j, const char *json);             /* a value that is JSON already */
+/* Room is running out: a list should end here and say that there is more. */
+bool json_full(const struct json *j);
+void json_free(struct json *j);
+
+#endif

@@ -1,0 +1,434 @@
+/* Who belongs to the network, at the hub: invitations, keys, and what each site
+ * said at its last contact. An invitation's secret is known to the hub only as a
+ * hash; it and the id come from the work's random bytes through BLAKE2b, so that
+ * other numbers that were drawn from the same bytes tell nothing of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "replica/command.h"
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+#define INVITATION_MS (UINT64_C(7) * 24 * 3600 * 1000)
+#define CODE_CHARACTERS 8
+
+/* ---- what the conversation asks ------------------------------------------------------- */
+
+enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome *o)
+{
+    sqlite3_stmt *s = ask(r, "SELECT m.public_key, m.revoked_ms IS NOT NULL, m.name, p.session FROM perche_member m"
+                             " LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num"
+                             " WHERE m.site = ?1");
+
+    ask_bind_text(s, 1, w->site);
+    if (ask_row(r, s, "look up a site's key")) {
+        o->member.revoked = sqlite3_column_int(s, 1) != 0;
+        o->member.known = sqlite3_column_bytes(s, 0) == sizeof o->member.public_key;
+        if (o->member.known)
+            memcpy(o->member.public_key, sqlite3_column_blob(s, 0), sizeof o->member.public_key);
+        (void)snprintf(o->member.name, sizeof o->member.name, "%s", ask_text(s, 2)); /* cut short is fine */
+        o->member.session = (uint64_t)sqlite3_column_int64(s, 3);
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+static void no(struct outcome *o, enum perche_refusal why, const char *text)
+{
+    o->message.op = PERCHE_OP_ENROL;
+    o->message.reply = true;
+    o->message.refused = true;
+    o->message.u.no = (struct perche_no){.why = (uint8_t)why, .text = text};
+}
+
+/* A new node starts at (0, 0), and nothing of the one before it counts. */
+static enum perche_rc peer_anew(struct replica *r, const char *site)
+{
+    struct peer p = {.known = true, .eplsn = r->node.lsn};
+    uint32_t num = name_number(r, site);
+    sqlite3_stmt *s;
+    enum perche_rc rc = num == 0 ? r->fail : peer_store(r, num, &p);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2 WHERE site = ?1");
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, num);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
+    }
+    rc = ask_run(r, s, "note a new node");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "DELETE FROM perche_left WHERE site = ?1"); /* it holds nothing that could leave */
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, num);
+    rc = ask_run(r, s, "end marks");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "DELETE FROM perche_refusal WHERE site = ?1");
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, num);
+    return ask_run(r, s, "end refusals");
+}
+
+static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, const char *site)
+{
+    sqlite3_stmt *s = ask(r, "UPDATE perche_invitation SET used_ms = ?2, public_key = ?3 WHERE id = ?1");
+    enum perche_rc rc;
+
+    ask_bind_bytes(s, 1, (struct perche_bytes){e->invitation, 16});
+    ask_bind_bytes(s, 3, (struct perche_bytes){e->public_key, 32});
+    if (s != NULL)
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
+    rc = ask_run(r, s, "use an invitation");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "UPDATE perche_member SET public_key = ?2, host = ?3, joined_ms = ?4, revoked_ms = NULL WHERE site = ?1");
+    ask_bind_text(s, 1, site);
+    ask_bind_bytes(s, 2, (struct perche_bytes){e->public_key, 32});
+    ask_bind_text(s, 3, e->name);
+    if (s != NULL)
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)r->now_ms);
+    rc = ask_run(r, s, "admit a node");
+    return rc == PERCHE_OK ? peer_anew(r, site) : rc;
+}
+
+static enum perche_rc welcome(struct replica *r, const char *site, struct outcome *o)
+{
+    struct perche_enrol_reply *reply = &o->message.u.enrol_reply;
+    sqlite3_stmt *s = ask(r, "SELECT code, name FROM perche_member WHERE site = ?1");
+
+    ask_bind_text(s, 1, site);
+    if (ask_row(r, s, "look up a member")) {
+        o->message.op = PERCHE_OP_ENROL;
+        o->message.reply = true;
+        reply->site = message_text(&o->message, site);
+        reply->code = message_text(&o->message, ask_text(s, 0));
+        reply->name = message_text(&o->message, ask_text(s, 1));
+        if (reply->site == NULL || reply->code == NULL || reply->name == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for an answer");
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_enrol *e = &w->message.u.enrol;
+    uint8_t hash[32], known[32] = {0};
+    char site[PERCHE_ID_BYTES_MAX] = "";
+    bool found, used, expired, same_key, revoked;
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    (void)crypto_generichash(hash, sizeof hash, e->secret, sizeof e->secret, NULL, 0); /* fails for bad lengths only */
+    s = ask(r, "SELECT i.secret_hash, i.site, i.used_ms IS NOT NULL, i.expires_ms <= ?2, i.public_key IS ?3 AND m.public_key IS ?3,"
+               " m.revoked_ms IS NOT NULL FROM perche_invitation i JOIN perche_member m ON m.site = i.site WHERE i.id = ?1");
+    ask_bind_bytes(s, 1, (struct perche_bytes){e->invitation, 16});
+    ask_bind_bytes(s, 3, (struct perche_bytes){e->public_key, 32});
+    if (s != NULL)
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
+    found = ask_row(r, s, "look up an invitation") && sqlite3_column_bytes(s, 0) == sizeof known;
+    used = expired = same_key = revoked = false;
+    if (found) {
+        memcpy(known, sqlite3_column_blob(s, 0), sizeof known);
+        (void)snprintf(site, sizeof site, "%s", ask_text(s, 1));
+        used = sqlite3_column_int(s, 2) != 0;
+        expired = sqlite3_column_int(s, 3) != 0;
+        same_key = sqlite3_column_int(s, 4) != 0;
+        revoked = sqlite3_column_int(s, 5) != 0;
+    }
+    sqlite3_finalize(s);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    /* An id without its secret is answered like one that is not known, after the same time. */
+    found = sodium_memcmp(hash, known, sizeof hash) == 0 && found;
+    if (!found) {
+        no(o, PERCHE_NO_INVITATION_UNKNOWN, "the hub knows no such invitation");
+        return PERCHE_OK;
+    }
+    if (used && same_key && !revoked) /* the answer was lost: here it is again */
+        return welcome(r, site, o);
+    if (used && same_key) {
+        no(o, PERCHE_NO_REVOKED, "this site was revoked");
+        return PERCHE_OK;
+    }
+    if (used) {
+        no(o, PERCHE_NO_INVITATION_USED, "another node has used this invitation: ask for a new one");
+        return PERCHE_OK;
+    }
+    if (expired) {
+        no(o, PERCHE_NO_INVITATION_EXPIRED, "this invitation has expired: ask for a new one");
+        return PERCHE_OK;
+    }
+    rc = admit(r, e, site);
+    return rc == PERCHE_OK ? welcome(r, site, o) : rc;
+}
+
+enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome *o)
+{
+    uint32_t site = name_number(r, w->site);
+    struct peer p;
+    sqlite3_stmt *s;
+    enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &p);
+
+    (void)o;
+    if (rc != PERCHE_OK || !p.known)
+        return rc;
+    if (w->session != 0 && w->session != p.session)
+        return PERCHE_OK; /* of a session that has ended meanwhile */
+    if (w->session != 0 && w->scan >= p.scan && w->full >= p.full) {
+        p.full = w->full;
+        p.scan = w->scan;
+        rc = peer_done(r, site, &p, w->done);
+        if (rc == PERCHE_OK)
+            rc = peer_store(r, site, &p);
+        if (rc != PERCHE_OK)
+            return rc;
+    }
+    s = ask(r, "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5"
+               " WHERE site = ?1");
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, site);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
+        sqlite3_bind_int64(s, 3, (sqlite3_int64)w->pending);
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)w->proven_ms);
+        sqlite3_bind_int64(s, 5, w->offset_ms);
+    }
+    return ask_run(r, s, "note what a site said");
+}
+
+/* ---- invite ------------------------------------------------------------------------------- */
+
+struct site {
+    char id[PERCHE_ID_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], name[PERCHE_NAME_BYTES_MAX], kind[PERCHE_NAME_BYTES_MAX];
+};
+
+/* NAME in capitals, cut to 8 characters (of UTF-8; only ASCII has its capitals here). */
+static void code_of(const char *name, char code[PERCHE_NAME_BYTES_MAX])
+{
+    size_t n = 0;
+    int characters = 0;
+
+    for (; name[n] != '\0'; n++) {
+        if (((unsigned char)name[n] & 0xc0) != 0x80 && characters++ == CODE_CHARACTERS)
+            break;
+        code[n] = (char)(name[n] >= 'a' && name[n] <= 'z' ? name[n] - 32 : name[n]);
+    }
+    while (n > 0 && code[n - 1] == ' ')
+        n--;
+    code[n] = '\0';
+}
+
+static enum perche_rc site_rows(struct replica *r)
+{
+    struct table *t = registry_table(r, "site");
+
+    if (t == NULL || !t->present)
+        return fail(r, PERCHE_STATE, "this file has no table of sites");
+    return harvest_all(r); /* what programs wrote comes before */
+}
+
+/* The site whose code or name it is; found = false when there is none. */
+static enum perche_rc site_find(struct replica *r, const char *text, bool by_code_only, struct site *site, bool *found)
+{
+    sqlite3_stmt *s = ask(r, "SELECT id, code, name, kind FROM site WHERE code = ?1 OR (name = ?1 AND ?2) ORDER BY code = ?1 DESC, id LIMIT 2");
+
+    ask_bind_text(s, 1, text);
+    if (s != NULL)
+        sqlite3_bind_int(s, 2, !by_code_only);
+    *found = ask_row(r, s, "look up a site");
+    if (*found) {
+        bool code;
+
+        (void)snprintf(site->id, sizeof site->id, "%s", ask_text(s, 0));
+        (void)snprintf(site->code, sizeof site->code, "%s", ask_text(s, 1));
+        (void)snprintf(site->name, sizeof site->name, "%s", ask_text(s, 2));
+        (void)snprintf(site->kind, sizeof site->kind, "%s", ask_text(s, 3));
+        code = strcmp(site->code, text) == 0;
+        if (ask_row(r, s, "look up a site") && (!code || strcmp(ask_text(s, 1), text) == 0))
+            (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+static enum perche_rc site_make(struct replica *r, const struct site *site)
+{
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    if (strcmp(site->kind, "HUB") == 0)
+        return fail(r, PERCHE_USAGE, "a hub is not invited");
+    if (ask_number(r, "SELECT EXISTS (SELECT 1 FROM code_list WHERE list = 'site_kind') AND NOT EXISTS"
+                      " (SELECT 1 FROM code_list WHERE list = 'site_kind' AND code = ?2) AND ?1", 1, site->kind))
+        return fail(r, PERCHE_USAGE, "%s is no kind of site: see the codes of site_kind in code_list", site->kind);
+    if (ask_number(r, "SELECT EXISTS (SELECT 1 FROM site WHERE code = ?2) AND ?1", 1, site->code))
+        return fail(r, PERCHE_USAGE, "another site has the code %s: give one", site->code);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    s = ask(r, "INSERT INTO site (id, network_id, code, name, kind, status) VALUES (?1,"
+               " coalesce((SELECT network_id FROM site WHERE id = (SELECT site FROM perche_node)), (SELECT min(id) FROM network)), ?2, ?3, ?4, 'OPEN')");
+    ask_bind_text(s, 1, site->id);
+    ask_bind_text(s, 2, site->code);
+    ask_bind_text(s, 3, site->name);
+    ask_bind_text(s, 4, site->kind);
+    rc = ask_run(r, s, "make a site");
+    return rc == PERCHE_OK ? harvest_all(r) : rc;
+}
+
+/* Finds or makes the site that the arguments speak of. */
+static enum perche_rc invited_site(struct replica *r, struct args *a, struct site *site)
+{
+    char name[PERCHE_NAME_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], kind[PERCHE_NAME_BYTES_MAX];
+    bool found = false;
+    enum perche_rc rc = args_need(r, a, "name", name, sizeof name);
+
+    if (rc == PERCHE_OK)
+        rc = args_text(r, a, "code", code, sizeof code);
+    if (rc == PERCHE_OK)
+        rc = args_text(r, a, "kind", kind, sizeof kind);
+    if (rc == PERCHE_OK)
+        rc = site_rows(r);
+    if (rc == PERCHE_OK)
+        rc = *code != '\0' ? site_find(r, code, true, site, &found) : site_find(r, name, false, site, &found);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (found && *code != '\0' && strcmp(site->name, name) != 0)
+        return fail(r, PERCHE_USAGE, "the code %s is that of %s", code, site->name);
+    if (found)
+        return PERCHE_OK;
+    random_uuid(r, r->now_ms, site->id);
+    (void)snprintf(site->name, sizeof site->name, "%s", name);
+    (void)snprintf(site->kind, sizeof site->kind, "%s", *kind != '\0' ? kind : "SCHOOL");
+    if (*code != '\0')
+        (void)snprintf(site->code, sizeof site->code, "%s", code);
+    else
+        code_of(name, site->code);
+    return site_make(r, site);
+}
+
+static enum perche_rc member_put(struct replica *r, const struct site *site)
+{
+    sqlite3_stmt *s = ask(r, "INSERT INTO perche_member (site, name, code, invited_ms) VALUES (?1, ?2, ?3, ?4)"
+                             " ON CONFLICT DO UPDATE SET name = excluded.name, code = excluded.code, invited_ms = excluded.invited_ms");
+    enum perche_rc rc;
+
+    ask_bind_text(s, 1, site->id);
+    ask_bind_text(s, 2, site->name);
+    ask_bind_text(s, 3, site->code);
+    if (s != NULL)
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)r->now_ms);
+    rc = ask_run(r, s, "note a member");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL"); /* one open line for each site */
+    ask_bind_text(s, 1, site->id);
+    return ask_run(r, s, "end older invitations");
+}
+
+/* BLAKE2b of the work's random bytes, keyed with what it is for. */
+static void derive(const struct work *w, const char *purpose, uint8_t *out, size_t n)
+{
+    (void)crypto_generichash(out, n, w->random, sizeof w->random, (const uint8_t *)purpose, strlen(purpose)); /* fails for bad lengths only */
+}
+
+enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    struct site site = {0};
+    uint8_t id[16], secret[32], hash[32];
+    uint64_t expires_ms;
+    sqlite3_stmt *s;
+    enum perche_rc rc = invited_site(r, a, &site);
+
+    if (rc == PERCHE_OK && strcmp(site.id, r->node.site) == 0)
+        rc = fail(r, PERCHE_REFUSED, "%s is this hub itself", site.name);
+    if (rc == PERCHE_OK && !args_true(r, a, "replace") &&
+        ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL) AND ?1", 1, site.id))
+        rc = fail(r, PERCHE_REFUSED, "%s has a living node: say replace if the new one takes its place", site.name);
+    expires_ms = (uint64_t)args_number(r, a, "expires_ms", (int64_t)(w->now_ms + INVITATION_MS));
+    if (rc == PERCHE_OK && expires_ms <= w->now_ms)
+        rc = fail(r, PERCHE_USAGE, "the invitation would have expired already");
+    if (rc == PERCHE_OK)
+        rc = member_put(r, &site);
+    if (rc != PERCHE_OK)
+        return rc;
+    derive(w, "perche invitation id", id, sizeof id);
+    derive(w, "perche invitation secret", secret, sizeof secret);
+    (void)crypto_generichash(hash, sizeof hash, secret, sizeof secret, NULL, 0);
+    s = ask(r, "INSERT INTO perche_invitation (id, secret_hash, site, expires_ms) VALUES (?1, ?2, ?3, ?4)");
+    ask_bind_bytes(s, 1, (struct perche_bytes){id, sizeof id});
+    ask_bind_bytes(s, 2, (struct perche_bytes){hash, sizeof hash});
+    ask_bind_text(s, 3, site.id);
+    if (s != NULL)
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)expires_ms);
+    rc = ask_run(r, s, "write an invitation");
+    json_key(j, "site");
+    json_text(j, site.id);
+    json_key(j, "name");
+    json_text(j, site.name);
+    json_key(j, "code");
+    json_text(j, site.code);
+    json_key(j, "kind");
+    json_text(j, site.kind);
+    json_key(j, "invitation");
+    json_hex(j, id, sizeof id);
+    json_key(j, "secret");
+    json_hex(j, secret, sizeof secret);
+    json_key(j, "expires_ms");
+    json_int(j, (int64_t)expires_ms);
+    json_key(j, "expires");
+    json_time(j, expires_ms);
+    sodium_memzero(secret, sizeof secret);
+    return rc;
+}
+
+/* ---- revoke ---------------------------------------------------------------------------------- */
+
+enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    static const char *const ends[] = {
+        "UPDATE perche_member SET revoked_ms = coalesce(revoked_ms, ?2) WHERE site = ?1",
+        "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL AND ?2",
+        "UPDATE perche_peer SET session = 0 WHERE site = (SELECT num FROM perche_name WHERE text = ?1) AND ?2",
+    };
+    char text[PERCHE_NAME_BYTES_MAX];
+    struct site site = {0};
+    sqlite3_stmt *s;
+    enum perche_rc rc = args_need(r, a, "site", text, sizeof text);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "SELECT site, code, name FROM perche_member WHERE site = ?1 OR code = ?1 OR name = ?1"
+               " ORDER BY site = ?1 DESC, code = ?1 DESC LIMIT 2");
+    ask_bind_text(s, 1, text);
+    if (ask_row(r, s, "look up a member")) {
+        (void)snprintf(site.id, sizeof site.id, "%s", ask_text(s, 0));
+        (void)snprintf(site.code, sizeof site.code, "%s", ask_text(s, 1));
+        (void)snprintf(site.name, sizeof site.name, "%s", ask_text(s, 2));
+        if (strcmp(site.id, text) != 0 && strcmp(site.code, text) != 0 && ask_row(r, s, "look up a member"))
+            (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
+    } else if (r->fail == PERCHE_OK) {
+        (void)fail(r, PERCHE_NOT_FOUND, "no site of this name, code or id was ever invited");
+    }
+    sqlite3_finalize(s);
+    rc = r->fail;
+    for (size_t i = 0; rc == PERCHE_OK && i < sizeof ends / sizeof ends[0]; i++) {
+        s = ask(r, ends[i]);
+        ask_bind_text(s, 1, site.id);
+        if (s != NULL)
+            sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
+        rc = ask_run(r, s, "revoke a site");
+    }
+    json_key(j, "site");
+    json_text(j, site.id);
+    json_key(j, "name");
+    json_text(j, site.name);
+    json_key(j, "code");
+    json_text(j, site.code);
+    json_key(j, "revoked_at");
+    json_time(j, w->now_ms);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/* Rows of the file into a batch, and batches into messages. */
+#ifndef REPLICA_PACK_H
+#define REPLICA_PACK_H
+
+#include "replica/apply.h"
+
+struct pack {
+    struct replica *r;
+    struct perche_batch *batch;
+    struct { const struct table *table; uint32_t part; } last; /* most rows follow one of their table */
+    struct { uint32_t num, name; } memo[64]; /* interned number -> name index of the batch */
+};
+
+enum perche_rc pack_begin(struct pack *p, struct replica *r);
+void pack_clear(struct pack *p);
+void pack_end(struct pack *p);
+size_t pack_size(const struct pack *p);
+/* Adds the row with the written cells of @mask; with PERCHE_ROW_GEN its generation's event. @bases: local cells carry
+ * the identity of what they replaced, and PERCHE_CELL_FIXED. */
+enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perche_value *values, uint64_t mask,
+                        uint32_t flags, uint64_t full, uint64_t scan, bool bases);
+/* Encodes the batch; the bytes belong to the message's arena. */
+enum perche_rc pack_message(struct pack *p, struct perche_message *message, struct perche_bytes *out);
+
+/* push.c, pull.c: shared by the works */
+enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof);
+uint64_t push_pending(struct replica *r, uint64_t from);
+enum perche_rc carry_out(struct replica *r);        /* pull.c: marks heard, when nothing waits to be pushed */
+enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint64_t done);
+enum perche_rc harvest_all(struct replica *r);      /* harvest.c: every captured change */
+enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to);
+uint64_t batch_stamp(const struct perche_batch *b); /* highest of its cells and generations, conflict rows apart */
+struct perche_want *outcome_wants(struct outcome *o, const struct perche_want *wants, uint32_t n); /* copies into the message's arena */
+bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uint64_t full);
+
+#endif

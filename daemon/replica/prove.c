@@ -1,0 +1,296 @@
+/* Positions shown and judged at the handshake (DESIGN 4.2, 4.8). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+#define OFFSET_SHIFTED_MS 2000 /* a clock nearer than this is left alone */
+
+enum perche_rc prove_build(struct replica *r, const struct work *w, struct outcome *o)
+{
+    struct perche_prove *p = &o->message.u.prove;
+    size_t n = strlen(r->node.site) + 1;
+    char *site = perche_message_alloc(&o->message, n);
+    sqlite3_stmt *s;
+
+    (void)w;
+    if (site == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a handshake");
+    memcpy(site, r->node.site, n);
+    memset(p, 0, sizeof *p);
+    o->message.op = PERCHE_OP_PROVE;
+    p->site = site;
+    p->epoch = r->node.epoch;
+    p->prev_epoch = r->node.prev_epoch;
+    p->lsn = r->node.lsn;
+    p->full = r->node.full;
+    p->scan = r->node.scan;
+    p->done = r->node.done;
+    p->asof = r->node.asof;
+    p->schema = r->node.schema;
+    p->acked = r->node.acked;
+    s = sql(r, SQL_MARKS);
+    while (p->marks_count < PERCHE_MARKS_MAX && sqlite3_step(s) == SQLITE_ROW) {
+        p->marks[p->marks_count].lsn = (uint64_t)sqlite3_column_int64(s, 0);
+        p->marks[p->marks_count++].mark = (uint64_t)sqlite3_column_int64(s, 1);
+    }
+    sql_done(s);
+    return r->fail;
+}
+
+/* Is the present state of the site a later one of what the hub has seen? Newest position below it, or the same
+ * position with another mark: an older copy was put back. */
+static bool restored(const struct perche_prove *p, const struct peer *peer)
+{
+    if (p->lsn < peer->asof.lsn || p->lsn < peer->have)
+        return true;
+    for (uint32_t i = 0; i < p->marks_count; i++)
+        if (p->marks[i].lsn == peer->asof.lsn && p->marks[i].mark != peer->asof.mark)
+            return true;
+    return p->scan < peer->scan;
+}
+
+enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_prove *p = &w->message.u.prove;
+    struct perche_prove_reply *reply = &o->message.u.prove_reply;
+    uint32_t site = name_number(r, w->site);
+    struct peer peer;
+    enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &peer);
+    char *name;
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!peer.known || peer.epoch == 0) {
+        peer.known = true;
+        peer.epoch = p->epoch;
+        peer.prev_epoch = p->prev_epoch;
+        peer.eplsn = r->node.lsn;
+    }
+    memset(reply, 0, sizeof *reply);
+    o->message.op = PERCHE_OP_PROVE;
+    o->message.reply = true;
+    reply->verdict = PERCHE_PROVEN;
+    if (peer.epoch != p->epoch)
+        reply->verdict = PERCHE_TWO_MACHINES;
+    else if (p->acked > peer.have || p->scan > r->node.lsn)
+        reply->verdict = PERCHE_GO_BACK;
+    else if (restored(p, &peer))
+        reply->verdict = PERCHE_RESTORED;
+    if (reply->verdict == PERCHE_PROVEN) {
+        peer.full = p->full;
+        peer.scan = p->scan;
+        rc = peer_done(r, site, &peer, p->done);
+        peer.session = w->session;
+        if (rc == PERCHE_OK)
+            rc = peer_store(r, site, &peer);
+    }
+    reply->session = w->session;
+    reply->epoch = peer.epoch;
+    reply->have = peer.have;
+    reply->have_asof = peer.asof;
+    reply->stamp = peer.stamp;
+    reply->full = peer.full;
+    reply->scan = peer.scan;
+    reply->asof = (struct perche_pos){r->node.lsn, r->node.mark};
+    reply->clock_ms = r->now_ms;
+    name = perche_message_alloc(&o->message, 1);
+    if (name == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a handshake");
+    name[0] = '\0';
+    reply->name = name;
+    return rc == PERCHE_OK ? migrations_since(r, p->schema, o, &reply->migrations, &reply->migrations_count) : rc;
+}
+
+/* ---- the clock of unpushed changes ------------------------------------------- */
+
+/* Shifted by the offset and cut to the hub's present; the order stays, and they stay above every stamp that the
+ * site has from the hub and that the hub has of the site. Only what was never acknowledged comes here. */
+static uint64_t shifted(uint64_t stamp, int64_t offset_ms, uint64_t low, uint64_t high_ms)
+{
+    int64_t ms = (int64_t)(stamp >> 16) + offset_ms;
+    uint64_t out;
+
+    if (ms < 0)
+        ms = 0;
+    if ((uint64_t)ms > high_ms)
+        ms = (int64_t)high_ms;
+    out = (uint64_t)ms << 16 | (stamp & 0xffff);
+    return out > low ? out : low + 1;
+}
+
+struct unpushed_cell {
+    uint64_t stamp, new_stamp;
+};
+
+static int by_stamp(const void *x, const void *y)
+{
+    const struct unpushed_cell *a = x, *b = y;
+
+    return a->stamp < b->stamp ? -1 : a->stamp > b->stamp;
+}
+
+/* Calls @each for every unpushed row: first to collect the stamps, then to write them. */
+static enum perche_rc each_unpushed(struct replica *r, enum perche_rc (*each)(struct replica *, struct meta *, void *), void *ctx)
+{
+    uint64_t after = r->node.acked;
+    enum perche_rc rc = PERCHE_OK;
+    bool any = true;
+
+    while (rc == PERCHE_OK && any) {
+        sqlite3_stmt *s = sql(r, SQL_PUSH_ROWS);
+        struct meta m;
+        struct table *t = NULL;
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n = 0;
+
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)after);
+        any = sqlite3_step(s) == SQLITE_ROW;
+        if (any) {
+            after = (uint64_t)sqlite3_column_int64(s, 0);
+            t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+            key_n = (uint32_t)sqlite3_column_bytes(s, 2);
+            memcpy(key, sqlite3_column_blob(s, 2), key_n);
+        }
+        sql_done(s);
+        if (t == NULL || t->is_conflict)
+            continue;
+        rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
+        if (rc == PERCHE_OK)
+            rc = each(r, &m, ctx);
+        meta_clear(&m);
+    }
+    return rc;
+}
+
+struct shift {
+    struct unpushed_cell *cells;
+    size_t count, cap;
+    uint64_t top;            /* newest new stamp */
+};
+
+static bool shiftable(const struct replica *r, const struct clock_cell *c)
+{
+    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && !c->fixed && c->origin == r->node.site_num;
+}
+
+static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
+{
+    struct shift *sh = ctx;
+
+    for (uint32_t num = 0; num < m->count; num++) {
+        if (!shiftable(r, &m->cells[num]))
+            continue;
+        if (sh->count > 0 && sh->cells[sh->count - 1].stamp == m->cells[num].stamp)
+            continue; /* a row's cells mostly share one */
+        if (sh->count == sh->cap) {
+            size_t cap = sh->cap ? 2 * sh->cap : 256;
+            void *more = sqlite3_realloc64(sh->cells, cap * sizeof *sh->cells);
+
+            if (more == NULL)
+                return fail(r, PERCHE_NOMEM, "no memory to shift a clock");
+            sh->cells = more;
+            sh->cap = cap;
+        }
+        sh->cells[sh->count++] = (struct unpushed_cell){m->cells[num].stamp, 0};
+    }
+    return PERCHE_OK;
+}
+
+static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
+{
+    struct shift *sh = ctx;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool changed = false;
+    enum perche_rc rc;
+
+    for (uint32_t num = 0; num < m->count; num++) {
+        struct unpushed_cell key = {m->cells[num].stamp, 0}, *found;
+
+        if (!shiftable(r, &m->cells[num]))
+            continue;
+        found = bsearch(&key, sh->cells, sh->count, sizeof key, by_stamp);
+        if (found == NULL || found->new_stamp == found->stamp)
+            continue;
+        m->cells[num].stamp = found->new_stamp;
+        changed = true;
+    }
+    if (!changed)
+        return PERCHE_OK;
+    rc = row_values(r, m, values);
+    if (rc != PERCHE_OK)
+        return rc;
+    digest_row(r, m, values, m->digest);
+    return meta_save(r, m);
+}
+
+/* What was captured under a wrong clock is put right before it is shown to anybody. */
+static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint64_t hub_now_ms, uint64_t hub_stamp)
+{
+    struct shift sh = {0};
+    uint64_t low = r->node.hub_stamp > hub_stamp ? r->node.hub_stamp : hub_stamp, limit = (hub_now_ms + 1) << 16;
+    bool far = offset_ms > OFFSET_SHIFTED_MS || offset_ms < -OFFSET_SHIFTED_MS;
+    size_t n = 0;
+    enum perche_rc rc = each_unpushed(r, collect, &sh);
+
+    if (rc == PERCHE_OK && sh.count > 0) {
+        qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);
+        for (size_t i = 0; i < sh.count; i++) {
+            struct unpushed_cell *c = &sh.cells[i];
+
+            if (i > 0 && c->stamp == sh.cells[n - 1].stamp)
+                continue;
+            c->new_stamp = far ? shifted(c->stamp, offset_ms, low, hub_now_ms) : c->stamp;
+            if (c->new_stamp >= limit)
+                c->new_stamp = shifted(c->stamp, 0, low, hub_now_ms);
+            low = c->new_stamp;
+            sh.cells[n++] = *c;
+        }
+        sh.count = n;
+        sh.top = low;
+        rc = each_unpushed(r, restamp, &sh);
+        /* the clock of this node follows, also back */
+        if (rc == PERCHE_OK && far && offset_ms < 0) {
+            r->node.stamp = low;
+            r->node_dirty = true;
+        }
+    } else if (rc == PERCHE_OK && offset_ms < -OFFSET_SHIFTED_MS && r->node.stamp >= limit) {
+        r->node.stamp = low > limit ? low : limit;
+        r->node_dirty = true;
+    }
+    sqlite3_free(sh.cells);
+    return rc;
+}
+
+enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_prove_reply *reply = &w->message.u.prove_reply;
+    enum perche_rc rc;
+
+    (void)o;
+    if (reply->verdict == PERCHE_GO_BACK)
+        return fail(r, PERCHE_STATE, "the hub has less than it had acknowledged: it was restored from an older copy");
+    if (reply->verdict == PERCHE_TWO_MACHINES)
+        return fail(r, PERCHE_STATE, "another machine speaks to the hub as this site");
+    if (reply->verdict == PERCHE_RESTORED)
+        return fail(r, PERCHE_STATE, "this site was restored from an older copy: the hub has more of it than it has itself");
+    if (reply->have > r->node.lsn)
+        return fail(r, PERCHE_STALE, "the hub says it has more of this site than there is");
+    rc = harvest_all(r);
+    if (rc == PERCHE_OK)
+        rc = ack_advance(r, reply->have, 0);
+    if (rc == PERCHE_OK)
+        rc = shift_unpushed(r, w->offset_ms, reply->clock_ms, reply->stamp);
+    if (rc == PERCHE_OK) {
+        r->node.offset_ms = w->offset_ms;
+        if (reply->stamp > r->node.hub_stamp)
+            r->node.hub_stamp = reply->stamp;
+        r->node_dirty = true;
+    }
+    if (rc == PERCHE_OK && reply->migrations_count > 0)
+        rc = migrations_apply(r, reply->migrations, reply->migrations_count);
+    if (rc == PERCHE_OK && reply->migrations_count > 0)
+        rc = parked_retry(r, NULL, NULL);
+    return rc;
+}

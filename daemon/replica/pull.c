@@ -1,0 +1,797 @@
+/* Pull: what the hub has for a site, in order of positions, and what the site makes of it.
+ *
+ * A position is a pair (full, scan): rows of the site's scopes with lsn > scan in
+ * order, of each the cells newer than full, or all when it entered the scope after
+ * full. `scan` moves with each answer, `full` only with the one that says "no more":
+ * one number for both loses the older cells of a row that moves up in between. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+#define PAGE_ROWS 512u       /* index entries read of a scope at a time */
+#define LOOKED_MAX 20000u    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
+#define NEWS_LOOKED 64u
+
+/* ---- the hub answers ------------------------------------------------------------ */
+
+enum entry_kind { ENTRY_ROW = 1, ENTRY_LEFT, ENTRY_REFUSAL };
+
+struct entry {
+    uint64_t lsn;
+    uint32_t tab, key_n;
+    enum entry_kind kind;
+    uint8_t *key;            /* in the list's own memory */
+    char *columns, *reason;  /* refusal */
+};
+
+struct entries {
+    struct entry *items;
+    uint32_t count, cap;
+    uint64_t cut;            /* complete up to this position */
+    bool cut_short;
+};
+
+static void entries_free(struct entries *e)
+{
+    for (uint32_t i = 0; i < e->count; i++) {
+        free(e->items[i].key);
+        free(e->items[i].columns);
+        free(e->items[i].reason);
+    }
+    free(e->items);
+}
+
+static char *copy_text(const unsigned char *t)
+{
+    return t == NULL ? NULL : strdup((const char *)t);
+}
+
+static enum perche_rc entries_add(struct replica *r, struct entries *e, enum entry_kind kind, sqlite3_stmt *s)
+{
+    struct entry *it;
+
+    if (e->count == e->cap) {
+        uint32_t cap = e->cap ? 2 * e->cap : 256;
+        struct entry *more = realloc(e->items, cap * sizeof *more);
+
+        if (more == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for an answer");
+        e->items = more;
+        e->cap = cap;
+    }
+    it = &e->items[e->count];
+    *it = (struct entry){.lsn = (uint64_t)sqlite3_column_int64(s, 0), .tab = (uint32_t)sqlite3_column_int64(s, 1), .kind = kind,
+                         .key_n = (uint32_t)sqlite3_column_bytes(s, 2)};
+    it->key = malloc(it->key_n ? it->key_n : 1);
+    if (it->key == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for an answer");
+    memcpy(it->key, sqlite3_column_blob(s, 2), it->key_n);
+    e->count++;
+    if (kind == ENTRY_REFUSAL) {
+        it->columns = copy_text(sqlite3_column_text(s, 3));
+        it->reason = copy_text(sqlite3_column_text(s, 4));
+        if (it->columns == NULL || it->reason == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for an answer");
+    }
+    return PERCHE_OK;
+}
+
+static void cut_at(struct entries *e, uint64_t lsn)
+{
+    e->cut_short = true;
+    if (lsn < e->cut)
+        e->cut = lsn;
+}
+
+static enum perche_rc entries_of_scope(struct replica *r, struct entries *e, uint32_t scope, uint64_t scan, uint32_t limit)
+{
+    sqlite3_stmt *s = sql(r, SQL_SCOPE_ROWS);
+    uint64_t last = 0;
+    uint32_t n = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    sqlite3_bind_int64(s, 1, scope);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)e->cut);
+    sqlite3_bind_int64(s, 4, limit);
+    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+        rc = entries_add(r, e, ENTRY_ROW, s);
+        last = (uint64_t)sqlite3_column_int64(s, 0);
+        n++;
+    }
+    if (n == limit)
+        cut_at(e, last);
+    sql_done(s);
+    return rc;
+}
+
+static enum perche_rc entries_of_marks(struct replica *r, struct entries *e, enum statement_id id, enum entry_kind kind,
+                                       uint32_t site, uint64_t scan)
+{
+    sqlite3_stmt *s = sql(r, id);
+    uint64_t last = 0;
+    uint32_t n = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
+    sqlite3_bind_int64(s, 3, PAGE_ROWS);
+    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+        rc = entries_add(r, e, kind, s);
+        last = (uint64_t)sqlite3_column_int64(s, 0);
+        n++;
+    }
+    if (n == PAGE_ROWS)
+        cut_at(e, last);
+    sql_done(s);
+    return rc;
+}
+
+static int by_lsn(const void *x, const void *y)
+{
+    const struct entry *a = x, *b = y;
+
+    return a->lsn < b->lsn ? -1 : a->lsn > b->lsn;
+}
+
+/* Everything for the site above @scan, in order, complete up to e->cut. */
+static enum perche_rc entries_read(struct replica *r, uint32_t site, uint64_t scan, uint32_t limit, struct entries *e)
+{
+    uint32_t *held = NULL, held_n = 0, cap = 0;
+    sqlite3_stmt *s;
+    enum perche_rc rc = PERCHE_OK;
+
+    e->cut = r->node.lsn;
+    s = sql(r, SQL_SCOPES_OF);
+    sqlite3_bind_int64(s, 1, site);
+    for (uint32_t scope = scope_all(r); rc == PERCHE_OK && scope != 0;) {
+        if (held_n == cap) {
+            uint32_t *more;
+
+            cap = cap ? 2 * cap : 64;
+            more = realloc(held, cap * sizeof *held);
+            if (more == NULL)
+                rc = fail(r, PERCHE_NOMEM, "no memory for scopes");
+            else
+                held = more;
+        }
+        if (rc == PERCHE_OK)
+            held[held_n++] = scope;
+        scope = sqlite3_step(s) == SQLITE_ROW ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
+    }
+    sql_done(s);
+    for (uint32_t i = 0; rc == PERCHE_OK && i < held_n; i++)
+        rc = entries_of_scope(r, e, held[i], scan, limit);
+    free(held);
+    if (rc == PERCHE_OK)
+        rc = entries_of_marks(r, e, SQL_LEFT_ROWS, ENTRY_LEFT, site, scan);
+    if (rc == PERCHE_OK)
+        rc = entries_of_marks(r, e, SQL_REFUSAL_ROWS, ENTRY_REFUSAL, site, scan);
+    if (e->count > 1)
+        qsort(e->items, e->count, sizeof *e->items, by_lsn);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+struct receiver {
+    uint32_t site;
+    uint64_t full, eplsn;
+};
+
+static bool came_from(const struct receiver *to, const struct clock_cell *c)
+{
+    return c->via == to->site && c->lsn > to->eplsn;
+}
+
+/* What of the row the receiver is sent: true and the mask (its generation's event: *gen), or false. */
+static bool selects(const struct receiver *to, const struct meta *m, bool *whole, bool *gen, uint64_t *mask)
+{
+    const struct clock_cell *g = &m->cells[0];
+
+    /* Its author named the scope it has: he needs no echo of what he sent. */
+    *whole = m->entered > to->full && !((m->flags & META_AGREED) && m->entered == g->lsn && came_from(to, g));
+    *gen = *whole || (g->lsn > to->full && !came_from(to, g));
+    *mask = 0;
+    for (uint32_t num = 1; num < m->count; num++) {
+        const struct clock_cell *c = &m->cells[num];
+
+        if (c->written && (*whole || (c->lsn > to->full && !came_from(to, c))))
+            *mask |= UINT64_C(1) << (num - 1);
+    }
+    return *whole || *gen || *mask != 0;
+}
+
+bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uint64_t full)
+{
+    struct peer p;
+    struct receiver to = {.site = site, .full = full};
+    bool whole, gen;
+    uint64_t mask;
+
+    if (peer_load(r, site, &p) != PERCHE_OK)
+        return true;
+    to.eplsn = p.eplsn;
+    return selects(&to, m, &whole, &gen, &mask);
+}
+
+static enum perche_rc send_row(struct pack *p, const struct receiver *to, struct table *t, struct perche_bytes key, bool *sent)
+{
+    struct replica *r = p->r;
+    struct meta m;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool whole, gen;
+    uint64_t mask;
+    enum perche_rc rc = meta_load(r, t, key, &m);
+
+    *sent = false;
+    if (rc != PERCHE_OK)
+        return rc;
+    if (m.stored && selects(to, &m, &whole, &gen, &mask)) {
+        rc = row_values(r, &m, values);
+        if (rc == PERCHE_OK)
+            rc = pack_row(p, &m, values, mask, (whole ? PERCHE_ROW_WHOLE : 0u) | (gen ? PERCHE_ROW_GEN : 0u), 0, 0, false);
+        *sent = true;
+    }
+    meta_clear(&m);
+    return rc;
+}
+
+/* A row whole, or its absence, if it is in the asker's scopes. */
+static enum perche_rc send_whole(struct pack *p, uint32_t site, const struct perche_want *want, uint32_t flags)
+{
+    struct replica *r = p->r;
+    struct table *t = registry_table(r, want->table);
+    struct meta m;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    enum perche_rc rc;
+
+    if (t == NULL || want->key.n > PERCHE_KEY_BYTES_MAX)
+        return PERCHE_OK;
+    rc = meta_load(r, t, want->key, &m);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (m.stored && scope_holds(r, m.scope, site)) {
+        rc = row_values(r, &m, values);
+        if (rc == PERCHE_OK)
+            rc = pack_row(p, &m, values, UINT64_MAX, PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | flags, 0, 0, false);
+    } else {
+        struct perche_notice n = {.kind = PERCHE_ABSENT, .table = t->name, .key = want->key, .reason = "", .columns = ""};
+
+        if (!perche_batch_notice(p->batch, &n))
+            rc = fail(r, PERCHE_NOMEM, "no memory for an answer");
+    }
+    meta_clear(&m);
+    return rc;
+}
+
+static enum perche_rc send_entry(struct pack *p, const struct receiver *to, const struct entry *it)
+{
+    struct table *t = registry_table_num(p->r, it->tab);
+    struct perche_notice n = {.kind = it->kind == ENTRY_LEFT ? PERCHE_LEFT : PERCHE_REFUSAL, .lsn = it->lsn,
+                              .key = {it->key, it->key_n}, .reason = it->reason ? it->reason : "", .columns = it->columns ? it->columns : ""};
+    bool sent;
+
+    if (t == NULL)
+        return PERCHE_OK;
+    if (it->kind == ENTRY_ROW)
+        return send_row(p, to, t, (struct perche_bytes){it->key, it->key_n}, &sent);
+    n.table = t->name;
+    return perche_batch_notice(p->batch, &n) ? PERCHE_OK : fail(p->r, PERCHE_NOMEM, "no memory for an answer");
+}
+
+enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_pull *ask = &w->message.u.pull;
+    struct perche_pull_reply *reply = &o->message.u.pull_reply;
+    uint32_t site = name_number(r, w->site), bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN, looked = 0;
+    struct receiver to = {.site = site, .full = ask->full};
+    struct pack p;
+    struct peer peer;
+    uint64_t scan = ask->scan;
+    bool more = true;
+    enum perche_rc rc;
+
+    if (site == 0)
+        return r->fail;
+    rc = peer_load(r, site, &peer);
+    if (rc == PERCHE_OK)
+        rc = pack_begin(&p, r);
+    if (rc != PERCHE_OK)
+        return rc;
+    to.eplsn = peer.eplsn;
+    o->message.op = PERCHE_OP_PULL;
+    o->message.reply = true;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count; i++)
+        rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
+    while (rc == PERCHE_OK && more && looked < LOOKED_MAX && pack_size(&p) < (size_t)bytes * 3) {
+        struct entries e = {0};
+        uint32_t i = 0;
+
+        rc = entries_read(r, site, scan, PAGE_ROWS, &e);
+        more = e.cut_short;
+        for (; rc == PERCHE_OK && i < e.count && e.items[i].lsn <= e.cut; i++) {
+            if (pack_size(&p) >= (size_t)bytes * 3 && e.items[i].lsn > scan) {
+                more = true;
+                break;
+            }
+            rc = send_entry(&p, &to, &e.items[i]);
+            scan = e.items[i].lsn;
+        }
+        if (rc == PERCHE_OK && (i == e.count || e.items[i].lsn > e.cut) && scan < e.cut)
+            scan = e.cut;
+        looked += e.count;
+        entries_free(&e);
+    }
+    if (!more)
+        scan = r->node.lsn;
+    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more ? ask->full : scan, .scan = scan,
+                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .have = peer.have};
+    o->rows = perche_batch_rows(p.batch);
+    o->more = more;
+    if (rc == PERCHE_OK && (o->rows > 0 || p.batch->notices_count > 0))
+        rc = pack_message(&p, &o->message, &reply->batch);
+    pack_end(&p);
+    return rc;
+}
+
+enum perche_rc rows_answer(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_rows *ask = &w->message.u.rows;
+    struct perche_rows_reply *reply = &o->message.u.rows_reply;
+    uint32_t site = name_number(r, w->site);
+    struct pack p;
+    struct peer peer;
+    enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &peer);
+
+    if (rc == PERCHE_OK)
+        rc = pack_begin(&p, r);
+    if (rc != PERCHE_OK)
+        return rc;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count; i++)
+        rc = send_whole(&p, site, &ask->wants[i], 0);
+    o->message.op = PERCHE_OP_ROWS;
+    o->message.reply = true;
+    *reply = (struct perche_rows_reply){.have = peer.have};
+    o->rows = perche_batch_rows(p.batch);
+    if (rc == PERCHE_OK)
+        rc = pack_message(&p, &o->message, &reply->batch);
+    pack_end(&p);
+    return rc;
+}
+
+/* Is there anything for the site above its scan? */
+enum perche_rc news(struct replica *r, const struct work *w, struct outcome *o)
+{
+    uint32_t site = name_number(r, w->site);
+    struct entries e = {0};
+    enum perche_rc rc = site == 0 ? r->fail : entries_read(r, site, w->scan, NEWS_LOOKED, &e);
+
+    o->news = rc == PERCHE_OK && e.cut_short;
+    for (uint32_t i = 0; rc == PERCHE_OK && !o->news && i < e.count; i++) {
+        struct table *t = registry_table_num(r, e.items[i].tab);
+        struct meta m;
+
+        if (e.items[i].kind != ENTRY_ROW) {
+            o->news = true;
+        } else if (t != NULL) {
+            rc = meta_load(r, t, (struct perche_bytes){e.items[i].key, e.items[i].key_n}, &m);
+            o->news = rc == PERCHE_OK && m.stored && pull_would_send(r, site, &m, w->full);
+            meta_clear(&m);
+        }
+    }
+    entries_free(&e);
+    return rc;
+}
+
+/* ---- the site asks ---------------------------------------------------------------- */
+
+static bool waits(struct replica *r)
+{
+    sqlite3_stmt *s = sql(r, SQL_WAITS_ANY);
+    bool any = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
+
+    sql_done(s);
+    return any;
+}
+
+/* Has the row anything that the hub does not have yet? */
+static bool row_unpushed(struct replica *r, struct table *t, struct perche_bytes key)
+{
+    struct meta m;
+    bool dirty = false;
+    struct merge_peer peer = {.via = VIA_HUB, .acked = r->node.acked};
+
+    if (meta_load(r, t, key, &m) == PERCHE_OK)
+        dirty = m.stored && merge_dirty(&peer, &m);
+    meta_clear(&m);
+    return dirty;
+}
+
+static enum perche_rc wanted(struct replica *r, int kind, bool clean_only, struct outcome *o, struct perche_want **out, uint32_t *count)
+{
+    sqlite3_stmt *s = sql(r, SQL_WANTED_ROWS);
+    struct perche_want *wants = perche_message_alloc(&o->message, PERCHE_KEYS_MAX * sizeof *wants);
+    uint32_t n = 0;
+
+    if (wants == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a request");
+    sqlite3_bind_int(s, 1, kind);
+    sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+        struct perche_bytes key = {sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)};
+
+        if (t == NULL || (clean_only && row_unpushed(r, t, key)))
+            continue;
+        {
+            struct perche_want one = {t->name, key}, *copy = outcome_wants(o, &one, 1);
+
+            if (copy == NULL) {
+                sql_done(s);
+                return fail(r, PERCHE_NOMEM, "no memory for a request");
+            }
+            wants[n++] = copy[0];
+        }
+    }
+    sql_done(s);
+    *out = wants;
+    *count = n;
+    return r->fail;
+}
+
+enum perche_rc pull_build(struct replica *r, const struct work *w, struct outcome *o)
+{
+    struct perche_pull *ask = &o->message.u.pull;
+
+    (void)w;
+    o->message.op = PERCHE_OP_PULL;
+    *ask = (struct perche_pull){.full = r->node.full, .scan = r->node.scan, .done = r->node.done};
+    return wanted(r, 1, true, o, &ask->wants, &ask->wants_count);
+}
+
+/* ---- the site applies --------------------------------------------------------------- */
+
+static enum perche_rc end_entry(struct replica *r, enum statement_id id, struct table *t, struct perche_bytes key, int kind)
+{
+    sqlite3_stmt *s = sql(r, id);
+
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
+    if (kind != 0)
+        sqlite3_bind_int(s, 3, kind);
+    return sql_run(r, s, "end what waited");
+}
+
+/* Marks are carried out when nothing at all waits to be pushed: no row nor dependant of it can then be unsent. */
+enum perche_rc carry_out(struct replica *r)
+{
+    enum perche_rc rc = PERCHE_OK;
+    uint64_t waiting = push_pending(r, r->node.acked);
+    sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
+    bool captured = sqlite3_step(s) == SQLITE_ROW;
+
+    sql_done(s);
+    while (rc == PERCHE_OK && waiting == 0 && !captured) {
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n = 0;
+        struct table *t = NULL;
+        struct meta m;
+        bool any = false;
+
+        s = sql(r, SQL_LEAVING_ROWS);
+        sqlite3_bind_int(s, 1, 1);
+        if (sqlite3_step(s) == SQLITE_ROW) {
+            any = true;
+            t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+            key_n = (uint32_t)sqlite3_column_bytes(s, 1);
+            memcpy(key, sqlite3_column_blob(s, 1), key_n);
+        }
+        sql_done(s);
+        if (!any || t == NULL)
+            break;
+        rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
+        if (rc == PERCHE_OK)
+            rc = applying_begin(r);
+        if (rc == PERCHE_OK && m.stored)
+            rc = row_drop(r, &m);
+        if (rc == PERCHE_OK)
+            rc = applying_end(r);
+        meta_clear(&m);
+        if (rc == PERCHE_OK)
+            rc = end_entry(r, SQL_LEAVING_END, t, (struct perche_bytes){key, key_n}, 0);
+        if (rc == PERCHE_OK)
+            rc = end_entry(r, SQL_WANTED_END, t, (struct perche_bytes){key, key_n}, 1);
+    }
+    if (rc == PERCHE_OK && !waits(r) && r->node.done != r->node.full) {
+        r->node.done = r->node.full;
+        r->node_dirty = true;
+    }
+    return rc;
+}
+
+/* The refused writes with their values, for `perche refused`. */
+static enum perche_rc note_refused(struct replica *r, struct table *t, const struct perche_notice *n)
+{
+    char text[4096], key_text[1024] = "";
+    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    uint32_t kn = 0;
+    size_t used = 0;
+    struct meta m;
+    sqlite3_stmt *s;
+    enum perche_rc rc = meta_load(r, t, n->key, &m);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (perche_key_decode(n->key, kv, &kn, scratch) != PERCHE_OK)
+        kn = 0;
+    for (uint32_t i = 0; i < kn && used < sizeof key_text; i++) {
+            if (kv[i].type == PERCHE_TEXT)
+                used += (size_t)snprintf(key_text + used, sizeof key_text - used, "%s%.*s", i ? "," : "", (int)kv[i].n, (const char *)kv[i].p);
+            else if (kv[i].type == PERCHE_INTEGER)
+                used += (size_t)snprintf(key_text + used, sizeof key_text - used, "%s%lld", i ? "," : "", (long long)kv[i].i);
+    }
+    /* its own values as the site wrote them: one JSON object, made by SQLite */
+    used = (size_t)snprintf(text, sizeof text, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5, json_object(");
+    rc = m.stored ? row_values(r, &m, values) : PERCHE_OK;
+    for (uint32_t i = 0, first = 1; m.stored && i < t->columns_count && used < sizeof text; i++) {
+        if (!m.cells[i + 1].written || m.cells[i + 1].via != VIA_LOCAL || values[i + 1].type == PERCHE_BLOB)
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s'%s', ?%u", first ? "" : ", ", t->columns[i].name, i + 6);
+        first = 0;
+    }
+    if (used < sizeof text)
+        used += (size_t)snprintf(text + used, sizeof text - used, "))");
+    s = rc == PERCHE_OK && used < sizeof text ? prepare(r, text) : NULL;
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+        sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 3, key_text, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 4, n->columns, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 5, n->reason, -1, SQLITE_STATIC);
+        for (uint32_t i = 0; m.stored && i < t->columns_count; i++)
+            if (m.cells[i + 1].written && m.cells[i + 1].via == VIA_LOCAL && values[i + 1].type != PERCHE_BLOB)
+                bind_value(s, (int)i + 6, &values[i + 1]);
+        rc = sql_run(r, s, "list a refused write");
+        sqlite3_finalize(s);
+    }
+    meta_clear(&m);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+static enum perche_rc take_left(struct replica *r, struct table *t, const struct perche_notice *n)
+{
+    struct meta m;
+    sqlite3_stmt *s;
+    enum perche_rc rc = meta_load(r, t, n->key, &m);
+
+    if (rc == PERCHE_OK && m.stored && !(m.flags & META_PAIR)) { /* what we had read of it until now, and no more */
+        m.flags |= META_PAIR;
+        m.full = r->node.full;
+        m.scan = r->node.scan;
+        rc = meta_save(r, &m);
+    }
+    meta_clear(&m);
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_LEAVING_PUT);
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, n->key.p, (int)n->key.n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)n->lsn);
+    return sql_run(r, s, "remember a mark");
+}
+
+static enum perche_rc take_refusal(struct replica *r, struct table *t, const struct perche_notice *n)
+{
+    sqlite3_stmt *s;
+    enum perche_rc rc = note_refused(r, t, n);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_WANTED_PUT);
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, n->key.p, (int)n->key.n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)n->lsn);
+    sqlite3_bind_int(s, 4, 1);
+    return sql_run(r, s, "remember a refusal");
+}
+
+/* The hub has no such row for us: what we have of it goes, which is no deletion. */
+static enum perche_rc take_absent(struct replica *r, struct table *t, const struct perche_notice *n, int kind)
+{
+    struct meta m;
+    enum perche_rc rc;
+
+    if (row_unpushed(r, t, n->key))
+        return r->fail;
+    rc = meta_load(r, t, n->key, &m);
+    if (rc == PERCHE_OK && kind == 1)
+        rc = applying_begin(r);
+    if (rc == PERCHE_OK && kind == 1) {
+        rc = row_drop(r, &m);
+        if (rc == PERCHE_OK)
+            rc = applying_end(r);
+    }
+    meta_clear(&m);
+    return rc == PERCHE_OK ? end_entry(r, SQL_WANTED_END, t, n->key, kind) : rc;
+}
+
+static enum perche_rc take_notices(struct replica *r, const struct perche_batch *b, bool images)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) {
+        const struct perche_notice *n = &b->notices[i];
+        struct table *t = registry_table(r, n->table);
+
+        if (t == NULL || !t->present)
+            continue;
+        if (n->kind == PERCHE_LEFT)
+            rc = take_left(r, t, n);
+        else if (n->kind == PERCHE_REFUSAL)
+            rc = take_refusal(r, t, n);
+        else
+            rc = take_absent(r, t, n, images ? 1 : 2);
+    }
+    return rc;
+}
+
+/* Rows that are here now wait no longer; an image is taken instead of our own row. */
+static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bool *skip_images)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++) {
+        struct perche_part *part = &b->parts[p];
+        struct table *t = registry_table(r, part->table);
+
+        for (uint32_t i = 0; t != NULL && t->present && rc == PERCHE_OK && i < part->rows_count; i++) {
+            struct perche_row *row = &part->rows[i];
+            struct meta m;
+
+            if (!(row->flags & PERCHE_ROW_IMAGE))
+                continue;
+            if (*skip_images || row_unpushed(r, t, row->key)) {
+                row->gen = 0; /* not now: asked for again */
+                continue;
+            }
+            rc = meta_load(r, t, row->key, &m);
+            if (rc == PERCHE_OK)
+                rc = row_drop(r, &m);
+            meta_clear(&m);
+            if (rc == PERCHE_OK)
+                rc = end_entry(r, SQL_WANTED_END, t, row->key, 1);
+        }
+    }
+    return rc;
+}
+
+static enum perche_rc end_leaving(struct replica *r, const struct perche_batch *b, int wanted_kind)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++) {
+        const struct perche_part *part = &b->parts[p];
+        struct table *t = registry_table(r, part->table);
+
+        for (uint32_t i = 0; t != NULL && rc == PERCHE_OK && i < part->rows_count; i++) {
+            if (part->rows[i].gen == 0)
+                continue;
+            rc = end_entry(r, SQL_LEAVING_END, t, part->rows[i].key, 0);
+            if (rc == PERCHE_OK && (part->rows[i].flags & PERCHE_ROW_WHOLE) && wanted_kind != 0)
+                rc = end_entry(r, SQL_WANTED_END, t, part->rows[i].key, wanted_kind);
+        }
+    }
+    return rc;
+}
+
+/* Merges a batch that came from the hub. */
+static enum perche_rc take_rows(struct replica *r, struct perche_batch *b, struct perche_bytes body, bool skip_images,
+                                int wanted_kind, struct outcome *o)
+{
+    struct apply *a = calloc(1, sizeof *a);
+    enum perche_rc rc, ended;
+
+    if (a == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a batch");
+    rc = apply_begin(a, r, b);
+    a->peer = (struct merge_peer){.via = VIA_HUB, .acked = r->node.acked};
+    if (rc == PERCHE_OK)
+        rc = applying_begin(r);
+    if (rc == PERCHE_OK) {
+        rc = prepare_rows(r, b, &skip_images);
+        if (rc == PERCHE_OK)
+            rc = end_leaving(r, b, wanted_kind); /* a row that comes, comes back: its mark is older */
+        if (rc == PERCHE_OK)
+            rc = apply_rows(a);
+        ended = applying_end(r);
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    if (rc == PERCHE_OK)
+        rc = apply_history(a, body);
+    o->rows = a->applied;
+    apply_end(a);
+    free(a);
+    return rc;
+}
+
+/* Rows that came without themselves: the next request. */
+static enum perche_rc ask_rows(struct replica *r, struct outcome *o)
+{
+    struct perche_rows *ask = &o->message.u.rows;
+    enum perche_rc rc = wanted(r, 2, false, o, &ask->wants, &ask->wants_count);
+
+    if (rc == PERCHE_OK && ask->wants_count > 0)
+        o->message.op = PERCHE_OP_ROWS;
+    return rc;
+}
+
+static enum perche_rc decode(struct replica *r, struct perche_bytes body, struct perche_batch **out)
+{
+    struct perche_err err;
+
+    *out = perche_batch_new();
+    if (*out == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a batch");
+    if (body.n > 0 && perche_batch_decode(body, *out, &err) != PERCHE_OK)
+        return fail(r, err.rc, "the hub's batch: %s", err.text);
+    return PERCHE_OK;
+}
+
+enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_pull_reply *reply = &w->message.u.pull_reply;
+    struct perche_batch *b = NULL;
+    enum perche_rc rc;
+
+    if (reply->from_full != r->node.full || reply->from_scan != r->node.scan)
+        return fail(r, PERCHE_STALE, "an answer to an older question");
+    if (reply->have > r->node.lsn || reply->scan < r->node.scan)
+        return fail(r, PERCHE_STALE, "the hub's answer does not fit this site's position");
+    rc = harvest_all(r); /* what programs wrote before this moment did not know what comes now */
+    if (rc == PERCHE_OK)
+        rc = ack_advance(r, reply->have, 0);
+    if (rc == PERCHE_OK)
+        rc = decode(r, reply->batch, &b);
+    if (rc == PERCHE_OK && b->parts_count > 0)
+        rc = take_rows(r, b, reply->batch, reply->have < r->node.acked, 0, o);
+    if (rc == PERCHE_OK)
+        rc = take_notices(r, b, true);
+    if (rc == PERCHE_OK) {
+        r->node.full = reply->full;
+        r->node.scan = reply->scan;
+        r->node.asof = reply->asof;
+        r->node_dirty = true;
+        rc = carry_out(r);
+    }
+    if (rc == PERCHE_OK)
+        rc = ask_rows(r, o);
+    o->more = reply->more;
+    perche_batch_free(b);
+    return rc;
+}
+
+enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_rows_reply *reply = &w->message.u.rows_reply;
+    struct perche_batch *b = NULL;
+    enum perche_rc rc = harvest_all(r);
+
+    if (rc == PERCHE_OK)
+        rc = decode(r, reply->batch, &b);
+    if (rc == PERCHE_OK && b->parts_count > 0)
+        rc = take_rows(r, b, reply->batch, true, 2, o);
+    if (rc == PERCHE_OK)
+        rc = take_notices(r, b, false);
+    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++)
+        for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
+            rc = parked_retry(r, b->parts[p].table, &b->parts[p].rows[i].key);
+    if (rc == PERCHE_OK)
+        rc = carry_out(r);
+    if (rc == PERCHE_OK)
+        rc = ask_rows(r, o);
+    perche_batch_free(b);
+    return rc;
+}

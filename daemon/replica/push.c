@@ -1,0 +1,550 @@
+/* Push: a site's unpushed cells, in order of each row's oldest one, and what the hub makes of them.
+ *
+ * A batch says from..to: every cell with from < lsn <= to is in it. A row whose
+ * generation event is unpushed goes with all its unpushed cells; a row's unsent
+ * parent goes before it, whatever its own position (it may come again). The hub
+ * applies a batch only if its `from` is the stored cursor; rows, conflicts and
+ * cursor are one commit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+#define PENDING_COUNTED_MAX 20000 /* beyond, `to send` is told from the positions: one lsn for each changed row */
+#define CLOCK_AHEAD_MS 60000u
+#define PARENT_DEPTH_MAX 6
+
+/* ---- the site builds -------------------------------------------------------- */
+
+struct pusher {
+    struct pack pack;
+    uint64_t from, to;
+    uint64_t beyond;          /* newest lsn sent of a row that did not go whole */
+    bool rest;                /* some row has unpushed cells above `to` that were not sent */
+};
+
+static bool unpushed(const struct clock_cell *c, uint64_t from)
+{
+    return c->written && c->via == VIA_LOCAL && c->lsn > from;
+}
+
+static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth);
+
+/* Its parents that the hub does not have yet go first. */
+static enum perche_rc add_parents(struct pusher *p, struct meta *m, const struct perche_value *values, int depth)
+{
+    struct replica *r = p->pack.r;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && m->table->rule == RULE_PARENT && depth < PARENT_DEPTH_MAX && i < m->table->parts_count; i++) {
+        struct table *t;
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+        struct meta *parent;
+
+        if (!scope_parent_key(r, m, values, i, &t, key, &key_n))
+            continue;
+        parent = malloc(sizeof *parent);
+        if (parent == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for a batch");
+        rc = meta_load(r, t, (struct perche_bytes){key, key_n}, parent);
+        /* those at or below `to` are in the batch by their own position */
+        if (rc == PERCHE_OK && parent->stored && parent->first > p->to && unpushed(&parent->cells[0], p->from))
+            rc = add_row(p, parent, depth + 1);
+        meta_clear(parent);
+        free(parent);
+    }
+    return rc;
+}
+
+static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
+{
+    bool whole = unpushed(&m->cells[0], p->from);
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint64_t mask = 0;
+    uint32_t flags = 0;
+    enum perche_rc rc = row_values(p->pack.r, m, values);
+
+    if (rc == PERCHE_OK && whole && m->table->rule == RULE_PARENT)
+        rc = add_parents(p, m, values, depth);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (m->table->rule == RULE_PARENT && whole) /* its parents were read over it */
+        rc = row_values(p->pack.r, m, values);
+    for (uint32_t num = 1; num < m->count; num++) {
+        const struct clock_cell *c = &m->cells[num];
+
+        if (!unpushed(c, p->from))
+            continue;
+        if (!whole && c->lsn > p->to) {
+            p->rest = true;
+            continue;
+        }
+        if (!whole && c->lsn > p->beyond)
+            p->beyond = c->lsn;
+        mask |= UINT64_C(1) << (num - 1);
+    }
+    if (whole)
+        flags |= PERCHE_ROW_GEN;
+    if (mask == 0 && !whole)
+        return rc;
+    if (m->flags & META_FRESH)
+        return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, 0, 0, true);
+    if (m->flags & META_PAIR)
+        return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, m->full, m->scan, true);
+    return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags, 0, 0, true);
+}
+
+/* Rows that the hub asked for whole, as tombstones if they are gone. */
+static enum perche_rc add_wanted(struct pusher *p)
+{
+    struct replica *r = p->pack.r;
+    sqlite3_stmt *s = sql(r, SQL_WANTED_ROWS);
+    enum perche_rc rc = PERCHE_OK;
+
+    sqlite3_bind_int(s, 1, 3);
+    sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
+    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+        struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+        struct meta m;
+
+        if (t == NULL || !t->present)
+            continue;
+        rc = meta_load(r, t, (struct perche_bytes){sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}, &m);
+        if (rc == PERCHE_OK && m.stored) {
+            rc = row_values(r, &m, values);
+            if (rc == PERCHE_OK)
+                rc = pack_row(&p->pack, &m, values, UINT64_MAX, PERCHE_ROW_GEN, 0, 0, true);
+        }
+        meta_clear(&m);
+    }
+    sql_done(s);
+    return rc;
+}
+
+/* Fills the batch with rows of first > from, at most @rows_max or @bytes_max; p->to becomes what it reaches. */
+static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max, bool *more, uint32_t *taken)
+{
+    struct replica *r = p->pack.r;
+    sqlite3_stmt *s = sql(r, SQL_PUSH_ROWS);
+    uint64_t cut = r->node.lsn, last = 0;
+    enum perche_rc rc = PERCHE_OK;
+    uint32_t seen = 0;
+    int step = SQLITE_DONE;
+
+    *more = false;
+    *taken = 0;
+    /* where does it end by rows? */
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)p->from);
+    while (seen <= rows_max && (step = sqlite3_step(s)) == SQLITE_ROW) {
+        last = (uint64_t)sqlite3_column_int64(s, 0);
+        seen++;
+    }
+    if (seen > rows_max) {
+        cut = last - 1;
+        *more = true;
+    }
+    sql_done(s);
+    p->to = cut;
+    s = sql(r, SQL_PUSH_ROWS);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)p->from);
+    while (rc == PERCHE_OK && (step = sqlite3_step(s)) == SQLITE_ROW) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+        uint64_t first = (uint64_t)sqlite3_column_int64(s, 0);
+        struct meta m;
+
+        if (first > p->to)
+            break;
+        if (*taken > 0 && pack_size(&p->pack) >= bytes_max) {
+            p->to = first - 1;
+            *more = true;
+            break;
+        }
+        if (t == NULL || !t->present)
+            continue;
+        rc = meta_unpack(r, t, s, 3, &m);
+        if (rc == PERCHE_OK) {
+            m.key_n = (uint32_t)sqlite3_column_bytes(s, 2);
+            memcpy(m.key, sqlite3_column_blob(s, 2), m.key_n);
+            rc = add_row(p, &m, 0);
+            meta_clear(&m);
+        }
+        (*taken)++;
+    }
+    if (step != SQLITE_ROW && step != SQLITE_DONE)
+        rc = fail_sqlite(r, step, "read rows to send");
+    sql_done(s);
+    return rc;
+}
+
+uint64_t push_pending(struct replica *r, uint64_t from)
+{
+    sqlite3_stmt *s = sql(r, SQL_PENDING);
+    uint64_t n = 0;
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)from);
+    sqlite3_bind_int(s, 2, PENDING_COUNTED_MAX);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        n = (uint64_t)sqlite3_column_int64(s, 0);
+    sql_done(s);
+    return n < PENDING_COUNTED_MAX || r->node.lsn - from < n ? n : r->node.lsn - from;
+}
+
+enum perche_rc push_build(struct replica *r, const struct work *w, struct outcome *o)
+{
+    struct pusher p = {.from = w->from};
+    uint32_t rows_max = w->rows_max ? w->rows_max : 1000, taken = 0, rows = 0;
+    uint32_t bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN;
+    struct perche_push *push = &o->message.u.push;
+    enum perche_rc rc;
+
+    rc = pack_begin(&p.pack, r);
+    for (int again = 0; rc == PERCHE_OK && again < 2; again++) {
+        p.rest = false;
+        p.beyond = 0;
+        pack_clear(&p.pack);
+        if (w->from == r->node.acked)
+            rc = add_wanted(&p);
+        /* raw bytes: a row shrinks to about a third on the line */
+        if (rc == PERCHE_OK)
+            rc = fill(&p, rows_max, (size_t)bytes * 3, &o->more, &taken);
+        if (rc != PERCHE_OK || p.beyond <= p.to)
+            break;
+        rows_max = taken; /* the cut by size came after cells beyond it were taken: once more, with that cut */
+    }
+    if (rc == PERCHE_OK) {
+        rows = perche_batch_rows(p.pack.batch);
+        *push = (struct perche_push){.from = w->from, .to = p.to, .asof = {r->node.lsn, r->node.mark}, .full = r->node.full,
+                                     .scan = r->node.scan, .done = r->node.done, .pending = push_pending(r, w->from)};
+        o->message.op = PERCHE_OP_PUSH;
+        if (rows > 0)
+            rc = pack_message(&p.pack, &o->message, &push->batch);
+    }
+    o->rows = rows;
+    o->pipelined = o->more && !p.rest;
+    pack_end(&p.pack);
+    return rc;
+}
+
+/* ---- the site hears ---------------------------------------------------------- */
+
+/* The hub has everything up to @to. Rows of it that hold cells above become due again at their oldest one. What
+ * went whole before its turn, up to @asof (0 = not known), is at the hub as well. */
+enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof)
+{
+    uint64_t after = r->node.acked;
+    enum perche_rc rc = PERCHE_OK;
+    struct { uint64_t first; uint32_t tab, key_n; uint8_t key[PERCHE_KEY_BYTES_MAX]; } *page;
+    uint32_t n;
+
+    if (to <= after)
+        return PERCHE_OK;
+    page = malloc(256 * sizeof *page);
+    if (page == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for an acknowledgement");
+    do {
+        sqlite3_stmt *s = sql(r, SQL_PUSH_ACKED_ROWS);
+
+        n = 0;
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)after);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)to);
+        sqlite3_bind_int(s, 3, 256);
+        while (sqlite3_step(s) == SQLITE_ROW) {
+            page[n].first = (uint64_t)sqlite3_column_int64(s, 0);
+            page[n].tab = (uint32_t)sqlite3_column_int64(s, 1);
+            page[n].key_n = (uint32_t)sqlite3_column_bytes(s, 2);
+            memcpy(page[n].key, sqlite3_column_blob(s, 2), page[n].key_n);
+            n++;
+        }
+        sql_done(s);
+        for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
+            struct table *t = registry_table_num(r, page[i].tab);
+            struct meta m;
+            uint64_t oldest = 0;
+            bool changed = false, whole;
+
+            after = page[i].first;
+            if (t == NULL)
+                continue;
+            rc = meta_load(r, t, (struct perche_bytes){page[i].key, page[i].key_n}, &m);
+            if (rc != PERCHE_OK)
+                break;
+            whole = m.cells[0].via == VIA_LOCAL && m.cells[0].lsn > r->node.acked && m.cells[0].lsn <= to;
+            for (uint32_t num = 0; num < m.count; num++) {
+                struct clock_cell *c = &m.cells[num];
+
+                if (!c->written || c->via != VIA_LOCAL || c->lsn <= to)
+                    continue;
+                if (whole && c->lsn <= asof) {
+                    c->via = VIA_HUB;
+                    changed = true;
+                } else if (oldest == 0 || c->lsn < oldest) {
+                    oldest = c->lsn;
+                }
+            }
+            if (oldest != 0)
+                m.first = oldest;
+            if (changed || oldest != 0)
+                rc = meta_save(r, &m);
+            meta_clear(&m);
+        }
+    } while (rc == PERCHE_OK && n == 256);
+    free(page);
+    if (rc != PERCHE_OK)
+        return rc;
+    r->node.acked = to;
+    r->node_dirty = true;
+    return PERCHE_OK;
+}
+
+static enum perche_rc end_wanted(struct replica *r, int kind)
+{
+    sqlite3_stmt *s = prepare(r, "DELETE FROM perche_wanted WHERE kind = ?1");
+    enum perche_rc rc;
+
+    if (s == NULL)
+        return r->fail;
+    sqlite3_bind_int(s, 1, kind);
+    rc = sql_run(r, s, "forget what was asked for");
+    sqlite3_finalize(s);
+    return rc;
+}
+
+enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_push_reply *reply = &w->message.u.push_reply;
+    enum perche_rc rc = PERCHE_OK;
+
+    (void)o;
+    if (reply->have > r->node.lsn)
+        return fail(r, PERCHE_STALE, "the hub says it has more of this site than there is");
+    if (w->from == r->node.acked && reply->have >= w->to)
+        rc = end_wanted(r, 3); /* they were in it */
+    if (rc == PERCHE_OK)
+        rc = ack_advance(r, reply->have, reply->have >= w->to && w->from <= r->node.acked ? w->asof_lsn : 0);
+    for (uint32_t i = 0; rc == PERCHE_OK && i < reply->wants_count; i++) {
+        struct table *t = registry_table(r, reply->wants[i].table);
+        sqlite3_stmt *s;
+
+        if (t == NULL)
+            continue;
+        s = sql(r, SQL_WANTED_PUT);
+        sqlite3_bind_int64(s, 1, t->num);
+        sqlite3_bind_blob(s, 2, reply->wants[i].key.p, (int)reply->wants[i].key.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, 0);
+        sqlite3_bind_int(s, 4, 3);
+        rc = sql_run(r, s, "remember what the hub asks for");
+    }
+    return rc == PERCHE_OK ? carry_out(r) : rc;
+}
+
+/* ---- the hub applies ------------------------------------------------------------ */
+
+enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p)
+{
+    sqlite3_stmt *s = sql(r, SQL_PEER_GET);
+
+    memset(p, 0, sizeof *p);
+    sqlite3_bind_int64(s, 1, site);
+    if (sqlite3_step(s) == SQLITE_ROW) {
+        p->known = true;
+        p->epoch = (uint64_t)sqlite3_column_int64(s, 0);
+        p->prev_epoch = (uint64_t)sqlite3_column_int64(s, 1);
+        p->eplsn = (uint64_t)sqlite3_column_int64(s, 2);
+        p->have = (uint64_t)sqlite3_column_int64(s, 3);
+        p->asof.lsn = (uint64_t)sqlite3_column_int64(s, 4);
+        p->asof.mark = (uint64_t)sqlite3_column_int64(s, 5);
+        p->stamp = (uint64_t)sqlite3_column_int64(s, 6);
+        p->full = (uint64_t)sqlite3_column_int64(s, 7);
+        p->scan = (uint64_t)sqlite3_column_int64(s, 8);
+        p->done = (uint64_t)sqlite3_column_int64(s, 9);
+        p->session = (uint64_t)sqlite3_column_int64(s, 10);
+    }
+    sql_done(s);
+    return r->fail;
+}
+
+enum perche_rc peer_store(struct replica *r, uint32_t site, const struct peer *p)
+{
+    sqlite3_stmt *s = sql(r, SQL_PEER_PUT);
+    const uint64_t v[] = {p->epoch, p->prev_epoch, p->eplsn, p->have, p->asof.lsn, p->asof.mark,
+                          p->stamp, p->full, p->scan, p->done, p->session};
+
+    sqlite3_bind_int64(s, 1, site);
+    for (int i = 0; i < (int)(sizeof v / sizeof v[0]); i++)
+        sqlite3_bind_int64(s, i + 2, (sqlite3_int64)v[i]);
+    return sql_run(r, s, "store a site's cursors");
+}
+
+/* `done` ends marks and refusals at or below it (DESIGN 4.5). */
+enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint64_t done)
+{
+    enum statement_id ends[] = {SQL_LEFT_DONE, SQL_REFUSAL_DONE};
+
+    if (done <= p->done)
+        return PERCHE_OK;
+    p->done = done;
+    for (int i = 0; i < 2; i++) {
+        sqlite3_stmt *s = sql(r, ends[i]);
+        enum perche_rc rc;
+
+        sqlite3_bind_int64(s, 1, site);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)done);
+        rc = sql_run(r, s, "end marks");
+        if (rc != PERCHE_OK)
+            return rc;
+    }
+    return PERCHE_OK;
+}
+
+/* Is a stamp of the batch too far ahead of everything that the hub knows? Conflict rows are not tested. */
+static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
+{
+    uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
+    uint64_t bound = (known + CLOCK_AHEAD_MS) << 16;
+
+    for (uint32_t p = 0; p < b->parts_count; p++) {
+        const struct perche_part *part = &b->parts[p];
+
+        if (strcmp(part->table, "perche_conflict") == 0)
+            continue;
+        for (uint32_t i = 0; i < part->rows_count; i++)
+            if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > bound)
+                return true;
+        for (uint32_t i = 0; i < part->cells_count; i++)
+            if (part->cells[i].stamp > bound && !(part->cells[i].flags & PERCHE_CELL_FIXED))
+                return true;
+    }
+    return false;
+}
+
+static void no(struct outcome *o, enum perche_refusal why, uint64_t have, const char *text)
+{
+    o->message.op = PERCHE_OP_PUSH;
+    o->message.reply = o->message.refused = true;
+    o->message.u.no = (struct perche_no){.why = (uint8_t)why, .text = text, .have = have};
+}
+
+/* Without what was refused: refused values are not history. */
+static enum perche_rc encode_taken(struct apply *a, struct perche_buf *out)
+{
+    struct perche_batch *kept = perche_batch_new();
+    struct perche_err err;
+    enum perche_rc rc = kept == NULL ? fail(a->r, PERCHE_NOMEM, "no memory for a history block") : PERCHE_OK;
+
+    for (uint32_t p = 0; rc == PERCHE_OK && p < a->batch->parts_count; p++) {
+        const struct perche_part *part = &a->batch->parts[p];
+
+        for (uint32_t i = 0; rc == PERCHE_OK && i < part->rows_count; i++)
+            rc = copy_taken(a, part, &part->rows[i], kept);
+    }
+    if (rc == PERCHE_OK && perche_batch_encode(kept, 1, out, &err) != PERCHE_OK)
+        rc = fail(a->r, err.rc, "history: %s", err.text);
+    perche_batch_free(kept);
+    return rc;
+}
+
+static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct peer *peer, const struct perche_push *push,
+                                 struct perche_batch *batch, struct outcome *o)
+{
+    struct apply *a = calloc(1, sizeof *a);
+    struct perche_buf body = {0};
+    struct perche_push_reply *reply = &o->message.u.push_reply;
+    enum perche_rc rc, ended;
+
+    if (a == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a batch");
+    rc = apply_begin(a, r, batch);
+    a->pusher = site;
+    a->peer = (struct merge_peer){.at_hub = true, .via = site, .full = push->full, .scan = push->scan, .eplsn = peer->eplsn};
+    if (rc == PERCHE_OK)
+        rc = applying_begin(r);
+    if (rc == PERCHE_OK) {
+        rc = apply_rows(a);
+        ended = applying_end(r);
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    if (rc == PERCHE_OK && a->refused)
+        rc = encode_taken(a, &body);
+    if (rc == PERCHE_OK)
+        rc = apply_history(a, a->refused ? (struct perche_bytes){body.p, (uint32_t)body.n} : push->batch);
+    if (rc == PERCHE_OK && a->wants_count > 0) {
+        reply->wants = outcome_wants(o, a->wants, a->wants_count);
+        if (reply->wants == NULL)
+            rc = fail(r, PERCHE_NOMEM, "no memory for a reply");
+        reply->wants_count = a->wants_count;
+    }
+    o->rows = a->applied;
+    perche_buf_free(&body);
+    apply_end(a);
+    free(a);
+    return rc;
+}
+
+enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_push *push = &w->message.u.push;
+    uint32_t site = name_number(r, w->site);
+    struct perche_batch *batch = NULL;
+    struct peer peer;
+    struct perche_err err = {PERCHE_OK, ""};
+    enum perche_rc rc;
+
+    if (site == 0)
+        return r->fail;
+    rc = peer_load(r, site, &peer);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (push->from > peer.have || push->to < push->from || push->asof.lsn < push->to) {
+        no(o, PERCHE_NO_POSITION, peer.have, "the batch does not begin where the hub stands");
+        return PERCHE_OK;
+    }
+    if (push->from == peer.have) {
+        batch = perche_batch_new();
+        if (batch == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for a batch");
+        if (push->batch.n > 0 && perche_batch_decode(push->batch, batch, &err) != PERCHE_OK) {
+            perche_batch_free(batch);
+            if (err.rc == PERCHE_NOMEM)
+                return fail(r, err.rc, "%s", err.text);
+            no(o, PERCHE_NO_BAD, peer.have, "the batch does not decode");
+            return PERCHE_OK;
+        }
+        rc = harvest_all(r);
+        if (rc == PERCHE_OK && too_far_ahead(r, batch)) {
+            perche_batch_free(batch);
+            no(o, PERCHE_NO_CLOCK, peer.have, "stamps more than a minute ahead of the hub");
+            return PERCHE_OK;
+        }
+    }
+    o->message.op = PERCHE_OP_PUSH;
+    o->message.reply = true;
+    if (rc == PERCHE_OK && batch != NULL && batch->parts_count > 0)
+        rc = take_batch(r, site, &peer, push, batch, o);
+    if (rc == PERCHE_OK && push->from == peer.have) { /* a repeated batch does nothing but tell where we stand */
+        peer.have = push->to;
+        peer.asof = push->asof;
+        if (batch_stamp(batch) > peer.stamp)
+            peer.stamp = batch_stamp(batch);
+        if (push->scan >= peer.scan) {
+            peer.full = push->full;
+            peer.scan = push->scan;
+            rc = peer_done(r, site, &peer, push->done);
+        }
+        if (rc == PERCHE_OK)
+            rc = peer_store(r, site, &peer);
+        if (rc == PERCHE_OK) {
+            sqlite3_stmt *s = sql(r, SQL_PEER_CONTACT);
+
+            sqlite3_bind_int64(s, 1, site);
+            sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
+            sqlite3_bind_int64(s, 3, (sqlite3_int64)(push->pending > o->rows ? push->pending - o->rows : 0));
+            rc = sql_run(r, s, "note a site's contact");
+        }
+    }
+    o->message.u.push_reply.have = peer.have;
+    perche_batch_free(batch);
+    return rc;
+}

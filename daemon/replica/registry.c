@@ -1,0 +1,766 @@
+/* The registry (perche_table, perche_column) joined with what the file says of
+ * each table: keys, types, collations, triggers. Read again when the schema moved.
+ *
+ * Nothing here stops the rest: a table that is missing, or whose rule is of a
+ * newer grammar, is left out or marked, with a warning for status and doctor. */
+#include "replica/tx.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <xxhash.h>
+
+#include "replica/rule.h"
+
+struct warning {
+    const char *code; /* static */
+    char *table, *text;
+};
+
+struct registry {
+    struct table **tables; /* in order of name */
+    uint32_t count, cap;
+    uint32_t *slots; /* index + 1 by hash of the name; a power of two, at most half full */
+    uint32_t slots_count;
+    struct table **by_num;
+    uint32_t by_num_count;
+    bool foreign;
+    struct warning *warnings;
+    uint32_t warnings_count, warnings_cap;
+};
+
+/* ---- free ---------------------------------------------------------------- */
+
+static void column_free(struct column *c)
+{
+    free(c->name);
+    free(c->default_sql);
+}
+
+static void table_free(struct table *t)
+{
+    if (t == NULL)
+        return;
+    (void)sqlite3_finalize(t->select_row); /* its error was seen by the step */
+    (void)sqlite3_finalize(t->delete_row);
+    (void)sqlite3_finalize(t->exists_row);
+    for (uint32_t i = 0; i < sizeof t->upsert / sizeof *t->upsert; i++) {
+        (void)sqlite3_finalize(t->upsert[i].stmt);
+        (void)sqlite3_finalize(t->update[i].stmt);
+    }
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        column_free(&t->keys[i]);
+    for (uint32_t i = 0; t->columns != NULL && i < t->columns_count; i++)
+        column_free(&t->columns[i]);
+    rule_free(t);
+    free(t->columns);
+    free(t->by_name);
+    free(t->name);
+    free(t->area);
+    free(t->label);
+    free(t);
+}
+
+static void free_all(struct registry *g)
+{
+    if (g == NULL)
+        return;
+    for (uint32_t i = 0; i < g->count; i++)
+        table_free(g->tables[i]);
+    for (uint32_t i = 0; i < g->warnings_count; i++) {
+        free(g->warnings[i].table);
+        free(g->warnings[i].text);
+    }
+    free(g->tables);
+    free(g->slots);
+    free(g->by_num);
+    free(g->warnings);
+    free(g);
+}
+
+void registry_free(struct replica *r)
+{
+    free_all(r->registry);
+    r->registry = NULL;
+}
+
+/* ---- look-ups ------------------------------------------------------------ */
+
+struct table *registry_table(struct replica *r, const char *name)
+{
+    const struct registry *g = r->registry;
+    uint32_t mask;
+
+    if (g == NULL || g->slots_count == 0)
+        return NULL;
+    mask = g->slots_count - 1;
+    for (uint32_t i = (uint32_t)XXH3_64bits(name, strlen(name)) & mask; g->slots[i] != 0; i = (i + 1) & mask)
+        if (strcmp(g->tables[g->slots[i] - 1]->name, name) == 0)
+            return g->tables[g->slots[i] - 1];
+    return NULL;
+}
+
+struct table *registry_table_num(struct replica *r, uint32_t num)
+{
+    const struct registry *g = r->registry;
+
+    return g != NULL && num < g->by_num_count ? g->by_num[num] : NULL;
+}
+
+struct table *registry_at(struct replica *r, uint32_t i)
+{
+    return r->registry != NULL && i < r->registry->count ? r->registry->tables[i] : NULL;
+}
+
+struct column *table_column(struct table *t, const char *name)
+{
+    uint32_t low = 0, high = t->columns_count;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        struct column *c = &t->columns[t->by_name[middle] - 1];
+        int order = strcmp(name, c->name);
+
+        if (order == 0)
+            return c;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+bool registry_foreign_triggers(const struct replica *r)
+{
+    return r->registry == NULL || r->registry->foreign;
+}
+
+void registry_changed(struct replica *r)
+{
+    r->schema_version = -1;
+}
+
+bool registry_is_school(const char *name)
+{
+    char text[PERCHE_NAME_BYTES_MAX + 32];
+    int n = snprintf(text, sizeof text, "CREATE TABLE %s (", name);
+
+    if (n < 0 || (size_t)n >= sizeof text)
+        return false;
+    for (size_t i = 0; i < schema_files_count; i++)
+        if (strstr(schema_files[i].sql, text) != NULL)
+            return true;
+    return false;
+}
+
+void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
+{
+    const struct registry *g = r->registry;
+
+    for (uint32_t i = 0; g != NULL && i < g->warnings_count; i++)
+        cb(ctx, g->warnings[i].code, g->warnings[i].table, g->warnings[i].text);
+}
+
+/* ---- building ------------------------------------------------------------ */
+
+/* Every statement of a load: their failures meet in r->fail; registry_load turns them into *err. */
+
+static bool out_of_memory(struct replica *r)
+{
+    (void)fail(r, PERCHE_NOMEM, "no memory for the registry");
+    return false;
+}
+
+static bool text_of(struct replica *r, sqlite3_stmt *s, int i, char **out)
+{
+    const char *text = (const char *)sqlite3_column_text(s, i);
+
+    *out = NULL;
+    if (text == NULL)
+        return sqlite3_column_type(s, i) == SQLITE_NULL || out_of_memory(r);
+    *out = strdup(text);
+    return *out != NULL || out_of_memory(r);
+}
+
+static bool warn(struct replica *r, struct registry *g, const char *code, const char *table, char *text)
+{
+    struct warning *w;
+
+    if (g->warnings_count == g->warnings_cap) {
+        uint32_t cap = g->warnings_cap == 0 ? 8 : g->warnings_cap * 2;
+
+        w = realloc(g->warnings, cap * sizeof *w);
+        if (w == NULL) {
+            sqlite3_free(text);
+            return out_of_memory(r);
+        }
+        g->warnings = w;
+        g->warnings_cap = cap;
+    }
+    w = &g->warnings[g->warnings_count];
+    w->code = code;
+    w->table = strdup(table);
+    w->text = text != NULL ? strdup(text) : NULL;
+    sqlite3_free(text);
+    g->warnings_count++; /* also when half made: free_all ends it */
+    return (w->table != NULL && w->text != NULL) || out_of_memory(r);
+}
+
+/* https://www.sqlite.org/datatype3.html 3.1 */
+static uint8_t affinity_of(const char *type, bool strict)
+{
+    char upper[64];
+    size_t n = 0;
+
+    for (; type[n] != '\0' && n < sizeof upper - 1; n++)
+        upper[n] = (char)toupper((unsigned char)type[n]);
+    upper[n] = '\0';
+    if (strict && strcmp(upper, "ANY") == 0)
+        return 'A';
+    if (strstr(upper, "INT") != NULL)
+        return 'I';
+    if (strstr(upper, "CHAR") != NULL || strstr(upper, "CLOB") != NULL || strstr(upper, "TEXT") != NULL)
+        return 'T';
+    if (n == 0 || strstr(upper, "BLOB") != NULL)
+        return 'B';
+    if (strstr(upper, "REAL") != NULL || strstr(upper, "FLOA") != NULL || strstr(upper, "DOUB") != NULL)
+        return 'R';
+    return 'N';
+}
+
+static bool policy_of(const char *text, uint8_t *out)
+{
+    static const char *const names[] = {[POLICY_LWW] = "lww", [POLICY_REVIEW] = "review", [POLICY_APPEND] = "append", [POLICY_HUB] = "hub"};
+
+    for (uint8_t i = POLICY_LWW; i <= POLICY_HUB; i++)
+        if (text != NULL && strcmp(text, names[i]) == 0) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+/* A column as the file has it. @s: name, type, notnull, dflt_value, pk of pragma_table_xinfo. */
+static bool read_column(struct replica *r, const struct table *t, bool strict, sqlite3_stmt *s, struct column *c)
+{
+    const char *type = (const char *)sqlite3_column_text(s, 1), *collation = NULL;
+    char *name = NULL;
+
+    if (c->name == NULL) {
+        if (!text_of(r, s, 0, &name))
+            return false;
+        c->name = name;
+    }
+    free(c->default_sql);
+    if (!text_of(r, s, 3, &c->default_sql))
+        return false;
+    c->absent = false;
+    c->strict = strict;
+    c->affinity = affinity_of(type != NULL ? type : "", strict);
+    c->strict_any = c->affinity == 'A' || (c->affinity == 'B' && !strict);
+    c->notnull = sqlite3_column_int(s, 2) != 0;
+    c->has_default = c->default_sql != NULL && strcasecmp(c->default_sql, "NULL") != 0;
+    c->hash = XXH3_64bits(c->name, strlen(c->name));
+    if (sqlite3_table_column_metadata(r->db, "main", t->name, c->name, NULL, &collation, NULL, NULL, NULL) != SQLITE_OK) {
+        (void)fail_sqlite(r, sqlite3_errcode(r->db), t->name);
+        return false;
+    }
+    c->binary = collation == NULL || strcasecmp(collation, "BINARY") == 0;
+    return true;
+}
+
+static struct column *column_named(struct table *t, const char *name) /* before by_name is made */
+{
+    for (uint32_t i = 0; i < t->columns_count; i++)
+        if (t->columns[i].name != NULL && strcasecmp(t->columns[i].name, name) == 0)
+            return &t->columns[i];
+    return NULL;
+}
+
+/* Columns of perche_column into t->columns: [i] has num i + 1, a number that is not given any more an empty name. */
+static bool read_registered(struct replica *r, struct registry *g, struct table *t, const char *tab)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num");
+    int rc, count = 0;
+    bool ok = s != NULL;
+
+    if (s == NULL)
+        return false;
+    (void)sqlite3_bind_text(s, 1, tab, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    t->columns = calloc(PERCHE_COLUMNS_MAX, sizeof *t->columns);
+    if (t->columns == NULL)
+        ok = out_of_memory(r);
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        int num = sqlite3_column_int(s, 1);
+        struct column *c;
+
+        if (num > PERCHE_COLUMNS_MAX) {
+            ok = warn(r, g, "column", tab, sqlite3_mprintf("%s has more than %d columns; the rest stay at this node", tab, PERCHE_COLUMNS_MAX));
+            continue;
+        }
+        c = &t->columns[num - 1];
+        if (c->name != NULL)
+            continue; /* two of one number: the first */
+        t->columns_count = (uint32_t)num;
+        c->num = (uint16_t)num;
+        c->absent = true;
+        c->policy = t->policy;
+        (void)policy_of((const char *)sqlite3_column_text(s, 2), &c->policy); /* the CHECK of perche_column lets no other in */
+        ok = text_of(r, s, 0, &c->name);
+        count++;
+    }
+    if (ok && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, "perche_column");
+        ok = false;
+    }
+    for (uint32_t i = 0; ok && i < t->columns_count; i++) {
+        struct column *c = &t->columns[i];
+
+        if (c->name == NULL) {
+            c->name = strdup("");
+            ok = c->name != NULL || out_of_memory(r);
+            c->absent = true;
+            c->policy = t->policy;
+        }
+        c->num = (uint16_t)(i + 1);
+        if (c->name != NULL)
+            c->hash = XXH3_64bits(c->name, strlen(c->name));
+    }
+    (void)sqlite3_reset(s); /* its error was seen by the step */
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *with = (const char *)sqlite3_column_text(s, 3);
+        struct column *a = column_named(t, (const char *)sqlite3_column_text(s, 0)), *b = with != NULL ? column_named(t, with) : NULL;
+
+        if (a != NULL && b != NULL)
+            a->taken_with = b->num;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+/* The table as the file has it. */
+static bool read_file(struct replica *r, struct registry *g, struct table *t)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1");
+    bool ok = s != NULL, strict = false;
+    int rc;
+
+    if (s == NULL)
+        return false;
+    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "table") == 0) {
+        t->present = true;
+        t->without_rowid = sqlite3_column_int(s, 1) != 0;
+        strict = sqlite3_column_int(s, 2) != 0;
+    } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, t->name);
+        ok = false;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    if (!ok)
+        return false;
+    if (!t->present)
+        return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
+
+    s = prepare(r, "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid");
+    if (s == NULL)
+        return false;
+    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(s, 0);
+        int pk = sqlite3_column_int(s, 4);
+        struct column *c;
+
+        if (pk > 0) {
+            if (pk > PERCHE_KEY_COLUMNS_MAX) {
+                t->present = false;
+                ok = warn(r, g, "column", t->name, sqlite3_mprintf("the key of %s has more than %d columns: it is not replicated", t->name, PERCHE_KEY_COLUMNS_MAX));
+                break;
+            }
+            c = &t->keys[pk - 1];
+            if (t->keys_count < (uint32_t)pk)
+                t->keys_count = (uint32_t)pk;
+            c->policy = t->policy;
+            ok = read_column(r, t, strict, s, c);
+            continue;
+        }
+        c = column_named(t, name);
+        if (c == NULL && t->is_conflict) {
+            c = &t->columns[t->columns_count++];
+            c->num = (uint16_t)t->columns_count;
+            c->policy = t->policy;
+        }
+        if (c != NULL) {
+            ok = read_column(r, t, strict, s, c);
+        } else if (sqlite3_column_int(s, 5) == 0) {
+            ok = warn(r, g, "column", t->name, sqlite3_mprintf("column %s of %s is not registered: it stays at this node", name, t->name));
+        }
+    }
+    if (ok && rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        (void)fail_sqlite(r, rc, t->name);
+        ok = false;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    if (ok && t->present && t->keys_count == 0) {
+        t->present = false;
+        ok = warn(r, g, "missing", t->name, sqlite3_mprintf("table %s has no primary key any more: it is not replicated", t->name));
+    }
+    return ok;
+}
+
+/* A UNIQUE index besides the key deletes rows unseen (INSERT OR REPLACE) and makes two sites collide. */
+static bool read_indexes(struct replica *r, struct registry *g, const struct table *t)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'");
+    bool ok = s != NULL;
+    int rc = SQLITE_DONE;
+
+    if (s == NULL)
+        return false;
+    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        ok = warn(r, g, "unique", t->name,
+                  sqlite3_mprintf("%s has the UNIQUE index %s: rows of two sites can collide in it, and INSERT OR REPLACE removes rows unseen;"
+                                  " drop it, or make it again without UNIQUE", t->name, (const char *)sqlite3_column_text(s, 0)));
+    if (ok && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, t->name);
+        ok = false;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+static bool sort_columns(struct replica *r, struct table *t)
+{
+    t->by_name = calloc(t->columns_count > 0 ? t->columns_count : 1, sizeof *t->by_name);
+    if (t->by_name == NULL)
+        return out_of_memory(r);
+    for (uint32_t i = 0; i < t->columns_count; i++) {
+        uint32_t k = i;
+
+        for (; k > 0 && strcmp(t->columns[t->by_name[k - 1] - 1].name, t->columns[i].name) > 0; k--)
+            t->by_name[k] = t->by_name[k - 1];
+        t->by_name[k] = (uint16_t)(i + 1);
+        if (t->columns[i].absent)
+            t->absent |= UINT64_C(1) << i;
+        else if (t->columns[i].notnull && !t->columns[i].has_default)
+            t->required |= UINT64_C(1) << i;
+    }
+    return true;
+}
+
+static bool add_table(struct replica *r, struct registry *g, struct table *t)
+{
+    if (g->count == g->cap) {
+        uint32_t cap = g->cap == 0 ? 32 : g->cap * 2;
+        struct table **tables = realloc(g->tables, cap * sizeof(struct table *));
+
+        if (tables == NULL)
+            return out_of_memory(r);
+        g->tables = tables;
+        g->cap = cap;
+    }
+    g->tables[g->count++] = t;
+    return true;
+}
+
+/* @s: name, rule, area, mover, policy, label of perche_table, in order of name. */
+static bool read_table(struct replica *r, struct registry *g, sqlite3_stmt *s)
+{
+    const char *rule = (const char *)sqlite3_column_text(s, 1), *mover = (const char *)sqlite3_column_text(s, 3);
+    struct table *t = calloc(1, sizeof *t);
+    enum perche_rc rc;
+
+    if (t == NULL)
+        return out_of_memory(r);
+    t->policy = POLICY_REVIEW;
+    (void)policy_of((const char *)sqlite3_column_text(s, 4), &t->policy); /* the CHECK of perche_table lets no other in */
+    t->mover_holder = mover != NULL && strcmp(mover, "holder") == 0;
+    if (!text_of(r, s, 0, &t->name) || !text_of(r, s, 2, &t->area) || !text_of(r, s, 5, &t->label))
+        goto fail;
+    t->is_conflict = strcmp(t->name, "perche_conflict") == 0;
+    if (strlen(t->name) >= PERCHE_NAME_BYTES_MAX) {
+        if (!warn(r, g, "rule", t->name, sqlite3_mprintf("the name of table %s is too long: it is not replicated", t->name)))
+            goto fail;
+        table_free(t);
+        return true;
+    }
+    t->num = tab_number(r, t->name);
+    if (t->num == 0)
+        goto fail;
+    if (t->is_conflict) {
+        t->columns = calloc(PERCHE_COLUMNS_MAX, sizeof *t->columns);
+        if (t->columns == NULL) {
+            (void)out_of_memory(r);
+            goto fail;
+        }
+    } else if (!read_registered(r, g, t, t->name)) {
+        goto fail;
+    }
+    if (!read_file(r, g, t) || !sort_columns(r, t))
+        goto fail;
+    if (t->is_conflict) {
+        t->rule = RULE_CONFLICT;
+        return add_table(r, g, t) || (table_free(t), false);
+    }
+    if (t->present && !read_indexes(r, g, t))
+        goto fail;
+    rc = rule_parse(t, rule != NULL ? rule : "");
+    if (rc == PERCHE_NOMEM) {
+        (void)out_of_memory(r);
+        goto fail;
+    }
+    if (rc != PERCHE_OK) {
+        if (!warn(r, g, "rule", t->name,
+                  sqlite3_mprintf("the scope rule of table %s is not understood (of a newer version?): what comes for it is set aside", t->name)))
+            goto fail;
+        table_free(t);
+        return true;
+    }
+    if (!add_table(r, g, t))
+        goto fail;
+    return true;
+
+fail:
+    table_free(t);
+    return false;
+}
+
+static bool read_tables(struct replica *r, struct registry *g)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT name, rule, area, mover, policy, label FROM perche_table UNION ALL"
+                                 " SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL ORDER BY name");
+    bool ok = s != NULL;
+    int rc = SQLITE_DONE;
+
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        ok = read_table(r, g, s);
+    if (ok && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, "perche_table");
+        ok = false;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+static bool make_index(struct replica *r, struct registry *g)
+{
+    uint32_t mask;
+
+    for (g->slots_count = 64; g->slots_count < g->count * 2;)
+        g->slots_count *= 2;
+    for (uint32_t i = 0; i < g->count; i++)
+        if (g->tables[i]->num < NAME_PASSING && g->tables[i]->num >= g->by_num_count)
+            g->by_num_count = g->tables[i]->num + 1;
+    g->slots = calloc(g->slots_count, sizeof *g->slots);
+    g->by_num = calloc(g->by_num_count > 0 ? g->by_num_count : 1, sizeof *g->by_num);
+    if (g->slots == NULL || g->by_num == NULL)
+        return out_of_memory(r);
+    mask = g->slots_count - 1;
+    for (uint32_t i = 0; i < g->count; i++) {
+        const char *name = g->tables[i]->name;
+        uint32_t k = (uint32_t)XXH3_64bits(name, strlen(name)) & mask;
+
+        while (g->slots[k] != 0)
+            k = (k + 1) & mask;
+        g->slots[k] = i + 1;
+        if (g->tables[i]->num < NAME_PASSING)
+            g->by_num[g->tables[i]->num] = g->tables[i];
+    }
+    return true;
+}
+
+static struct table *find(const struct registry *g, const char *name)
+{
+    for (uint32_t i = 0; i < g->count; i++)
+        if (strcmp(g->tables[i]->name, name) == 0)
+            return g->tables[i];
+    return NULL;
+}
+
+static void scope_cell(struct table *t, const char *column)
+{
+    struct column *c = t != NULL && column != NULL ? table_column(t, column) : NULL;
+
+    if (c != NULL)
+        c->scope_cell = true;
+}
+
+static void mark_scope_cells(const struct registry *g)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        struct table *t = g->tables[i];
+
+        for (uint32_t k = 0; k < t->parts_count; k++) {
+            struct rule_part *part = &t->parts[k];
+
+            if (part->num > 0)
+                t->columns[part->num - 1].scope_cell = true;
+            if (part->child_site != NULL) {
+                struct table *child = find(g, part->table);
+
+                if (child != NULL)
+                    child->member_child = true;
+                scope_cell(child, part->child_site);
+                scope_cell(child, part->child_via);
+                scope_cell(child, part->cond_column);
+            }
+        }
+    }
+    /* a conflict's scope is that of the row it names */
+    scope_cell(find(g, "perche_conflict"), "tab");
+    scope_cell(find(g, "perche_conflict"), "key");
+}
+
+/* ---- triggers ------------------------------------------------------------ */
+
+/* Takes the next word of SQL at *p into @word (quotes off); false at the end. Comments and strings are passed over. */
+static bool sql_word(const char **p, char *word, size_t size, bool *identifier)
+{
+    const char *s = *p;
+    size_t n = 0;
+
+    for (;;) {
+        if (isspace((unsigned char)*s)) {
+            s++;
+        } else if (s[0] == '-' && s[1] == '-') {
+            while (*s != '\0' && *s != '\n')
+                s++;
+        } else if (s[0] == '/' && s[1] == '*') {
+            s += 2;
+            while (*s != '\0' && !(s[0] == '*' && s[1] == '/'))
+                s++;
+            if (*s != '\0')
+                s += 2;
+        } else {
+            break;
+        }
+    }
+    *identifier = true;
+    if (*s == '\0')
+        return false;
+    if (*s == '"' || *s == '`' || *s == '[' || *s == '\'') {
+        char end = *s == '[' ? ']' : *s;
+
+        *identifier = *s != '\'';
+        for (s++; *s != '\0'; s++) {
+            if (*s == end && (end == ']' || *++s != end))
+                break;
+            if (n < size - 1)
+                word[n++] = *s;
+        }
+        if (end == ']' && *s != '\0')
+            s++;
+    } else if (isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80) {
+        for (; isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80; s++)
+            if (n < size - 1)
+                word[n++] = *s;
+    } else {
+        *identifier = false;
+        word[n++] = *s++;
+    }
+    word[n] = '\0';
+    *p = s;
+    return true;
+}
+
+/* Does the trigger's body write @table? */
+static bool trigger_writes(const char *sql, const char *table)
+{
+    char word[256], before[256] = "", before2[256] = "";
+    bool identifier, body = false;
+
+    while (sql_word(&sql, word, sizeof word, &identifier)) {
+        if (!body) {
+            body = identifier && strcasecmp(word, "BEGIN") == 0;
+        } else if (identifier && strcasecmp(word, table) == 0) {
+            if (strcasecmp(before, "INTO") == 0 || strcasecmp(before, "UPDATE") == 0 ||
+                (strcasecmp(before, "FROM") == 0 && strcasecmp(before2, "DELETE") == 0) ||
+                strcasecmp(before2, "OR") == 0) /* UPDATE OR IGNORE t */
+                return true;
+        }
+        memcpy(before2, before, sizeof before2);
+        memcpy(before, word, sizeof before);
+    }
+    return false;
+}
+
+static bool ours(const char *trigger, const char *table)
+{
+    static const char *const ends[] = {"insert", "update", "delete", "key"};
+    size_t n = strlen(table);
+
+    if (strncmp(trigger, "perche_", 7) != 0 || strncasecmp(trigger + 7, table, n) != 0 || trigger[7 + n] != '_')
+        return false;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(trigger + 8 + n, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool read_triggers(struct replica *r, struct registry *g)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'");
+    bool ok = s != NULL;
+    int rc = SQLITE_DONE;
+
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(s, 0), *on = (const char *)sqlite3_column_text(s, 1),
+                   *sql = (const char *)sqlite3_column_text(s, 2);
+
+        if (name == NULL || on == NULL || sql == NULL || ours(name, on))
+            continue;
+        for (uint32_t i = 0; ok && i < g->count; i++) {
+            struct table *t = g->tables[i];
+
+            if (strcasecmp(t->name, on) == 0)
+                t->foreign_triggers = g->foreign = true;
+            if (trigger_writes(sql, t->name))
+                ok = warn(r, g, "trigger", t->name,
+                          sqlite3_mprintf("the trigger %s on %s writes table %s: what it writes while changes of other sites are applied is not"
+                                          " captured, `perche verify` finds it", name, on, t->name));
+        }
+    }
+    if (ok && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, "sqlite_schema");
+        ok = false;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+/* ---- load ---------------------------------------------------------------- */
+
+enum perche_rc registry_load(struct replica *r, struct perche_err *err)
+{
+    struct registry *g;
+    int64_t version;
+
+    if (tx_pragma(r, TX_SCHEMA_VERSION, &version) != PERCHE_OK)
+        goto fail;
+    if (version == r->schema_version && r->registry != NULL)
+        return PERCHE_OK;
+    g = calloc(1, sizeof *g);
+    if (g == NULL) {
+        (void)out_of_memory(r);
+        goto fail;
+    }
+    if (!read_tables(r, g) || !make_index(r, g) || !read_triggers(r, g)) {
+        free_all(g);
+        goto fail;
+    }
+    mark_scope_cells(g);
+    registry_free(r);
+    r->registry = g;
+    r->schema_version = version;
+    r->tx->reloaded = true;
+    return PERCHE_OK;
+
+fail:
+    perche_err_set(err, r->fail, "%s", r->fail_err.text);
+    return r->fail;
+}

@@ -1,0 +1,542 @@
+/* Opening and closing a replica.
+ *
+ * Happy path of the writer: look at the file through a read-only connection; open
+ * it; in one transaction make what it lacks (our tables, the school's, identity,
+ * triggers, a hub's first rows); switch to WAL.
+ * Failures: what is not ours to touch (not SQLite, damaged, of a newer program,
+ * of the other role) is refused before anything is written. A first start that
+ * is cut leaves a file without any of our tables.
+ *
+ * The file is opened through SQLite alone: closing any other descriptor of it
+ * would drop the locks that this process holds. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "replica/core.sql.h"
+#include "replica/statements.h"
+#include "replica/tx.h"
+
+#define BUSY_STEP_NS 200000                       /* SQLite's own steps of 1 to 100 ms would add to every commit seen */
+#define BUSY_STEPS_MAX (5000 / 0.2)               /* 5 s: after that somebody is holding the lock, and status says so */
+#define CACHE_HUB_KB 16384
+#define CACHE_SITE_KB 8192
+#define CHECKPOINT_HUB_PAGES 8000                 /* 32 MB of WAL: half to two thirds of scattered writes is checkpointing */
+#define CHECKPOINT_SITE_PAGES 2000
+#define WAL_BYTES_KEPT (64u << 20)                /* a WAL that a long reader let grow is cut back */
+#define QUICK_CHECK_BYTES_MAX (64u << 20)         /* larger files: the tables that everything hangs on; all of it by `perche verify` */
+
+/* ours, beside core_sql: what is said at capture_unscanned(), and who we are for any program */
+static const char *const own_sql =
+    "CREATE TABLE perche_rescan (tab INTEGER PRIMARY KEY) STRICT;"
+    "CREATE VIEW perche_self (site_id, site_code, role, hub_site_id, joined) AS"
+    " SELECT n.site, (SELECT s.code FROM site s WHERE s.id = n.site), n.role, nullif(n.hub, ''), n.hub <> '' FROM perche_node n;";
+
+/* Waits a step without holding anything: the lock has no queue and no event. */
+static int on_busy(void *ctx, int steps)
+{
+    const struct timespec step = {.tv_nsec = BUSY_STEP_NS};
+
+    (void)ctx;
+    if (steps >= (int)BUSY_STEPS_MAX)
+        return 0;
+    (void)nanosleep(&step, NULL); /* cut short is fine */
+    return 1;
+}
+
+/* ---- looking at what is there ------------------------------------------- */
+
+/* One number; @value untouched when there is no row. */
+static int one_number(sqlite3 *db, const char *query, int64_t *value)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db, query, -1, &s, NULL);
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW) {
+            *value = sqlite3_column_int64(s, 0);
+            rc = SQLITE_OK;
+        } else if (rc == SQLITE_DONE) {
+            rc = SQLITE_OK;
+        }
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return rc;
+}
+
+/* Runs a quick_check; false with SQLITE_OK in *rc: it found something. */
+static bool sound(sqlite3 *db, const char *query, int *rc)
+{
+    sqlite3_stmt *s = NULL;
+    bool ok = false;
+
+    *rc = sqlite3_prepare_v2(db, query, -1, &s, NULL);
+    if (*rc == SQLITE_OK) {
+        *rc = sqlite3_step(s);
+        if (*rc == SQLITE_ROW) {
+            const char *text = (const char *)sqlite3_column_text(s, 0);
+
+            ok = text != NULL && strcmp(text, "ok") == 0;
+            *rc = SQLITE_OK;
+        } else if (*rc == SQLITE_DONE) {
+            *rc = SQLITE_OK;
+            ok = true;
+        }
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+static int highest_migration(void)
+{
+    int highest = -1;
+
+    for (size_t i = 0; i < schema_files_count; i++)
+        if (schema_files[i].number < SCHEMA_VIEWS_FROM && schema_files[i].number > highest)
+            highest = schema_files[i].number;
+    return highest;
+}
+
+static enum perche_rc damaged(const char *path, const char *why, struct perche_err *err)
+{
+    return perche_err_set(err, PERCHE_CORRUPT, "%s is damaged (%s). Nothing was changed. Move it away, put a backup back under its name and"
+                          " start again; without a backup start without it, and join anew", path, why);
+}
+
+static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *made, struct perche_err *err)
+{
+    static const char *const vital[] = {"perche_node", "perche_name", "perche_tab", "perche_migration", "perche_peer", "perche_mark"};
+    int64_t format = 0, tables = 0, ours = 0, pages = 0, page_bytes = 0, migration = -1, hub = -1;
+    int rc;
+
+    rc = one_number(db, "PRAGMA user_version", &format);
+    if (rc == SQLITE_OK)
+        rc = one_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (rc == SQLITE_OK)
+        rc = one_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'perche_node'", &ours);
+    if (rc != SQLITE_OK)
+        goto fail;
+    *made = ours != 0;
+    if (format > REPLICA_FORMAT)
+        return perche_err_set(err, PERCHE_NEWER, "%s has format %lld, this program knows %d: it was made by a newer program. Nothing was changed."
+                              " Install that version again", c->path, (long long)format, REPLICA_FORMAT);
+    if (!*made && format != 0)
+        return damaged(c->path, "its format says that it is a replica, but perche_node is missing", err);
+
+    rc = one_number(db, "PRAGMA page_count", &pages);
+    if (rc == SQLITE_OK)
+        rc = one_number(db, "PRAGMA page_size", &page_bytes);
+    if (rc != SQLITE_OK)
+        goto fail;
+    if (pages * page_bytes <= QUICK_CHECK_BYTES_MAX) {
+        if (!sound(db, "PRAGMA quick_check(1)", &rc)) {
+            if (rc != SQLITE_OK)
+                goto fail;
+            return damaged(c->path, "quick_check found a mistake", err);
+        }
+    } else if (*made) {
+        for (size_t i = 0; i < sizeof vital / sizeof *vital; i++) {
+            char query[64];
+
+            (void)snprintf(query, sizeof query, "PRAGMA quick_check(%s)", vital[i]); /* constants: they fit */
+            if (!sound(db, query, &rc)) {
+                if (rc != SQLITE_OK)
+                    goto fail;
+                return damaged(c->path, vital[i], err);
+            }
+        }
+    }
+    if (!*made)
+        return PERCHE_OK; /* empty, or a program's tables alone: they may come before our first start */
+
+    rc = one_number(db, "SELECT max(number) FROM perche_migration WHERE number < 90", &migration);
+    if (rc == SQLITE_OK)
+        rc = one_number(db, "SELECT role = 'hub' FROM perche_node WHERE id = 1", &hub);
+    if (rc != SQLITE_OK)
+        goto fail;
+    if (migration > highest_migration())
+        return perche_err_set(err, PERCHE_NEWER, "%s has schema %lld, this program knows %d: it was made by a newer program. Nothing was changed."
+                              " Install that version again", c->path, (long long)migration, highest_migration());
+    if (hub == -1)
+        return damaged(c->path, "perche_node has no row", err);
+    if ((hub != 0) != (c->role == REPLICA_HUB))
+        return perche_err_set(err, PERCHE_REFUSED, "%s is the replica of a %s, but the configuration says role = %s. A replica does not change"
+                              " its role: put the role right, or choose another data folder", c->path, hub ? "hub" : "site", hub ? "site" : "hub");
+    return PERCHE_OK;
+
+fail:
+    switch (rc & 0xff) {
+    case SQLITE_NOTADB:
+        return perche_err_set(err, PERCHE_CORRUPT, "%s is not an SQLite database. Nothing was changed. Move it away and put a backup back under"
+                              " its name, or start without it", c->path);
+    case SQLITE_READONLY: /* a crash left a journal to roll back, which a reading connection may not do */
+        *made = true;
+        return PERCHE_OK;
+    case SQLITE_CORRUPT: return damaged(c->path, sqlite3_errmsg(db), err);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return perche_err_set(err, PERCHE_BUSY, "%s: another program holds its lock", c->path);
+    case SQLITE_NOMEM: return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", c->path);
+    case SQLITE_ERROR: return damaged(c->path, sqlite3_errmsg(db), err);
+    default: return perche_err_set(err, PERCHE_DISK, "%s: %s", c->path, sqlite3_errmsg(db));
+    }
+}
+
+/* Is there a file, and one that we may go on with? */
+static enum perche_rc look_at_file(const struct replica_config *c, struct perche_err *err)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(c->vfs);
+    sqlite3 *db = NULL;
+    char full[4096];
+    enum perche_rc result;
+    bool made = false;
+    int there = 0, rc;
+
+    if (vfs == NULL)
+        return perche_err_set(err, PERCHE_INTERNAL, "SQLite has no VFS %s", c->vfs != NULL ? c->vfs : "");
+    if (vfs->mxPathname >= (int)sizeof full || vfs->xFullPathname(vfs, c->path, sizeof full, full) != SQLITE_OK)
+        return perche_err_set(err, PERCHE_DISK, "%s: the path is too long or leads nowhere", c->path);
+    if (vfs->xAccess(vfs, full, SQLITE_ACCESS_EXISTS, &there) != SQLITE_OK || !there)
+        return PERCHE_OK; /* what is in the way shows when it is made */
+    rc = sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, c->vfs);
+    if (rc != SQLITE_OK) {
+        result = perche_err_set(err, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_DISK, "%s: %s", c->path,
+                                db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    } else {
+        (void)sqlite3_busy_handler(db, on_busy, NULL); /* cannot fail on an open connection */
+        result = look(db, c, &made, err);
+    }
+    (void)sqlite3_close(db); /* no statement is left */
+    return result;
+}
+
+/* ---- connection ---------------------------------------------------------- */
+
+static void free_config(struct replica_config *c)
+{
+    free((char *)c->path);
+    free((char *)c->name);
+    free((char *)c->vfs);
+}
+
+static enum perche_rc connect(struct replica *r, const struct replica_config *c, bool reader)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, rc;
+
+    r->config = *c;
+    r->config.path = strdup(c->path);
+    r->config.name = strdup(c->name != NULL ? c->name : "");
+    r->config.vfs = c->vfs != NULL ? strdup(c->vfs) : NULL;
+    r->role = c->role;
+    r->hub = c->role == REPLICA_HUB;
+    r->reader = reader;
+    r->now_ms = c->now_ms;
+    r->schema_version = -1;
+    random_seed(r, c->random);
+    if (r->config.path == NULL || r->config.name == NULL || (c->vfs != NULL && r->config.vfs == NULL))
+        return fail(r, PERCHE_NOMEM, "no memory for a connection");
+    rc = sqlite3_open_v2(c->path, &r->db, reader ? flags : flags | SQLITE_OPEN_CREATE, c->vfs);
+    if (rc != SQLITE_OK)
+        return fail_sqlite(r, rc, c->path);
+    (void)sqlite3_extended_result_codes(r->db, 1); /* these two cannot fail on an open connection */
+    (void)sqlite3_busy_handler(r->db, on_busy, NULL);
+    return PERCHE_OK;
+}
+
+/* What holds for one connection only. Checks of code lists are not SQLite's, nor are references: they may lead out of
+ * the site's scopes. */
+static enum perche_rc set_pragmas(struct replica *r)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof text, /* numbers: they fit */
+                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF;"
+                   " PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d;"
+                   " PRAGMA journal_size_limit = %u; PRAGMA query_only = %s",
+                   r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, r->hub ? CHECKPOINT_HUB_PAGES : CHECKPOINT_SITE_PAGES, WAL_BYTES_KEPT,
+                   r->reader ? "ON" : "OFF");
+    return exec(r, text);
+}
+
+/* ---- schema -------------------------------------------------------------- */
+
+/* Is there a row in perche_migration of this number and, for views, of this text? */
+static bool noted(struct replica *r, int64_t number, const char *text)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT 1 FROM perche_migration WHERE number = ?1 AND (?2 IS NULL OR sql = ?2)");
+    int rc;
+
+    if (s == NULL)
+        return false;
+    (void)sqlite3_bind_int64(s, 1, number); /* a failed bind finds nothing, and the note then fails */
+    if (text != NULL)
+        (void)sqlite3_bind_text(s, 2, text, -1, SQLITE_STATIC);
+    rc = sqlite3_step(s);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "perche_migration");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return rc == SQLITE_ROW;
+}
+
+static enum perche_rc note(struct replica *r, int64_t number, const char *name, const char *text, const struct perche_bytes *signature)
+{
+    sqlite3_stmt *s = prepare(r, "INSERT INTO perche_migration (number, name, sql, signature, applied_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
+                                 " ON CONFLICT DO UPDATE SET name = excluded.name, sql = excluded.sql, applied_ms = excluded.applied_ms");
+    int rc;
+
+    if (s == NULL)
+        return r->fail;
+    (void)sqlite3_bind_int64(s, 1, number); /* a failed bind shows in the step: NOT NULL */
+    (void)sqlite3_bind_text(s, 2, name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(s, 3, text, -1, SQLITE_STATIC);
+    if (signature != NULL)
+        (void)sqlite3_bind_blob(s, 4, signature->p, (int)signature->n, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(s, 5, (int64_t)r->now_ms);
+    rc = sqlite3_step(s);
+    if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "perche_migration");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return r->fail;
+}
+
+/* Views are no migrations: of them the hash of the text is noted, to make them anew when a release has others. */
+static enum perche_rc make_views(struct replica *r, bool again)
+{
+    for (size_t i = 0; r->fail == PERCHE_OK && i < schema_files_count; i++) {
+        const struct schema_file *f = &schema_files[i];
+        char hash[20];
+
+        if (f->number < SCHEMA_VIEWS_FROM)
+            continue;
+        (void)snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH3_64bits(f->sql, strlen(f->sql))); /* 16 digits fit */
+        if (!again && noted(r, f->number, hash))
+            continue;
+        again = true; /* later ones may use it */
+        if (r->fail == PERCHE_OK && exec(r, f->sql) == PERCHE_OK)
+            (void)note(r, f->number, f->name, hash, NULL);
+    }
+    return r->fail;
+}
+
+/* Migrations of this program that the file lacks. */
+static enum perche_rc make_schema(struct replica *r)
+{
+    bool ran = false;
+
+    for (size_t i = 0; r->fail == PERCHE_OK && i < schema_files_count; i++) {
+        const struct schema_file *f = &schema_files[i];
+
+        if (f->number >= SCHEMA_VIEWS_FROM || noted(r, f->number, NULL) || r->fail != PERCHE_OK)
+            continue;
+        ran = true;
+        if (exec(r, f->sql) == PERCHE_OK)
+            (void)note(r, f->number, f->name, "", NULL);
+    }
+    return r->fail == PERCHE_OK ? make_views(r, ran) : r->fail;
+}
+
+static enum perche_rc look_and_install(struct replica *r)
+{
+    struct perche_err err = {0};
+
+    if (registry_load(r, &err) != PERCHE_OK || capture_install(r, &err) != PERCHE_OK)
+        return fail(r, err.rc, "%s", err.text);
+    return PERCHE_OK;
+}
+
+enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql_text, const struct perche_bytes *signature)
+{
+    assert(r->in_tx && !r->reader);
+    if (noted(r, number, NULL) || r->fail != PERCHE_OK)
+        return r->fail;
+    if (exec(r, sql_text) != PERCHE_OK || note(r, number, name, sql_text, signature) != PERCHE_OK || make_views(r, true) != PERCHE_OK)
+        return r->fail;
+    registry_changed(r); /* it may hold rows of perche_table alone */
+    return look_and_install(r);
+}
+
+/* ---- first start --------------------------------------------------------- */
+
+static enum perche_rc insert_node(struct replica *r)
+{
+    sqlite3_stmt *s = prepare(r, "INSERT INTO perche_node (id, site, role, name, hub, epoch, good_ms) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)");
+    char site[37];
+    int rc;
+
+    if (s == NULL)
+        return r->fail;
+    random_uuid(r, r->now_ms, site);
+    (void)sqlite3_bind_text(s, 1, site, -1, SQLITE_STATIC); /* a failed bind shows in the step: NOT NULL */
+    (void)sqlite3_bind_text(s, 2, r->config.role == REPLICA_HUB ? "hub" : "site", -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(s, 3, r->config.name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(s, 4, r->config.role == REPLICA_HUB ? site : "", -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(s, 5, (int64_t)(random_u64(r) >> 1 | 1));
+    (void)sqlite3_bind_int64(s, 6, 0);
+    rc = sqlite3_step(s);
+    if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "perche_node");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return r->fail;
+}
+
+/* A hub's first rows, as any program would write them: captured, stamped by the first harvest. */
+static enum perche_rc insert_hub_rows(struct replica *r)
+{
+    char network[37];
+    char *text;
+
+    random_uuid(r, r->now_ms, network);
+    text = sqlite3_mprintf("INSERT INTO network (id, name) VALUES (%Q, %Q);"
+                           "INSERT INTO site (id, network_id, code, name, kind, status) VALUES (%Q, %Q, 'HUB', %Q, 'HUB', 'OPEN');",
+                           network, r->config.name, r->node.site, network, r->config.name);
+    if (text == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the first rows");
+    (void)exec(r, text);
+    sqlite3_free(text);
+    for (size_t i = 0; r->config.seeds && r->fail == PERCHE_OK && i < schema_seeds_count; i++)
+        (void)exec(r, schema_seeds[i].sql);
+    return r->fail;
+}
+
+static enum perche_rc make(struct replica *r)
+{
+    int64_t ours = 0;
+    bool first;
+
+    if (one_number(r->db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'perche_node'", &ours) != SQLITE_OK)
+        return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
+    first = ours == 0;
+    if (first) {
+        char text[64];
+
+        (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", REPLICA_FORMAT); /* a number: it fits */
+        if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || exec(r, text) != PERCHE_OK || insert_node(r) != PERCHE_OK)
+            return r->fail;
+    }
+    if (names_open(r) != PERCHE_OK || capture_read(r) != PERCHE_OK || make_schema(r) != PERCHE_OK || node_load(r) != PERCHE_OK)
+        return r->fail;
+    if (r->role != r->config.role) /* for a file that could not be looked at */
+        return fail(r, PERCHE_REFUSED, "%s is the replica of a %s: a replica does not change its role", r->config.path, r->hub ? "hub" : "site");
+    if (exec(r, "UPDATE perche_flag SET applying = 0 WHERE applying <> 0") != PERCHE_OK || look_and_install(r) != PERCHE_OK)
+        return r->fail;
+    if (strcmp(r->node.name, r->config.name) != 0 && r->config.name[0] != '\0') {
+        (void)snprintf(r->node.name, sizeof r->node.name, "%s", r->config.name); /* cut short is fine */
+        if (node_store(r) != PERCHE_OK)
+            return r->fail;
+    }
+    return first && r->hub ? insert_hub_rows(r) : PERCHE_OK;
+}
+
+static enum perche_rc open_writer(struct replica *r)
+{
+    sqlite3_stmt *s;
+    bool wal;
+
+    if (set_pragmas(r) != PERCHE_OK || tx_open(r) != PERCHE_OK || exec(r, "BEGIN IMMEDIATE") != PERCHE_OK)
+        return r->fail;
+    r->in_tx = true;
+    r->tx->write = true;
+    if (make(r) == PERCHE_OK)
+        (void)exec(r, "COMMIT");
+    if (r->fail != PERCHE_OK) {
+        (void)sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL); /* SQLite may have done it already */
+        r->in_tx = false;
+        return r->fail;
+    }
+    r->in_tx = false;
+    /* after the first commit: a file that was refused keeps its mode, too */
+    s = prepare(r, "PRAGMA journal_mode = wal");
+    wal = s != NULL && sqlite3_step(s) == SQLITE_ROW && sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") == 0;
+    (void)sqlite3_finalize(s); /* what counts is the mode it told */
+    if (!wal)
+        return fail(r, PERCHE_DISK, "%s cannot be put into WAL mode: is it on a network drive, or open in another program?", r->config.path);
+    if (statements_prepare(r) != PERCHE_OK)
+        return r->fail;
+    return tx_pragma(r, TX_DATA_VERSION, &r->tx->data_version);
+}
+
+static enum perche_rc open_reader(struct replica *r)
+{
+    struct perche_err err = {0};
+
+    if (set_pragmas(r) != PERCHE_OK || tx_open(r) != PERCHE_OK || names_open(r) != PERCHE_OK || node_load(r) != PERCHE_OK)
+        return r->fail;
+    if (registry_load(r, &err) != PERCHE_OK)
+        return r->fail;
+    return statements_prepare(r);
+}
+
+static enum perche_rc open_any(const struct replica_config *config, bool reader, struct replica **out, struct perche_err *err)
+{
+    struct replica *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return perche_err_set(err, PERCHE_NOMEM, "no memory for a connection");
+    if (connect(r, config, reader) != PERCHE_OK || (reader ? open_reader(r) : open_writer(r)) != PERCHE_OK) {
+        enum perche_rc rc = perche_err_set(err, r->fail, "%s", r->fail_err.text);
+
+        replica_free(r);
+        return rc;
+    }
+    *out = r;
+    return PERCHE_OK;
+}
+
+enum perche_rc replica_open(const struct replica_config *config, struct replica **out, struct perche_err *err)
+{
+    enum perche_rc rc = look_at_file(config, err);
+
+    return rc == PERCHE_OK ? open_any(config, false, out, err) : rc;
+}
+
+enum perche_rc replica_open_reader(const struct replica_config *config, struct replica **out, struct perche_err *err)
+{
+    return open_any(config, true, out, err);
+}
+
+void replica_free(struct replica *r)
+{
+    if (r == NULL)
+        return;
+    if (r->in_tx && r->tx != NULL)
+        tx_rollback(r);
+    history_free(r);
+    digests_free(r);
+    capture_free(r);
+    registry_free(r);
+    statements_free(r);
+    names_free(r);
+    tx_free(r);
+    for (sqlite3_stmt *s; r->db != NULL && (s = sqlite3_next_stmt(r->db, NULL)) != NULL;)
+        (void)sqlite3_finalize(s); /* whose owner did not: a close with statements left would not close */
+    (void)sqlite3_close(r->db);    /* nothing is left to stop it; its last checkpoint may fail, the WAL then stays */
+    free_config(&r->config);
+    free(r);
+}
+
+/* ---- small questions ----------------------------------------------------- */
+
+const char *replica_site_id(const struct replica *r)
+{
+    return r->node.site;
+}
+
+const char *replica_name(const struct replica *r)
+{
+    return r->node.name;
+}
+
+bool replica_others_wrote(struct replica *r)
+{
+    int64_t version = r->tx->data_version;
+    bool wrote;
+
+    if (tx_pragma(r, TX_DATA_VERSION, &version) != PERCHE_OK)
+        return true; /* harvest will find what it is */
+    wrote = version != r->tx->data_version;
+    r->tx->data_version = version;
+    return wrote;
+}

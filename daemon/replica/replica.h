@@ -1,0 +1,53 @@
+/* The replica: one SQLite file that any local program writes with plain SQL, and
+ * beside its tables what keeps them in step: captured changes, positions, clocks,
+ * conflicts, history, digests, cursors of the peers.
+ *
+ * A replica has one writer connection and any number of reader connections, each
+ * used by one thread at a time (not always the same). No socket and no clock of
+ * its own: time comes in with each work, randomness with it too. After a call
+ * that writes has returned PERCHE_OK everything it says is on disk; otherwise
+ * nothing of it is (P2). */
+#ifndef REPLICA_REPLICA_H
+#define REPLICA_REPLICA_H
+
+#include "sync/work.h"
+
+struct replica;
+
+enum replica_role { REPLICA_SITE = 1, REPLICA_HUB = 2 };
+
+struct replica_config {
+    const char *path;        /* replica.db; -wal and -shm appear beside it */
+    enum replica_role role;
+    const char *name;        /* of the node: host or site name */
+    uint64_t now_ms;
+    uint8_t random[32];      /* fresh: ids and epochs of a first start are drawn from it */
+    const char *vfs;         /* NULL = the default; tests pass a faulty one */
+    bool seeds;              /* hub, first start: load the code lists (seed_*.sql) */
+};
+
+/* Opens the writer, creating the file, the school's tables, the registry and the
+ * node's identity when absent, applying the migrations of this program that the
+ * file lacks. NEWER: made by a newer program, untouched. CORRUPT: not SQLite or
+ * damaged, untouched; err says what to do. The caller ends it with replica_free().
+ * @config is copied. */
+enum perche_rc replica_open(const struct replica_config *config, struct replica **out, struct perche_err *err);
+/* A reader on the same file; the writer must have been opened once before. */
+enum perche_rc replica_open_reader(const struct replica_config *config, struct replica **out, struct perche_err *err);
+void replica_free(struct replica *r); /* NULL is fine */
+
+/* Carries out @count works in one durable transaction when they write (each inside
+ * a savepoint of its own: one that fails leaves the others alone), in one read
+ * transaction when they read. Outcomes are filled for each, whatever happens; the
+ * caller ends them with outcome_free(). Never mixes: all write or all read. */
+void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t count);
+
+/* Identity, stable from the first start on (a site's id changes once, by `join`). */
+const char *replica_site_id(const struct replica *r);
+const char *replica_name(const struct replica *r);
+/* Did another program write since the last call? (frames in the WAL that are not ours) */
+bool replica_others_wrote(struct replica *r);
+
+/* Turns the SQLite text of an error into a code: FULL, BUSY, CORRUPT, DISK ... */
+
+#endif

@@ -1,0 +1,199 @@
+/* What a site may write, judged at the hub before anything of a row is merged (P7).
+ * Unlawful cells are refused one by one; the whole row when it is new or outside. A
+ * refusal is an entry with a position for that site, without values. */
+#include <string.h>
+
+#include "replica/apply.h"
+#include "replica/statements.h"
+
+bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
+{
+    sqlite3_stmt *s = sql(r, SQL_LEFT_HAS);
+    bool has;
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, tab);
+    sqlite3_bind_blob(s, 3, key, (int)key_n, SQLITE_STATIC);
+    has = sqlite3_step(s) == SQLITE_ROW;
+    sql_done(s);
+    return has;
+}
+
+static bool refused_before(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
+{
+    sqlite3_stmt *s = sql(r, SQL_REFUSAL_HAS);
+    bool has;
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, tab);
+    sqlite3_bind_blob(s, 3, key, (int)key_n, SQLITE_STATIC);
+    has = sqlite3_step(s) == SQLITE_ROW;
+    sql_done(s);
+    return has;
+}
+
+static bool holds(struct replica *r, uint32_t site, const struct meta *m)
+{
+    return scope_holds(r, m->scope, site) || rights_left(r, site, m->table->num, m->key, m->key_n);
+}
+
+/* A relative named by the row: held, or not here and not refused; else no door opens. */
+static enum perche_rc relative_ok(struct replica *r, uint32_t site, struct table *t, const uint8_t *key, uint32_t key_n,
+                                  bool *ok)
+{
+    struct meta m;
+    enum perche_rc rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    *ok = m.stored ? holds(r, site, &m) : !refused_before(r, site, t->num, key, key_n);
+    meta_clear(&m);
+    return PERCHE_OK;
+}
+
+/* The row would make its site a member of another one: only if the site holds that one already. */
+static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct table *t,
+                                const struct perche_value *values, bool *ok)
+{
+    *ok = true;
+    for (uint32_t i = 0; t->member_child && *ok && registry_at(r, i) != NULL; i++) {
+        struct table *parent = registry_at(r, i);
+
+        for (uint32_t p = 0; parent->rule == RULE_MEMBERS && *ok && p < parent->parts_count; p++) {
+            const struct rule_part *part = &parent->parts[p];
+            struct column *via;
+            uint8_t key[PERCHE_KEY_BYTES_MAX];
+            uint32_t key_n;
+            enum perche_rc rc;
+
+            if (part->child_site == NULL || strcmp(part->table, t->name) != 0)
+                continue;
+            via = table_column((struct table *)(uintptr_t)t, part->child_via);
+            if (via == NULL || values[via->num].type == PERCHE_NULL ||
+                perche_key_encode(&values[via->num], 1, key, &key_n) != PERCHE_OK)
+                continue;
+            rc = relative_ok(r, site, parent, key, key_n, ok);
+            if (rc != PERCHE_OK)
+                return rc;
+        }
+    }
+    return PERCHE_OK;
+}
+
+static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                                const char **reason)
+{
+    struct table *t = m->table;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool ok = true;
+    enum perche_rc rc = PERCHE_OK;
+
+    memset(values, 0, m->count * sizeof values[0]);
+    for (uint32_t i = 0; i < in->cells_count; i++)
+        values[in->cells[i].num] = *in->cells[i].value;
+    if (t->rule == RULE_PARENT) {
+        for (uint32_t i = 0; rc == PERCHE_OK && ok && i < t->parts_count; i++) {
+            struct table *parent;
+            uint8_t key[PERCHE_KEY_BYTES_MAX];
+            uint32_t key_n;
+
+            if (scope_parent_key(r, m, values, i, &parent, key, &key_n))
+                rc = relative_ok(r, site, parent, key, key_n, &ok);
+        }
+        if (rc == PERCHE_OK && !ok)
+            *reason = "parent";
+        if (rc != PERCHE_OK || !ok)
+            return rc;
+    } else if (t->rule == RULE_HUB && !t->mover_holder) {
+        *reason = "hub_table";
+        return PERCHE_OK;
+    } else if (in->gen % 2 == 1 && !t->mover_holder && !scope_may_write(r, t, m, values, site)) {
+        *reason = "scope";
+        return r->fail;
+    }
+    if (t->rule == RULE_PARENT && !scope_may_write(r, t, m, values, site) && t->area != NULL) {
+        *reason = "readonly";
+        return r->fail;
+    }
+    rc = member_ok(r, site, t, values, &ok);
+    if (rc == PERCHE_OK && !ok)
+        *reason = "member";
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                            const char **reason, uint64_t *cols, const char **cols_reason)
+{
+    struct table *t = m->table;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool loaded = false;
+    enum perche_rc rc;
+
+    *reason = *cols_reason = NULL;
+    *cols = 0;
+    if (t->is_conflict) {
+        if (m->stored && !holds(r, site, m))
+            *reason = "scope";
+        return PERCHE_OK;
+    }
+    if (t->rule == RULE_ALL && t->policy == POLICY_HUB) {
+        *reason = "hub_table";
+        return PERCHE_OK;
+    }
+    if (!m->stored) {
+        rc = judge_new(r, site, m, in, reason);
+        if (rc != PERCHE_OK || *reason != NULL)
+            return rc;
+    } else {
+        if (!holds(r, site, m)) {
+            *reason = "scope";
+            return PERCHE_OK;
+        }
+        rc = row_values(r, m, values);
+        if (rc != PERCHE_OK)
+            return rc;
+        loaded = true;
+        if (t->area != NULL && !rights_left(r, site, t->num, m->key, m->key_n) &&
+            !scope_may_write(r, t, m, values, site)) {
+            *reason = "readonly";
+            return r->fail;
+        }
+    }
+    for (uint32_t i = 0; i < in->cells_count; i++) {
+        const struct merge_cell *c = &in->cells[i];
+        const struct column *col = &t->columns[c->num - 1];
+        const char *why = NULL;
+
+        if (col->policy == POLICY_HUB)
+            why = "hub_column";
+        else if (loaded && col->policy == POLICY_APPEND && m->cells[c->num].written && meta_alive(m) && in->gen == m->gen &&
+                 m->cells[c->num].via != site)
+            why = "append";
+        else if (loaded && col->scope_cell && !t->mover_holder && t->rule != RULE_PARENT && meta_alive(m) && in->gen == m->gen &&
+                 perche_value_compare(&values[c->num], c->value) != 0)
+            for (uint32_t p = 0; p < t->parts_count; p++)
+                if (t->parts[p].child_site == NULL && t->parts[p].num == c->num && t->parts[p].key_index < 0)
+                    why = "move";
+        if (why == NULL || history_knows(r, m, c->num, c->stamp, c->origin))
+            continue; /* a value that the hub has had before is not judged again */
+        *cols |= UINT64_C(1) << (c->num - 1);
+        *cols_reason = why;
+    }
+    return r->fail;
+}
+
+enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason)
+{
+    sqlite3_stmt *s = sql(r, SQL_REFUSAL_PUT);
+    enum perche_rc rc;
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, m->table->num);
+    sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)next_lsn(r));
+    sqlite3_bind_text(s, 5, columns, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 6, reason, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 7, (sqlite3_int64)r->now_ms);
+    rc = sql_run(r, s, "refuse a row");
+    return rc == PERCHE_OK ? scope_woken(r, site, 0) : rc;
+}

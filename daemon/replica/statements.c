@@ -1,0 +1,53 @@
+#include "replica/statements.h"
+
+#include <stdlib.h>
+
+static const struct {
+    const char *text;
+    bool reader;
+} texts[SQL_COUNT] = {
+#define W(id, sql_text) [SQL_##id] = {sql_text, false},
+#define R(id, sql_text) [SQL_##id] = {sql_text, true},
+    REPLICA_SQL(W, R)
+#undef W
+#undef R
+};
+
+enum perche_rc statements_prepare(struct replica *r)
+{
+    r->sql = calloc(1, sizeof *r->sql);
+    if (r->sql == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the statements");
+    for (int i = 0; i < SQL_COUNT; i++) {
+        if (r->reader && !texts[i].reader)
+            continue;
+        r->sql->all[i] = prepare(r, texts[i].text);
+        if (r->sql->all[i] == NULL)
+            return r->fail;
+    }
+    return PERCHE_OK;
+}
+
+void statements_free(struct replica *r)
+{
+    if (r->sql == NULL)
+        return;
+    for (int i = 0; i < SQL_COUNT; i++)
+        (void)sqlite3_finalize(r->sql->all[i]);
+    free(r->sql);
+    r->sql = NULL;
+}
+
+enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what)
+{
+    int rc = sqlite3_step(s);
+
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        enum perche_rc failed = fail_sqlite(r, rc, what);
+
+        sql_done(s);
+        return failed;
+    }
+    sql_done(s);
+    return PERCHE_OK;
+}

@@ -1,0 +1,107 @@
+/* All fixed SQL of the replica in one place, prepared at open, so that a bad
+ * statement stops the start. Statements made for a school table (by mask of
+ * columns) are data.c's. Borrow one with sql(), give it back with sql_done(). */
+#ifndef REPLICA_STATEMENTS_H
+#define REPLICA_STATEMENTS_H
+
+#include <assert.h>
+#include <sqlite3.h>
+
+#include "replica/internal.h"
+
+#define META_COLUMNS "scope, lsn, entered, first, gen, flags, block, clock"
+
+/* id, text. "W" statements are prepared by the writer alone, "R" by readers too. */
+#define REPLICA_SQL(W, R)                                                                                              \
+    R(META_GET, "SELECT " META_COLUMNS " FROM perche_row WHERE tab = ?1 AND key = ?2")                                 \
+    W(META_INSERT, "INSERT INTO perche_row (tab, key, " META_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")      \
+    W(META_UPDATE, "UPDATE perche_row SET scope=?3, lsn=?4, entered=?5, first=?6, gen=?7, flags=?8, block=?9,"         \
+                   " clock=?10 WHERE tab=?1 AND key=?2")                                                               \
+    W(META_DELETE, "DELETE FROM perche_row WHERE tab = ?1 AND key = ?2")                                               \
+    R(CAPTURE_READ, "SELECT n, tab, mask, at, k1, k2, k3, k4 FROM perche_capture ORDER BY n LIMIT ?1")                 \
+    R(CAPTURE_ANY, "SELECT 1 FROM perche_capture LIMIT 1")                                                             \
+    W(CAPTURE_DELETE, "DELETE FROM perche_capture WHERE n <= ?1")                                                      \
+    R(PUSH_ROWS, "SELECT first, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_first"                \
+                 " WHERE first > ?1 ORDER BY first")                                                                   \
+    R(PUSH_ACKED_ROWS, "SELECT first, tab, key FROM perche_row INDEXED BY perche_row_first"                            \
+                       " WHERE first > ?1 AND first <= ?2 ORDER BY first LIMIT ?3")                                    \
+    R(PENDING, "SELECT count(*) FROM (SELECT 1 FROM perche_row INDEXED BY perche_row_first WHERE first > ?1 LIMIT ?2)") \
+    W(FIRST_SET, "UPDATE perche_row SET first = ?3 WHERE tab = ?1 AND key = ?2")                                       \
+    R(SCOPE_ROWS, "SELECT lsn, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_scope"                 \
+                  " WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn LIMIT ?4")                                \
+    R(SCOPE_NEXT, "SELECT 1 FROM perche_row INDEXED BY perche_row_scope WHERE scope = ?1 AND lsn > ?2 LIMIT 1")        \
+    R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
+    W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
+    R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 ORDER BY lsn LIMIT ?3")           \
+    R(LEFT_HAS, "SELECT lsn FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                               \
+    W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn) VALUES (?1,?2,?3,?4)"                                   \
+                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn")                                                       \
+    W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
+    W(LEFT_DONE, "DELETE FROM perche_left WHERE site = ?1 AND lsn <= ?2")                                              \
+    R(REFUSAL_ROWS, "SELECT lsn, tab, key, columns, reason FROM perche_refusal WHERE site = ?1 AND lsn > ?2"           \
+                    " ORDER BY lsn LIMIT ?3")                                                                          \
+    R(REFUSAL_HAS, "SELECT lsn FROM perche_refusal WHERE site = ?1 AND tab = ?2 AND key = ?3")                         \
+    W(REFUSAL_PUT, "INSERT INTO perche_refusal (site, tab, key, lsn, columns, reason, at_ms) VALUES (?1,?2,?3,?4,?5,?6,?7)" \
+                   " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, columns = excluded.columns,"                        \
+                   " reason = excluded.reason, at_ms = excluded.at_ms")                                                \
+    W(REFUSAL_DONE, "DELETE FROM perche_refusal WHERE site = ?1 AND lsn <= ?2")                                        \
+    R(LEAVING_ROWS, "SELECT tab, key, lsn FROM perche_leaving ORDER BY lsn LIMIT ?1")                                  \
+    W(LEAVING_PUT, "INSERT INTO perche_leaving (tab, key, lsn) VALUES (?1,?2,?3) ON CONFLICT DO UPDATE SET lsn = excluded.lsn") \
+    W(LEAVING_END, "DELETE FROM perche_leaving WHERE tab = ?1 AND key = ?2")                                           \
+    R(WANTED_ROWS, "SELECT tab, key, lsn FROM perche_wanted WHERE kind = ?1 ORDER BY lsn LIMIT ?2")                    \
+    R(WANTED_HAS, "SELECT lsn FROM perche_wanted WHERE tab = ?1 AND key = ?2 AND kind = ?3")                           \
+    W(WANTED_PUT, "INSERT INTO perche_wanted (tab, key, lsn, kind) VALUES (?1,?2,?3,?4)"                               \
+                  " ON CONFLICT DO UPDATE SET lsn = excluded.lsn")                                                     \
+    W(WANTED_END, "DELETE FROM perche_wanted WHERE tab = ?1 AND key = ?2 AND kind = ?3")                               \
+    R(WAITS_ANY, "SELECT EXISTS (SELECT 1 FROM perche_leaving) OR EXISTS (SELECT 1 FROM perche_wanted WHERE kind < 3)") \
+    R(PEER_GET, "SELECT epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session"         \
+                " FROM perche_peer WHERE site = ?1")                                                                   \
+    W(PEER_PUT, "INSERT INTO perche_peer (site, epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session)" \
+                " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT DO UPDATE SET epoch=excluded.epoch,"     \
+                " prev_epoch=excluded.prev_epoch, eplsn=excluded.eplsn, have=excluded.have, asof_lsn=excluded.asof_lsn," \
+                " asof_mark=excluded.asof_mark, stamp=excluded.stamp, full=excluded.full, scan=excluded.scan,"         \
+                " done=excluded.done, session=excluded.session")                                                       \
+    W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3 WHERE site = ?1")                            \
+    R(MARKS, "SELECT lsn, mark FROM perche_mark ORDER BY lsn DESC")                                                    \
+    R(MARK_AT, "SELECT lsn, mark FROM perche_mark WHERE lsn >= ?1 ORDER BY lsn LIMIT 1")                               \
+    W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES (?1,?2,?3,?4,?5,?6)")         \
+    R(PARKED_ALL, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE n > ?1 ORDER BY n LIMIT 100")        \
+    R(PARKED_ROW, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 ORDER BY n")   \
+    W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
+    R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
+    R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \
+    R(CONFLICTS_OF, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2")                                      \
+    W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5,?6)")
+
+enum statement_id {
+#define X(id, text) SQL_##id,
+    REPLICA_SQL(X, X)
+#undef X
+    SQL_COUNT
+};
+
+struct statements {
+    sqlite3_stmt *all[SQL_COUNT];
+};
+
+/* Prepares them all (a reader: its own); called by replica_open and replica_open_reader once the tables are there. */
+enum perche_rc statements_prepare(struct replica *r);
+void statements_free(struct replica *r); /* before sqlite3_close */
+
+/* Borrows a statement that is idle. */
+static inline sqlite3_stmt *sql(struct replica *r, enum statement_id id)
+{
+    sqlite3_stmt *s = r->sql->all[id];
+
+    assert(s != NULL && !sqlite3_stmt_busy(s));
+    return s;
+}
+static inline void sql_done(sqlite3_stmt *s)
+{
+    (void)sqlite3_reset(s); /* its error was seen by the step */
+    (void)sqlite3_clear_bindings(s);
+}
+/* Steps a statement that returns no row and gives it back. */
+enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what);
+
+#endif

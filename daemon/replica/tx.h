@@ -1,0 +1,35 @@
+/* What tx.c, node.c and replica.c share of a connection. */
+#ifndef REPLICA_TX_H
+#define REPLICA_TX_H
+
+#include "replica/internal.h"
+
+#define MARKS_THIN_EVERY 1024u /* transactions: thinning reads all old marks, about 64 remain */
+
+enum tx_sql {
+    TX_BEGIN_WRITE, TX_BEGIN_READ, TX_COMMIT, TX_ROLLBACK, TX_SAVEPOINT, TX_RELEASE, TX_BACK,
+    TX_SCHEMA_VERSION, TX_DATA_VERSION, TX_SQL_COUNT
+};
+
+struct tx {
+    sqlite3_stmt *sql[TX_SQL_COUNT];
+    sqlite3_stmt *node_load, *node_store, *mark_put; /* prepared at first use: their tables may be new */
+    struct saved begun, saved;
+    struct perche_err lost;  /* why SQLite ended the transaction */
+    uint32_t marks;          /* written since the last thinning */
+    bool write;
+    bool reloaded;           /* the registry was read in this transaction */
+    bool settled;            /* the failure in r->fail was rolled back to its savepoint */
+    int64_t data_version;    /* replica_others_wrote */
+};
+
+enum perche_rc tx_open(struct replica *r);
+void tx_free(struct replica *r);
+/* Did SQLite roll the transaction back by itself? */
+bool tx_lost(const struct replica *r);
+enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);
+/* marks_thin() with what every peer has. */
+enum perche_rc marks_thin_known(struct replica *r);
+bool registry_foreign_triggers(const struct replica *r); /* on any registered table */
+
+#endif

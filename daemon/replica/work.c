@@ -1,0 +1,180 @@
+/* Works: what the conversation and people ask, carried out in one transaction. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+typedef enum perche_rc (*performer)(struct replica *r, const struct work *w, struct outcome *o);
+
+static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct outcome *o)
+{
+    return harvest(r, w->rows_max, &o->rows, &o->more);
+}
+
+static enum perche_rc do_state(struct replica *r, const struct work *w, struct outcome *o)
+{
+    (void)r;
+    (void)w;
+    (void)o; /* state_fill() does it for all */
+    return PERCHE_OK;
+}
+
+static const performer performers[] = {
+    [WORK_HARVEST] = do_harvest,
+    [WORK_STATE] = do_state,
+    [WORK_PROVE_BUILD] = prove_build,
+    [WORK_PROVED] = proved,
+    [WORK_PUSH_BUILD] = push_build,
+    [WORK_PUSH_ACKED] = push_acked,
+    [WORK_PULL_BUILD] = pull_build,
+    [WORK_PULL_APPLY] = pull_apply,
+    [WORK_ROWS_APPLY] = rows_apply,
+    [WORK_DIGEST_BUILD] = digest_build,
+    [WORK_DIGEST_TAKE] = digest_take,
+    [WORK_SITE_KEY] = site_key,
+    [WORK_PROVE_JUDGE] = prove_judge,
+    [WORK_PUSH_APPLY] = push_apply,
+    [WORK_PULL_ANSWER] = pull_answer,
+    [WORK_ROWS_ANSWER] = rows_answer,
+    [WORK_DIGEST_ANSWER] = digest_answer,
+    [WORK_REPAIR] = digest_repair,
+    [WORK_PEER_NOTE] = peer_note,
+    [WORK_ENROL] = enrol,
+    [WORK_NEWS] = news,
+    [WORK_QUERY] = query,
+    [WORK_COMMAND] = command,
+};
+
+static uint64_t count(struct replica *r, enum statement_id id)
+{
+    sqlite3_stmt *s = sql(r, id);
+    uint64_t n = sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+
+    sql_done(s);
+    return n;
+}
+
+void state_fill(struct replica *r, struct state *s)
+{
+    *s = (struct state){.epoch = r->node.epoch, .lsn = r->node.lsn, .acked = r->node.acked, .stamp = r->node.stamp,
+                        .full = r->node.full, .scan = r->node.scan, .done = r->node.done, .proven_ms = r->node.proven_ms,
+                        .schema = r->node.schema};
+    if (!r->hub)
+        s->pending = push_pending(r, r->node.acked);
+    s->conflicts_open = count(r, SQL_CONFLICTS_OPEN);
+    s->parked = count(r, SQL_PARKED_COUNT);
+}
+
+static void begin_one(struct replica *r, const struct work *w, struct outcome *o)
+{
+    memset(o, 0, sizeof *o);
+    o->kind = w->kind;
+    o->tag = w->tag;
+    o->owner = w->owner;
+    r->now_ms = w->now_ms;
+    r->fail = PERCHE_OK;
+    r->fail_err.text[0] = '\0';
+    memcpy(r->random_state, w->random, sizeof r->random_state);
+    r->random_state[0] |= 1; /* all zero is the one state that stays zero */
+}
+
+static void failed(struct replica *r, struct outcome *o, enum perche_rc rc)
+{
+    if (rc == PERCHE_OK)
+        return;
+    outcome_free(o);
+    o->rc = rc;
+    if (r->fail != PERCHE_OK)
+        o->err = r->fail_err;
+    else
+        (void)perche_err_set(&o->err, rc, "%s", perche_rc_text(rc));
+}
+
+static void take_woken(struct replica *r, struct outcome *o)
+{
+    if (!r->hub || (r->woken->count == 0 && !r->woken->all))
+        return;
+    o->woken_all = r->woken->all;
+    if (r->woken->count > 0)
+        o->woken = calloc(r->woken->count, sizeof *o->woken);
+    for (uint32_t i = 0; o->woken != NULL && i < r->woken->count; i++) {
+        const char *id = name_text(r, r->woken->sites[i]);
+
+        (void)snprintf(o->woken[o->woken_count++], PERCHE_ID_BYTES_MAX, "%s", id != NULL ? id : "");
+    }
+    if (r->woken->count > 0 && o->woken == NULL)
+        o->woken_all = true; /* no memory for the list: wake everybody */
+    woken_clear(r);
+}
+
+static void perform_one(struct replica *r, const struct work *w, struct outcome *o, bool writes)
+{
+    performer f = (size_t)w->kind < sizeof performers / sizeof performers[0] ? performers[w->kind] : NULL;
+    enum perche_rc rc;
+
+    begin_one(r, w, o);
+    assert(f != NULL);
+    rc = writes ? savepoint(r) : PERCHE_OK;
+    if (rc == PERCHE_OK)
+        rc = f(r, w, o);
+    if (rc == PERCHE_OK)
+        rc = r->fail;
+    if (writes && rc == PERCHE_OK)
+        rc = savepoint_release(r);
+    if (rc != PERCHE_OK) {
+        if (writes) {
+            savepoint_rollback(r);
+            scopes_forget(r);
+        }
+        failed(r, o, rc);
+    }
+}
+
+void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+{
+    bool writes = work_writes(works[0].kind);
+    enum perche_rc rc;
+
+    memset(outcomes, 0, n * sizeof *outcomes);
+    begin_one(r, &works[0], &outcomes[0]);
+    rc = tx_begin(r, writes);
+    if (rc == PERCHE_OK) {
+        rc = registry_load(r, &r->fail_err);
+        if (rc == PERCHE_OK && writes)
+            rc = capture_install(r, &r->fail_err);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        assert(work_writes(works[i].kind) == writes);
+        if (rc == PERCHE_OK) {
+            perform_one(r, &works[i], &outcomes[i], writes);
+        } else {
+            begin_one(r, &works[i], &outcomes[i]);
+            outcomes[i].rc = rc;
+        }
+    }
+    r->fail = PERCHE_OK;
+    if (rc == PERCHE_OK && writes) {
+        for (uint32_t i = 0; i < n; i++)
+            if (outcomes[i].rc == PERCHE_OK)
+                state_fill(r, &outcomes[i].state);
+        rc = r->fail;
+        if (rc == PERCHE_OK)
+            rc = tx_commit(r);
+        if (rc == PERCHE_OK)
+            take_woken(r, &outcomes[0]);
+        else
+            tx_rollback(r);
+    } else {
+        for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
+            state_fill(r, &outcomes[i].state);
+        tx_rollback(r);
+    }
+    if (rc == PERCHE_OK)
+        return;
+    scopes_forget(r);
+    woken_clear(r);
+    for (uint32_t i = 0; i < n; i++)
+        failed(r, &outcomes[i], rc); /* nothing of the transaction was kept */
+}

@@ -1,0 +1,98 @@
+-- C. Site scope: cohorts and enrolments.
+
+CREATE TABLE cohort (               -- promotion / session at one site
+  id TEXT NOT NULL PRIMARY KEY DEFAULT (
+    lower(printf('%08x-%04x-7%s-%s%s-%s',
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) >> 16,
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) & 65535,
+      substr(hex(randomblob(2)), 2), substr('89ab', 1 + (random() & 3), 1), substr(hex(randomblob(2)), 2), hex(randomblob(6))))),
+  site_id TEXT NOT NULL, training_id TEXT NOT NULL,
+  code TEXT NOT NULL, seq INTEGER,  -- 'P1'
+  starts_on TEXT NOT NULL, ends_on TEXT NOT NULL,
+  capacity INTEGER NOT NULL,        -- two offices must not both fill the last seat
+  hours_centre INTEGER, hours_distance INTEGER, hours_company INTEGER,
+  mode TEXT NOT NULL,
+  rhythm TEXT,                      -- 'one week on site, three at a distance'
+  operator_org_id TEXT,             -- ADRAR, Simplon, own
+  status TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
+  'cohort', 'own site_id', NULL, 'holder', 'lww',
+  'SELECT ''cohort '' || coalesce((SELECT c.code || coalesce('' of '' || s.name, '''')
+     FROM cohort c LEFT JOIN site s ON s.id = c.site_id WHERE c.id = ?1), ?1)');
+INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
+  ('cohort', 'id',              0,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'site_id',         1,  'lww',    'P0', 'keep', NULL,            'site(id)',         NULL),
+  ('cohort', 'training_id',     2,  'lww',    'P0', 'keep', NULL,            'training(id)',     NULL),
+  ('cohort', 'code',            3,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'seq',             4,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'starts_on',       5,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'ends_on',         6,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'capacity',        7,  'review', 'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'hours_centre',    8,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'hours_distance',  9,  'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'hours_company',   10, 'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'mode',            11, 'lww',    'P0', 'keep', 'training_mode', NULL,               NULL),
+  ('cohort', 'rhythm',          12, 'lww',    'P0', 'keep', NULL,            NULL,               NULL),
+  ('cohort', 'operator_org_id', 13, 'lww',    'P0', 'keep', NULL,            'organisation(id)', NULL),
+  ('cohort', 'status',          14, 'lww',    'P0', 'keep', 'cohort_status', NULL,               NULL);
+
+CREATE TABLE enrolment (            -- parcours: one person in one cohort
+  id TEXT NOT NULL PRIMARY KEY DEFAULT (
+    lower(printf('%08x-%04x-7%s-%s%s-%s',
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) >> 16,
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) & 65535,
+      substr(hex(randomblob(2)), 2), substr('89ab', 1 + (random() & 3), 1), substr(hex(randomblob(2)), 2), hex(randomblob(6))))),
+  learner_id TEXT NOT NULL, cohort_id TEXT NOT NULL, site_id TEXT NOT NULL,
+  name_at_entry TEXT,               -- frozen at entry: the attendance sheet of the school that taught the person
+  planned_start TEXT NOT NULL, planned_end TEXT NOT NULL,
+  actual_start TEXT,                -- the 'entry' reported to the funder
+  actual_end TEXT,                  -- the 'exit'; base date of +4 weeks, +3, +6 months
+  exit_reason TEXT,
+  bpf_trainee_type TEXT,            -- BPF class of trainee
+  pay_scheme TEXT,                  -- AREF, RFPE, RSFP, NONE...
+  transferred_from TEXT) STRICT, WITHOUT ROWID; -- enrolment continued from another site
+
+INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
+  'enrolment', 'own site_id', 'placement', 'hub', 'review',
+  'SELECT ''enrolment '' || coalesce((SELECT ''of '' || coalesce(n.short_name, e.id) || coalesce('' in '' || c.code, '''')
+     FROM enrolment e JOIN enrolment_name n ON n.enrolment_id = e.id LEFT JOIN cohort c ON c.id = e.cohort_id
+     WHERE e.id = ?1), ?1)');
+INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
+  ('enrolment', 'id',               0,  'review', 'P2', 'keep', NULL,               NULL,            NULL),
+  ('enrolment', 'learner_id',       1,  'review', 'P2', 'keep', NULL,               'learner(id)',   NULL),
+  ('enrolment', 'cohort_id',        2,  'review', 'P2', 'keep', NULL,               'cohort(id)',    NULL),
+  ('enrolment', 'site_id',          3,  'review', 'P2', 'keep', NULL,               'site(id)',      NULL),
+  ('enrolment', 'name_at_entry',    4,  'review', 'P1', 'null', NULL,               NULL,            NULL),
+  ('enrolment', 'planned_start',    5,  'review', 'P2', 'keep', NULL,               NULL,            NULL),
+  ('enrolment', 'planned_end',      6,  'review', 'P2', 'keep', NULL,               NULL,            NULL),
+  ('enrolment', 'actual_start',     7,  'review', 'P2', 'keep', NULL,               NULL,            NULL),
+  ('enrolment', 'actual_end',       8,  'review', 'P2', 'keep', NULL,               NULL,            NULL),
+  ('enrolment', 'exit_reason',      9,  'review', 'P2', 'keep', 'exit_reason',      NULL,            NULL),
+  ('enrolment', 'bpf_trainee_type', 10, 'lww',    'P2', 'keep', 'bpf_trainee_type', NULL,            NULL),
+  ('enrolment', 'pay_scheme',       11, 'lww',    'P2', 'keep', 'pay_scheme',       NULL,            NULL),
+  ('enrolment', 'transferred_from', 12, 'review', 'P2', 'keep', NULL,               'enrolment(id)', NULL);
+
+CREATE TABLE enrolment_status_event ( -- status history, business date and reception date both kept
+  id TEXT NOT NULL PRIMARY KEY DEFAULT (
+    lower(printf('%08x-%04x-7%s-%s%s-%s',
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) >> 16,
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) & 65535,
+      substr(hex(randomblob(2)), 2), substr('89ab', 1 + (random() & 3), 1), substr(hex(randomblob(2)), 2), hex(randomblob(6))))),
+  enrolment_id TEXT NOT NULL, status TEXT NOT NULL,
+  effective_on TEXT NOT NULL, recorded_at TEXT NOT NULL, recorded_site TEXT NOT NULL, note TEXT, voids TEXT) STRICT, WITHOUT ROWID;
+
+INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
+  'enrolment_status_event', 'parent enrolment(enrolment_id)', 'placement', 'hub', 'append',
+  'SELECT ''status '' || coalesce((SELECT ''of '' || coalesce(n.short_name, v.enrolment_id) || '' on '' || v.effective_on
+     FROM enrolment_status_event v LEFT JOIN enrolment_name n ON n.enrolment_id = v.enrolment_id
+     WHERE v.id = ?1), ?1)');
+INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
+  ('enrolment_status_event', 'id',            0, 'append', 'P2', 'keep', NULL,               NULL,                         NULL),
+  ('enrolment_status_event', 'enrolment_id',  1, 'append', 'P2', 'keep', NULL,               'enrolment(id)',              NULL),
+  ('enrolment_status_event', 'status',        2, 'append', 'P2', 'keep', 'enrolment_status', NULL,                         NULL),
+  ('enrolment_status_event', 'effective_on',  3, 'append', 'P2', 'keep', NULL,               NULL,                         NULL),
+  ('enrolment_status_event', 'recorded_at',   4, 'append', 'P2', 'keep', NULL,               NULL,                         NULL),
+  ('enrolment_status_event', 'recorded_site', 5, 'append', 'P2', 'keep', NULL,               'site(id)',                   NULL),
+  ('enrolment_status_event', 'note',          6, 'append', 'P1', 'null', NULL,               NULL,                         NULL),
+  ('enrolment_status_event', 'voids',         7, 'append', 'P2', 'keep', NULL,               'enrolment_status_event(id)', NULL);

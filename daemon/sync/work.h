@@ -1,0 +1,117 @@
+/* The port between the conversation and the replica: what the conversation asks
+ * (struct work) and what comes back (struct outcome). Plain data, no behaviour.
+ *
+ * daemon/sync makes works and reads outcomes; daemon/replica carries them out
+ * (replica_perform); daemon/net runs them on its writer thread or its readers,
+ * tests/sim runs them in place. Every change to the replica is one work that is
+ * wholly on disk (synchronous=FULL commit) before its outcome exists (P2).
+ *
+ * Ownership: a work owns the message or texts in it and an outcome owns what is in
+ * it; work_free() and outcome_free() end them. Pointers inside wire structs that
+ * a work borrows live as long as work.message. */
+#ifndef SYNC_WORK_H
+#define SYNC_WORK_H
+
+#include "perche/wire.h"
+
+enum work_kind {
+    WORK_NONE = 0,
+
+    /* ---- any node ---- */
+    WORK_HARVEST,        /* write: captured changes become stamped, numbered state. in: now_ms, rows_max. out: harvest */
+    WORK_STATE,          /* read: the node's own numbers. out: state */
+
+    /* ---- a site ---- */
+    WORK_PROVE_BUILD,    /* read: fills prove (no signature). out: prove */
+    WORK_PROVED,         /* write: takes the verdict: acknowledged position, clock shift, migrations. in: reply = message.u.prove_reply, offset_ms. out: state */
+    WORK_PUSH_BUILD,     /* read: in: from, bytes_max, rows_max. out: push (message ready to encode, session not set) */
+    WORK_PUSH_ACKED,     /* write: in: from, to, asof_lsn, message.u.push_reply. out: state */
+    WORK_PULL_BUILD,     /* read: what to ask: position, done, images wanted. out: message pull (session, bytes_max not set) */
+    WORK_PULL_APPLY,     /* write: harvests, then merges. in: message.u.pull_reply. out: applied */
+    WORK_ROWS_APPLY,     /* write: in: message.u.rows_reply. out: applied */
+    WORK_DIGEST_BUILD,   /* read: in: level, message.u.digest_reply of the level above (level > 0). out: message digest (session not set) or comparable = false */
+    WORK_DIGEST_TAKE,    /* write: in: message.u.digest_reply. Equal: stores proven equal at clock_ms; level 2 differs: repairs what the site must repair. out: state */
+
+    /* ---- a hub ---- */
+    WORK_SITE_KEY,       /* read: in: site. out: member (public key, revoked, ...) */
+    WORK_PROVE_JUDGE,    /* write: verdict over message.u.prove, signature already checked; stores the session. in: message, session. out: message prove_reply */
+    WORK_PUSH_APPLY,     /* write, grouped: in: site, message.u.push. out: message push_reply or no; woken */
+    WORK_PULL_ANSWER,    /* read: in: site, message.u.pull, bytes_max. out: message pull_reply */
+    WORK_ROWS_ANSWER,    /* read: in: site, message.u.rows. out: message rows_reply */
+    WORK_DIGEST_ANSWER,  /* read: in: site, message.u.digest, now_ms. out: message digest_reply; repairs: level 2 differences become new positions by WORK_REPAIR */
+    WORK_REPAIR,         /* write: in: site, message.u.digest (level 2): rows that differ go whole to the site. out: woken */
+    WORK_PEER_NOTE,      /* write: in: site, full, scan, done, session, now_ms, pending, proven_ms, offset_ms. out: nothing */
+    WORK_ENROL,          /* write: in: message.u.enrol, now_ms. out: message enrol_reply or no */
+    WORK_NEWS,           /* read: in: site, full, scan. Is there anything for this site above scan? out: news */
+
+    /* ---- people, through daemon/control ---- */
+    WORK_QUERY,          /* read: in: name, args (JSON object text). out: json */
+    WORK_COMMAND,        /* write: in: name, args (JSON object text), now_ms. out: json, woken (resolve, invite, revoke, replicate, ...) */
+};
+
+/* Does it need the writer? Readers run side by side. */
+bool work_writes(enum work_kind kind);
+const char *work_name(enum work_kind kind);
+
+struct work {
+    enum work_kind kind;
+    uint64_t now_ms;        /* the node's clock when the work was made: the only clock the replica knows */
+    char site[PERCHE_ID_BYTES_MAX]; /* the peer it is about, "" = none */
+    uint64_t session;
+    uint64_t from, to, asof_lsn;
+    uint64_t full, scan, done;
+    uint64_t pending;
+    uint64_t proven_ms;
+    int64_t offset_ms;      /* hub's clock minus ours */
+    uint32_t bytes_max, rows_max;
+    uint32_t level;
+    uint8_t random[32];     /* fresh random bytes for whatever the work must draw */
+    struct perche_message message; /* op 0 = none; owned */
+    const char *name;       /* static: query or command */
+    char *args;             /* owned, malloc */
+    uint64_t tag;           /* the conversation's own mark, comes back in the outcome */
+    void *owner;            /* the runner's own mark */
+};
+
+struct state {
+    uint64_t epoch, lsn, acked, stamp;
+    uint64_t full, scan, done;
+    uint64_t pending;        /* rows with something unpushed */
+    uint64_t conflicts_open, parked, held;
+    uint64_t proven_ms;
+    uint64_t schema;
+};
+
+struct member {
+    bool known, revoked;
+    uint8_t public_key[32];
+    char name[PERCHE_NAME_BYTES_MAX];
+    uint64_t session;       /* stored: the latest one, 0 = none */
+};
+
+/* Outcome of every work. rc != PERCHE_OK: nothing of it was kept, err says why. */
+struct outcome {
+    enum work_kind kind;
+    uint64_t tag;
+    void *owner;
+    enum perche_rc rc;
+    struct perche_err err;
+    struct state state;      /* after the work; filled by every work of a site and by WORK_STATE, WORK_HARVEST */
+    struct member member;
+    uint64_t rows;           /* rows harvested, applied or in the batch */
+    bool more;               /* harvest: captured rows are left; push: rows are left beyond `to`; pull apply: the answer said more */
+    bool pipelined;          /* push build: a further batch may begin at `to` before this one is acknowledged */
+    bool comparable;         /* digest build */
+    bool news;
+    uint64_t full_rounds;    /* pull apply: wants outstanding that keep done back */
+    struct perche_message message; /* what to send; op 0 = none; owned */
+    char (*woken)[PERCHE_ID_BYTES_MAX]; /* owned: sites for which there is news now */
+    uint32_t woken_count;
+    bool woken_all;
+    char *json;              /* owned, malloc */
+};
+
+void work_free(struct work *w);
+void outcome_free(struct outcome *o);
+
+#endif

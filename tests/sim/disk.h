@@ -1,0 +1,55 @@
+/* A node's disk and clock, as an SQLite VFS in memory: nothing is ever synced for
+ * real, and what a crash takes is exact.
+ *
+ * A process can be killed at any write: what it wrote after that instant is taken
+ * back once it has been closed, in files and in shared memory, and other processes
+ * (local programs) go on. A power cut ends all processes, and of the writes that no
+ * sync followed an arbitrary part is on the disk, also half of one.
+ *
+ * One VFS a node, because of xCurrentTime: julianday('now') in a local program and in
+ * the capture triggers says the node's clock. */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "random.h"
+
+struct disk;
+
+enum disk_process { DISK_DAEMON = 0, DISK_PROGRAM = 1 };
+
+/* @name is the VFS's, copied. @clock gives the wall clock in milliseconds since 1970.
+ * The first disk made is SQLite's default VFS, and so the source of its randomness. */
+struct disk *disk_new(const char *name, bool standard, uint64_t (*clock)(void *ctx), void *ctx);
+void disk_free(struct disk *d); /* every connection is closed */
+const char *disk_vfs(const struct disk *d);
+/* Whose calls follow: files that are opened now are this process's. */
+void disk_run_as(struct disk *d, enum disk_process process);
+/* Empties it and seeds what it draws. Every connection is closed. */
+void disk_clear(struct disk *d, uint64_t seed);
+
+/* ---- crashes ------------------------------------------------------------ */
+
+/* The daemon is killed at this instant: close its connections, then disk_settle(). */
+void disk_freeze(struct disk *d);
+/* ... or at its nth write from now, 1 = the next one; 0 = not any more. */
+void disk_freeze_at(struct disk *d, uint32_t nth);
+bool disk_frozen(const struct disk *d);
+/* After the daemon's connections were closed: what it did since the freeze is undone. */
+void disk_settle(struct disk *d);
+/* After every connection was closed and disk_settle(): unsynced writes go, or some of them, or half. */
+void disk_power_cut(struct disk *d);
+/* Writes that no sync has followed yet. */
+uint32_t disk_unsynced(const struct disk *d);
+uint64_t disk_writes(const struct disk *d);
+
+/* ---- images: a disk to start from ------------------------------------------ */
+
+struct disk_image;
+struct disk_image *disk_save(const struct disk *d); /* every connection is closed */
+void disk_load(struct disk *d, const struct disk_image *image);
+void disk_image_free(struct disk_image *image);
+
+#endif

@@ -1,0 +1,122 @@
+/* What will happen, drawn from the seed before anything does. */
+#include "sim.h"
+
+#include <string.h>
+
+static const uint64_t stream_plan = 1;
+
+static void add(struct plan *p, struct step s)
+{
+    uint32_t at = p->count;
+
+    if (p->count == STEPS_MAX)
+        return;
+    while (at > 0 && p->steps[at - 1].at_ms > s.at_ms) {
+        p->steps[at] = p->steps[at - 1];
+        at--;
+    }
+    p->steps[at] = s;
+    p->count++;
+}
+
+static uint8_t any_site(struct chance *c, const struct plan *p)
+{
+    return (uint8_t)(1 + chance_below(c, p->mix.sites));
+}
+
+static struct step fault(struct chance *c, const struct plan *p, uint64_t at_ms)
+{
+    struct step s = {.at_ms = at_ms};
+    uint32_t x = chance_below(c, 100);
+
+    if (x < 40) {
+        s.kind = STEP_CUT;
+        s.node = any_site(c, p);
+        s.a = chance_below(c, 2);
+        s.b = chance_below(c, 3) == 0 ? chance_between(c, 30000, 200000) : chance_between(c, 50, 20000);
+    } else if (x < 60) {
+        s.kind = STEP_QUALITY;
+        s.node = any_site(c, p);
+        s.a = chance_below(c, 4);
+    } else if (x < 95) {
+        s.kind = STEP_CRASH;
+        s.node = chance_below(c, 3) == 0 ? HUB : any_site(c, p);
+        s.a = chance_below(c, 4);
+        s.b = chance_below(c, 4) == 0 ? chance_between(c, 10000, 90000) : chance_between(c, 10, 4000);
+        s.c = 1 + chance_below(c, s.a == CRASH_WRITE ? 12 : 6);
+        s.d = chance_below(c, 3) == 0;
+    } else {
+        s.kind = STEP_STOP;
+        s.node = chance_below(c, 3) == 0 ? HUB : any_site(c, p);
+        s.b = chance_between(c, 10, 30000);
+    }
+    return s;
+}
+
+void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
+{
+    static const uint8_t sites[] = {1, 2, 2, 2, 3, 3, 3, 3, 4, 5};
+    static const uint32_t lengths[] = {20, 30, 40, 60, 80, 120};
+    struct chance c;
+    uint32_t length, pace;
+    uint64_t t = 0;
+
+    memset(p, 0, sizeof *p);
+    chance_seed(&c, seed, stream_plan);
+    p->seed = seed;
+    p->mix.sites = sites[chance_below(&c, sizeof sites)];
+    if (o->sites > 0)
+        p->mix.sites = (uint8_t)o->sites;
+    p->mix.faults = !chance_permille(&c, 150);
+    p->mix.unlawful = chance_permille(&c, 120);
+    p->mix.moves = o->moves >= 0 ? o->moves > 0 : false;
+    p->mix.clocks = chance_permille(&c, 350);
+    p->mix.scratch = chance_permille(&c, 20);
+    for (uint8_t i = 0; i < SITES_MAX; i++)
+        p->mix.order[i] = i;
+    for (uint8_t i = SITES_MAX - 1; i > 0; i--) {
+        uint8_t k = (uint8_t)chance_below(&c, i + 1u), x = p->mix.order[i];
+
+        p->mix.order[i] = p->mix.order[k];
+        p->mix.order[k] = x;
+    }
+    for (int i = 0; p->mix.clocks && i < NODES_MAX; i++)
+        if (chance_below(&c, 2) == 0)
+            p->skew_ms[i] = chance_below(&c, 2) == 0 ? (int64_t)chance_between(&c, 0, 10000) - 5000
+                                                     : (int64_t)chance_between(&c, 0, 600000) - 300000;
+    length = lengths[chance_below(&c, sizeof lengths / sizeof *lengths)];
+    pace = chance_below(&c, 3) == 0 ? 200 : chance_below(&c, 2) == 0 ? 1500 : 8000;
+    for (uint32_t i = 0; i < length; i++) {
+        uint32_t x = chance_below(&c, 100);
+        struct step s = {.kind = STEP_WRITE};
+
+        t += chance_below(&c, 2) == 0 ? chance_below(&c, 30) : chance_below(&c, pace) + 1;
+        s.at_ms = t;
+        s.node = chance_below(&c, 10) < 3 ? HUB : any_site(&c, p);
+        s.a = chance_u64(&c) >> 32;
+        s.b = chance_u64(&c) >> 32;
+        s.c = chance_u64(&c) >> 32;
+        s.d = chance_u64(&c) >> 32;
+        if (x < 4) {
+            s.kind = STEP_RESOLVE;
+        } else if (x < 6) {
+            s.kind = STEP_SYNC;
+            s.node = any_site(&c, p);
+        } else if (x < 7 && p->mix.clocks) {
+            s.kind = STEP_CLOCK;
+            s.b = (uint64_t)((int64_t)chance_between(&c, 0, 240000) - 120000);
+        } else if (x < 20 && p->mix.faults) {
+            s = fault(&c, p, t);
+        }
+        add(p, s);
+    }
+    p->end_ms = t + 1;
+}
+
+void plan_say(const struct step *s, char *out, size_t n)
+{
+    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync"};
+
+    (void)snprintf(out, n, "%8llu %s node %u a=%llu b=%llu c=%llu d=%llu", (unsigned long long)s->at_ms, kinds[s->kind], s->node,
+                   (unsigned long long)s->a, (unsigned long long)s->b, (unsigned long long)s->c, (unsigned long long)s->d);
+}

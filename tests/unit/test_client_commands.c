@@ -1,0 +1,1378 @@
+/* Each command against a daemon with canned answers: what it asks, prints and says.
+ * The clock stands at 2025-09-01 16:05:24 in Paris. */
+#include "client_fake.h"
+
+#include <locale.h>
+#include <time.h>
+
+/* @answer and @asked have ' for "; @asked is without the client's version. */
+static char *quoted(const char *text)
+{
+    char *out = strdup(text);
+
+    assert_non_null(out);
+    for (char *p = out; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    return out;
+}
+
+static void expect(const char *line, int width, const char *input, const char *said,
+                   const char *question, int status, const char *out, const char *err)
+{
+    static const char version[] = "\"client\":\"" PERCHE_VERSION "\",";
+    char *answer = quoted(said), *asked = quoted(question);
+    struct ran *r = run_answered(line, width, input, answer);
+    char *at = strstr(r->asked, version);
+
+    assert_non_null(at);
+    memmove(at, at + sizeof(version) - 1, strlen(at + sizeof(version) - 1) + 1);
+    r->asked[strcspn(r->asked, "\n")] = '\0';
+    assert_string_equal(r->asked, asked);
+    assert_string_equal(r->out, out);
+    assert_string_equal(r->err, err);
+    assert_int_equal(r->status, status);
+    ran_free(r);
+    free(answer);
+    free(asked);
+}
+
+static void status_says_first_whether_the_records_are_safe(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live, proven equal with the hub at 16:05:12, 12 s ago\n"
+           "records           safe: all that was written here is at the hub too\n"
+           "to send           0 rows\n"
+           "to decide         1 conflict                      perche conflicts\n"
+           "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_fits_a_narrow_terminal(void **state)
+{
+    (void)state;
+    expect("status", 40, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live, proven equal\n"
+           "                  with the hub at\n"
+           "                  16:05:12, 12 s ago\n"
+           "records           safe: all that was\n"
+           "                  written here is at the\n"
+           "                  hub too\n"
+           "to send           0 rows\n"
+           "to decide         1 conflict\n"
+           "                  perche conflicts\n"
+           "hub               hub.example.org:7447,\n"
+           "                  38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch\n"
+           "                  4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_while_the_line_is_down_says_what_waits_here(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'offline', 'pending': 1204, "
+           "'last_contact': '2025-09-01T14:05:12Z', 'proven_equal_at': '2025-08-31T12:00:00Z', "
+           "'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, 'version': '0.1.0', "
+           "'reason': 'line_lost', 'rtt_ms': null, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   offline, no line to the hub (line lost), proven equal with the\n"
+           "                  hub at 31 Aug 14:00, 26 h ago\n"
+           "records           1,204 rows on this machine only, to go when the line is back\n"
+           "to send           1,204 rows\n"
+           "to decide         0 conflicts\n"
+           "hub               hub.example.org:7447, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_while_rows_go_says_how_many(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'syncing', 'pending': 1, "
+           "'last_contact': '2025-09-01T14:05:12Z', 'proven_equal_at': '2025-09-01T14:05:12Z', "
+           "'conflicts_open': 2, 'parked': 1, 'clock_offset_ms': -3250, 'version': '0.1.0', "
+           "'reason': null, 'rtt_ms': 38, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 812}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   syncing with the hub, proven equal with the hub at 16:05:12,\n"
+           "                  12 s ago\n"
+           "records           1 row on the way to the hub, kept here meanwhile\n"
+           "to send           1 row\n"
+           "to decide         2 conflicts                     perche conflicts\n"
+           "held              812 deletions wait for a person\n"
+           "parked            1 value waits for a newer version of the schema\n"
+           "hub               hub.example.org:7447, 38 ms, clock -3.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_with_nothing_waiting_but_no_line_is_still_safe(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'offline', 'pending': 0, "
+           "'last_contact': '2025-09-01T14:05:12Z', 'proven_equal_at': '2025-09-01T14:05:12Z', "
+           "'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, 'version': '0.1.0', "
+           "'reason': null, 'rtt_ms': null, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   offline, no line to the hub, proven equal with the hub at\n"
+           "                  16:05:12, 12 s ago\n"
+           "records           safe: all that was written here had reached the hub\n"
+           "to send           0 rows\n"
+           "to decide         0 conflicts\n"
+           "hub               hub.example.org:7447, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_of_a_site_that_is_refused_says_so(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'refused', 'pending': 3, "
+           "'last_contact': '2025-09-01T14:05:12Z', 'proven_equal_at': null, "
+           "'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, 'version': '0.1.0', "
+           "'reason': 'revoked', 'rtt_ms': 38, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   refused by the hub (revoked)\n"
+           "records           3 rows on this machine only: the hub takes nothing from here\n"
+           "to send           3 rows\n"
+           "to decide         0 conflicts\n"
+           "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_of_a_site_that_has_not_joined_says_what_to_do(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'unjoined', 'pending': 28, 'last_contact': null, "
+           "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': null, "
+           "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, 'hub': null, "
+           "'hub_url': null, 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   not joined to a hub\n"
+           "records           on this machine only, until it joins a hub\n"
+           "                  perche join LINE\n"
+           "to send           28 rows\n"
+           "to decide         0 conflicts\n"
+           "last contact      never\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_of_a_hub_counts_its_sites(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'hub', 'name': 'hub', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': null, "
+           "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, "
+           "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
+           "'sites': 3, 'listen': 'tls+tcp://0.0.0.0:7447'}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "hub (hub)    hub of 3 sites\n"
+           "records      kept here for every site\n"
+           "to decide    0 conflicts\n"
+           "listens at   tls+tcp://0.0.0.0:7447\n"
+           "position     1,204, epoch 4611686018427387905\n"
+           "version      0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_invents_no_facts(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': null, 'last_contact': null, "
+           "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': null, "
+           "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live\n"
+           "records           not known\n"
+           "to send           0 rows\n"
+           "to decide         0 conflicts\n"
+           "hub               address not known\n"
+           "last contact      never\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("--json status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'pending': 0, 'last_contact': null}}\n",
+           /* asked */
+           "{'command':'status','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"role\": \"site\",\n"
+           "  \"pending\": 0,\n"
+           "  \"last_contact\": null\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void watch_without_a_terminal_is_a_line_for_each_change(void **state)
+{
+    (void)state;
+    expect("watch", 80, NULL,
+           "{'event': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n"
+           "{'event': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'offline', 'pending': 7, "
+           "'last_contact': '2025-09-01T14:05:12Z', 'proven_equal_at': null, "
+           "'conflicts_open': 1, 'parked': 0, 'clock_offset_ms': 200, 'version': '0.1.0', "
+           "'reason': 'line_lost', 'rtt_ms': 38, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n"
+           "{'ok': true, 'result': {}}\n",
+           /* asked */
+           "{'command':'watch','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "2025-09-01 16:05:24  live  to send 0, to decide 1, proven equal 2025-09-01 16:05:12\n"
+           "2025-09-01 16:05:24  offline (line lost)  to send 7, to decide 1, "
+           "proven equal never\n",
+           /* err */
+           "");
+}
+
+static void watch_in_json_is_a_document_on_each_line(void **state)
+{
+    (void)state;
+    expect("watch --json", 80, NULL,
+           "{'event':{'state':'live'}}\n"
+           "{'event':{'state':'offline'}}\n"
+           "{'ok':true,'result':{}}\n",
+           /* asked */
+           "{'command':'watch','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\"state\":\"live\"}\n"
+           "{\"state\":\"offline\"}\n",
+           /* err */
+           "");
+}
+
+static void watch_ends_with_3_when_the_daemon_ends(void **state)
+{
+    (void)state;
+    expect("watch", 80, NULL,
+           "{'event':{'role':'site','state':'live'}}\n",
+           /* asked */
+           "{'command':'watch','args':{}}",
+           CLIENT_UNREACHABLE,
+           /* out */
+           "2025-09-01 16:05:24  live  to send 0, to decide 0, proven equal never\n",
+           /* err */
+           "perche: perched hung up without an answer; \"journalctl -u perched\" says why.\n");
+}
+
+static void sync_tells_the_daemon_and_comes_back(void **state)
+{
+    (void)state;
+    expect("sync", 80, NULL,
+           "{'ok': true, 'result': {'done': null, 'missing': null}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "The daemon is syncing now; \"perche sync --wait\" waits for the end.\n");
+}
+
+static void sync_wait_that_is_done_exits_with_0(void **state)
+{
+    (void)state;
+    expect("sync --wait --timeout 5m", 80, NULL,
+           "{'ok': true, 'result': {'done': true, 'missing': null}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':300000,'wait':true}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Done: everything has arrived at both ends, and they are proven equal.\n");
+}
+
+static void sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing(void **state)
+{
+    (void)state;
+    expect("sync --wait", 80, NULL,
+           "{'ok': true, 'result': {'done': false, 'missing': 'not_pushed'}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
+           CLIENT_NO,
+           /* out */
+           "",
+           /* err */
+           "Not done: not everything that was written here has reached the hub.\n");
+}
+
+static void sync_wait_says_a_reason_that_it_does_not_know_as_it_is(void **state)
+{
+    (void)state;
+    expect("sync --wait", 80, NULL,
+           "{'ok': true, 'result': {'done': false, 'missing': 'hub_asleep'}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
+           CLIENT_NO,
+           /* out */
+           "",
+           /* err */
+           "Not done: hub asleep.\n");
+}
+
+static void sync_wait_in_json_exits_with_1_too(void **state)
+{
+    (void)state;
+    expect("--json sync --wait", 80, NULL,
+           "{'ok': true, 'result': {'done': false, 'missing': 'not_equal'}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
+           CLIENT_NO,
+           /* out */
+           "{\n"
+           "  \"done\": false,\n"
+           "  \"missing\": \"not_equal\"\n"
+           "}\n",
+           /* err */
+           "Not done: all has arrived, but no comparison has said equal yet.\n");
+}
+
+static void sites_are_a_row_each(void **state)
+{
+    (void)state;
+    expect("sites", 120, NULL,
+           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'id': 'x1', 'state': 'live', "
+           "'last_contact': '2025-09-01T14:05:12Z', 'pending': 0, 'behind': 0, "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, "
+           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'id': 'x2', "
+           "'state': 'offline', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 1204, "
+           "'behind': 38, 'proven_equal_at': null, 'conflicts_open': 0, "
+           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'id': 'x3', "
+           "'state': 'unjoined', 'last_contact': null, 'pending': null, 'behind': null, "
+           "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
+           "'version': null}]}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "site      state     last contact  to send  behind  proven equal  to decide    clock  "
+           "version\n"
+           "La Loupe  live      16:05:12            0       0  16:05:12              1   +0.2 s  "
+           "0.1.0\n"
+           "Chartres  offline   30 Aug 10:00    1,204      38  never                 0  -61.0 s  "
+           "0.1.0\n"
+           "Dreux     unjoined  never               ?       ?  never                 ?        ?\n",
+           /* err */
+           "");
+}
+
+static void sites_on_a_narrow_terminal_keep_name_and_state(void **state)
+{
+    (void)state;
+    expect("sites", 40, NULL,
+           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'id': 'x1', 'state': 'live', "
+           "'last_contact': '2025-09-01T14:05:12Z', 'pending': 0, 'behind': 0, "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, "
+           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'id': 'x2', "
+           "'state': 'offline', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 1204, "
+           "'behind': 38, 'proven_equal_at': null, 'conflicts_open': 0, "
+           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'id': 'x3', "
+           "'state': 'unjoined', 'last_contact': null, 'pending': null, 'behind': null, "
+           "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
+           "'version': null}]}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "site      state     last …  to se…\n"
+           "La Loupe  live      16:05…       0\n"
+           "Chartres  offline   30 Au…   1,204\n"
+           "Dreux     unjoined  never        ?\n",
+           /* err */
+           "");
+}
+
+static void no_site_yet_says_what_comes_first(void **state)
+{
+    (void)state;
+    expect("sites", 80, NULL,
+           "{'ok': true, 'result': {'sites': []}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "No site has been invited yet: \"perche invite NAME\" is the first step.\n");
+}
+
+static void sites_in_json_are_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("sites --json", 80, NULL,
+           "{'ok': true, 'result': {'sites': []}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"sites\": []\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void list_alone_names_the_tables(void **state)
+{
+    (void)state;
+    expect("list", 80, NULL,
+           "{'ok': true, 'result': {'tables': [{'table': 'cohort', 'rows': 1, "
+           "'scope': 'own site_id'}, {'table': 'learner', 'rows': 28, 'scope': 'members'}]}}\n",
+           /* asked */
+           "{'command':'tables','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "table    rows  scope\n"
+           "cohort      1  own site_id\n"
+           "learner    28  members\n",
+           /* err */
+           "");
+}
+
+static void list_alone_takes_bare_names_too(void **state)
+{
+    (void)state;
+    expect("list", 80, NULL,
+           "{'ok': true, 'result': {'tables': ['cohort', 'learner']}}\n",
+           /* asked */
+           "{'command':'tables','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "table    rows  scope\n"
+           "cohort\n"
+           "learner\n",
+           /* err */
+           "");
+}
+
+static void list_prints_the_records_of_a_table(void **state)
+{
+    (void)state;
+    expect("list learner", 80, NULL,
+           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
+           "'family_name', 'born_on', 'n', 'note'], "
+           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
+           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','limit':100}}",
+           CLIENT_DONE,
+           /* out */
+           "id                                    family_name  born_on        n  note\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11  山田         2001-01-31  1204  x y\n",
+           /* err */
+           "");
+}
+
+static void list_on_a_narrow_terminal_cuts_the_widest(void **state)
+{
+    (void)state;
+    expect("list learner", 40, NULL,
+           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
+           "'family_name', 'born_on', 'n', 'note'], "
+           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
+           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','limit':100}}",
+           CLIENT_DONE,
+           /* out */
+           "id            famil…  born_…     n  note\n"
+           "01990c5e-7d…  Lefèv…  1999-…     7\n"
+           "01990c5e-7d…  山田    2001-…  1204  x y\n",
+           /* err */
+           "");
+}
+
+static void list_says_which_columns_do_not_fit(void **state)
+{
+    (void)state;
+    expect("list t", 40, NULL,
+           "{'ok': true, 'result': {'table': 't', 'key': ['id'], 'columns': ['id', "
+           "'family_name', 'given_name', 'born_on', 'home_site_id', 'call_name', 'note'], "
+           "'rows': [['01990c5e-7d1a-7c3e', 'Lefèvre', 'Zoé-Clémentine', '1999-05-06', "
+           "'01990c5e-0000', 'Zoé', 'x']]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'t','limit':100}}",
+           CLIENT_DONE,
+           /* out */
+           "id        famil…  given…  born_…  home_…\n"
+           "01990c5…  Lefèv…  Zoé-C…  1999-…  01990…\n",
+           /* err */
+           "2 of 7 columns do not fit here: call_name note. \"perche show TABLE ID\" and --json "
+           "have them.\n");
+}
+
+static void list_in_full_says_that_there_may_be_more(void **state)
+{
+    (void)state;
+    expect("list learner --limit 2 --where 'n > 3'", 100, NULL,
+           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
+           "'family_name', 'born_on', 'n', 'note'], "
+           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
+           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','where':'n > 3','limit':2}}",
+           CLIENT_DONE,
+           /* out */
+           "id                                    family_name  born_on        n  note\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11  山田         2001-01-31  1204  x y\n",
+           /* err */
+           "These are the first 2; --limit N shows more.\n");
+}
+
+static void list_of_nothing_says_so(void **state)
+{
+    (void)state;
+    expect("list learner", 80, NULL,
+           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
+           "'family_name', 'born_on', 'n', 'note'], 'rows': []}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','limit':100}}",
+           CLIENT_DONE,
+           /* out */
+           "id  family_name  born_on  n  note\n",
+           /* err */
+           "No record.\n");
+}
+
+static void list_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("--json list learner", 80, NULL,
+           "{'ok': true, 'result': {'table': 't', 'columns': ['a'], 'rows': [[1.5]]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','limit':100}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"table\": \"t\",\n"
+           "  \"columns\": [\n"
+           "    \"a\"\n"
+           "  ],\n"
+           "  \"rows\": [\n"
+           "    [\n"
+           "      1.5\n"
+           "    ]\n"
+           "  ]\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void show_prints_value_time_and_site_of_each_column(void **state)
+{
+    (void)state;
+    expect("show outcome_decision 01990c5e-8a02,W4", 80, NULL,
+           "{'ok': true, 'result': {'table': 'outcome_decision', 'key': ['01990c5e-8a02', 'W4'], "
+           "'label': 'outcome of L05 at 4 weeks', 'scope': ['La Loupe', 'hub'], "
+           "'columns': [{'name': 'situation', 'value': 'JOBSEEKING', "
+           "'at': '2025-09-01T14:05:12Z', 'site': 'La Loupe', 'policy': 'review', "
+           "'contested': true}, {'name': 'decided_on', 'value': null, 'at': null, 'site': null, "
+           "'policy': 'lww', 'contested': false}]}}\n",
+           /* asked */
+           "{'command':'show','args':{'table':'outcome_decision','id':['01990c5e-8a02','W4']}}",
+           CLIENT_DONE,
+           /* out */
+           "outcome_decision   01990c5e-8a02,W4\n"
+           "what               outcome of L05 at 4 weeks\n"
+           "held by            La Loupe, hub\n"
+           "\n"
+           "column      value       when      where\n"
+           "situation   JOBSEEKING  16:05:12  La Loupe  to decide\n"
+           "decided_on\n",
+           /* err */
+           "Another site wrote another value: \"perche conflicts\" shows both.\n");
+}
+
+static void show_takes_an_id_as_several_words(void **state)
+{
+    (void)state;
+    expect("show outcome_decision 01990c5e-8a02 W4", 80, NULL,
+           "{'ok': true, 'result': {'table': 'outcome_decision', 'key': ['01990c5e-8a02', 'W4'], "
+           "'label': null, 'scope': [], 'columns': []}}\n",
+           /* asked */
+           "{'command':'show','args':{'table':'outcome_decision','id':['01990c5e-8a02','W4']}}",
+           CLIENT_DONE,
+           /* out */
+           "outcome_decision   01990c5e-8a02,W4\n"
+           "held by            the hub alone\n"
+           "\n"
+           "column  value  when  where\n",
+           /* err */
+           "");
+}
+
+static void show_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("show --json t 7", 80, NULL,
+           "{'ok': true, 'result': {'table': 't'}}\n",
+           /* asked */
+           "{'command':'show','args':{'table':'t','id':['7']}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"table\": \"t\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void history_prints_who_wrote_what_when_and_where(void **state)
+{
+    (void)state;
+    expect("history outcome_decision 01990c5e-8a02,W4", 100, NULL,
+           "{'ok': true, 'result': {'table': 'outcome_decision', 'key': ['01990c5e-8a02', 'W4'], "
+           "'label': 'outcome of L05 at 4 weeks', 'entries': [{'at': '2025-09-01T14:05:12Z', "
+           "'site': 'La Loupe', 'column': 'situation', 'value': 'JOBSEEKING', 'kind': 'insert', "
+           "'via': null}, {'at': '2025-09-01T15:20:00Z', 'site': 'placement office', "
+           "'column': 'situation', 'value': 'EMP_PERMANENT', 'kind': 'edit', 'via': 'hub'}, "
+           "{'at': '2025-09-02T08:00:00Z', 'site': 'La Loupe', 'column': null, 'value': null, "
+           "'kind': 'delete', 'via': null}]}}\n",
+           /* asked */
+           "{'command':'history','args':{'table':'outcome_decision','id':['01990c5e-8a02','W4']}}",
+           CLIENT_DONE,
+           /* out */
+           "outcome_decision   01990c5e-8a02,W4\n"
+           "what               outcome of L05 at 4 weeks\n"
+           "\n"
+           "when                 where             what    column     value          came by\n"
+           "2025-09-01 16:05:12  La Loupe          insert  situation  JOBSEEKING\n"
+           "2025-09-01 17:20:00  placement office  edit    situation  EMP_PERMANENT  hub\n"
+           "2025-09-02 10:00:00  La Loupe          delete\n",
+           /* err */
+           "");
+}
+
+static void history_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("history --json t 7", 80, NULL,
+           "{'ok': true, 'result': {'table': 't'}}\n",
+           /* asked */
+           "{'command':'history','args':{'table':'t','id':['7']}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"table\": \"t\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void conflicts_show_what_here_and_there(void **state)
+{
+    (void)state;
+    expect("conflicts", 100, NULL,
+           "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
+           "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "id    what                            here                            there\n"
+           "7f3a  outcome of L05 at 4 weeks: si…  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement o…\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+}
+
+static void ids_are_cut_to_what_tells_them_apart_and_the_own_side_stands_first(void **state)
+{
+    (void)state;
+    expect("conflicts", 120, NULL,
+           "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
+           "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}, "
+           "{'id': '7f3a9d00000000000000000000000000', 'kind': 'concurrent_edit', "
+           "'table': 'learner', 'row': '01990c5e-7d1a', 'column': 'call_name', 'state': 'open', "
+           "'label': null, 'a': {'value': null, 'site': 'placement office', "
+           "'at': '2024-12-24T10:00:00Z'}, 'b': {'value': 'Zoé', 'site': 'La Loupe', "
+           "'at': '2025-09-01T14:05:12Z'}, 'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "id      what                                  here                            there\n"
+           "7f3a9c  outcome of L05 at 4 weeks: situation  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement office  1 Sep\n"
+           "7f3a9d  learner 01990c5e-7d1a: call_name      b: Zoé  La Loupe  1 Sep         a: "
+           "(empty)  placement office  24 Dec 2024\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+}
+
+static void conflicts_between_other_sites_are_not_called_here_and_there(void **state)
+{
+    (void)state;
+    expect("conflicts", 100, NULL,
+           "{'ok': true, 'result': {'self': {'id': 'h', 'name': 'hub'}, "
+           "'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', 'kind': 'concurrent_edit', "
+           "'table': 'outcome_decision', 'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], "
+           "'column': 'situation', 'state': 'open', 'label': 'outcome of L05 at 4 weeks', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
+           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "id    what                            one                             the other\n"
+           "7f3a  outcome of L05 at 4 weeks: si…  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement o…\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+}
+
+static void conflicts_with_decided_ones_have_a_state(void **state)
+{
+    (void)state;
+    expect("conflicts --all --table outcome_decision --row 01990c5e,W4", 120, NULL,
+           "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
+           "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}, "
+           "{'id': 'aa00', 'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'resolved', 'label': 'outcome of L05 at 4 weeks', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
+           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{'all':true,'table':'outcome_decision',"
+           "'row':['01990c5e','W4']}}",
+           CLIENT_DONE,
+           /* out */
+           "id    what                                 here                            there     "
+           "                           state\n"
+           "7f3a  outcome of L05 at 4 weeks: situati…  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement office…  open\n"
+           "aa00  outcome of L05 at 4 weeks: situati…  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement office…  resolved\n",
+           /* err */
+           "");
+}
+
+static void no_conflict_is_good_news(void **state)
+{
+    (void)state;
+    expect("conflicts", 80, NULL,
+           "{'ok': true, 'result': {'conflicts': []}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Nothing waits for a decision.\n");
+}
+
+static void conflicts_in_json_are_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("conflicts --json", 80, NULL,
+           "{'ok': true, 'result': {'conflicts': []}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"conflicts\": []\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void one_conflict_is_shown_with_both_sides(void **state)
+{
+    (void)state;
+    expect("conflicts show 7f3a", 80, NULL,
+           "{'ok': true, 'result': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}}\n",
+           /* asked */
+           "{'command':'conflict','args':{'id':'7f3a'}}",
+           CLIENT_DONE,
+           /* out */
+           "conflict   7f3a9c11d2e4f60718293a4b5c6d7e8f\n"
+           "what       outcome of L05 at 4 weeks: situation\n"
+           "kind       concurrent edit\n"
+           "record     outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
+           "column     situation\n"
+           "state      open\n"
+           "a          JOBSEEKING\n"
+           "           La Loupe, 2025-09-01 16:05:12\n"
+           "b          EMP_PERMANENT\n"
+           "           placement office, 2025-09-01 17:20:00\n",
+           /* err */
+           "");
+}
+
+static void a_decided_conflict_says_who_and_why(void **state)
+{
+    (void)state;
+    expect("conflicts show 7f3a", 80, NULL,
+           "{'ok': true, 'result': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'resolved', 'label': 'outcome of L05 at 4 weeks', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
+           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': {'value': 'EMP_PERMANENT', "
+           "'by': 'anna', 'at': '2025-09-02T08:00:00Z', 'reason': 'contract seen'}}}\n",
+           /* asked */
+           "{'command':'conflict','args':{'id':'7f3a'}}",
+           CLIENT_DONE,
+           /* out */
+           "conflict   7f3a9c11d2e4f60718293a4b5c6d7e8f\n"
+           "what       outcome of L05 at 4 weeks: situation\n"
+           "kind       concurrent edit\n"
+           "record     outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
+           "column     situation\n"
+           "state      resolved\n"
+           "a          JOBSEEKING\n"
+           "           La Loupe, 2025-09-01 16:05:12\n"
+           "b          EMP_PERMANENT\n"
+           "           placement office, 2025-09-01 17:20:00\n"
+           "decided    EMP_PERMANENT\n"
+           "           by anna, 2025-09-02 10:00:00: contract seen\n",
+           /* err */
+           "");
+}
+
+static void one_conflict_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("--json conflicts show 7f3a", 80, NULL,
+           "{'ok': true, 'result': {'id': '7f3a'}}\n",
+           /* asked */
+           "{'command':'conflict','args':{'id':'7f3a'}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"id\": \"7f3a\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void resolve_takes_a_side(void **state)
+{
+    (void)state;
+    expect("conflicts resolve 7f3a --take b --reason 'contract seen'", 80, NULL,
+           "{'ok': true, 'result': {}}\n",
+           /* asked */
+           "{'command':'resolve','args':{'id':'7f3a','take':'b','reason':'contract seen'}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Decided. The decision goes to the other sites like any other change.\n");
+}
+
+static void resolve_takes_another_value(void **state)
+{
+    (void)state;
+    expect("--json conflicts resolve 7f3a --value TRAINING --reason called", 80, NULL,
+           "{'ok': true, 'result': {'id': '7f3a'}}\n",
+           /* asked */
+           "{'command':'resolve','args':{'id':'7f3a','value':'TRAINING','reason':'called'}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"id\": \"7f3a\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void invite_prints_the_line_alone(void **state)
+{
+    (void)state;
+    expect("invite 'La Loupe' --code LLP --kind SCHOOL --expires 1d --replace", 80, NULL,
+           "{'ok': true, 'result': {'line': 'perche1:AbC_-', 'site': 'x1', 'name': 'La Loupe', "
+           "'expires': '2025-09-02T14:05:24Z'}}\n",
+           /* asked */
+           "{'command':'invite','args':{'name':'La "
+           "Loupe','code':'LLP','kind':'SCHOOL','expires_in_ms':86400000,'replace':true}}",
+           CLIENT_DONE,
+           /* out */
+           "perche1:AbC_-\n",
+           /* err */
+           "For La Loupe, once, until 2025-09-02 16:05:24. On its server: perche join LINE\n"
+           "Whoever has the line can join in its place: hand it over like a key.\n");
+}
+
+static void invite_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("invite --json LLP", 80, NULL,
+           "{'ok': true, 'result': {'line': 'perche1:AbC_-'}}\n",
+           /* asked */
+           "{'command':'invite','args':{'name':'LLP','expires_in_ms':604800000}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"line\": \"perche1:AbC_-\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void join_says_as_whom(void **state)
+{
+    (void)state;
+    expect("join perche1:AbC --url tls+tcp://192.0.2.7:7447", 80, NULL,
+           "{'ok': true, 'result': {'site': 'x1', 'code': 'LLP', 'name': 'La Loupe', 'hub': 'h', "
+           "'url': 'u', 'warning': 'the clock is 61 s behind'}}\n",
+           /* asked */
+           "{'command':'join','args':{'line':'perche1:AbC','url':'tls+tcp://192.0.2.7:7447'}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Note: the clock is 61 s behind\n"
+           "Joined as La Loupe. The first sync runs now; \"perche watch\" shows it.\n");
+}
+
+static void join_reads_the_line_from_the_input(void **state)
+{
+    (void)state;
+    expect("join -", 80, "perche1:AbC\n"
+           "and more\n",
+           "{'ok': true, 'result': {'site': 'x1', 'name': 'La Loupe', 'warning': null}}\n",
+           /* asked */
+           "{'command':'join','args':{'line':'perche1:AbC'}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Joined as La Loupe. The first sync runs now; \"perche watch\" shows it.\n");
+}
+
+static void join_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("join --json l", 80, NULL,
+           "{'ok': true, 'result': {'site': 'x1'}}\n",
+           /* asked */
+           "{'command':'join','args':{'line':'l'}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"site\": \"x1\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void revoke_names_the_site(void **state)
+{
+    (void)state;
+    expect("revoke LLP", 80, NULL,
+           "{'ok': true, 'result': {'site': 'x1'}}\n",
+           /* asked */
+           "{'command':'revoke','args':{'site':'LLP'}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "LLP is out: its line is closed and it is let in no more. What it sent stays; to\n"
+           "let a new machine take its place: perche invite LLP --replace\n");
+}
+
+static void revoke_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("revoke --json LLP", 80, NULL,
+           "{'ok': true, 'result': {'site': 'x1'}}\n",
+           /* asked */
+           "{'command':'revoke','args':{'site':'LLP'}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"site\": \"x1\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void leave_says_what_it_means(void **state)
+{
+    (void)state;
+    expect("leave", 80, NULL,
+           "{'ok': true, 'result': {'left': true}}\n",
+           /* asked */
+           "{'command':'leave','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "This site has left the hub. Its records stay on this machine, and nowhere else\n"
+           "gets what is written here from now on. The hub does not know it yet: there,\n"
+           "\"perche revoke SITE\" closes the door.\n");
+}
+
+static void leave_in_json_is_what_the_daemon_said(void **state)
+{
+    (void)state;
+    expect("leave --json", 80, NULL,
+           "{'ok': true, 'result': {'left': true}}\n",
+           /* asked */
+           "{'command':'leave','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"left\": true\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void verify_that_is_equal_exits_with_0(void **state)
+{
+    (void)state;
+    expect("verify", 80, NULL,
+           "{'ok': true, 'result': {'equal': true, 'tables': [{'table': 'cohort', 'rows': 1, "
+           "'digest': '0123456789abcdef0123456789abcdef', 'differs': false}, "
+           "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
+           "'differs': false}]}}\n",
+           /* asked */
+           "{'command':'verify','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "table     rows  digest\n"
+           "cohort       1  0123456789ab\n"
+           "learner  1,204  fedcba987654\n",
+           /* err */
+           "Equal: the records are those that the digests were made of.\n");
+}
+
+static void verify_that_differs_exits_with_1_and_says_where(void **state)
+{
+    (void)state;
+    expect("verify", 80, NULL,
+           "{'ok': true, 'result': {'equal': false, 'tables': [{'table': 'cohort', 'rows': 1, "
+           "'digest': '0123456789abcdef0123456789abcdef', 'differs': false}, "
+           "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
+           "'differs': true}]}}\n",
+           /* asked */
+           "{'command':'verify','args':{}}",
+           CLIENT_NO,
+           /* out */
+           "table     rows  digest\n"
+           "cohort       1  0123456789ab\n"
+           "learner  1,204  fedcba987654  differs\n",
+           /* err */
+           "Not equal: where it says \"differs\", "
+           "the records are not those that the digests were\n"
+           "made of, or not the hub's.\n");
+}
+
+static void verify_without_the_hub_exits_with_1(void **state)
+{
+    (void)state;
+    expect("verify", 80, NULL,
+           "{'ok': true, 'result': {'equal': null, 'tables': [{'table': 'cohort', 'rows': 1, "
+           "'digest': '0123456789abcdef0123456789abcdef', 'differs': false}, "
+           "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
+           "'differs': false}]}}\n",
+           /* asked */
+           "{'command':'verify','args':{}}",
+           CLIENT_NO,
+           /* out */
+           "table     rows  digest\n"
+           "cohort       1  0123456789ab\n"
+           "learner  1,204  fedcba987654\n",
+           /* err */
+           "The hub could not be asked, so only this side was read.\n");
+}
+
+static void verify_in_json_exits_with_1_too(void **state)
+{
+    (void)state;
+    expect("verify --json", 80, NULL,
+           "{'ok': true, 'result': {'equal': false, 'tables': []}}\n",
+           /* asked */
+           "{'command':'verify','args':{}}",
+           CLIENT_NO,
+           /* out */
+           "{\n"
+           "  \"equal\": false,\n"
+           "  \"tables\": []\n"
+           "}\n",
+           /* err */
+           "Not equal: where it says \"differs\", "
+           "the records are not those that the digests were\n"
+           "made of, or not the hub's.\n");
+}
+
+static void replicate_by_a_column(void **state)
+{
+    (void)state;
+    expect("replicate equipment --scope site_id", 80, NULL,
+           "{'ok': true, 'result': {}}\n",
+           /* asked */
+           "{'command':'replicate','args':{'table':'equipment','scope':'site_id'}}",
+           CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "equipment is replicated from now on, with the records that it has.\n");
+}
+
+static void replicate_for_all_and_for_the_hub_alone(void **state)
+{
+    (void)state;
+    expect("replicate --json equipment --scope all", 80, NULL,
+           "{'ok': true, 'result': {'table': 'equipment'}}\n",
+           /* asked */
+           "{'command':'replicate','args':{'table':'equipment','mode':'all'}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"table\": \"equipment\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+static void version_says_both(void **state)
+{
+    (void)state;
+    expect("version", 80, NULL,
+           "{'ok': true, 'result': {'version': '0.1.0'}}\n",
+           /* asked */
+           "{'command':'version','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "perche   " PERCHE_VERSION "\n"
+           "perched  " PERCHE_VERSION "\n",
+           /* err */
+           "");
+}
+
+static void version_in_json(void **state)
+{
+    (void)state;
+    expect("version --json", 80, NULL,
+           "{'ok': true, 'result': {'version': '0.1.0'}}\n",
+           /* asked */
+           "{'command':'version','args':{}}",
+           CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"perche\": \"" PERCHE_VERSION "\",\n"
+           "  \"perched\": \"" PERCHE_VERSION "\"\n"
+           "}\n",
+           /* err */
+           "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(status_says_first_whether_the_records_are_safe),
+        cmocka_unit_test(status_fits_a_narrow_terminal),
+        cmocka_unit_test(status_while_the_line_is_down_says_what_waits_here),
+        cmocka_unit_test(status_while_rows_go_says_how_many),
+        cmocka_unit_test(status_with_nothing_waiting_but_no_line_is_still_safe),
+        cmocka_unit_test(status_of_a_site_that_is_refused_says_so),
+        cmocka_unit_test(status_of_a_site_that_has_not_joined_says_what_to_do),
+        cmocka_unit_test(status_of_a_hub_counts_its_sites),
+        cmocka_unit_test(status_invents_no_facts),
+        cmocka_unit_test(status_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(watch_without_a_terminal_is_a_line_for_each_change),
+        cmocka_unit_test(watch_in_json_is_a_document_on_each_line),
+        cmocka_unit_test(watch_ends_with_3_when_the_daemon_ends),
+        cmocka_unit_test(sync_tells_the_daemon_and_comes_back),
+        cmocka_unit_test(sync_wait_that_is_done_exits_with_0),
+        cmocka_unit_test(sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing),
+        cmocka_unit_test(sync_wait_says_a_reason_that_it_does_not_know_as_it_is),
+        cmocka_unit_test(sync_wait_in_json_exits_with_1_too),
+        cmocka_unit_test(sites_are_a_row_each),
+        cmocka_unit_test(sites_on_a_narrow_terminal_keep_name_and_state),
+        cmocka_unit_test(no_site_yet_says_what_comes_first),
+        cmocka_unit_test(sites_in_json_are_what_the_daemon_said),
+        cmocka_unit_test(list_alone_names_the_tables),
+        cmocka_unit_test(list_alone_takes_bare_names_too),
+        cmocka_unit_test(list_prints_the_records_of_a_table),
+        cmocka_unit_test(list_on_a_narrow_terminal_cuts_the_widest),
+        cmocka_unit_test(list_says_which_columns_do_not_fit),
+        cmocka_unit_test(list_in_full_says_that_there_may_be_more),
+        cmocka_unit_test(list_of_nothing_says_so),
+        cmocka_unit_test(list_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
+        cmocka_unit_test(show_takes_an_id_as_several_words),
+        cmocka_unit_test(show_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(history_prints_who_wrote_what_when_and_where),
+        cmocka_unit_test(history_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(conflicts_show_what_here_and_there),
+        cmocka_unit_test(ids_are_cut_to_what_tells_them_apart_and_the_own_side_stands_first),
+        cmocka_unit_test(conflicts_between_other_sites_are_not_called_here_and_there),
+        cmocka_unit_test(conflicts_with_decided_ones_have_a_state),
+        cmocka_unit_test(no_conflict_is_good_news),
+        cmocka_unit_test(conflicts_in_json_are_what_the_daemon_said),
+        cmocka_unit_test(one_conflict_is_shown_with_both_sides),
+        cmocka_unit_test(a_decided_conflict_says_who_and_why),
+        cmocka_unit_test(one_conflict_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(resolve_takes_a_side),
+        cmocka_unit_test(resolve_takes_another_value),
+        cmocka_unit_test(invite_prints_the_line_alone),
+        cmocka_unit_test(invite_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(join_says_as_whom),
+        cmocka_unit_test(join_reads_the_line_from_the_input),
+        cmocka_unit_test(join_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(revoke_names_the_site),
+        cmocka_unit_test(revoke_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(leave_says_what_it_means),
+        cmocka_unit_test(leave_in_json_is_what_the_daemon_said),
+        cmocka_unit_test(verify_that_is_equal_exits_with_0),
+        cmocka_unit_test(verify_that_differs_exits_with_1_and_says_where),
+        cmocka_unit_test(verify_without_the_hub_exits_with_1),
+        cmocka_unit_test(verify_in_json_exits_with_1_too),
+        cmocka_unit_test(replicate_by_a_column),
+        cmocka_unit_test(replicate_for_all_and_for_the_hub_alone),
+        cmocka_unit_test(version_says_both),
+        cmocka_unit_test(version_in_json),
+    };
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1); /* Paris, also where no zone is installed */
+    tzset();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,632 @@
+/* The line between a site and its hub: uplink and downlink on one loop, over loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "loop.h"
+#include "net/downlink.h"
+#include "net/tls.h"
+#include "net/uplink.h"
+
+#define HUB "018f0000-0000-7000-8000-00000000000a"
+
+struct world {
+    uv_loop_t loop;
+    struct tls_identity tls;
+    struct downlink *hub;
+    struct uplink *site;
+    char url[64];
+    /* what the hub saw */
+    bool echoes;          /* it answers at once */
+    uint64_t request, pipe;
+    unsigned requests, too_large, gone;
+    bool asked, was_too_large, pipe_gone;
+    /* what the site saw */
+    bool up, down, replied, closed;
+    unsigned ups, downs, replies;
+    char reason[32];
+    uint32_t channel;
+    char body[64];
+    size_t body_n;
+};
+
+static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche_bytes body)
+{
+    struct world *w = ctx;
+
+    w->request = request;
+    w->pipe = pipe;
+    w->requests++;
+    w->asked = true;
+    if (w->echoes)
+        assert_int_equal(downlink_reply(w->hub, request, body, NULL), PERCHE_OK);
+}
+
+static void on_too_large(void *ctx, uint64_t request, uint64_t pipe, uint64_t bytes)
+{
+    struct world *w = ctx;
+
+    (void)request;
+    (void)bytes;
+    w->too_large++;
+    w->was_too_large = true;
+    downlink_drop_pipe(w->hub, pipe);
+}
+
+static void on_pipe_gone(void *ctx, uint64_t pipe)
+{
+    struct world *w = ctx;
+
+    (void)pipe;
+    w->gone++;
+    w->pipe_gone = true;
+}
+
+static void on_up(void *ctx)
+{
+    struct world *w = ctx;
+
+    w->up = true;
+    w->ups++;
+}
+
+static void on_down(void *ctx, const char *reason, const char *detail)
+{
+    struct world *w = ctx;
+
+    (void)detail;
+    w->down = true;
+    w->downs++;
+    (void)snprintf(w->reason, sizeof(w->reason), "%s", reason);
+}
+
+static void on_reply(void *ctx, uint32_t channel, struct perche_bytes body, uint64_t line_ms)
+{
+    struct world *w = ctx;
+
+    assert_true(line_ms < LOOP_LIMIT_MS);
+    w->replied = true;
+    w->replies++;
+    w->channel = channel;
+    w->body_n = body.n;
+    (void)snprintf(w->body, sizeof(w->body), "%.*s", (int)(body.n < 60 ? body.n : 60),
+                   (const char *)body.p);
+}
+
+static void on_closed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
+{
+    struct downlink_config config = {.url = url,
+                                     .certificate_pem = (const char *)w->tls.certificate_pem,
+                                     .key_pem = (const char *)w->tls.key_pem,
+                                     .bytes_max = bytes_max};
+    struct downlink_events events = {.ctx = w,
+                                     .on_request = on_request,
+                                     .on_too_large = on_too_large,
+                                     .on_pipe_gone = on_pipe_gone};
+    struct perche_err err = {0};
+
+    if (downlink_new(&w->loop, &config, &events, &w->hub, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+    assert_int_not_equal(downlink_port(w->hub), 0);
+    (void)snprintf(w->url, sizeof(w->url), "%.*s127.0.0.1:%u",
+                   (int)(strstr(url, "://") + 3 - url), url, (unsigned)downlink_port(w->hub));
+}
+
+static void hub_stop(struct world *w)
+{
+    bool closed = false;
+
+    if (!w->hub)
+        return;
+    downlink_close(w->hub, &closed, on_closed);
+    w->hub = NULL;
+    assert_true(loop_until(&w->loop, &closed));
+}
+
+static void site_make(struct world *w, const char *ca, const char *name, uint64_t dial_ms_max)
+{
+    struct uplink_config config = {
+        .url = w->url, .ca_pem = ca, .server_name = name, .dial_ms_max = dial_ms_max};
+    struct uplink_events events = {
+        .ctx = w, .on_up = on_up, .on_down = on_down, .on_reply = on_reply};
+    struct perche_err err = {0};
+
+    if (uplink_new(&w->loop, &config, &events, &w->site, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+}
+
+static void site_dial(struct world *w)
+{
+    struct perche_err err = {0};
+
+    w->up = w->down = false;
+    if (uplink_dial(w->site, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+}
+
+static void site_stop(struct world *w)
+{
+    bool closed = false;
+
+    if (!w->site)
+        return;
+    uplink_close(w->site, &closed, on_closed);
+    w->site = NULL;
+    assert_true(loop_until(&w->loop, &closed));
+}
+
+static void joined(struct world *w, const char *listen)
+{
+    hub_start(w, listen, 0);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+}
+
+static struct perche_bytes text(const char *s)
+{
+    return (struct perche_bytes){.p = (const uint8_t *)s, .n = (uint32_t)strlen(s)};
+}
+
+static void ask(struct world *w, uint32_t channel, const char *s)
+{
+    struct perche_err err = {0};
+
+    w->replied = false;
+    if (uplink_send(w->site, channel, text(s), &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    w->echoes = true;
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    assert_int_equal(tls_identity_make(HUB, &w->tls, NULL), PERCHE_OK);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    site_stop(w);
+    hub_stop(w);
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    tls_identity_free(&w->tls);
+    free(w);
+    return 0;
+}
+
+static void a_request_comes_back_over_tls(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    ask(w, 0, "bonjour");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "bonjour");
+    ask(w, 0, "encore");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "encore");
+    assert_int_equal(w->channel, 0);
+    assert_int_equal(w->downs, 0);
+}
+
+static void a_request_comes_back_over_plain_tcp(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tcp://127.0.0.1:0");
+    ask(w, 2, "bonjour");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "bonjour");
+    assert_int_equal(w->channel, 2);
+}
+
+static void a_parked_watch_does_not_hold_up_the_channel_beside_it(void **state)
+{
+    struct world *w = *state;
+    uint64_t parked;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 2, "watch");
+    assert_true(loop_until(&w->loop, &w->asked));
+    parked = w->request;
+    w->echoes = true;
+    ask(w, 0, "push");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "push");
+    w->replied = false;
+    assert_int_equal(downlink_reply(w->hub, parked, text("news"), NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "news");
+    assert_int_equal(w->channel, 2);
+}
+
+static void a_request_that_was_overtaken_on_its_channel_gets_no_reply(void **state)
+{
+    struct world *w = *state;
+    uint64_t first;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 0, "first");
+    assert_true(loop_until(&w->loop, &w->asked));
+    first = w->request;
+    w->echoes = true;
+    ask(w, 0, "second");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "second");
+    assert_int_equal(downlink_reply(w->hub, first, text("late"), NULL), PERCHE_OK);
+    loop_for(&w->loop, 50);
+    assert_int_equal(w->replies, 1);
+    assert_int_equal(w->downs, 0);
+}
+
+static void a_reply_to_a_request_is_given_once(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 0, "once");
+    assert_true(loop_until(&w->loop, &w->asked));
+    assert_int_equal(downlink_reply(w->hub, w->request, text("1"), NULL), PERCHE_OK);
+    assert_int_equal(downlink_reply(w->hub, w->request, text("2"), NULL), PERCHE_NOT_FOUND);
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "1");
+}
+
+static void another_hub_with_the_same_name_is_refused_for_its_certificate(void **state)
+{
+    struct world *w = *state;
+    struct tls_identity other = {0};
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    assert_int_equal(tls_identity_make(HUB, &other, NULL), PERCHE_OK);
+    site_make(w, (const char *)other.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "certificate");
+    assert_int_equal(w->ups, 0);
+    assert_int_equal(w->requests, 0);
+    tls_identity_free(&other);
+}
+
+static void a_certificate_with_another_name_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    site_make(w, (const char *)w->tls.certificate_pem, "018f0000-0000-7000-8000-00000000000b", 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "certificate");
+    assert_int_equal(w->ups, 0);
+}
+
+static void a_port_where_nobody_listens_is_refused_and_one_attempt_is_all(void **state)
+{
+    struct world *w = *state;
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    hub_stop(w);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "refused");
+    loop_for(&w->loop, 100);
+    assert_int_equal(w->downs, 1);
+    assert_int_equal(w->ups, 0);
+}
+
+static void a_name_that_nobody_knows_is_told_from_a_refusal(void **state)
+{
+    struct world *w = *state;
+
+    (void)snprintf(w->url, sizeof(w->url), "tls+tcp://hub.invalid:7447");
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    if (strcmp(w->reason, "name") != 0) /* a resolver that does not answer at all */
+        assert_string_equal(w->reason, "timeout");
+}
+
+/* Listens, but never speaks. */
+static int silent_listener(struct world *w)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    socklen_t n = sizeof(in);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &n), 0);
+    (void)snprintf(w->url, sizeof(w->url), "tls+tcp://127.0.0.1:%u", (unsigned)ntohs(in.sin_port));
+    return fd;
+}
+
+static void a_peer_that_never_speaks_ends_the_attempt_in_time(void **state)
+{
+    struct world *w = *state;
+    int fd = silent_listener(w);
+
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 200);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "timeout");
+    close(fd);
+}
+
+static void closing_in_the_middle_of_a_dial_ends_at_once(void **state)
+{
+    struct world *w = *state;
+    int fd = silent_listener(w);
+    uint64_t before;
+
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    loop_for(&w->loop, 20);
+    before = uv_hrtime();
+    site_stop(w);
+    assert_true(uv_hrtime() - before < 2000000000u);
+    assert_int_equal(w->downs, 0);
+    close(fd);
+}
+
+static void a_line_that_is_cut_is_noticed_at_both_ends(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    ask(w, 0, "x");
+    assert_true(loop_until(&w->loop, &w->replied));
+    downlink_drop_pipe(w->hub, w->pipe);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "lost");
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->downs, 1);
+    assert_int_equal(uplink_send(w->site, 0, text("x"), NULL), PERCHE_NET);
+    site_dial(w); /* and the next line is as good as the first */
+    assert_true(loop_until(&w->loop, &w->up));
+    ask(w, 0, "y");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "y");
+}
+
+static void a_hub_that_stops_takes_its_lines_with_it(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 2, "watch");
+    assert_true(loop_until(&w->loop, &w->asked));
+    hub_stop(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_int_equal(w->replies, 0);
+}
+
+static void a_request_of_a_line_that_went_is_not_repeated_on_the_next(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 0, "push");
+    assert_true(loop_until(&w->loop, &w->asked));
+    downlink_drop_pipe(w->hub, w->pipe);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(downlink_reply(w->hub, w->request, text("late"), NULL), PERCHE_NOT_FOUND);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+    loop_for(&w->loop, 100);
+    assert_int_equal(w->requests, 1);
+}
+
+static void dropping_a_line_by_order_makes_no_callback(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    uplink_drop(w->site);
+    assert_false(uplink_is_up(w->site));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->downs, 0);
+}
+
+static void a_message_beyond_the_bound_drops_that_line(void **state)
+{
+    struct world *w = *state;
+    static uint8_t big[200000];
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 100000);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+    assert_int_equal(uplink_send(w->site, 0, (struct perche_bytes){.p = big, .n = sizeof(big)}, NULL),
+                     PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->requests + w->too_large, 0);
+}
+
+static void a_line_sends_large_messages_only_after_it_has_proven_itself(void **state)
+{
+    struct world *w = *state;
+    static uint8_t big[100000];
+    struct perche_bytes body = {.p = big, .n = sizeof(big)};
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    ask(w, 0, "prove");
+    assert_true(loop_until(&w->loop, &w->replied));
+    downlink_prove(w->hub, w->pipe);
+    w->replied = false;
+    assert_int_equal(uplink_send(w->site, 0, body, NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_int_equal(w->body_n, sizeof(big));
+
+    downlink_drop_pipe(w->hub, w->pipe);
+    assert_true(loop_until(&w->loop, &w->down));
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+    w->replied = false;
+    assert_int_equal(uplink_send(w->site, 0, body, NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->was_too_large));
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_false(w->replied);
+}
+
+/* Without daemon/net/nng_mend.c about one in 25 of these leaves nng's reaper waiting for
+ * ever, and the close of the socket with it. */
+static void a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time(void **state)
+{
+    struct world *w = *state;
+    static uint8_t big[400000];
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 100000);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    for (unsigned i = 0; i < 60; i++) {
+        site_dial(w);
+        assert_true(loop_until(&w->loop, &w->up));
+        w->pipe_gone = false;
+        assert_int_equal(
+            uplink_send(w->site, 0, (struct perche_bytes){.p = big, .n = sizeof(big)}, NULL),
+            PERCHE_OK);
+        assert_true(loop_until(&w->loop, &w->down));
+        assert_true(loop_until(&w->loop, &w->pipe_gone));
+    }
+    assert_int_equal(downlink_lines(w->hub), 0);
+}
+
+static void two_hubs_cannot_share_a_port(void **state)
+{
+    struct world *w = *state;
+    struct downlink_events events = {.ctx = w};
+    struct downlink_config config = {.certificate_pem = (const char *)w->tls.certificate_pem,
+                                     .key_pem = (const char *)w->tls.key_pem};
+    struct downlink *second = NULL;
+    struct perche_err err = {0};
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    config.url = w->url;
+    assert_int_equal(downlink_new(&w->loop, &config, &events, &second, &err), PERCHE_NET);
+    assert_non_null(strstr(err.text, w->url));
+    assert_null(second);
+}
+
+static void a_url_that_cannot_be_is_refused_with_its_reason(void **state)
+{
+    static const struct {
+        const char *url, *words;
+        bool listen, fits;
+    } cases[] = {
+        {"tls+tcp://hub.example.org:7447", "", false, true},
+        {"tls+tcp://[::1]:7447", "", false, true},
+        {"tls+tcp://:7447", "", true, true},
+        {"tcp://127.0.0.1:0", "", true, true},
+        {"hub.example.org:7447", "begin with tls+tcp://", false, false},
+        {"https://hub.example.org:7447", "begin with tls+tcp://", false, false},
+        {"tls+tcp://hub.example.org", "no port", false, false},
+        {"tls+tcp://:7447", "no host", false, false},
+        {"tls+tcp://hub.example.org:70000", "1 to 65535", false, false},
+        {"tls+tcp://hub.example.org:74x", "1 to 65535", false, false},
+        {"tls+tcp://hub.example.org:0", "1 to 65535", false, false},
+        {"tls+tcp://hub.example.org:", "1 to 65535", false, false},
+        {"tls+tcp://::1:7447", "brackets", false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct perche_err err = {0};
+        enum perche_rc rc = uplink_check_url(cases[i].url, cases[i].listen, &err);
+
+        assert_int_equal(rc, cases[i].fits ? PERCHE_OK : PERCHE_CONFIG);
+        if (!cases[i].fits && !strstr(err.text, cases[i].words))
+            fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].url, err.text, cases[i].words);
+    }
+}
+
+static void three_hundred_requests_can_be_parked_at_once(void **state)
+{
+    enum { SITES = 100 };
+    struct world *w = *state;
+    struct uplink *sites[SITES];
+    bool closed = false;
+
+    w->echoes = false;
+    hub_start(w, "tcp://127.0.0.1:0", 0);
+    for (unsigned i = 0; i < SITES; i++) {
+        site_make(w, NULL, NULL, 0);
+        sites[i] = w->site;
+        site_dial(w);
+        assert_true(loop_until(&w->loop, &w->up));
+        for (uint32_t channel = 0; channel < UPLINK_CHANNELS; channel++)
+            assert_int_equal(uplink_send(sites[i], channel, text("watch"), NULL), PERCHE_OK);
+    }
+    while (w->requests < SITES * UPLINK_CHANNELS) { /* each wait ends in a request or fails */
+        w->asked = false;
+        assert_true(loop_until(&w->loop, &w->asked));
+    }
+    assert_int_equal(downlink_lines(w->hub), SITES);
+    for (unsigned i = 0; i < SITES; i++) {
+        closed = false;
+        uplink_close(sites[i], &closed, on_closed);
+        assert_true(loop_until(&w->loop, &closed));
+    }
+    w->site = NULL;
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(a_request_comes_back_over_tls),
+        CASE(a_request_comes_back_over_plain_tcp),
+        CASE(a_parked_watch_does_not_hold_up_the_channel_beside_it),
+        CASE(a_request_that_was_overtaken_on_its_channel_gets_no_reply),
+        CASE(a_reply_to_a_request_is_given_once),
+        CASE(another_hub_with_the_same_name_is_refused_for_its_certificate),
+        CASE(a_certificate_with_another_name_is_refused),
+        CASE(a_port_where_nobody_listens_is_refused_and_one_attempt_is_all),
+        CASE(a_name_that_nobody_knows_is_told_from_a_refusal),
+        CASE(a_peer_that_never_speaks_ends_the_attempt_in_time),
+        CASE(closing_in_the_middle_of_a_dial_ends_at_once),
+        CASE(a_line_that_is_cut_is_noticed_at_both_ends),
+        CASE(a_hub_that_stops_takes_its_lines_with_it),
+        CASE(a_request_of_a_line_that_went_is_not_repeated_on_the_next),
+        CASE(dropping_a_line_by_order_makes_no_callback),
+        CASE(a_message_beyond_the_bound_drops_that_line),
+        CASE(a_line_sends_large_messages_only_after_it_has_proven_itself),
+        CASE(a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time),
+        CASE(two_hubs_cannot_share_a_port),
+        CASE(a_url_that_cannot_be_is_refused_with_its_reason),
+        CASE(three_hundred_requests_can_be_parked_at_once),
+    };
+
+    return cmocka_run_group_tests_name("net_line", tests, NULL, NULL);
+}

@@ -1,0 +1,705 @@
+/* Opening: a first start, a second one, and files that are not ours to touch. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "replica_fixture.h"
+
+/* ---- helpers ------------------------------------------------------------- */
+
+struct bytes {
+    uint8_t *p;
+    size_t n;
+};
+
+static struct bytes read_file(const char *path)
+{
+    struct bytes b = {0};
+    struct stat st;
+    FILE *in = fopen(path, "rb");
+
+    assert_non_null(in);
+    assert_int_equal(fstat(fileno(in), &st), 0);
+    b.n = (size_t)st.st_size;
+    b.p = malloc(b.n + 1);
+    assert_non_null(b.p);
+    assert_int_equal(fread(b.p, 1, b.n, in), b.n);
+    fclose(in);
+    return b;
+}
+
+static void write_file(const char *path, const void *p, size_t n)
+{
+    FILE *out = fopen(path, "wb");
+
+    assert_non_null(out);
+    assert_int_equal(fwrite(p, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* The open fails with @rc, says @word, and leaves the file as it was. */
+static void refused(struct fixture *f, enum perche_rc rc, const char *word)
+{
+    struct bytes before = read_file(f->path), after;
+
+    f->r = NULL;
+    assert_int_equal(replica_open(&f->config, &f->r, &f->err), rc);
+    assert_null(f->r);
+    if (strstr(f->err.text, word) == NULL)
+        fixture_fail("refusal", f->err.text, word);
+    after = read_file(f->path);
+    assert_int_equal(after.n, before.n);
+    assert_memory_equal(after.p, before.p, before.n);
+    free(before.p);
+    free(after.p);
+}
+
+/* Makes a replica and closes it, so that nothing is left in the WAL. */
+static struct fixture *made(void)
+{
+    struct fixture *f = fixture_folder();
+
+    fixture_open(f);
+    fixture_close(f);
+    return f;
+}
+
+static void change(struct fixture *f, const char *sql)
+{
+    fixture_program(f);
+    program(f, sql);
+    assert_int_equal(sqlite3_close(f->program), SQLITE_OK);
+    f->program = NULL;
+}
+
+/* ---- tests --------------------------------------------------------------- */
+
+static void a_first_start_makes_schema_identity_and_triggers(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(strlen(replica_site_id(f->r)), 36);
+    assert_string_equal(replica_name(f->r), "la-loupe");
+    assert_int_equal(replica_site_id(f->r)[14], '7');
+    assert_true(f->r->node.epoch > 0 && f->r->node.epoch >> 63 == 0);
+    program_says(f, "PRAGMA user_version", "1");
+    program_says(f, "PRAGMA journal_mode", "wal");
+    program_says(f, "SELECT max(number) FROM perche_migration WHERE number < 90", "6");
+    program_says(f, "SELECT count(*) FROM perche_migration WHERE number < 90 AND sql = '' AND signature IS NULL", "7");
+    program_says(f, "SELECT count(*) FROM learner", "0");
+    program_says(f, "SELECT count(*) FROM perche_invalid", "0");
+    program_says(f, "SELECT 4 * (SELECT count(*) FROM perche_table) - count(*) FROM sqlite_schema WHERE type = 'trigger'", "0");
+    program_says(f, "SELECT count(*) FROM perche_capture", "0");
+    program_says(f, "SELECT (site_id = (SELECT site FROM perche_node)) || '/' || role || '/' || joined || '/' || (hub_site_id IS NULL) FROM perche_self", "1/site/0/1");
+    fixture_end(f);
+}
+
+static void a_second_start_keeps_the_identity(void **state)
+{
+    struct fixture *f = fixture_folder();
+    char id[64];
+    uint64_t epoch;
+
+    (void)state;
+    fixture_open(f);
+    strcpy(id, replica_site_id(f->r));
+    epoch = f->r->node.epoch;
+    fixture_close(f);
+    f->config.random[0] = 99;
+    fixture_open(f);
+    assert_string_equal(replica_site_id(f->r), id);
+    assert_int_equal(f->r->node.epoch, epoch);
+    fixture_end(f);
+}
+
+static void other_random_bytes_make_another_identity(void **state)
+{
+    struct fixture *a = fixture_folder(), *b = fixture_folder();
+
+    (void)state;
+    b->config.random[31] ^= 1;
+    fixture_open(a);
+    fixture_open(b);
+    assert_string_not_equal(replica_site_id(a->r), replica_site_id(b->r));
+    assert_true(a->r->node.epoch != b->r->node.epoch);
+    fixture_end(a);
+    fixture_end(b);
+}
+
+static void a_hub_starts_with_its_network_its_site_and_captures_them(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    f->config.role = REPLICA_HUB;
+    f->config.name = "Perche";
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT name FROM network", "Perche");
+    program_says(f, "SELECT code || '/' || kind || '/' || status || '/' || (id = (SELECT site FROM perche_node)) || '/' || (network_id = (SELECT id FROM network)) FROM site", "HUB/HUB/OPEN/1/1");
+    program_says(f, "SELECT count(*) FROM perche_capture WHERE mask = -1", "2");
+    program_says(f, "SELECT role || '/' || joined || '/' || (hub_site_id = site_id) || '/' || site_code FROM perche_self", "hub/1/1/HUB");
+    program_says(f, "SELECT count(*) FROM code_list", "0");
+    fixture_end(f);
+}
+
+static void a_hub_with_seeds_captures_every_code(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    f->config.role = REPLICA_HUB;
+    f->config.seeds = true;
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT count(*) > 100 FROM code_list", "1");
+    program_says(f, "SELECT (SELECT count(*) FROM perche_capture c JOIN perche_tab t ON t.num = c.tab WHERE t.name = 'code_list') = (SELECT count(*) FROM code_list)", "1");
+    fixture_close(f);
+    program(f, "DELETE FROM code_list WHERE list = 'mark'");
+    fixture_open(f); /* a later start loads no seeds: what the hub has changed stays changed */
+    program_says(f, "SELECT count(*) FROM code_list WHERE list = 'mark'", "0");
+    fixture_end(f);
+}
+
+static void a_program_may_have_made_tables_before_the_first_start(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    change(f, "CREATE TABLE notes (id TEXT PRIMARY KEY, text); INSERT INTO notes VALUES ('a', 'b')");
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT text FROM notes", "b");
+    program_says(f, "SELECT count(*) FROM learner", "0");
+    fixture_end(f);
+}
+
+static void a_table_of_a_program_under_a_name_of_ours_is_refused_untouched(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    change(f, "CREATE TABLE learner (id TEXT PRIMARY KEY)");
+    refused(f, PERCHE_INTERNAL, "learner");
+    fixture_end(f);
+}
+
+static void what_is_no_database_is_refused_untouched(void **state)
+{
+    static const char *const texts[] = {"hello", "this text is longer than the hundred bytes of SQLite's header, and still it has no page of a database in it at all ..."};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = fixture_folder();
+
+        write_file(f->path, texts[i], strlen(texts[i]));
+        refused(f, PERCHE_CORRUPT, "not an SQLite database");
+        fixture_end(f);
+    }
+}
+
+static void an_empty_file_is_a_first_start(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    write_file(f->path, "", 0);
+    fixture_open(f);
+    fixture_end(f);
+}
+
+static void a_damaged_page_is_refused_untouched(void **state)
+{
+    struct fixture *f = made();
+    struct bytes b = read_file(f->path);
+
+    (void)state;
+    memset(b.p + 4096 * 3, 0xa5, 4096);
+    write_file(f->path, b.p, b.n);
+    refused(f, PERCHE_CORRUPT, "backup");
+    free(b.p);
+    fixture_end(f);
+}
+
+static void a_file_cut_short_is_refused_untouched(void **state)
+{
+    struct fixture *f = made();
+    struct bytes b = read_file(f->path);
+
+    (void)state;
+    write_file(f->path, b.p, b.n / 2 / 4096 * 4096);
+    refused(f, PERCHE_CORRUPT, "backup");
+    free(b.p);
+    fixture_end(f);
+}
+
+static void a_newer_format_is_refused_untouched(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "PRAGMA user_version = 2");
+    refused(f, PERCHE_NEWER, "newer program");
+    fixture_end(f);
+}
+
+static void a_newer_migration_is_refused_untouched(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "INSERT INTO perche_migration (number, name, sql, applied_ms) VALUES (77, 'x', '', 0)");
+    refused(f, PERCHE_NEWER, "schema 77");
+    fixture_end(f);
+}
+
+static void a_distributed_migration_does_not_make_a_file_newer(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "INSERT INTO perche_migration (number, name, sql, applied_ms) VALUES (1000, 'x', '', 0)");
+    fixture_open(f);
+    fixture_end(f);
+}
+
+static void a_replica_does_not_change_its_role(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    f->config.role = REPLICA_HUB;
+    refused(f, PERCHE_REFUSED, "role = hub");
+    fixture_end(f);
+}
+
+static void a_replica_without_its_node_is_refused_untouched(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "DELETE FROM perche_node");
+    refused(f, PERCHE_CORRUPT, "perche_node");
+    fixture_end(f);
+}
+
+/* The file as a release made it that had the first three migrations only. */
+static void an_older_file_gets_the_migrations_that_it_lacks(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "DROP VIEW perche_invalid; DELETE FROM perche_migration WHERE number >= 5;"
+              "DELETE FROM perche_table WHERE name IN ('outcome_observation', 'outcome_decision');"
+              "DELETE FROM perche_column WHERE tab IN ('outcome_observation', 'outcome_decision');");
+    fixture_program(f); /* every table of the last two files goes, with its views */
+    {
+        sqlite3_stmt *s;
+        char drop[16384] = "PRAGMA foreign_keys=OFF;";
+
+        assert_int_equal(sqlite3_prepare_v2(f->program, "SELECT 'DROP VIEW IF EXISTS \"' || name || '\";' FROM sqlite_schema WHERE type = 'view' AND name LIKE 'perche_invalid%'", -1, &s, NULL), SQLITE_OK);
+        while (sqlite3_step(s) == SQLITE_ROW)
+            strcat(drop, (const char *)sqlite3_column_text(s, 0));
+        sqlite3_finalize(s);
+        for (size_t i = 0; i < schema_files_count; i++)
+            if (schema_files[i].number == 5 || schema_files[i].number == 6)
+                for (const char *p = schema_files[i].sql; (p = strstr(p, "CREATE TABLE ")) != NULL; p++) {
+                    char name[64], line[512];
+
+                    assert_int_equal(sscanf(p, "CREATE TABLE %63s", name), 1);
+                    snprintf(line, sizeof(line), "DROP TABLE %s; DROP TABLE perche_gone_%s; DELETE FROM perche_table WHERE name='%s'; DELETE FROM perche_column WHERE tab='%s'; DELETE FROM perche_unique WHERE tab='%s';", name, name, name, name, name);
+                    strcat(drop, line);
+                }
+        program(f, drop);
+    }
+    fixture_open(f);
+    program_says(f, "SELECT count(*) FROM outcome_decision", "0");
+    program_says(f, "SELECT count(*) FROM perche_migration WHERE number < 90", "7");
+    program_says(f, "SELECT count(*) FROM perche_invalid", "0");
+    program_says(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'perche_outcome_decision_update'", "1");
+    fixture_end(f);
+}
+
+static void views_of_another_release_are_made_anew(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "DROP VIEW perche_invalid; CREATE VIEW perche_invalid AS SELECT 'old' AS tab; UPDATE perche_migration SET sql = 'x' WHERE number = 90");
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT count(*) FROM perche_invalid", "0");
+    fixture_end(f);
+}
+
+static void a_flag_left_up_by_somebody_does_not_stop_capture(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "UPDATE perche_flag SET applying = 1");
+    fixture_open(f);
+    fixture_program(f);
+    program(f, "INSERT INTO network (id, name) VALUES ('n', 'x')");
+    program_says(f, "SELECT count(*) FROM perche_capture", "1");
+    program(f, "DELETE FROM perche_flag; UPDATE network SET name = 'y'");
+    program_says(f, "SELECT count(*) FROM perche_capture", "2");
+    fixture_end(f);
+}
+
+static void a_reader_sees_what_the_writer_has_committed_and_writes_nothing(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct replica *reader;
+    uint32_t num;
+
+    (void)state;
+    fixture_open(f);
+    assert_int_equal(replica_open_reader(&f->config, &reader, &f->err), PERCHE_OK);
+    assert_string_equal(replica_site_id(reader), replica_site_id(f->r));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    (void)next_lsn(f->r);
+    num = name_number(f->r, "some-site");
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+
+    assert_int_equal(tx_begin(reader, false), PERCHE_OK);
+    assert_int_equal(reader->node.lsn, 1);
+    assert_int_equal(name_number(reader, "some-site"), num);
+    assert_string_equal(name_text(reader, num), "some-site");
+    assert_true(name_number(reader, "unheard-of") >= NAME_PASSING);
+    assert_int_equal(exec(reader, "DELETE FROM perche_flag"), PERCHE_DISK);
+    fail_clear(reader);
+    assert_int_equal(tx_commit(reader), PERCHE_OK);
+    replica_free(reader);
+    fixture_end(f);
+}
+
+/* Closing a second descriptor of the file would drop all locks that the process holds (TRAPS 2). */
+static void no_descriptor_of_the_file_is_opened_but_sqlites(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct replica *reader;
+    struct dirent *entry;
+    DIR *folder;
+    int files = 0;
+
+    (void)state;
+    fixture_open(f);
+    assert_int_equal(replica_open_reader(&f->config, &reader, &f->err), PERCHE_OK);
+    assert_int_equal(tx_begin(reader, false), PERCHE_OK);
+    folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while ((entry = readdir(folder)) != NULL) {
+        char link[300], target[300];
+        ssize_t n;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%s", entry->d_name);
+        n = readlink(link, target, sizeof(target) - 1);
+        if (n <= 0)
+            continue;
+        target[n] = '\0';
+        files += strcmp(target, f->path) == 0;
+    }
+    closedir(folder);
+    assert_int_equal(files, 2); /* one each of writer and reader: none of the look at the start */
+    assert_int_equal(tx_commit(reader), PERCHE_OK);
+    replica_free(reader);
+    fixture_end(f);
+}
+
+static void what_other_programs_commit_is_noticed_once(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_false(replica_others_wrote(f->r));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    (void)next_lsn(f->r);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_false(replica_others_wrote(f->r));
+    program(f, "INSERT INTO network (id, name) VALUES ('n', 'x')");
+    assert_true(replica_others_wrote(f->r));
+    assert_false(replica_others_wrote(f->r));
+    fixture_end(f);
+}
+
+static void a_commit_waits_for_a_short_lock_and_gives_up_on_none(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    program(f, "BEGIN IMMEDIATE");
+    /* nobody ends it: after its 5 s the writer says who is in the way instead of waiting for ever */
+    assert_int_equal(tx_begin(f->r, true), PERCHE_BUSY);
+    assert_false(f->r->in_tx);
+    program(f, "COMMIT");
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    fixture_end(f);
+}
+
+/* ---- node, marks, clock -------------------------------------------------- */
+
+static void each_transaction_that_allots_a_position_stores_a_mark(void **state)
+{
+    struct fixture *f = fixture_folder();
+    uint64_t mark;
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(next_lsn(f->r), 1);
+    assert_int_equal(next_lsn(f->r), 2);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    mark = f->r->node.mark;
+    fixture_look(f); /* allots none */
+    program_says(f, "SELECT count(*) || '/' || max(lsn) FROM perche_mark", "1/2");
+    program_says(f, "SELECT (SELECT mark FROM perche_mark) = mark AND lsn = 2 FROM perche_node", "1");
+    fixture_close(f);
+    fixture_open(f);
+    assert_int_equal(f->r->node.lsn, 2);
+    assert_int_equal(f->r->node.mark, mark);
+    fixture_end(f);
+}
+
+static void a_rollback_takes_positions_names_and_stamps_back(void **state)
+{
+    struct fixture *f = fixture_folder();
+    uint32_t num;
+
+    (void)state;
+    fixture_open(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    f->r->now_ms = FIXTURE_NOW;
+    (void)next_lsn(f->r);
+    (void)next_stamp(f->r, FIXTURE_NOW);
+    num = name_number(f->r, "gone");
+    tx_rollback(f->r);
+    assert_int_equal(f->r->node.lsn, 0);
+    assert_int_equal(f->r->node.stamp, 0);
+    assert_null(name_text(f->r, num));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(name_number(f->r, "other"), num);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_string_equal(name_text(f->r, num), "other");
+    fixture_end(f);
+}
+
+static void a_failed_work_leaves_the_others_of_its_transaction_alone(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(savepoint(f->r), PERCHE_OK);
+    (void)next_lsn(f->r);
+    assert_true(name_number(f->r, "kept") != 0);
+    assert_int_equal(woken_add(f->r, 5), PERCHE_OK);
+    assert_int_equal(savepoint_release(f->r), PERCHE_OK);
+
+    assert_int_equal(savepoint(f->r), PERCHE_OK);
+    (void)next_lsn(f->r);
+    assert_true(name_number(f->r, "lost") != 0);
+    assert_int_equal(woken_add(f->r, 6), PERCHE_OK);
+    assert_int_equal(applying_begin(f->r), PERCHE_OK);
+    assert_int_equal(exec(f->r, "INSERT INTO no_such_table VALUES (1)"), PERCHE_INTERNAL);
+    savepoint_rollback(f->r);
+    assert_int_equal(f->r->fail, PERCHE_INTERNAL); /* stays to be told */
+    assert_false(f->r->applying);
+
+    assert_int_equal(savepoint(f->r), PERCHE_OK);
+    assert_int_equal(f->r->fail, PERCHE_OK);
+    assert_int_equal(exec(f->r, "INSERT INTO network (id, name) VALUES ('n', 'captured: triggers are on again')"), PERCHE_OK);
+    assert_int_equal(savepoint_release(f->r), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(f->r->woken->count, 1);
+    program_says(f, "SELECT lsn FROM perche_node", "1");
+    program_says(f, "SELECT group_concat(text) FROM perche_name WHERE text IN ('kept', 'lost')", "kept");
+    program_says(f, "SELECT count(*) FROM perche_capture", "1");
+    fixture_end(f);
+}
+
+static void a_failure_that_nobody_took_back_is_not_committed(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(exec(f->r, "INSERT INTO network (id, name) VALUES ('n', 'half')"), PERCHE_OK);
+    assert_int_equal(exec(f->r, "INSERT INTO no_such_table VALUES (1)"), PERCHE_INTERNAL);
+    assert_int_equal(tx_commit(f->r), PERCHE_INTERNAL);
+    assert_false(f->r->in_tx);
+    program_says(f, "SELECT count(*) FROM network", "0");
+    fixture_end(f);
+}
+
+static void stamps_follow_the_clock_and_never_go_back(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct replica *r;
+
+    (void)state;
+    fixture_open(f);
+    r = f->r;
+    r->now_ms = FIXTURE_NOW;
+    assert_int_equal(next_stamp(r, FIXTURE_NOW - 50), (FIXTURE_NOW - 50) << 16);
+    assert_int_equal(next_stamp(r, FIXTURE_NOW - 90), ((FIXTURE_NOW - 50) << 16) + 1); /* an earlier event is not before a later stamp */
+    assert_int_equal(next_stamp(r, FIXTURE_NOW + 7777), FIXTURE_NOW << 16);            /* a program's clock ahead of the daemon's */
+    assert_int_equal(next_stamp(r, 0), (FIXTURE_NOW << 16) + 1);
+    r->now_ms = FIXTURE_NOW - 86400000; /* the daemon's clock was put back a day */
+    assert_int_equal(next_stamp(r, r->now_ms), (FIXTURE_NOW << 16) + 2);
+    assert_false(r->suspect);
+    stamp_seen(r, (FIXTURE_NOW + 5) << 16);
+    stamp_seen(r, FIXTURE_NOW << 16);
+    assert_int_equal(next_stamp(r, r->now_ms), ((FIXTURE_NOW + 5) << 16) + 1);
+    fixture_end(f);
+}
+
+static void an_implausible_clock_goes_on_from_the_last_stamp_and_is_suspect(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct replica *r;
+    uint64_t last;
+
+    (void)state;
+    fixture_open(f);
+    r = f->r;
+    r->now_ms = 946684800000; /* 2000: the battery is dead, and nothing was ever stamped */
+    assert_true(next_stamp(r, r->now_ms) >> 16 >= 1735689600000);
+    assert_true(r->suspect);
+    r->now_ms = FIXTURE_NOW;
+    last = next_stamp(r, FIXTURE_NOW);
+    assert_false(r->suspect);
+    r->now_ms = 0;
+    assert_int_equal(next_stamp(r, 0), last + 1);
+    assert_true(r->suspect);
+    r->now_ms = FIXTURE_NOW + UINT64_C(400) * 86400000;
+    assert_int_equal(next_stamp(r, r->now_ms), last + 2);
+    assert_true(r->suspect);
+    r->now_ms = FIXTURE_NOW + UINT64_C(300) * 86400000;
+    assert_int_equal(next_stamp(r, r->now_ms), r->now_ms << 16);
+    assert_false(r->suspect);
+    assert_int_equal(r->node.good_ms, r->now_ms);
+    fixture_end(f);
+}
+
+static void marks_are_thinned_by_powers_of_two_and_never_all_dropped(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(exec(f->r, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO perche_mark SELECT i, i FROM n"), PERCHE_OK);
+    for (uint64_t below = 1; below <= 8925; below += 97)
+        assert_int_equal(marks_thin(f->r, below), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    program_says(f, "SELECT min(lsn) FROM perche_mark", "1");
+    program_says(f, "SELECT count(*) FROM perche_mark WHERE lsn >= 8925", "1076");
+    program_says(f, "SELECT count(*) BETWEEN 7 AND 14 FROM perche_mark WHERE lsn < 8925", "1");
+    fixture_end(f);
+}
+
+static void a_long_run_keeps_few_marks_below_what_is_acknowledged(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(exec(f->r, "PRAGMA synchronous = OFF"), PERCHE_OK); /* 3,000 commits */
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+        (void)next_lsn(f->r);
+        f->r->node.acked = f->r->node.lsn > 500 ? f->r->node.lsn - 500 : 0;
+        assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    }
+    program_says(f, "SELECT count(*) < 1700 AND count(*) >= 500 AND min(lsn) = 1 FROM perche_mark", "1");
+    fixture_end(f);
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+static void names_keep_their_numbers_over_a_restart(void **state)
+{
+    struct fixture *f = fixture_folder();
+    uint32_t nums[1000];
+
+    (void)state;
+    fixture_open(f);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    for (int i = 0; i < 1000; i++) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "site-%d", i);
+        nums[i] = name_number(f->r, text);
+        assert_true(nums[i] > VIA_HUB);
+        assert_int_equal(name_number(f->r, text), nums[i]);
+    }
+    assert_true(name_number(f->r, "") > VIA_HUB); /* the scope that no site holds is a name, too */
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    fixture_close(f);
+    fixture_open(f);
+    for (int i = 0; i < 1000; i++) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "site-%d", i);
+        assert_string_equal(name_text(f->r, nums[i]), text);
+        assert_int_equal(name_number(f->r, text), nums[i]);
+    }
+    assert_null(name_text(f->r, 100000));
+    fixture_end(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_first_start_makes_schema_identity_and_triggers),
+        cmocka_unit_test(a_second_start_keeps_the_identity),
+        cmocka_unit_test(other_random_bytes_make_another_identity),
+        cmocka_unit_test(a_hub_starts_with_its_network_its_site_and_captures_them),
+        cmocka_unit_test(a_hub_with_seeds_captures_every_code),
+        cmocka_unit_test(a_program_may_have_made_tables_before_the_first_start),
+        cmocka_unit_test(a_table_of_a_program_under_a_name_of_ours_is_refused_untouched),
+        cmocka_unit_test(what_is_no_database_is_refused_untouched),
+        cmocka_unit_test(an_empty_file_is_a_first_start),
+        cmocka_unit_test(a_damaged_page_is_refused_untouched),
+        cmocka_unit_test(a_file_cut_short_is_refused_untouched),
+        cmocka_unit_test(a_newer_format_is_refused_untouched),
+        cmocka_unit_test(a_newer_migration_is_refused_untouched),
+        cmocka_unit_test(a_distributed_migration_does_not_make_a_file_newer),
+        cmocka_unit_test(a_replica_does_not_change_its_role),
+        cmocka_unit_test(a_replica_without_its_node_is_refused_untouched),
+        cmocka_unit_test(an_older_file_gets_the_migrations_that_it_lacks),
+        cmocka_unit_test(views_of_another_release_are_made_anew),
+        cmocka_unit_test(a_flag_left_up_by_somebody_does_not_stop_capture),
+        cmocka_unit_test(a_reader_sees_what_the_writer_has_committed_and_writes_nothing),
+        cmocka_unit_test(no_descriptor_of_the_file_is_opened_but_sqlites),
+        cmocka_unit_test(what_other_programs_commit_is_noticed_once),
+        cmocka_unit_test(a_commit_waits_for_a_short_lock_and_gives_up_on_none),
+        cmocka_unit_test(each_transaction_that_allots_a_position_stores_a_mark),
+        cmocka_unit_test(a_rollback_takes_positions_names_and_stamps_back),
+        cmocka_unit_test(a_failed_work_leaves_the_others_of_its_transaction_alone),
+        cmocka_unit_test(a_failure_that_nobody_took_back_is_not_committed),
+        cmocka_unit_test(stamps_follow_the_clock_and_never_go_back),
+        cmocka_unit_test(an_implausible_clock_goes_on_from_the_last_stamp_and_is_suspect),
+        cmocka_unit_test(marks_are_thinned_by_powers_of_two_and_never_all_dropped),
+        cmocka_unit_test(a_long_run_keeps_few_marks_below_what_is_acknowledged),
+        cmocka_unit_test(names_keep_their_numbers_over_a_restart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* Result codes, the error that goes with them, and the order of values. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "perche/wire.h"
+
+static void every_code_has_a_text_and_a_name_in_lower_case(void **unused)
+{
+    char name[32];
+
+    (void)unused;
+#define X(upper, value, text)                                                                      \
+    strcpy(name, #upper);                                                                          \
+    for (char *p = name; *p != '\0'; p++)                                                          \
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);                                        \
+    assert_string_equal(perche_rc_name(PERCHE_##upper), name);                                     \
+    assert_string_equal(perche_rc_text(PERCHE_##upper), text);
+    PERCHE_RC_MAP(X)
+#undef X
+    assert_string_equal(perche_rc_text((enum perche_rc)-99), "unknown result");
+    assert_string_equal(perche_rc_name((enum perche_rc)-99), "unknown");
+}
+
+static void code_and_text_are_set_together(void **unused)
+{
+    struct perche_err err = {0};
+
+    (void)unused;
+    assert_int_equal(perche_err_set(&err, PERCHE_DISK, "The disk %d failed.", 3), PERCHE_DISK);
+    assert_int_equal(err.rc, PERCHE_DISK);
+    assert_string_equal(err.text, "The disk 3 failed.");
+    assert_int_equal(perche_err_set(NULL, PERCHE_FULL, "%s", "nobody reads this"), PERCHE_FULL);
+}
+
+static void a_context_goes_in_front(void **unused)
+{
+    struct perche_err err;
+
+    (void)unused;
+    perche_err_set(&err, PERCHE_DISK, "It failed.");
+    perche_err_wrap(&err, "file %s", "a.db");
+    assert_string_equal(err.text, "file a.db: It failed.");
+    assert_int_equal(err.rc, PERCHE_DISK);
+    perche_err_wrap(NULL, "nobody");
+}
+
+static void a_text_that_does_not_fit_is_cut_at_its_end(void **unused)
+{
+    struct perche_err err;
+    char large[600];
+
+    (void)unused;
+    memset(large, 'x', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    perche_err_set(&err, PERCHE_DISK, "%s", large);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    perche_err_wrap(&err, "context");
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_memory_equal(err.text, "context: xxx", 12);
+    perche_err_wrap(&err, "%s", large);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_int_equal(err.text[398], 'x');
+}
+
+static void values_have_one_order_whatever_their_type(void **unused)
+{
+    static const uint8_t bytes[] = "abc";
+    const struct perche_value ascending[] = {
+        {.type = PERCHE_NULL},
+        {.type = PERCHE_INTEGER, .i = INT64_MIN},
+        {.type = PERCHE_INTEGER, .i = -1},
+        {.type = PERCHE_INTEGER, .i = INT64_MAX},
+        {.type = PERCHE_REAL, .r = -1e308},
+        {.type = PERCHE_REAL, .r = -1.0},
+        {.type = PERCHE_REAL, .r = -0.0},
+        {.type = PERCHE_REAL, .r = 0.0},
+        {.type = PERCHE_REAL, .r = 5e-324},
+        {.type = PERCHE_REAL, .r = 1e308},
+        {.type = PERCHE_TEXT, .n = 0, .p = NULL},
+        {.type = PERCHE_TEXT, .n = 1, .p = bytes},
+        {.type = PERCHE_TEXT, .n = 2, .p = bytes},
+        {.type = PERCHE_TEXT, .n = 1, .p = bytes + 1},
+        {.type = PERCHE_BLOB, .n = 0, .p = NULL},
+        {.type = PERCHE_BLOB, .n = 3, .p = bytes},
+    };
+    const int n = sizeof(ascending) / sizeof(*ascending);
+
+    (void)unused;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < n; k++) {
+            int c = perche_value_compare(&ascending[i], &ascending[k]);
+
+            assert_int_equal((c > 0) - (c < 0), (i > k) - (i < k));
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_has_a_text_and_a_name_in_lower_case),
+        cmocka_unit_test(code_and_text_are_set_together),
+        cmocka_unit_test(a_context_goes_in_front),
+        cmocka_unit_test(a_text_that_does_not_fit_is_cut_at_its_end),
+        cmocka_unit_test(values_have_one_order_whatever_their_type),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
