@@ -17,7 +17,7 @@ enum args_kind {
 struct args_option {
     const char *name; /* without the dashes */
     enum args_kind kind;
-    void *to;         /* left alone when the option is not given */
+    void *to; /* left alone when the option is not given */
 };
 
 struct args {

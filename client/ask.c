@@ -23,9 +23,8 @@ int ask_failed(struct client *c, bool refused, const struct perche_err *err)
         for (const char *p = names[-err->rc]; *p && i + 1 < sizeof(code); p++)
             code[i++] = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
         code[i] = '\0';
-        json_t *doc = must_have(
-            json_pack("{s:{s:s, s:s}}", "error", "code", refused ? code : "unreachable", "text",
-                      err->text));
+        json_t *doc = must_have(json_pack("{s:{s:s, s:s}}", "error", "code",
+                                          refused ? code : "unreachable", "text", err->text));
 
         ask_print(c, doc);
         json_decref(doc);

@@ -10,7 +10,7 @@ struct json_t;
 struct perche_control;
 
 /* How long the client waits at most: a little longer than the daemon does itself. */
-#define ASK_MS 70000
+#define ASK_MS      70000
 #define ASK_LONG_MS 1860000 /* verify reads every record */
 
 /* Asks, waits, and gives the result, which the caller owns. Takes @args (NULL = {}). On

@@ -12,25 +12,25 @@
 
 enum client_exit {
     CLIENT_DONE = 0,
-    CLIENT_NO = 1,          /* the answer is no */
+    CLIENT_NO = 1, /* the answer is no */
     CLIENT_USAGE = 2,
     CLIENT_UNREACHABLE = 3, /* the daemon cannot be reached */
 };
 
 struct client {
     FILE *in, *out, *err;
-    int width;            /* columns of the terminal */
-    bool tty;             /* out is a terminal */
-    bool json;            /* --json */
-    const char *socket;   /* --socket, $PERCHE_SOCKET or the default */
-    uint64_t now_ms;      /* wall clock; 0 = the system's */
+    int width;          /* columns of the terminal */
+    bool tty;           /* out is a terminal */
+    bool json;          /* --json */
+    const char *socket; /* --socket, $PERCHE_SOCKET or the default */
+    uint64_t now_ms;    /* wall clock; 0 = the system's */
 };
 
 struct command {
     const char *name;
-    const char *summary; /* for the list of commands */
-    const char *usage;   /* behind "perche " */
-    const char *help;    /* what it does, options, examples */
+    const char *summary;                                 /* for the list of commands */
+    const char *usage;                                   /* behind "perche " */
+    const char *help;                                    /* what it does, options, examples */
     int (*run)(struct client *c, int argc, char **argv); /* argv[0] is the command */
 };
 
@@ -45,7 +45,6 @@ uint64_t client_now(const struct client *c);
 
 extern const struct command command_status, command_sync, command_sites, command_watch,
     command_list, command_show, command_history, command_conflicts, command_invite, command_join,
-    command_revoke, command_leave, command_verify, command_replicate, command_help,
-    command_version;
+    command_revoke, command_leave, command_verify, command_replicate, command_help, command_version;
 
 #endif

@@ -8,10 +8,22 @@
 #include "help.h"
 
 const struct command *const commands[] = {
-    &command_status,    &command_sync,    &command_sites,     &command_watch,
-    &command_list,      &command_show,    &command_history,   &command_conflicts,
-    &command_invite,    &command_join,    &command_revoke,    &command_leave,
-    &command_verify,    &command_replicate, &command_help,    &command_version,
+    &command_status,
+    &command_sync,
+    &command_sites,
+    &command_watch,
+    &command_list,
+    &command_show,
+    &command_history,
+    &command_conflicts,
+    &command_invite,
+    &command_join,
+    &command_revoke,
+    &command_leave,
+    &command_verify,
+    &command_replicate,
+    &command_help,
+    &command_version,
     NULL,
 };
 

@@ -23,7 +23,8 @@ static size_t prefix_length(const json_t *conflicts)
     const json_t *a, *b;
     size_t i, k;
 
-    json_array_foreach(conflicts, i, a) {
+    json_array_foreach(conflicts, i, a)
+    {
         const char *id = get_text(a, "id");
 
         for (k = i + 1; k < json_array_size(conflicts); k++) {
@@ -46,12 +47,10 @@ static char *side_text(struct client *c, const json_t *side)
 {
     char *value = get_shown(json_object_get(side, "value"));
     char when[TEXT_TIME_MAX] = "";
-    const char *site = get_text(side, "site_name");
+    const char *site = get_text(side, "site");
     char *out;
     uint64_t ms;
 
-    if (!*site)
-        site = get_text(side, "site");
     if (get_time(side, "at", &ms))
         text_day(ms, client_now(c), when);
     out = text_print("%s  %s  %s", *value ? value : "(empty)", site, when);
@@ -67,9 +66,11 @@ static char own_side(const json_t *conflict, const json_t *self)
 
     for (char side = 'a'; side <= 'b'; side++) {
         const char key[] = {side, '\0'};
-        const char *site = get_text(json_object_get(conflict, key), "site");
+        const json_t *written = json_object_get(conflict, key);
+        const char *site_id = get_text(written, "site_id");
+        const char *site = get_text(written, "site");
 
-        if (*site && (strcmp(site, id) == 0 || strcmp(site, name) == 0))
+        if (*site_id ? strcmp(site_id, id) == 0 : *site && strcmp(site, name) == 0)
             return side;
     }
     return 0;
@@ -104,26 +105,52 @@ static char *with_letter(struct client *c, const json_t *conflict, char side)
     return out;
 }
 
-static void print_list(struct client *c, const json_t *result)
+/* Is the conflict about the record that --row names? @id is as record_id() makes it. */
+static bool is_about(const json_t *conflict, const json_t *id)
+{
+    const json_t *row = json_object_get(conflict, "row");
+
+    if (json_is_array(id))
+        return json_equal(row, id);
+    if (json_is_array(row))
+        row = json_array_size(row) == 1 ? json_array_get(row, 0) : NULL;
+    return json_is_string(row) && strncmp(json_string_value(row), json_string_value(id),
+                                          strlen(json_string_value(id))) == 0;
+}
+
+/* Takes out what --table and --row do not name: an older daemon gives all of them. */
+static void filter(json_t *conflicts, const char *table, const json_t *row)
+{
+    for (size_t i = json_array_size(conflicts); i-- > 0;) {
+        const json_t *conflict = json_array_get(conflicts, i);
+
+        if ((table && strcmp(get_text(conflict, "table"), table) != 0) ||
+            (row && !is_about(conflict, row)))
+            (void)json_array_remove(conflicts, i); /* it is there */
+    }
+}
+
+static void print_list(struct client *c, const json_t *result, size_t prefix)
 {
     static const char *const own[] = {"id", "what", "here", "there", "state"};
     static const char *const others[] = {"id", "what", "one", "the other", "state"};
     const json_t *conflicts = get_array(result, "conflicts");
     const json_t *self = json_object_get(result, "self");
-    size_t prefix = prefix_length(conflicts);
     bool all_own = true;
     bool all_open = true;
     const json_t *conflict;
     struct table *t;
     size_t i;
 
-    json_array_foreach(conflicts, i, conflict) {
+    json_array_foreach(conflicts, i, conflict)
+    {
         all_own &= own_side(conflict, self) != 0;
         all_open &= strcmp(get_text(conflict, "state"), "open") == 0;
     }
     t = table_new(all_own ? own : others, all_open ? 4 : 5);
     table_keep(t, 0);
-    json_array_foreach(conflicts, i, conflict) {
+    json_array_foreach(conflicts, i, conflict)
+    {
         const char *id = get_text(conflict, "id");
         char first = own_side(conflict, self) == 'b' ? 'b' : 'a';
 
@@ -164,24 +191,31 @@ static int run_list(struct client *c, int argc, char **argv)
         id = text_row_id(&row, 1);
         if (!id)
             return args_wrong(c, &command_conflicts, "a part of --row is empty.");
+        id = record_id(id);
     }
     ask_args = json_object();
     if (all)
         ask_set_flag(ask_args, "all");
     ask_set_text(ask_args, "table", table);
     if (id)
-        json_object_set_new(ask_args, "row", id);
+        json_object_set(ask_args, "row", id);
     status = ask(c, "conflicts", ask_args, ASK_MS, &result);
-    if (status != CLIENT_DONE)
-        return status;
-    if (c->json)
-        ask_print(c, result);
-    else if (json_array_size(get_array(result, "conflicts")) == 0)
-        fputs(all ? "There was no conflict.\n" : "Nothing waits for a decision.\n", c->err);
-    else
-        print_list(c, result);
+    if (status == CLIENT_DONE) {
+        size_t prefix = prefix_length(get_array(result, "conflicts")); /* of all that are there */
+
+        filter(get_array(result, "conflicts"), table, id);
+        if (c->json)
+            ask_print(c, result);
+        else if (json_array_size(get_array(result, "conflicts")) == 0)
+            fputs(all ? "There was no conflict.\n" : "Nothing waits for a decision.\n", c->err);
+        else
+            print_list(c, result, prefix);
+        if (json_is_true(json_object_get(result, "more")))
+            fputs("There are more than can be shown at once.\n", c->err);
+    }
     json_decref(result);
-    return CLIENT_DONE;
+    json_decref(id);
+    return status;
 }
 
 /* --------------------------------------------------------------------- show */
@@ -189,13 +223,11 @@ static int run_list(struct client *c, int argc, char **argv)
 static void add_side(struct fields *f, const json_t *conflict, const char *key)
 {
     const json_t *side = json_object_get(conflict, key);
-    const char *site = get_text(side, "site_name");
+    const char *site = get_text(side, "site");
     char *value = get_shown(json_object_get(side, "value"));
     char when[TEXT_TIME_MAX] = "at an unknown time";
     uint64_t ms;
 
-    if (!*site)
-        site = get_text(side, "site");
     if (get_time(side, "at", &ms))
         text_exact(ms, when);
     fields_add(f, key, "%s", *value ? value : "(empty)");
@@ -258,7 +290,7 @@ static int run_show(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        print_one(c, result);
+        print_one(c, json_object_get(result, "conflict"));
     json_decref(result);
     return CLIENT_DONE;
 }
@@ -334,7 +366,7 @@ const struct command command_conflicts = {
              "       perche conflicts resolve ID --value TEXT --reason TEXT",
     .help =
         "When two sites wrote different values without knowing of each other, both are kept and\n"
-        "a person decides. Any beginning of an ID that is no other's will do.\n"
+        "a person decides. Four letters of an ID will do where no other begins so.\n"
         "\n"
         "  --all           also those that are decided\n"
         "  --table TABLE   only those of this table, and with\n"

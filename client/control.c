@@ -30,7 +30,7 @@
 
 struct perche_control {
     int fd;
-    char *in;      /* what was received: in[0 .. in_n) */
+    char *in; /* what was received: in[0 .. in_n) */
     size_t in_n, in_cap;
     size_t seen;   /* in[0 .. seen) holds no newline */
     size_t line_n; /* the line handed out last, to be dropped at the next read */
@@ -109,8 +109,7 @@ static enum perche_rc not_connected(const char *path, int why, struct perche_err
                     "status perched\" says more.",
                     path);
     case EPROTOTYPE:
-    case ENOTSOCK:
-        return fail(err, PERCHE_NET, "%s is not the socket of a perched.", path);
+    case ENOTSOCK: return fail(err, PERCHE_NET, "%s is not the socket of a perched.", path);
     default:
         return fail(err, PERCHE_NET, "no connection to perched at %s: %s.", path, strerror(why));
     }
@@ -277,9 +276,10 @@ static enum perche_rc read_line(struct perche_control *c, int timeout_ms, struct
         c->seen = 0;
     }
     for (;;) {
-        const char *end = c->in_n > c->seen ? memchr(c->in + c->seen, '\n', c->in_n - c->seen)
-                                            : NULL;
+        const char *end =
+            c->in_n > c->seen ? memchr(c->in + c->seen, '\n', c->in_n - c->seen) : NULL;
         enum perche_rc rc;
+        size_t room;
         ssize_t n;
 
         if (end) {
@@ -295,7 +295,9 @@ static enum perche_rc read_line(struct perche_control *c, int timeout_ms, struct
         rc = wait_readable(c, timeout_ms, until, err);
         if (rc != PERCHE_OK)
             return rc;
-        n = recv(c->fd, c->in + c->in_n, c->in_cap - c->in_n, MSG_DONTWAIT);
+        room = (c->in_cap < PERCHE_CONTROL_ANSWER_MAX ? c->in_cap : PERCHE_CONTROL_ANSWER_MAX) -
+               c->in_n;
+        n = recv(c->fd, c->in + c->in_n, room, MSG_DONTWAIT);
         if (n > 0)
             c->in_n += (size_t)n;
         else if (n == 0)

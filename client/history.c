@@ -20,7 +20,8 @@ static void print(struct client *c, const json_t *record)
 
     record_head(c, record);
     table_keep(t, 0);
-    json_array_foreach(get_array(record, "entries"), i, entry) {
+    json_array_foreach(get_array(record, "entries"), i, entry)
+    {
         char when[TEXT_TIME_MAX] = "";
         uint64_t ms;
 
@@ -36,6 +37,8 @@ static void print(struct client *c, const json_t *record)
     }
     (void)table_print(t, c->out, c->width, c->tty); /* "came by" weighs least */
     table_free(t);
+    if (json_is_true(json_object_get(record, "more")))
+        fputs("There is more than can be shown at once: these are the latest.\n", c->err);
 }
 
 static int run(struct client *c, int argc, char **argv)

@@ -70,14 +70,13 @@ const struct command command_join = {
     .name = "join",
     .summary = "at a site: join the hub that sent the line",
     .usage = "join LINE [--url URL]",
-    .help =
-        "Joins with the line that \"perche invite\" printed at the hub. What was written here\n"
-        "before goes to the hub. \"-\" reads the line from the input, so that it stays out of\n"
-        "the shell's history.\n"
-        "\n"
-        "  --url URL       where this site reaches the hub, if not at the line's own address\n"
-        "\n"
-        "  perche join - < line.txt\n"
-        "  perche join perche1:... --url tls+tcp://192.0.2.7:7447\n",
+    .help = "Joins with the line that \"perche invite\" printed at the hub. What was written here\n"
+            "before goes to the hub. \"-\" reads the line from the input, so that it stays out of\n"
+            "the shell's history.\n"
+            "\n"
+            "  --url URL       where this site reaches the hub, if not at the line's own address\n"
+            "\n"
+            "  perche join - < line.txt\n"
+            "  perche join perche1:... --url tls+tcp://192.0.2.7:7447\n",
     .run = run,
 };

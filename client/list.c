@@ -12,26 +12,28 @@
 
 #define LIMIT 100 /* rows, unless --limit says otherwise: a page, not the file */
 
-/* `list` alone: the tables. Each entry is a name or {table, rows, ...}. */
+/* `list` alone: the tables. */
 static void print_tables(struct client *c, const json_t *tables)
 {
-    static const char *const heads[] = {"table", "rows", "scope"};
-    struct table *t = table_new(heads, 3);
+    static const char *const heads[] = {"table", "rows", "rule", "policy"};
+    struct table *t = table_new(heads, 4);
     const json_t *entry;
     size_t i;
 
     table_keep(t, 0);
     table_right(t, 1);
-    json_array_foreach(tables, i, entry) {
-        char *rows = get_shown(json_object_get(entry, "rows"));
-        char *scope = get_shown(json_object_get(entry, "scope"));
+    json_array_foreach(tables, i, entry)
+    {
+        char rows[TEXT_TIME_MAX];
 
+        text_digits(get_number(entry, "rows"), rows);
         table_row(t);
-        table_cell(t, json_is_string(entry) ? json_string_value(entry) : get_text(entry, "table"));
-        table_cell_take(t, rows);
-        table_cell_take(t, scope);
+        table_cell(t, get_text(entry, "table"));
+        table_cell(t, rows);
+        table_cell(t, get_text(entry, "rule"));
+        table_cell(t, get_text(entry, "policy"));
     }
-    (void)table_print(t, c->out, c->width, c->tty); /* three columns fit */
+    (void)table_print(t, c->out, c->width, c->tty); /* four columns fit */
     table_free(t);
 }
 
@@ -42,9 +44,8 @@ static bool is_key(const json_t *keys, const char *column, size_t at)
 
     if (!keys)
         return at == 0;
-    json_array_foreach(keys, i, key)
-        if (json_is_string(key) && strcmp(json_string_value(key), column) == 0)
-            return true;
+    json_array_foreach(keys, i, key) if (json_is_string(key) &&
+                                         strcmp(json_string_value(key), column) == 0) return true;
     return false;
 }
 
@@ -55,7 +56,8 @@ static bool is_numeric(const json_t *rows, size_t column)
     const json_t *row;
     size_t i;
 
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const json_t *value = json_array_get(row, column);
 
         if (json_is_null(value))
@@ -77,7 +79,7 @@ static void say_left_out(struct client *c, const struct table *t, int columns, i
     fputs(". \"perche show TABLE ID\" and --json have them.\n", c->err);
 }
 
-static void print_rows(struct client *c, const json_t *result, uint64_t limit)
+static void print_rows(struct client *c, const json_t *result)
 {
     json_t *columns = get_array(result, "columns");
     json_t *rows = get_array(result, "rows");
@@ -100,18 +102,17 @@ static void print_rows(struct client *c, const json_t *result, uint64_t limit)
         if (is_numeric(rows, i))
             table_right(t, (int)i);
     }
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         table_row(t);
-        json_array_foreach(row, k, value)
-            table_cell_take(t, get_shown(value));
+        json_array_foreach(row, k, value) table_cell_take(t, get_shown(value));
     }
     if (n > 0)
         say_left_out(c, t, (int)n, table_print(t, c->out, c->width, c->tty));
     if (json_array_size(rows) == 0)
         fputs("No record.\n", c->err);
-    else if (json_array_size(rows) >= limit)
-        fprintf(c->err, "These are the first %llu; --limit N shows more.\n",
-                (unsigned long long)limit);
+    else if (json_is_true(json_object_get(result, "more")))
+        fprintf(c->err, "These are the first %zu; --limit N shows more.\n", json_array_size(rows));
     table_free(t);
     free(heads);
 }
@@ -145,7 +146,7 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else if (args.count == 1)
-        print_rows(c, result, limit);
+        print_rows(c, result);
     else
         print_tables(c, get_array(result, "tables"));
     json_decref(result);

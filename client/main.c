@@ -11,7 +11,7 @@
 #include "text.h"
 
 /* What a page takes where nobody has said how wide it is. */
-#define WIDTH 100
+#define WIDTH     100
 #define WIDTH_MIN 20
 
 static int terminal_width(void)

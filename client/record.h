@@ -12,6 +12,9 @@ struct json_t;
 /* Asks @command about the record args->words names. The exit status. */
 int record_ask(struct client *c, const char *command, const struct args *args,
                const struct command *cmd, struct json_t **result);
+/* How an id goes to the daemon: a key of one column as that value, since any beginning of it
+ * that is no other's will do then. Takes @id. */
+struct json_t *record_id(struct json_t *id);
 /* Table, key, label and holders of a record. */
 void record_head(struct client *c, const struct json_t *record);
 /* The values of an array as one text; malloc. */

@@ -1,7 +1,5 @@
 #include "client.h"
 
-#include <string.h>
-
 #include <jansson.h>
 
 #include "args.h"
@@ -10,7 +8,12 @@
 static int run(struct client *c, int argc, char **argv)
 {
     const char *scope = NULL;
-    const struct args_option options[] = {{"scope", ARGS_TEXT, &scope}, {0}};
+    const char *level = NULL;
+    const struct args_option options[] = {
+        {"scope", ARGS_TEXT, &scope},
+        {"level", ARGS_TEXT, &level},
+        {0},
+    };
     struct args args;
     json_t *ask_args, *result = NULL;
     int status = args_take(c, &command_replicate, argc, argv, options, 1, 1, &args);
@@ -22,9 +25,8 @@ static int run(struct client *c, int argc, char **argv)
                           "--scope is needed: a column that names the site, or hub, or all.");
     ask_args = json_object();
     ask_set_text(ask_args, "table", args.words[0]);
-    ask_set_text(ask_args, strcmp(scope, "all") == 0 || strcmp(scope, "hub") == 0 ? "mode"
-                                                                                    : "scope",
-                 scope);
+    ask_set_text(ask_args, "scope", scope);
+    ask_set_text(ask_args, "level", level);
     status = ask(c, "replicate", ask_args, ASK_MS, &result);
     if (status != CLIENT_DONE)
         return status;
@@ -40,7 +42,7 @@ static int run(struct client *c, int argc, char **argv)
 const struct command command_replicate = {
     .name = "replicate",
     .summary = "at a hub: keep another table in step",
-    .usage = "replicate TABLE --scope COLUMN|hub|all",
+    .usage = "replicate TABLE --scope COLUMN|hub|all [--level P2]",
     .help =
         "Registers a table of the replica, which needs a primary key that is never NULL and no\n"
         "other unique column. It goes to the sites with the records that it has.\n"
@@ -48,8 +50,10 @@ const struct command command_replicate = {
         "  --scope COLUMN  a record belongs to the site whose id stands in this column\n"
         "  --scope hub     the hub alone has it\n"
         "  --scope all     every site has it, the hub writes it\n"
+        "  --level LEVEL   how personal its columns are: P0 not at all, P1 they tell who somebody\n"
+        "                  is, P2 somebody's situation, P3 what the law protects most (P2)\n"
         "\n"
         "  perche replicate equipment --scope site_id\n"
-        "  perche replicate opening_hours --scope all\n",
+        "  perche replicate opening_hours --scope all --level P0\n",
     .run = run,
 };

@@ -17,7 +17,8 @@ char *record_joined(const json_t *array, const char *between)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(array, i, item) {
+    json_array_foreach(array, i, item)
+    {
         char *text = get_shown(item);
         char *longer = text_print("%s%s%s", out, i > 0 ? between : "", text);
 
@@ -40,13 +41,29 @@ void record_head(struct client *c, const json_t *record)
     if (scope) {
         char *sites = record_joined(scope, ", ");
 
-        fields_add(f, "held by", "%s", *sites ? sites : "the hub alone");
+        fields_add(f, "held by", "%s",
+                   *sites == '\0'            ? "the hub alone"
+                   : strcmp(sites, "*") == 0 ? "every site"
+                                             : sites);
         free(sites);
     }
+    if (json_is_true(json_object_get(record, "deleted")))
+        fields_add(f, "state", "deleted");
     fields_print(f, c->out, c->width);
     fputc('\n', c->out);
     fields_free(f);
     free(key);
+}
+
+struct json_t *record_id(json_t *id)
+{
+    json_t *one;
+
+    if (json_array_size(id) != 1)
+        return id;
+    one = json_incref(json_array_get(id, 0));
+    json_decref(id);
+    return one;
 }
 
 int record_ask(struct client *c, const char *command, const struct args *args,
@@ -59,7 +76,7 @@ int record_ask(struct client *c, const char *command, const struct args *args,
         return args_wrong(c, cmd, "a part of the ID is empty.");
     ask_args = json_object();
     ask_set_text(ask_args, "table", args->words[0]);
-    json_object_set_new(ask_args, "id", id);
+    json_object_set_new(ask_args, "id", record_id(id));
     return ask(c, command, ask_args, ASK_MS, result);
 }
 
@@ -73,7 +90,8 @@ static void print(struct client *c, const json_t *record)
 
     record_head(c, record);
     table_keep(t, 0);
-    json_array_foreach(get_array(record, "columns"), i, column) {
+    json_array_foreach(get_array(record, "columns"), i, column)
+    {
         bool open = json_is_true(json_object_get(column, "contested"));
         char when[TEXT_TIME_MAX] = "";
         uint64_t ms;
@@ -118,12 +136,15 @@ const struct command command_show = {
     .name = "show",
     .summary = "one record: values, when and where each was written",
     .usage = "show TABLE ID",
-    .help = "Prints a record: each column with its value, when and at which site it was written,\n"
-            "and which sites hold the record. The ID of a table with several key columns is its\n"
-            "values with commas between them, or as several words; \"\\,\" is a comma in a value.\n"
-            "\n"
-            "  perche show learner 01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10\n"
-            "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
-            "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25 W4\n",
+    .help =
+        "Prints a record: each column with its value, when and at which site it was written,\n"
+        "and which sites hold the record. The ID of a table with several key columns is its\n"
+        "values with commas between them, or as several words; \"\\,\" is a comma in a value. Of an\n"
+        "ID in one piece any beginning that is no other's will do.\n"
+        "\n"
+        "  perche show learner 01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10\n"
+        "  perche show learner 01990c5e-7d1a\n"
+        "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
+        "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25 W4\n",
     .run = run,
 };

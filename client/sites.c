@@ -30,9 +30,9 @@ static void cell_number(struct table *t, const json_t *site, const char *name)
 
 static void print(struct client *c, const json_t *sites)
 {
-    static const char *const heads[] = {"site",         "state",     "last contact",
-                                        "to send",      "behind",    "proven equal",
-                                        "to decide",    "clock",     "version"};
+    static const char *const heads[] = {"site",      "state",  "last contact",
+                                        "to send",   "behind", "proven equal",
+                                        "to decide", "clock",  "version"};
     struct table *t = table_new(heads, 9);
     const json_t *site;
     size_t i;
@@ -43,7 +43,8 @@ static void print(struct client *c, const json_t *sites)
     table_right(t, 4);
     table_right(t, 6);
     table_right(t, 7);
-    json_array_foreach(sites, i, site) {
+    json_array_foreach(sites, i, site)
+    {
         json_t *offset = json_object_get(site, "clock_offset_ms");
 
         table_row(t);
@@ -91,11 +92,12 @@ const struct command command_sites = {
     .name = "sites",
     .summary = "at a hub: a row for each site",
     .usage = "sites",
-    .help = "At a hub: each site with the state of its line, when it was last heard of, rows that\n"
-            "wait there (to send) and rows here that it has not got yet (behind), when it was last\n"
-            "proven equal, its open conflicts, its clock and its version. \"?\" is not known.\n"
-            "\n"
-            "  perche sites\n"
-            "  perche --json sites\n",
+    .help =
+        "At a hub: each site with the state of its line, when it was last heard of, rows that\n"
+        "wait there (to send) and rows here that it has not got yet (behind), when it was last\n"
+        "proven equal, its open conflicts, its clock and its version. \"?\" is not known.\n"
+        "\n"
+        "  perche sites\n"
+        "  perche --json sites\n",
     .run = run,
 };

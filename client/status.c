@@ -87,8 +87,8 @@ static char *headline(struct client *c, const json_t *status)
         out = text_print("hub of %s", many);
         free(many);
     } else {
-        out = text_print("%s%s%s%s%s", words, *reason ? " (" : "", reason, *reason ? ")" : "",
-                         equal);
+        out =
+            text_print("%s%s%s%s%s", words, *reason ? " (" : "", reason, *reason ? ")" : "", equal);
     }
     free(reason);
     free(equal);
@@ -188,8 +188,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     if (conflicts > 0)
         fields_hint(f, "perche conflicts");
     if (held > 0)
-        add_count(f, "held", held, "deletion waits for a person",
-                  "deletions wait for a person");
+        add_count(f, "held", held, "deletion waits for a person", "deletions wait for a person");
     if (parked > 0)
         add_count(f, "parked", parked, "value waits for a newer version of the schema",
                   "values wait for a newer version of the schema");

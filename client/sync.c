@@ -62,8 +62,7 @@ static int run(struct client *c, int argc, char **argv)
         ask_print(c, result);
     if (!wait) {
         if (!c->json)
-            fputs("The daemon is syncing now; \"perche sync --wait\" waits for the end.\n",
-                  c->err);
+            fputs("The daemon is syncing now; \"perche sync --wait\" waits for the end.\n", c->err);
     } else if (json_is_true(json_object_get(result, "done"))) {
         if (!c->json)
             fputs("Done: everything has arrived at both ends, and they are proven equal.\n",
@@ -83,14 +82,13 @@ const struct command command_sync = {
     .name = "sync",
     .summary = "sync with the hub now",
     .usage = "sync [--wait] [--timeout 60s]",
-    .help =
-        "Tells the daemon to sync now, without waiting for its interval.\n"
-        "\n"
-        "  --wait          come back when what both ends had has arrived and a comparison\n"
-        "                  has said that they are equal; exit status 1 says what is missing\n"
-        "  --timeout TIME  wait that long at most (60s); 250ms, 60s, 5m, 1h\n"
-        "\n"
-        "  perche sync\n"
-        "  perche sync --wait --timeout 5m && echo safe\n",
+    .help = "Tells the daemon to sync now, without waiting for its interval.\n"
+            "\n"
+            "  --wait          come back when what both ends had has arrived and a comparison\n"
+            "                  has said that they are equal; exit status 1 says what is missing\n"
+            "  --timeout TIME  wait that long at most (60s); 250ms, 60s, 5m, 1h\n"
+            "\n"
+            "  perche sync\n"
+            "  perche sync --wait --timeout 5m && echo safe\n",
     .run = run,
 };

@@ -7,8 +7,8 @@
 
 #include "text.h"
 
-#define GAP 2        /* spaces between two columns */
-#define NARROW 6     /* a column is not cut below this ... */
+#define GAP         2 /* spaces between two columns */
+#define NARROW      6 /* a column is not cut below this ... */
 #define KEPT_NARROW 8 /* ... and one to be kept not below that */
 
 struct table {
@@ -70,8 +70,7 @@ void table_row(struct table *t)
 
     if (t->rows == t->cap) {
         t->cap = t->cap ? t->cap * 2 : 16;
-        t->cells =
-            must_have(realloc(t->cells, ((size_t)t->cap * columns + 1) * sizeof(*t->cells)));
+        t->cells = must_have(realloc(t->cells, ((size_t)t->cap * columns + 1) * sizeof(*t->cells)));
     }
     memset(t->cells + (size_t)t->rows * columns, 0, columns * sizeof(*t->cells));
     t->rows++;

@@ -196,8 +196,8 @@ bool text_duration(const char *text, uint64_t *out_ms)
         const char *unit;
         uint64_t ms;
     } units[] = {
-        {"ms", 1},       {"s", 1000},     {"", 1000},      {"m", 60000},
-        {"min", 60000},  {"h", 3600000},  {"d", 86400000}, {"w", UINT64_C(604800000)},
+        {"ms", 1},      {"s", 1000},    {"", 1000},      {"m", 60000},
+        {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", UINT64_C(604800000)},
     };
     const char *end;
     uint64_t n;

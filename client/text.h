@@ -28,19 +28,20 @@ size_t text_fit(const char *text, int columns, int *took);
 
 /* ---- numbers and times ---------------------------------------------------- */
 
-bool text_number(const char *text, uint64_t *out);      /* 1 to 2^53 */
-bool text_duration(const char *text, uint64_t *out_ms); /* 250ms 60s 60 5m 1h 7d 2w; from 1 ms to ten years */
+bool text_number(const char *text, uint64_t *out); /* 1 to 2^53 */
+bool text_duration(const char *text,
+                   uint64_t *out_ms); /* 250ms 60s 60 5m 1h 7d 2w; from 1 ms to ten years */
 /* "2025-09-01T12:05:12.250Z", also without the fraction; false = no such text. */
 bool text_iso(const char *text, uint64_t *out_ms);
 
 #define TEXT_TIME_MAX 32
 /* Local time zone: "14:05:12" today, "1 Sep 14:05" this year, else "1 Sep 2024". */
 void text_when(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]);
-void text_day(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]);  /* "1 Sep", "1 Sep 2024" */
-void text_exact(uint64_t ms, char out[TEXT_TIME_MAX]);                 /* "2025-09-01 14:05:12" */
-void text_ago(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]);  /* "12 s ago" */
-void text_span(uint64_t ms, char out[TEXT_TIME_MAX]);                  /* "38 ms", "12 s", "3 h" */
-void text_digits(uint64_t n, char out[TEXT_TIME_MAX]);                 /* "1,234,567" */
+void text_day(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "1 Sep", "1 Sep 2024" */
+void text_exact(uint64_t ms, char out[TEXT_TIME_MAX]);                /* "2025-09-01 14:05:12" */
+void text_ago(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "12 s ago" */
+void text_span(uint64_t ms, char out[TEXT_TIME_MAX]);                 /* "38 ms", "12 s", "3 h" */
+void text_digits(uint64_t n, char out[TEXT_TIME_MAX]);                /* "1,234,567" */
 
 /* ---- row ids -------------------------------------------------------------- */
 

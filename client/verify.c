@@ -20,7 +20,8 @@ static void print(struct client *c, const json_t *result)
 
     table_keep(t, 0);
     table_right(t, 1);
-    json_array_foreach(get_array(result, "tables"), i, table) {
+    json_array_foreach(get_array(result, "tables"), i, table)
+    {
         const char *digest = get_text(table, "digest");
         char rows[TEXT_TIME_MAX];
 
@@ -56,9 +57,10 @@ static int run(struct client *c, int argc, char **argv)
         if (!c->json)
             fputs("Equal: the records are those that the digests were made of.\n", c->err);
     } else if (json_is_false(equal)) {
-        fputs("Not equal: where it says \"differs\", the records are not those that the digests were\n"
-              "made of, or not the hub's.\n",
-              c->err);
+        fputs(
+            "Not equal: where it says \"differs\", the records are not those that the digests were\n"
+            "made of, or not the hub's.\n",
+            c->err);
         status = CLIENT_NO;
     } else {
         fputs("The hub could not be asked, so only this side was read.\n", c->err);

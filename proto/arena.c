@@ -8,9 +8,9 @@
 #include "perche/wire.h"
 
 enum {
-    CHUNK_FIRST = 2048,      /* a small message fits in one */
-    CHUNK_MAX = 1 << 18,     /* doubling ends here */
-    KEEP_MAX = 4 << 20,      /* what a cleared arena may hold on to */
+    CHUNK_FIRST = 2048,  /* a small message fits in one */
+    CHUNK_MAX = 1 << 18, /* doubling ends here */
+    KEEP_MAX = 4 << 20,  /* what a cleared arena may hold on to */
     ALIGN = alignof(max_align_t),
 };
 

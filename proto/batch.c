@@ -154,7 +154,8 @@ uint32_t perche_batch_name(struct perche_batch *b, const char *text)
     return b->names_count - 1;
 }
 
-uint32_t batch_part_new(struct batch_own *o, const char *table, const char *const *columns, uint32_t columns_count)
+uint32_t batch_part_new(struct batch_own *o, const char *table, const char *const *columns,
+                        uint32_t columns_count)
 {
     struct perche_batch *b = &o->pub;
     struct perche_part *part;
@@ -191,7 +192,8 @@ uint32_t batch_part_new(struct batch_own *o, const char *table, const char *cons
     return b->parts_count++;
 }
 
-bool batch_part_reserve(struct batch_own *o, uint32_t part, uint32_t rows, uint32_t cells, uint32_t bases)
+bool batch_part_reserve(struct batch_own *o, uint32_t part, uint32_t rows, uint32_t cells,
+                        uint32_t bases)
 {
     struct perche_part *p = &o->pub.parts[part];
     struct part_own *caps = &o->own[part];
@@ -208,7 +210,8 @@ static bool name_fits(const char *name)
     return n >= 1 && n <= PERCHE_NAME_BYTES_MAX;
 }
 
-uint32_t perche_batch_part(struct perche_batch *b, const char *table, const char *const *columns, uint32_t columns_count)
+uint32_t perche_batch_part(struct perche_batch *b, const char *table, const char *const *columns,
+                           uint32_t columns_count)
 {
     struct batch_own *o = own(b);
 
@@ -218,7 +221,8 @@ uint32_t perche_batch_part(struct perche_batch *b, const char *table, const char
     for (uint32_t i = 0; i < b->parts_count; i++)
         if (strcmp(b->parts[i].table, table) == 0)
             return o->part_last = i;
-    if (b->parts_count == PERCHE_BATCH_TABLES_MAX || columns_count > PERCHE_COLUMNS_MAX || !name_fits(table))
+    if (b->parts_count == PERCHE_BATCH_TABLES_MAX || columns_count > PERCHE_COLUMNS_MAX ||
+        !name_fits(table))
         return UINT32_MAX;
     for (uint32_t i = 0; i < columns_count; i++)
         if (!name_fits(columns[i]))
@@ -251,7 +255,8 @@ struct perche_row *perche_batch_row(struct perche_batch *b, uint32_t part, struc
     return &p->rows[p->rows_count++];
 }
 
-struct perche_cell *perche_batch_cell(struct perche_batch *b, uint32_t part, uint16_t col, const struct perche_value *v)
+struct perche_cell *perche_batch_cell(struct perche_batch *b, uint32_t part, uint16_t col,
+                                      const struct perche_value *v)
 {
     struct batch_own *o = own(b);
     struct perche_part *p = &b->parts[part];
@@ -268,9 +273,7 @@ struct perche_cell *perche_batch_cell(struct perche_batch *b, uint32_t part, uin
     cell = &p->cells[p->cells_count];
     *cell = (struct perche_cell){.col = col, .value = *v};
     switch (v->type) {
-    case PERCHE_NULL:
-        cell->value = (struct perche_value){.type = PERCHE_NULL};
-        break;
+    case PERCHE_NULL: cell->value = (struct perche_value){.type = PERCHE_NULL}; break;
     case PERCHE_INTEGER:
     case PERCHE_REAL:
         cell->value.n = 0;
@@ -287,9 +290,7 @@ struct perche_cell *perche_batch_cell(struct perche_batch *b, uint32_t part, uin
             memcpy((uint8_t *)cell->value.p, v->p, v->n);
         bytes += v->n;
         break;
-    default:
-        assert(!"a value of no type");
-        return NULL;
+    default: assert(!"a value of no type"); return NULL;
     }
     o->bytes += bytes;
     p->cells_count++;
@@ -316,11 +317,13 @@ bool perche_batch_base(struct perche_batch *b, uint32_t part, uint64_t stamp, ui
 bool perche_batch_notice(struct perche_batch *b, const struct perche_notice *n)
 {
     struct batch_own *o = own(b);
-    const char *reason = n->reason != NULL ? n->reason : "", *columns = n->columns != NULL ? n->columns : "";
+    const char *reason = n->reason != NULL ? n->reason : "",
+               *columns = n->columns != NULL ? n->columns : "";
     struct perche_notice copy = *n;
 
-    if (b->notices_count == PERCHE_BATCH_ROWS_MAX || n->key.n < 1 || n->key.n > PERCHE_KEY_BYTES_MAX ||
-        !name_fits(n->table) || strlen(reason) > PERCHE_NAME_BYTES_MAX || strlen(columns) > NOTICE_COLUMNS_BYTES_MAX)
+    if (b->notices_count == PERCHE_BATCH_ROWS_MAX || n->key.n < 1 ||
+        n->key.n > PERCHE_KEY_BYTES_MAX || !name_fits(n->table) ||
+        strlen(reason) > PERCHE_NAME_BYTES_MAX || strlen(columns) > NOTICE_COLUMNS_BYTES_MAX)
         return false;
     if (!array_reserve(&b->notices, &o->notices_cap, b->notices_count + 1, sizeof(*b->notices)))
         return false;

@@ -64,7 +64,8 @@ static void *scratch(struct decoder *d, enum work_slot slot, size_t count, size_
 }
 
 /* A column of @n numbers that may not be above @max. */
-static const uint64_t *numbers(struct decoder *d, uint32_t n, bool is_signed, uint64_t max, const char *wrong)
+static const uint64_t *numbers(struct decoder *d, uint32_t n, bool is_signed, uint64_t max,
+                               const char *wrong)
 {
     uint64_t *v = scratch(d, WORK_VALUES, n, sizeof(*v)), over = 0;
 
@@ -275,9 +276,7 @@ static uint32_t get_presence(struct decoder *d, uint8_t *bits, uint32_t n)
             at++;
         }
         break;
-    default:
-        fail(d, PERCHE_CORRUPT, "a presence has an unknown form");
-        return 0;
+    default: fail(d, PERCHE_CORRUPT, "a presence has an unknown form"); return 0;
     }
     if (count == 0)
         fail(d, PERCHE_CORRUPT, "a column has no cell");
@@ -290,7 +289,8 @@ static bool is_set(const uint8_t *bits, uint32_t i)
 }
 
 /* Reads which cells there are and gives each its place, column and default stamp. */
-static void get_layout(struct decoder *d, uint32_t part, const struct row_stamp *stamps, uint8_t *bits, uint32_t *counts)
+static void get_layout(struct decoder *d, uint32_t part, const struct row_stamp *stamps,
+                       uint8_t *bits, uint32_t *counts)
 {
     struct perche_part *p = &d->b->parts[part];
     const uint32_t n = p->rows_count, bytes = (n + 7) / 8;
@@ -400,7 +400,8 @@ static void get_rare(struct decoder *d, uint32_t part)
                 c->origin = origins[i];
             } else {
                 c->flags |= PERCHE_CELL_BASE;
-                p->bases[i] = (struct perche_base){.cell = cells[i], .origin = origins[i], .stamp = stamps[i]};
+                p->bases[i] = (struct perche_base){
+                    .cell = cells[i], .origin = origins[i], .stamp = stamps[i]};
                 p->bases_count = n;
             }
         }
@@ -414,7 +415,8 @@ static void get_rare(struct decoder *d, uint32_t part)
 /* ---- values -------------------------------------------------------------- */
 
 /* The type of each of a column's @n values, and how many there are of each. */
-static void get_types(struct decoder *d, uint8_t *types, uint32_t n, uint32_t counts[PERCHE_BLOB + 1])
+static void get_types(struct decoder *d, uint8_t *types, uint32_t n,
+                      uint32_t counts[PERCHE_BLOB + 1])
 {
     uint8_t form = get_byte(&d->r), pair, kinds[2];
     const uint8_t *p;
@@ -432,7 +434,8 @@ static void get_types(struct decoder *d, uint8_t *types, uint32_t n, uint32_t co
         p = get_bytes(&d->r, (n + 7) / 8);
         if (p == NULL)
             return;
-        if (kinds[0] >= kinds[1] || kinds[1] > PERCHE_BLOB || (n % 8 != 0 && p[n / 8] >> n % 8 != 0)) {
+        if (kinds[0] >= kinds[1] || kinds[1] > PERCHE_BLOB ||
+            (n % 8 != 0 && p[n / 8] >> n % 8 != 0)) {
             fail(d, PERCHE_CORRUPT, "a column's types are malformed");
             return;
         }
@@ -445,9 +448,7 @@ static void get_types(struct decoder *d, uint8_t *types, uint32_t n, uint32_t co
             return;
         memcpy(types, p, n);
         break;
-    default:
-        fail(d, PERCHE_CORRUPT, "a column's types have an unknown form");
-        return;
+    default: fail(d, PERCHE_CORRUPT, "a column's types have an unknown form"); return;
     }
     for (uint32_t i = 0; i < n; i++) {
         if (types[i] > PERCHE_BLOB) {
@@ -546,7 +547,8 @@ static void get_part(struct decoder *d, uint32_t part)
 /* ---- notices ------------------------------------------------------------- */
 
 /* A C string of a text: one with a zero byte within is refused. */
-static const char *to_string(struct decoder *d, const struct perche_bytes *text, uint32_t min, uint32_t max)
+static const char *to_string(struct decoder *d, const struct perche_bytes *text, uint32_t min,
+                             uint32_t max)
 {
     char *copy;
 
@@ -650,7 +652,8 @@ static enum perche_rc unpack(struct decoder *d, struct perche_bytes in, const ch
     return PERCHE_OK;
 }
 
-enum perche_rc perche_batch_decode(struct perche_bytes in, struct perche_batch *b, struct perche_err *err)
+enum perche_rc perche_batch_decode(struct perche_bytes in, struct perche_batch *b,
+                                   struct perche_err *err)
 {
     struct decoder d = {.own = (struct batch_own *)b, .b = b, .work = work_get()};
     const char *wrong = "out of memory";

@@ -80,7 +80,8 @@ static void *scratch(struct encoder *e, enum work_slot slot, size_t count, size_
 
 /* ---- what a caller may have got wrong ----------------------------------- */
 
-static const char *row_wrong(const struct perche_batch *b, const struct perche_part *p, const struct perche_row *row, uint32_t cells)
+static const char *row_wrong(const struct perche_batch *b, const struct perche_part *p,
+                             const struct perche_row *row, uint32_t cells)
 {
     if (row->key.n < 1 || row->key.n > PERCHE_KEY_BYTES_MAX)
         return "a key of no possible length";
@@ -105,7 +106,8 @@ static const char *row_wrong(const struct perche_batch *b, const struct perche_p
             return "a cell whose origin is no name of the batch";
         if (c->flags & ~(PERCHE_CELL_BASE | PERCHE_CELL_FIXED))
             return "a cell with an unknown flag";
-        if (c->value.type > PERCHE_BLOB || (c->value.type == PERCHE_REAL && c->value.r != c->value.r))
+        if (c->value.type > PERCHE_BLOB ||
+            (c->value.type == PERCHE_REAL && c->value.r != c->value.r))
             return "a value of no type";
         if (c->value.type >= PERCHE_TEXT && c->value.n > PERCHE_VALUE_BYTES_MAX)
             return "a value beyond its bound";
@@ -131,8 +133,10 @@ static const char *part_wrong(const struct perche_batch *b, const struct perche_
     if (flagged != p->bases_count)
         return "a cell that says it has a base, and has none";
     for (uint32_t i = 0; i < p->bases_count; i++)
-        if (p->bases[i].cell >= p->cells_count || (i > 0 && p->bases[i].cell <= p->bases[i - 1].cell) ||
-            !(p->cells[p->bases[i].cell].flags & PERCHE_CELL_BASE) || p->bases[i].origin >= b->names_count)
+        if (p->bases[i].cell >= p->cells_count ||
+            (i > 0 && p->bases[i].cell <= p->bases[i - 1].cell) ||
+            !(p->cells[p->bases[i].cell].flags & PERCHE_CELL_BASE) ||
+            p->bases[i].origin >= b->names_count)
             return "a base of no cell";
     return NULL;
 }
@@ -197,13 +201,15 @@ static void put_directory(struct encoder *e)
 }
 
 /* The most common (stamp, origin) of a row's cells; its generation's without cells. */
-static struct row_stamp common_stamp(const struct perche_part *p, const struct perche_row *row, struct row_stamp before)
+static struct row_stamp common_stamp(const struct perche_part *p, const struct perche_row *row,
+                                     struct row_stamp before)
 {
     const struct perche_cell *cells = p->cells + row->cells_first;
     uint32_t n = row->cells_count, best = 0, best_count = 0;
 
     if (n == 0) /* what nobody reads repeats the row before: it costs nothing */
-        return row->flags & PERCHE_ROW_GEN ? (struct row_stamp){row->gen_stamp, row->gen_origin} : before;
+        return row->flags & PERCHE_ROW_GEN ? (struct row_stamp){row->gen_stamp, row->gen_origin}
+                                           : before;
     for (uint32_t i = 0; i < n && best_count < n - i; i++) {
         uint32_t count = 0;
 
@@ -223,17 +229,17 @@ static void put_rows(struct encoder *e, const struct perche_part *p, const struc
     uint32_t n = p->rows_count, some;
 
 /* One column: @expression of each row for which @condition holds. */
-#define PUT(is_signed, condition, expression)                                                      \
-    some = 0;                                                                                      \
-    for (uint32_t i = 0; i < n; i++) {                                                             \
-        const struct perche_row *row = &p->rows[i];                                                \
-        const struct row_stamp *common = &stamps[i];                                               \
-                                                                                                   \
-        (void)common;                                                                              \
-        if (condition)                                                                             \
-            v[some++] = (expression);                                                              \
-        (void)row;                                                                                 \
-    }                                                                                              \
+#define PUT(is_signed, condition, expression)        \
+    some = 0;                                        \
+    for (uint32_t i = 0; i < n; i++) {               \
+        const struct perche_row *row = &p->rows[i];  \
+        const struct row_stamp *common = &stamps[i]; \
+                                                     \
+        (void)common;                                \
+        if (condition)                               \
+            v[some++] = (expression);                \
+        (void)row;                                   \
+    }                                                \
     put_numbers(&e->w, v, some, is_signed)
 
     if (v == NULL)
@@ -246,7 +252,8 @@ static void put_rows(struct encoder *e, const struct perche_part *p, const struc
     PUT(false, true, stamp_counter(common->stamp));
     PUT(false, true, common->origin);
     PUT(true, row->flags & PERCHE_ROW_GEN, stamp_ms(row->gen_stamp) - stamp_ms(common->stamp));
-    PUT(true, row->flags & PERCHE_ROW_GEN, stamp_counter(row->gen_stamp) - stamp_counter(common->stamp));
+    PUT(true, row->flags & PERCHE_ROW_GEN,
+        stamp_counter(row->gen_stamp) - stamp_counter(common->stamp));
     PUT(true, row->flags & PERCHE_ROW_GEN, (uint64_t)row->gen_origin - common->origin);
     PUT(false, row->flags & PERCHE_ROW_PAIR, row->full);
     PUT(false, row->flags & PERCHE_ROW_PAIR, row->scan);
@@ -293,7 +300,8 @@ static void put_stamped(struct encoder *e, const uint64_t *v, uint32_t n)
     put_numbers(&e->w, v + 3 * (size_t)n, n, false);
 }
 
-static void put_odd_stamps(struct encoder *e, const struct perche_part *p, const struct row_stamp *stamps)
+static void put_odd_stamps(struct encoder *e, const struct perche_part *p,
+                           const struct row_stamp *stamps)
 {
     uint32_t odd = 0, k = 0, next = 0, at = 0;
     uint64_t *v;
@@ -362,7 +370,8 @@ static void put_bases(struct encoder *e, const struct perche_part *p)
 }
 
 /* Types, then the values of each type together. @cells are numbers of cells. */
-static void put_column(struct encoder *e, const struct perche_part *p, const uint32_t *cells, uint32_t n)
+static void put_column(struct encoder *e, const struct perche_part *p, const uint32_t *cells,
+                       uint32_t n)
 {
     uint8_t *types = scratch(e, WORK_TYPES, n, 1), low, high;
     uint32_t counts[PERCHE_BLOB + 1] = {0}, kinds = 0, some;
@@ -415,7 +424,9 @@ static void put_column(struct encoder *e, const struct perche_part *p, const uin
                 continue;
             if (t == PERCHE_INTEGER) {
                 v[some++] = (uint64_t)value->i;
-            } else if (t == PERCHE_REAL) { /* bytes turned round: the low ones are zero in common numbers */
+            } else if (
+                t ==
+                PERCHE_REAL) { /* bytes turned round: the low ones are zero in common numbers */
                 memcpy(&v[some], &value->r, sizeof(*v));
                 v[some] = __builtin_bswap64(v[some]);
                 some++;
@@ -506,9 +517,12 @@ static void put_notices(struct encoder *e)
     put_keys(&e->w, spans, n);
     for (int which = 0; which < 3; which++) {
         for (uint32_t i = 0; i < n; i++) {
-            const char *text = which == 0 ? notices[i].table : which == 1 ? notices[i].reason : notices[i].columns;
+            const char *text = which == 0   ? notices[i].table
+                               : which == 1 ? notices[i].reason
+                                            : notices[i].columns;
 
-            spans[i] = (struct perche_bytes){.p = (const uint8_t *)text, .n = (uint32_t)strlen(text)};
+            spans[i] =
+                (struct perche_bytes){.p = (const uint8_t *)text, .n = (uint32_t)strlen(text)};
         }
         put_texts(&e->w, spans, n);
     }
@@ -518,7 +532,8 @@ static void put_notices(struct encoder *e)
 /* ---- compression --------------------------------------------------------- */
 
 /* Feeds @n raw bytes; TOO_LARGE when they would come to more than @max. */
-static enum perche_rc zip_bytes(ZSTD_CCtx *zip, const uint8_t *p, size_t n, ZSTD_EndDirective how, struct perche_buf *out, size_t max)
+static enum perche_rc zip_bytes(ZSTD_CCtx *zip, const uint8_t *p, size_t n, ZSTD_EndDirective how,
+                                struct perche_buf *out, size_t max)
 {
     ZSTD_inBuffer from = {p, n, 0};
     size_t rest;
@@ -528,7 +543,8 @@ static enum perche_rc zip_bytes(ZSTD_CCtx *zip, const uint8_t *p, size_t n, ZSTD
 
         rest = ZSTD_compressStream2(zip, &to, &from, how);
         if (ZSTD_isError(rest))
-            return ZSTD_getErrorCode(rest) == ZSTD_error_memory_allocation ? PERCHE_NOMEM : PERCHE_INTERNAL;
+            return ZSTD_getErrorCode(rest) == ZSTD_error_memory_allocation ? PERCHE_NOMEM
+                                                                           : PERCHE_INTERNAL;
         out->n = to.pos;
         if (rest > 0 && to.pos == max)
             return PERCHE_TOO_LARGE;
@@ -545,7 +561,8 @@ static enum perche_rc zip_raw(struct work *k, int level, struct perche_buf *out)
 
     if (buf_room(out, n) == NULL)
         return PERCHE_NOMEM;
-    (void)ZSTD_CCtx_reset(k->zip, ZSTD_reset_session_and_parameters); /* no failure between frames */
+    (void)ZSTD_CCtx_reset(k->zip,
+                          ZSTD_reset_session_and_parameters); /* no failure between frames */
     if (ZSTD_isError(ZSTD_CCtx_setParameter(k->zip, ZSTD_c_compressionLevel, level)) ||
         ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(k->zip, n)))
         return PERCHE_INTERNAL;
@@ -586,7 +603,8 @@ static enum perche_rc pack(struct work *k, int level, struct perche_buf *out)
     return rc;
 }
 
-enum perche_rc perche_batch_encode(const struct perche_batch *b, int level, struct perche_buf *out, struct perche_err *err)
+enum perche_rc perche_batch_encode(const struct perche_batch *b, int level, struct perche_buf *out,
+                                   struct perche_err *err)
 {
     struct work *work = work_get();
     struct encoder e = {.b = b, .work = work};
@@ -610,13 +628,11 @@ enum perche_rc perche_batch_encode(const struct perche_batch *b, int level, stru
         e.w.rc = pack(work, level, out);
     work_trim(work);
     switch (e.w.rc) {
-    case PERCHE_OK:
-        return PERCHE_OK;
-    case PERCHE_NOMEM:
-        return perche_err_set(err, e.w.rc, "There is no memory to encode a batch.");
+    case PERCHE_OK: return PERCHE_OK;
+    case PERCHE_NOMEM: return perche_err_set(err, e.w.rc, "There is no memory to encode a batch.");
     case PERCHE_TOO_LARGE:
-        return perche_err_set(err, e.w.rc, "The batch is larger than %u bytes before compression.", PERCHE_BATCH_RAW_MAX);
-    default:
-        return perche_err_set(err, e.w.rc, "zstd failed to compress a batch.");
+        return perche_err_set(err, e.w.rc, "The batch is larger than %u bytes before compression.",
+                              PERCHE_BATCH_RAW_MAX);
+    default: return perche_err_set(err, e.w.rc, "zstd failed to compress a batch.");
     }
 }

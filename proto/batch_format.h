@@ -15,17 +15,18 @@ enum { TYPES_TWO = 5, TYPES_ANY = 6 };
 
 /* A compressed batch may not become more than this: one that claims more is refused
  * before memory is asked for, and one that would is sent plain. */
-#define BATCH_RAW_FREE (1u << 20)
+#define BATCH_RAW_FREE  (1u << 20)
 #define BATCH_RATIO_MAX 4096u
 
 static inline bool batch_raw_plausible(uint64_t raw, uint64_t packed)
 {
-    return raw <= PERCHE_BATCH_RAW_MAX && (raw <= BATCH_RAW_FREE || raw / BATCH_RATIO_MAX <= packed);
+    return raw <= PERCHE_BATCH_RAW_MAX &&
+           (raw <= BATCH_RAW_FREE || raw / BATCH_RATIO_MAX <= packed);
 }
 
-#define ROW_FLAGS_ALL                                                                              \
-    (PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | PERCHE_ROW_ERASED | PERCHE_ROW_SUSPECT | PERCHE_ROW_PAIR | \
-     PERCHE_ROW_IMAGE)
+#define ROW_FLAGS_ALL                                                             \
+    (PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | PERCHE_ROW_ERASED | PERCHE_ROW_SUSPECT | \
+     PERCHE_ROW_PAIR | PERCHE_ROW_IMAGE)
 
 /* Positions and epochs stay below 2^63: SQLite keeps them. */
 #define POSITION_MAX ((uint64_t)INT64_MAX)

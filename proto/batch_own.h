@@ -31,7 +31,9 @@ bool array_reserve(void *array, uint32_t *cap, uint32_t need, size_t size);
 
 /* A new part in the next slot, no duplicate looked for; UINT32_MAX: out of memory. The decoder
  * fills rows and cells itself: it knows their counts. */
-uint32_t batch_part_new(struct batch_own *o, const char *table, const char *const *columns, uint32_t columns_count);
-bool batch_part_reserve(struct batch_own *o, uint32_t part, uint32_t rows, uint32_t cells, uint32_t bases);
+uint32_t batch_part_new(struct batch_own *o, const char *table, const char *const *columns,
+                        uint32_t columns_count);
+bool batch_part_reserve(struct batch_own *o, uint32_t part, uint32_t rows, uint32_t cells,
+                        uint32_t bases);
 
 #endif

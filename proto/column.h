@@ -60,7 +60,7 @@ uint8_t get_byte(struct reader *r);
 uint64_t get_varint(struct reader *r);
 /* A count or length of at most @max. */
 uint32_t get_count(struct reader *r, uint64_t max, const char *wrong);
-const uint8_t *get_bytes(struct reader *r, size_t n); /* NULL once failed */
+const uint8_t *get_bytes(struct reader *r, size_t n);           /* NULL once failed */
 const char *get_text(struct reader *r, size_t min, size_t max); /* zero-terminated, in place */
 
 /* They fill @out[0 .. n-1] or fail. The caller has bounded @n. */

@@ -178,13 +178,13 @@ void get_numbers(struct reader *r, uint64_t *out, uint32_t n, bool is_signed)
         for (uint32_t i = 1; r->rc == PERCHE_OK && i < n; i++)
             out[i] = out[i - 1] + unzigzag(out[i]);
         break;
-    default:
-        reader_fail(r, PERCHE_CORRUPT, "a column of numbers has an unknown form");
+    default: reader_fail(r, PERCHE_CORRUPT, "a column of numbers has an unknown form");
     }
 }
 
 /* Columns whose values all lie between 0 and @max. */
-static void check_max(struct reader *r, const uint64_t *v, uint32_t n, uint64_t max, const char *wrong)
+static void check_max(struct reader *r, const uint64_t *v, uint32_t n, uint64_t max,
+                      const char *wrong)
 {
     uint64_t over = 0;
 
@@ -232,7 +232,8 @@ static void get_v7(struct reader *r, struct perche_bytes *out, uint32_t n)
     }
 }
 
-static void get_lengths(struct reader *r, struct perche_bytes *out, uint32_t n, enum work_slot slot, uint64_t max)
+static void get_lengths(struct reader *r, struct perche_bytes *out, uint32_t n, enum work_slot slot,
+                        uint64_t max)
 {
     uint64_t *lengths = scratch(r, slot, n, sizeof(*lengths));
 
@@ -255,11 +256,8 @@ static void get_ids(struct reader *r, struct perche_bytes *out, uint32_t n, int 
         for (uint32_t i = 0; p != NULL && i < n; i++)
             out[i] = (struct perche_bytes){.p = p + (size_t)i * 16, .n = 16};
         break;
-    case K_V7:
-        get_v7(r, out, n);
-        break;
-    default:
-        reader_fail(r, PERCHE_CORRUPT, "a column of keys has an unknown form");
+    case K_V7: get_v7(r, out, n); break;
+    default: reader_fail(r, PERCHE_CORRUPT, "a column of keys has an unknown form");
     }
 }
 

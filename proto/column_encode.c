@@ -109,7 +109,8 @@ static uint64_t planes_estimate(const uint64_t *v, uint32_t n, uint64_t base, ui
     return bits_256 * every / (8 * 256) + (uint64_t)width * 8;
 }
 
-static void put_planes(struct writer *w, const uint64_t *v, uint32_t n, uint64_t base, uint32_t width)
+static void put_planes(struct writer *w, const uint64_t *v, uint32_t n, uint64_t base,
+                       uint32_t width)
 {
     uint8_t *to = room(w, (size_t)width * n);
 
@@ -170,7 +171,8 @@ void put_numbers(struct writer *w, const uint64_t *v, uint32_t n, bool is_signed
     cost[N_RUNS] = runs * (2 + varints / n);
     cost[N_PLANES] = (uint64_t)width * n + 2 + varint_size(is_signed ? zigzag(base) : base);
     cost[N_STEP_PLANES] = (uint64_t)step_width * (n - 1) + 2 + varint_size(step[0]);
-    if (n >= PLANES_MIN) { /* what counts is the size after zstd, and planes are what it does best on */
+    if (n >=
+        PLANES_MIN) { /* what counts is the size after zstd, and planes are what it does best on */
         cost[N_PLANES] = planes_estimate(v, n, base, width);
         cost[N_STEP_PLANES] = planes_estimate(step + 1, n - 1, 0, step_width) + 8;
         cost[N_VARINTS] = cost[N_STEPS] = UINT64_MAX;
@@ -184,7 +186,9 @@ void put_numbers(struct writer *w, const uint64_t *v, uint32_t n, bool is_signed
     case N_STEPS:
         to = room(w, best == N_STEPS ? steps : varints);
         for (uint32_t i = 0; to != NULL && i < n; i++) {
-            uint32_t used = varint_put(to, best == N_STEPS ? step[i] : is_signed ? zigzag(v[i]) : v[i]);
+            uint32_t used = varint_put(to, best == N_STEPS ? step[i]
+                                           : is_signed     ? zigzag(v[i])
+                                                           : v[i]);
 
             to += used;
             w->buf->n += used;
@@ -266,7 +270,8 @@ static void put_plain(struct writer *w, const struct perche_bytes *v, uint32_t n
         w->buf->n += (size_t)n * 16;
 }
 
-static void put_lengths(struct writer *w, const struct perche_bytes *v, uint32_t n, enum work_slot slot)
+static void put_lengths(struct writer *w, const struct perche_bytes *v, uint32_t n,
+                        enum work_slot slot)
 {
     uint64_t *lengths = scratch(w, slot, n, sizeof(*lengths));
 
@@ -319,7 +324,8 @@ static uint32_t hash_value(const struct perche_bytes *v)
 static void put_plain_texts(struct writer *w, const struct perche_bytes *v, uint32_t n);
 
 /* Taken if it is shorter: true, also when it ran out of memory under way. */
-static bool put_dictionary(struct writer *w, const struct perche_bytes *v, uint32_t n, uint64_t total)
+static bool put_dictionary(struct writer *w, const struct perche_bytes *v, uint32_t n,
+                           uint64_t total)
 {
     struct perche_bytes entries[DICTIONARY_MAX];
     uint8_t slots[256] = {0}; /* entry + 1 */
@@ -421,7 +427,8 @@ static bool put_instants(struct writer *w, const struct perche_bytes *v, uint32_
 
         if (!instant_parse(v[i].p, v[i].n, form, &ms))
             return false;
-        times[i] = (uint64_t)(form & INSTANT_MILLIS ? ms : ms / 1000); /* whole seconds divide exactly */
+        times[i] =
+            (uint64_t)(form & INSTANT_MILLIS ? ms : ms / 1000); /* whole seconds divide exactly */
     }
     put_byte(w, X_INSTANTS);
     put_byte(w, (uint8_t)form);

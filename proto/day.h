@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #define DAY_FIRST (-719528) /* 0000-01-01 */
-#define DAY_LAST 2932896    /* 9999-12-31 */
-#define DAY_MS INT64_C(86400000)
+#define DAY_LAST  2932896   /* 9999-12-31 */
+#define DAY_MS    INT64_C(86400000)
 
 /* `YYYY-MM-DD`, 10 bytes: days since 1970-01-01. */
 bool day_parse(const uint8_t *text, int64_t *day);

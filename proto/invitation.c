@@ -17,11 +17,14 @@ enum {
     LINE_BYTES_MAX = 16384, /* of base64; beyond it nobody's invitation */
 };
 
-static const struct shape invitation_shape = SHAPE(
-    perche_invitation, TEXT(perche_invitation, url, 1, URL_BYTES_MAX), TEXT(perche_invitation, hub, 1, PERCHE_ID_BYTES_MAX),
-    BYTES(perche_invitation, certificate, 0, CERTIFICATE_BYTES_MAX), FIXED(perche_invitation, hub_key),
-    FIXED(perche_invitation, id), FIXED(perche_invitation, secret), POSITION(perche_invitation, expires_ms),
-    TEXT(perche_invitation, site, 1, PERCHE_ID_BYTES_MAX), TEXT(perche_invitation, name, 0, PERCHE_NAME_BYTES_MAX));
+static const struct shape invitation_shape =
+    SHAPE(perche_invitation, TEXT(perche_invitation, url, 1, URL_BYTES_MAX),
+          TEXT(perche_invitation, hub, 1, PERCHE_ID_BYTES_MAX),
+          BYTES(perche_invitation, certificate, 0, CERTIFICATE_BYTES_MAX),
+          FIXED(perche_invitation, hub_key), FIXED(perche_invitation, id),
+          FIXED(perche_invitation, secret), POSITION(perche_invitation, expires_ms),
+          TEXT(perche_invitation, site, 1, PERCHE_ID_BYTES_MAX),
+          TEXT(perche_invitation, name, 0, PERCHE_NAME_BYTES_MAX));
 
 /* The first bytes of BLAKE2b-128; its arguments are right, so it cannot fail. */
 static void checksum(const uint8_t *p, size_t n, uint8_t out[CHECKSUM_BYTES])
@@ -32,7 +35,8 @@ static void checksum(const uint8_t *p, size_t n, uint8_t out[CHECKSUM_BYTES])
     memcpy(out, sum, CHECKSUM_BYTES);
 }
 
-enum perche_rc perche_invitation_format(const struct perche_invitation *i, struct perche_buf *out, struct perche_err *err)
+enum perche_rc perche_invitation_format(const struct perche_invitation *i, struct perche_buf *out,
+                                        struct perche_err *err)
 {
     const int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
     struct perche_buf body = {0};
@@ -64,7 +68,8 @@ enum perche_rc perche_invitation_format(const struct perche_invitation *i, struc
     if (k.rc == PERCHE_NOMEM)
         return perche_err_set(err, k.rc, "There is no memory to write the invitation.");
     if (k.rc != PERCHE_OK)
-        return perche_err_set(err, k.rc, "The invitation has a field out of its range: %s.", k.wrong);
+        return perche_err_set(err, k.rc, "The invitation has a field out of its range: %s.",
+                              k.wrong);
     return PERCHE_OK;
 }
 
@@ -73,7 +78,8 @@ static const char *skip_blanks(const char *p)
     return p + strspn(p, " \t\r\n");
 }
 
-enum perche_rc perche_invitation_parse(const char *line, struct perche_invitation *out, struct perche_arena **arena, struct perche_err *err)
+enum perche_rc perche_invitation_parse(const char *line, struct perche_invitation *out,
+                                       struct perche_arena **arena, struct perche_err *err)
 {
     struct perche_invitation got;
     struct unpacker u = {.wrong = ""};
@@ -85,12 +91,16 @@ enum perche_rc perche_invitation_parse(const char *line, struct perche_invitatio
     line = skip_blanks(line);
     if (strncmp(line, PREFIX, strlen(PREFIX)) != 0) {
         size_t digits = strncmp(line, PREFIX_ANY, strlen(PREFIX_ANY)) == 0
-                            ? strspn(line + strlen(PREFIX_ANY), "0123456789") : 0;
+                            ? strspn(line + strlen(PREFIX_ANY), "0123456789")
+                            : 0;
 
         if (digits > 0 && line[strlen(PREFIX_ANY) + digits] == ':')
-            return perche_err_set(err, PERCHE_NEWER, "The invitation is of a version that this program does not know: it begins with %.*s, not with " PREFIX,
-                                  (int)(strlen(PREFIX_ANY) + (digits < 8 ? digits : 8)), line);
-        return perche_err_set(err, PERCHE_CORRUPT, "This is no invitation: it does not begin with " PREFIX);
+            return perche_err_set(
+                err, PERCHE_NEWER,
+                "The invitation is of a version that this program does not know: it begins with %.*s, not with " PREFIX,
+                (int)(strlen(PREFIX_ANY) + (digits < 8 ? digits : 8)), line);
+        return perche_err_set(err, PERCHE_CORRUPT,
+                              "This is no invitation: it does not begin with " PREFIX);
     }
     line += strlen(PREFIX);
     if (strlen(line) > LINE_BYTES_MAX)
@@ -100,7 +110,9 @@ enum perche_rc perche_invitation_parse(const char *line, struct perche_invitatio
                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     if (rc != 0 || *skip_blanks(end) != '\0') {
         sodium_memzero(body, sizeof(body));
-        return perche_err_set(err, PERCHE_CORRUPT, "The invitation was altered or cut: a character in it cannot be one.");
+        return perche_err_set(
+            err, PERCHE_CORRUPT,
+            "The invitation was altered or cut: a character in it cannot be one.");
     }
     if (n <= CHECKSUM_BYTES) {
         sodium_memzero(body, sizeof(body));
@@ -110,7 +122,8 @@ enum perche_rc perche_invitation_parse(const char *line, struct perche_invitatio
     checksum(body, n, sum);
     if (memcmp(sum, body + n, CHECKSUM_BYTES) != 0) {
         sodium_memzero(body, sizeof(body));
-        return perche_err_set(err, PERCHE_CORRUPT, "The invitation was altered or cut: its checksum is wrong.");
+        return perche_err_set(err, PERCHE_CORRUPT,
+                              "The invitation was altered or cut: its checksum is wrong.");
     }
     memset(&got, 0, sizeof(got));
     u.p = body;

@@ -76,7 +76,8 @@ static uint32_t put_bytes(uint8_t *out, const struct perche_value *v)
     return at + v->n;
 }
 
-enum perche_rc perche_key_encode(const struct perche_value *values, uint32_t n, uint8_t *out, uint32_t *out_n)
+enum perche_rc perche_key_encode(const struct perche_value *values, uint32_t n, uint8_t *out,
+                                 uint32_t *out_n)
 {
     uint8_t record[PERCHE_KEY_BYTES_MAX + 1 + VARINT_MAX + PERCHE_KEY_BYTES_MAX];
     uint32_t at = 0;
@@ -87,14 +88,13 @@ enum perche_rc perche_key_encode(const struct perche_value *values, uint32_t n, 
         *out_n = 16;
         return PERCHE_OK;
     }
-    for (uint32_t i = 0; i < n; i++) { /* at <= KEY_BYTES_MAX here, and each value is shorter than the rest of @record */
+    for (uint32_t i = 0; i < n;
+         i++) { /* at <= KEY_BYTES_MAX here, and each value is shorter than the rest of @record */
         const struct perche_value *v = &values[i];
 
         record[at++] = v->type;
         switch (v->type) {
-        case PERCHE_INTEGER:
-            at += varint_put(record + at, zigzag((uint64_t)v->i));
-            break;
+        case PERCHE_INTEGER: at += varint_put(record + at, zigzag((uint64_t)v->i)); break;
         case PERCHE_REAL:
             if (v->r != v->r)
                 return PERCHE_USAGE;
@@ -116,8 +116,7 @@ enum perche_rc perche_key_encode(const struct perche_value *values, uint32_t n, 
                 return PERCHE_TOO_LARGE;
             at += put_bytes(record + at, v);
             break;
-        default:
-            return PERCHE_USAGE; /* NULL is no key */
+        default: return PERCHE_USAGE; /* NULL is no key */
         }
         if (at > PERCHE_KEY_BYTES_MAX)
             return PERCHE_TOO_LARGE;
@@ -131,7 +130,8 @@ enum perche_rc perche_key_encode(const struct perche_value *values, uint32_t n, 
 
 /* Reads one value at @p; returns the bytes taken, 0 = malformed. Whatever
  * perche_key_encode() would have written otherwise is malformed. */
-static uint32_t get_value(const uint8_t *p, const uint8_t *end, struct perche_value *v, uint8_t id[16])
+static uint32_t get_value(const uint8_t *p, const uint8_t *end, struct perche_value *v,
+                          uint8_t id[16])
 {
     uint32_t used = 1;
     uint64_t x;
@@ -144,8 +144,7 @@ static uint32_t get_value(const uint8_t *p, const uint8_t *end, struct perche_va
             return 0;
         v->i = (int64_t)unzigzag(x);
         return 1 + used;
-    case PERCHE_REAL:
-        return end - p >= 9 && get_real(p + 1, &v->r) ? 9 : 0;
+    case PERCHE_REAL: return end - p >= 9 && get_real(p + 1, &v->r) ? 9 : 0;
     case PERCHE_TEXT:
     case PERCHE_BLOB:
         used = varint_get(p + 1, end, &x);
@@ -161,12 +160,12 @@ static uint32_t get_value(const uint8_t *p, const uint8_t *end, struct perche_va
             return 0;
         memcpy(id, p + 1, 16);
         return 17;
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
-enum perche_rc perche_key_decode(struct perche_bytes key, struct perche_value *values, uint32_t *n, char *scratch)
+enum perche_rc perche_key_decode(struct perche_bytes key, struct perche_value *values, uint32_t *n,
+                                 char *scratch)
 {
     struct perche_value got[PERCHE_KEY_COLUMNS_MAX];
     const uint8_t *p = key.p, *end;
@@ -178,7 +177,8 @@ enum perche_rc perche_key_decode(struct perche_bytes key, struct perche_value *v
     end = p + key.n;
     if (key.n == 16) {
         perche_uuid_format(p, scratch);
-        *values = (struct perche_value){.type = PERCHE_TEXT, .n = 36, .p = (const uint8_t *)scratch};
+        *values =
+            (struct perche_value){.type = PERCHE_TEXT, .n = 36, .p = (const uint8_t *)scratch};
         *n = 1;
         return PERCHE_OK;
     }
@@ -195,7 +195,8 @@ enum perche_rc perche_key_decode(struct perche_bytes key, struct perche_value *v
             char *text = scratch + (size_t)37 * count;
 
             perche_uuid_format(id, text);
-            got[count] = (struct perche_value){.type = PERCHE_TEXT, .n = 36, .p = (const uint8_t *)text};
+            got[count] =
+                (struct perche_value){.type = PERCHE_TEXT, .n = 36, .p = (const uint8_t *)text};
             if (key.n == 17)
                 return PERCHE_CORRUPT; /* alone, it has the 16-byte form */
         }

@@ -10,37 +10,40 @@ enum { WHAT_ASK = 0, WHAT_REPLY = 1, WHAT_NO = 2, WHAT_COUNT };
 
 enum { REFUSAL_TEXT_MAX = 1024 };
 
-static const struct shape pos_shape = SHAPE(perche_pos, POSITION(perche_pos, lsn), U64(perche_pos, mark));
+static const struct shape pos_shape =
+    SHAPE(perche_pos, POSITION(perche_pos, lsn), U64(perche_pos, mark));
 
 static const struct shape pull_entry_shape =
     SHAPE(perche_pull_entry, POSITION(perche_pull_entry, full), POSITION(perche_pull_entry, scan),
           PLACE(perche_pull_entry, asof), POSITION(perche_pull_entry, own_lsn));
 
-static const struct shape want_shape = SHAPE(perche_want, TEXT(perche_want, table, 1, PERCHE_NAME_BYTES_MAX),
-                                             KEY(perche_want, key, 1));
+static const struct shape want_shape = SHAPE(
+    perche_want, TEXT(perche_want, table, 1, PERCHE_NAME_BYTES_MAX), KEY(perche_want, key, 1));
 
 static const struct shape sum_shape =
     SHAPE(perche_sum, TEXT(perche_sum, scope, 0, PERCHE_SCOPE_BYTES_MAX),
           TEXT(perche_sum, table, 1, PERCHE_NAME_BYTES_MAX), U32(perche_sum, bucket, 0, 255),
           POSITION(perche_sum, rows), FIXED(perche_sum, sum), KEY(perche_sum, key, 0));
 
-static const struct shape migration_shape =
-    SHAPE(perche_migration, POSITION(perche_migration, number), TEXT(perche_migration, name, 1, PERCHE_NAME_BYTES_MAX),
-          TEXT(perche_migration, sql, 0, PERCHE_MESSAGE_BYTES_MAX), FIXED(perche_migration, signature));
+static const struct shape migration_shape = SHAPE(
+    perche_migration, POSITION(perche_migration, number),
+    TEXT(perche_migration, name, 1, PERCHE_NAME_BYTES_MAX),
+    TEXT(perche_migration, sql, 0, PERCHE_MESSAGE_BYTES_MAX), FIXED(perche_migration, signature));
 
 /* Open: whatever version a peer has, it can read these three. */
 static const struct shape hello_shape =
-    OPEN_SHAPE(perche_hello, TEXT(perche_hello, site, 1, PERCHE_ID_BYTES_MAX), U32(perche_hello, lowest, 0, UINT32_MAX),
-               U32(perche_hello, highest, 0, UINT32_MAX), POSITION(perche_hello, clock_ms));
+    OPEN_SHAPE(perche_hello, TEXT(perche_hello, site, 1, PERCHE_ID_BYTES_MAX),
+               U32(perche_hello, lowest, 0, UINT32_MAX), U32(perche_hello, highest, 0, UINT32_MAX),
+               POSITION(perche_hello, clock_ms));
 
-static const struct shape hello_reply_shape =
-    OPEN_SHAPE(perche_hello_reply, FIXED(perche_hello_reply, challenge), POSITION(perche_hello_reply, clock_ms),
-               TEXT(perche_hello_reply, hub, 1, PERCHE_ID_BYTES_MAX), POSITION(perche_hello_reply, epoch),
-               U32(perche_hello_reply, version, 0, UINT32_MAX));
+static const struct shape hello_reply_shape = OPEN_SHAPE(
+    perche_hello_reply, FIXED(perche_hello_reply, challenge),
+    POSITION(perche_hello_reply, clock_ms), TEXT(perche_hello_reply, hub, 1, PERCHE_ID_BYTES_MAX),
+    POSITION(perche_hello_reply, epoch), U32(perche_hello_reply, version, 0, UINT32_MAX));
 
-static const struct shape no_shape =
-    OPEN_SHAPE(perche_no, U8(perche_no, why, 1, UINT8_MAX), TEXT(perche_no, text, 0, REFUSAL_TEXT_MAX),
-               POSITION(perche_no, have), POSITION(perche_no, retry_ms));
+static const struct shape no_shape = OPEN_SHAPE(
+    perche_no, U8(perche_no, why, 1, UINT8_MAX), TEXT(perche_no, text, 0, REFUSAL_TEXT_MAX),
+    POSITION(perche_no, have), POSITION(perche_no, retry_ms));
 
 static const struct shape prove_shape = SHAPE(
     perche_prove, TEXT(perche_prove, site, 1, PERCHE_ID_BYTES_MAX), POSITION(perche_prove, epoch),
@@ -51,66 +54,74 @@ static const struct shape prove_shape = SHAPE(
     INLINE(perche_prove, list, list_count, &pull_entry_shape, PERCHE_LIST_MAX),
     FIXED(perche_prove, signature) /* the last: perche_prove_signed() leaves it out */);
 
-static const struct shape prove_reply_shape = SHAPE(
-    perche_prove_reply, U8(perche_prove_reply, verdict, PERCHE_PROVEN, PERCHE_TWO_MACHINES),
-    U64(perche_prove_reply, session), POSITION(perche_prove_reply, epoch), POSITION(perche_prove_reply, have),
-    PLACE(perche_prove_reply, have_asof), U64(perche_prove_reply, stamp), POSITION(perche_prove_reply, full),
-    POSITION(perche_prove_reply, scan), PLACE(perche_prove_reply, asof), POSITION(perche_prove_reply, floor),
-    POSITION(perche_prove_reply, clock_ms), TEXT(perche_prove_reply, name, 0, PERCHE_NAME_BYTES_MAX),
-    LIST(perche_prove_reply, migrations, &migration_shape, PERCHE_MIGRATIONS_MAX));
+static const struct shape prove_reply_shape =
+    SHAPE(perche_prove_reply, U8(perche_prove_reply, verdict, PERCHE_PROVEN, PERCHE_TWO_MACHINES),
+          U64(perche_prove_reply, session), POSITION(perche_prove_reply, epoch),
+          POSITION(perche_prove_reply, have), PLACE(perche_prove_reply, have_asof),
+          U64(perche_prove_reply, stamp), POSITION(perche_prove_reply, full),
+          POSITION(perche_prove_reply, scan), PLACE(perche_prove_reply, asof),
+          POSITION(perche_prove_reply, floor), POSITION(perche_prove_reply, clock_ms),
+          TEXT(perche_prove_reply, name, 0, PERCHE_NAME_BYTES_MAX),
+          LIST(perche_prove_reply, migrations, &migration_shape, PERCHE_MIGRATIONS_MAX));
 
 static const struct shape push_shape =
-    SHAPE(perche_push, U64(perche_push, session), POSITION(perche_push, from), POSITION(perche_push, to),
-          PLACE(perche_push, asof), POSITION(perche_push, full), POSITION(perche_push, scan), POSITION(perche_push, done),
-          POSITION(perche_push, pending), BYTES(perche_push, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
+    SHAPE(perche_push, U64(perche_push, session), POSITION(perche_push, from),
+          POSITION(perche_push, to), PLACE(perche_push, asof), POSITION(perche_push, full),
+          POSITION(perche_push, scan), POSITION(perche_push, done), POSITION(perche_push, pending),
+          BYTES(perche_push, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
 
 static const struct shape push_reply_shape =
     SHAPE(perche_push_reply, POSITION(perche_push_reply, have),
           LIST(perche_push_reply, wants, &want_shape, PERCHE_KEYS_MAX));
 
 static const struct shape pull_shape =
-    SHAPE(perche_pull, U64(perche_pull, session), POSITION(perche_pull, full), POSITION(perche_pull, scan),
-          POSITION(perche_pull, done), U32(perche_pull, bytes_max, 0, UINT32_MAX),
+    SHAPE(perche_pull, U64(perche_pull, session), POSITION(perche_pull, full),
+          POSITION(perche_pull, scan), POSITION(perche_pull, done),
+          U32(perche_pull, bytes_max, 0, UINT32_MAX),
           LIST(perche_pull, wants, &want_shape, PERCHE_KEYS_MAX));
 
 static const struct shape pull_reply_shape =
-    SHAPE(perche_pull_reply, POSITION(perche_pull_reply, from_full), POSITION(perche_pull_reply, from_scan),
-          POSITION(perche_pull_reply, full), POSITION(perche_pull_reply, scan), BOOL(perche_pull_reply, more),
-          PLACE(perche_pull_reply, asof), POSITION(perche_pull_reply, have), POSITION(perche_pull_reply, floor),
+    SHAPE(perche_pull_reply, POSITION(perche_pull_reply, from_full),
+          POSITION(perche_pull_reply, from_scan), POSITION(perche_pull_reply, full),
+          POSITION(perche_pull_reply, scan), BOOL(perche_pull_reply, more),
+          PLACE(perche_pull_reply, asof), POSITION(perche_pull_reply, have),
+          POSITION(perche_pull_reply, floor),
           BYTES(perche_pull_reply, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
 
-static const struct shape rows_shape = SHAPE(perche_rows, U64(perche_rows, session),
-                                             LIST(perche_rows, wants, &want_shape, PERCHE_KEYS_MAX));
+static const struct shape rows_shape = SHAPE(
+    perche_rows, U64(perche_rows, session), LIST(perche_rows, wants, &want_shape, PERCHE_KEYS_MAX));
 
 static const struct shape rows_reply_shape =
     SHAPE(perche_rows_reply, POSITION(perche_rows_reply, have),
           BYTES(perche_rows_reply, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
 
 /* Sums have no bound of their own but the message's. */
-static const struct shape digest_shape =
-    SHAPE(perche_digest, U64(perche_digest, session), POSITION(perche_digest, scan), POSITION(perche_digest, acked),
-          POSITION(perche_digest, done), U32(perche_digest, level, 0, 2), FIXED(perche_digest, root),
-          LIST(perche_digest, sums, &sum_shape, UINT32_MAX));
+static const struct shape digest_shape = SHAPE(
+    perche_digest, U64(perche_digest, session), POSITION(perche_digest, scan),
+    POSITION(perche_digest, acked), POSITION(perche_digest, done), U32(perche_digest, level, 0, 2),
+    FIXED(perche_digest, root), LIST(perche_digest, sums, &sum_shape, UINT32_MAX));
 
 static const struct shape digest_reply_shape =
     SHAPE(perche_digest_reply, U8(perche_digest_reply, answer, PERCHE_EQUAL, PERCHE_DIFFERS),
           POSITION(perche_digest_reply, clock_ms), POSITION(perche_digest_reply, lsn),
           LIST(perche_digest_reply, sums, &sum_shape, UINT32_MAX));
 
-static const struct shape watch_shape = SHAPE(perche_watch, U64(perche_watch, session), POSITION(perche_watch, full),
-                                              POSITION(perche_watch, scan), POSITION(perche_watch, done));
+static const struct shape watch_shape =
+    SHAPE(perche_watch, U64(perche_watch, session), POSITION(perche_watch, full),
+          POSITION(perche_watch, scan), POSITION(perche_watch, done));
 
 static const struct shape watch_reply_shape =
     SHAPE(perche_watch_reply, BOOL(perche_watch_reply, news), POSITION(perche_watch_reply, lsn),
           POSITION(perche_watch_reply, have));
 
 static const struct shape enrol_shape =
-    SHAPE(perche_enrol, FIXED(perche_enrol, invitation), FIXED(perche_enrol, secret), FIXED(perche_enrol, public_key),
-          TEXT(perche_enrol, name, 0, PERCHE_NAME_BYTES_MAX));
+    SHAPE(perche_enrol, FIXED(perche_enrol, invitation), FIXED(perche_enrol, secret),
+          FIXED(perche_enrol, public_key), TEXT(perche_enrol, name, 0, PERCHE_NAME_BYTES_MAX));
 
 static const struct shape enrol_reply_shape =
     SHAPE(perche_enrol_reply, TEXT(perche_enrol_reply, site, 1, PERCHE_ID_BYTES_MAX),
-          TEXT(perche_enrol_reply, code, 0, PERCHE_NAME_BYTES_MAX), TEXT(perche_enrol_reply, name, 0, PERCHE_NAME_BYTES_MAX));
+          TEXT(perche_enrol_reply, code, 0, PERCHE_NAME_BYTES_MAX),
+          TEXT(perche_enrol_reply, name, 0, PERCHE_NAME_BYTES_MAX));
 
 static const struct message_kind {
     const char *name;
@@ -129,16 +140,16 @@ static const struct message_kind {
 const char *perche_refusal_name(enum perche_refusal r)
 {
     switch (r) {
-#define X(name, value, text)                                                                       \
-    case PERCHE_NO_##name:                                                                         \
-        return text;
+#define X(name, value, text) \
+    case PERCHE_NO_##name: return text;
         PERCHE_REFUSAL_MAP(X)
 #undef X
     }
     return "unknown_reason"; /* of a later version */
 }
 
-enum perche_rc perche_message_encode(const struct perche_message *m, struct perche_buf *out, struct perche_err *err)
+enum perche_rc perche_message_encode(const struct perche_message *m, struct perche_buf *out,
+                                     struct perche_err *err)
 {
     int what = !m->reply ? WHAT_ASK : m->refused ? WHAT_NO : WHAT_REPLY;
     const size_t start = out->n;
@@ -146,7 +157,8 @@ enum perche_rc perche_message_encode(const struct perche_message *m, struct perc
     size_t n;
 
     if (m->op < PERCHE_OP_HELLO || m->op > PERCHE_OP_ENROL)
-        return perche_err_set(err, PERCHE_INTERNAL, "There is no message of kind %u to send.", m->op);
+        return perche_err_set(err, PERCHE_INTERNAL, "There is no message of kind %u to send.",
+                              m->op);
     packer_init(&k, out);
     pack_array(&k, 3);
     pack_uint(&k, m->op);
@@ -157,15 +169,18 @@ enum perche_rc perche_message_encode(const struct perche_message *m, struct perc
         return PERCHE_OK;
     out->n = start;
     if (k.rc == PERCHE_OK)
-        return perche_err_set(err, PERCHE_TOO_LARGE, "A message %s of %zu bytes is too large to send.",
-                              kinds[m->op].name, n);
+        return perche_err_set(err, PERCHE_TOO_LARGE,
+                              "A message %s of %zu bytes is too large to send.", kinds[m->op].name,
+                              n);
     if (k.rc == PERCHE_NOMEM)
-        return perche_err_set(err, k.rc, "There is no memory to encode a message %s.", kinds[m->op].name);
+        return perche_err_set(err, k.rc, "There is no memory to encode a message %s.",
+                              kinds[m->op].name);
     return perche_err_set(err, k.rc, "A message %s to send has a field out of its range: %s.",
                           kinds[m->op].name, k.wrong);
 }
 
-enum perche_rc perche_message_decode(struct perche_bytes in, struct perche_message *m, struct perche_err *err)
+enum perche_rc perche_message_decode(struct perche_bytes in, struct perche_message *m,
+                                     struct perche_err *err)
 {
     struct unpacker u = {.p = in.p, .end = in.p + in.n, .wrong = ""};
     struct perche_message got;
@@ -207,7 +222,8 @@ void perche_message_free(struct perche_message *m)
 /* ---- what is signed ------------------------------------------------------ */
 
 /* The name in front keeps a signature for one purpose from serving another. */
-enum perche_rc perche_prove_signed(const struct perche_prove *p, const uint8_t challenge[32], const char *hub, struct perche_buf *out)
+enum perche_rc perche_prove_signed(const struct perche_prove *p, const uint8_t challenge[32],
+                                   const char *hub, struct perche_buf *out)
 {
     const size_t start = out->n;
     struct packer k;

@@ -8,9 +8,8 @@
 const char *perche_rc_text(enum perche_rc rc)
 {
     switch (rc) {
-#define X(name, value, text)                                                                       \
-    case PERCHE_##name:                                                                            \
-        return text;
+#define X(name, value, text) \
+    case PERCHE_##name: return text;
         PERCHE_RC_MAP(X)
 #undef X
     }
@@ -22,42 +21,24 @@ const char *perche_rc_text(enum perche_rc rc)
 const char *perche_rc_name(enum perche_rc rc)
 {
     switch (rc) {
-    case PERCHE_OK:
-        return "ok";
-    case PERCHE_NOMEM:
-        return "nomem";
-    case PERCHE_CORRUPT:
-        return "corrupt";
-    case PERCHE_TOO_LARGE:
-        return "too_large";
-    case PERCHE_DISK:
-        return "disk";
-    case PERCHE_FULL:
-        return "full";
-    case PERCHE_BUSY:
-        return "busy";
-    case PERCHE_NEWER:
-        return "newer";
-    case PERCHE_NOT_FOUND:
-        return "not_found";
-    case PERCHE_REFUSED:
-        return "refused";
-    case PERCHE_USAGE:
-        return "usage";
-    case PERCHE_STATE:
-        return "state";
-    case PERCHE_NET:
-        return "net";
-    case PERCHE_TIMEOUT:
-        return "timeout";
-    case PERCHE_AUTH:
-        return "auth";
-    case PERCHE_STALE:
-        return "stale";
-    case PERCHE_CONFIG:
-        return "config";
-    case PERCHE_INTERNAL:
-        return "internal";
+    case PERCHE_OK: return "ok";
+    case PERCHE_NOMEM: return "nomem";
+    case PERCHE_CORRUPT: return "corrupt";
+    case PERCHE_TOO_LARGE: return "too_large";
+    case PERCHE_DISK: return "disk";
+    case PERCHE_FULL: return "full";
+    case PERCHE_BUSY: return "busy";
+    case PERCHE_NEWER: return "newer";
+    case PERCHE_NOT_FOUND: return "not_found";
+    case PERCHE_REFUSED: return "refused";
+    case PERCHE_USAGE: return "usage";
+    case PERCHE_STATE: return "state";
+    case PERCHE_NET: return "net";
+    case PERCHE_TIMEOUT: return "timeout";
+    case PERCHE_AUTH: return "auth";
+    case PERCHE_STALE: return "stale";
+    case PERCHE_CONFIG: return "config";
+    case PERCHE_INTERNAL: return "internal";
     }
     return "unknown";
 }

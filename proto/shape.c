@@ -106,9 +106,7 @@ static void pack_field(struct packer *k, const struct field *f, const void *from
         pack_uint(k, pos->lsn);
         pack_uint(k, pos->mark);
         break;
-    case FIELD_FIXED:
-        pack_bytes(k, at, f->max);
-        break;
+    case FIELD_FIXED: pack_bytes(k, at, f->max); break;
     case FIELD_TEXT:
         text = *(const char *const *)at;
         if (text == NULL)
@@ -136,7 +134,8 @@ static void pack_field(struct packer *k, const struct field *f, const void *from
     }
 }
 
-void pack_fields(struct packer *k, const struct shape *shape, const void *from, uint32_t fields_count)
+void pack_fields(struct packer *k, const struct shape *shape, const void *from,
+                 uint32_t fields_count)
 {
     for (uint32_t i = 0; i < fields_count && k->rc == PERCHE_OK; i++)
         pack_field(k, &shape->fields[i], from);
@@ -263,7 +262,8 @@ static uint8_t *keep(struct unpacker *u, uint32_t n)
 static void skip(struct unpacker *u)
 {
     for (uint64_t values = 1; values > 0 && u->rc == PERCHE_OK; values--) {
-        static const uint8_t fixed[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17}; /* 0xca to 0xd8 */
+        static const uint8_t fixed[] = {4, 8, 1, 2, 4, 8, 1, 2,
+                                        4, 8, 2, 3, 5, 9, 17}; /* 0xca to 0xd8 */
         uint8_t head = byte(u);
         uint64_t bytes = 0, more = 0;
 
@@ -325,7 +325,8 @@ static void unpack_key(struct unpacker *u, const struct perche_bytes *key)
     char texts[PERCHE_KEY_COLUMNS_MAX * 37];
     uint32_t count;
 
-    if (u->rc == PERCHE_OK && key->n > 0 && perche_key_decode(*key, values, &count, texts) != PERCHE_OK)
+    if (u->rc == PERCHE_OK && key->n > 0 &&
+        perche_key_decode(*key, values, &count, texts) != PERCHE_OK)
         unpack_fail(u, PERCHE_CORRUPT, "a key is malformed");
 }
 
@@ -363,15 +364,9 @@ static void unpack_field(struct unpacker *u, const struct field *f, void *to)
 
     switch (f->kind) {
     case FIELD_U64:
-    case FIELD_POSITION:
-        *(uint64_t *)at = unpack_uint(u, f->min, f->max);
-        break;
-    case FIELD_U32:
-        *(uint32_t *)at = (uint32_t)unpack_uint(u, f->min, f->max);
-        break;
-    case FIELD_U8:
-        *(uint8_t *)at = (uint8_t)unpack_uint(u, f->min, f->max);
-        break;
+    case FIELD_POSITION: *(uint64_t *)at = unpack_uint(u, f->min, f->max); break;
+    case FIELD_U32: *(uint32_t *)at = (uint32_t)unpack_uint(u, f->min, f->max); break;
+    case FIELD_U8: *(uint8_t *)at = (uint8_t)unpack_uint(u, f->min, f->max); break;
     case FIELD_BOOL:
         head = byte(u);
         if (head != 0xc2 && head != 0xc3)
@@ -406,9 +401,7 @@ static void unpack_field(struct unpacker *u, const struct field *f, void *to)
         memcpy(at, &bytes, sizeof(bytes));
         break;
     case FIELD_LIST:
-    case FIELD_INLINE:
-        unpack_list(u, f, to);
-        break;
+    case FIELD_INLINE: unpack_list(u, f, to); break;
     }
 }
 

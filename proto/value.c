@@ -26,10 +26,8 @@ int perche_value_compare(const struct perche_value *a, const struct perche_value
     if (a->type != b->type)
         return a->type < b->type ? -1 : 1;
     switch (a->type) {
-    case PERCHE_INTEGER:
-        return compare_ints(a->i, b->i);
-    case PERCHE_REAL:
-        return compare_ints(real_rank(a->r), real_rank(b->r));
+    case PERCHE_INTEGER: return compare_ints(a->i, b->i);
+    case PERCHE_REAL: return compare_ints(real_rank(a->r), real_rank(b->r));
     case PERCHE_TEXT:
     case PERCHE_BLOB:
         n = a->n < b->n ? a->n : b->n;
@@ -37,7 +35,6 @@ int perche_value_compare(const struct perche_value *a, const struct perche_value
         if (c != 0)
             return c < 0 ? -1 : 1;
         return (a->n > b->n) - (a->n < b->n);
-    default: /* NULL */
-        return 0;
+    default: /* NULL */ return 0;
     }
 }

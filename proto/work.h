@@ -10,17 +10,17 @@
 
 /* Scratch arrays, by user, so that no function overwrites those of its caller. */
 enum work_slot {
-    WORK_VALUES,   /* numbers of the codec of a batch */
+    WORK_VALUES, /* numbers of the codec of a batch */
     WORK_VALUES_2,
-    WORK_SPANS,    /* its texts */
-    WORK_LISTS,    /* encode: cells by column; decode: where each row's next cell goes */
-    WORK_PRESENT,  /* decode: presence bitmaps */
-    WORK_TYPES,    /* types of a column */
-    WORK_ROWS,     /* encode: default stamps of rows */
-    WORK_KEYS,     /* numbers of a column of keys */
-    WORK_TEXTS,    /* numbers of a column of texts */
-    WORK_INDEXES,  /* of a dictionary */
-    WORK_NUMBERS,  /* inside one column of numbers */
+    WORK_SPANS,   /* its texts */
+    WORK_LISTS,   /* encode: cells by column; decode: where each row's next cell goes */
+    WORK_PRESENT, /* decode: presence bitmaps */
+    WORK_TYPES,   /* types of a column */
+    WORK_ROWS,    /* encode: default stamps of rows */
+    WORK_KEYS,    /* numbers of a column of keys */
+    WORK_TEXTS,   /* numbers of a column of texts */
+    WORK_INDEXES, /* of a dictionary */
+    WORK_NUMBERS, /* inside one column of numbers */
     WORK_SLOTS,
 };
 

@@ -5,12 +5,13 @@
 # Needs nothing but bash. What only the daemon knows (tables, conflicts) is asked
 # with `perche --json`; when it does not answer there is nothing to offer.
 
-# The names of a JSON document's member, one a line: "NAME": "value"
+# The values of a member of the listed things, one a line: the daemon's documents
+# are indented by two, so that these stand at the sixth column.
 _perche_values() { # MEMBER COMMAND...
     local member=$1
     shift
     perche "${_perche_socket[@]}" --json "$@" 2>/dev/null |
-        sed -n "s/^ *\"$member\": \"\\([^\"\\\\]*\\)\",\\{0,1\\}\$/\\1/p"
+        sed -n "s/^ \{6\}\"$member\": \"\\([^\"\\\\]*\\)\",\\{0,1\\}\$/\\1/p"
 }
 
 _perche_offer() { # WORDS
@@ -41,7 +42,7 @@ _perche() {
             ((i < COMP_CWORD)) && _perche_socket=(--socket "${COMP_WORDS[i]}")
             ;;
         --timeout | --where | --limit | --table | --row | --take | --value | --reason | \
-            --expires | --code | --kind | --url | --scope)
+            --expires | --code | --kind | --url | --scope | --level)
             [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
             ((i++))
             ;;
@@ -77,6 +78,10 @@ _perche() {
         ;;
     --scope)
         _perche_offer 'hub all'
+        return
+        ;;
+    --level)
+        _perche_offer 'P0 P1 P2 P3'
         return
         ;;
     --timeout)
@@ -139,18 +144,24 @@ _perche() {
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
     replicate)
         if [[ $cur == -* ]]; then
-            _perche_offer "--scope $globals"
+            _perche_offer "--scope --level $globals"
         fi
         ;;
     revoke)
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
         elif ((words == 0)); then
-            _perche_offer "$(_perche_values name sites)"
+            _perche_offer "$(_perche_values code sites)"
         fi
         ;;
-    help) ((words == 0)) && _perche_offer 'status sync sites watch list show history conflicts
-        invite join revoke leave verify replicate help version' ;;
+    help)
+        if [[ $cur == -* ]]; then
+            _perche_offer "$globals"
+        elif ((words == 0)); then
+            _perche_offer 'status sync sites watch list show history conflicts invite join revoke
+                leave verify replicate help version'
+        fi
+        ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;
     esac
     return 0

@@ -171,8 +171,9 @@ static bool fits(struct client *client, size_t n)
     char text[120];
 
     if (n + 32 > PERCHE_CONTROL_ANSWER_MAX) { /* 32: what stands around it */
-        (void)snprintf(text, sizeof(text), "the answer has %zu bytes, at most %u can be given; "
-                                           "ask for less",
+        (void)snprintf(text, sizeof(text),
+                       "the answer has %zu bytes, at most %u can be given; "
+                       "ask for less",
                        n, PERCHE_CONTROL_ANSWER_MAX);
         client_refuse(client, PERCHE_TOO_LARGE, text);
         return false;

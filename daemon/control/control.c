@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +32,16 @@ static void on_connection(uv_stream_t *listener, int status)
         log_warn("control.accept", "err=\"%s\"", uv_strerror(status));
     else
         client_accept(container_of((uv_pipe_t *)listener, struct control, listener));
+}
+
+/* libuv writes to a client that has gone without MSG_NOSIGNAL: that must not end the daemon. A
+ * handler that somebody has set stays. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN); /* fails for a wrong number alone */
 }
 
 static void find_group(struct control *c, const char *name)
@@ -62,6 +73,7 @@ enum perche_rc control_new(uv_loop_t *loop, struct node *node, const struct cont
         control_free(c);
         return perche_err_set(err, PERCHE_NOMEM, "%s", perche_rc_text(PERCHE_NOMEM));
     }
+    ignore_sigpipe();
     find_group(c, config->group ? config->group : "perche");
     rc = socket_bind(c, &fd, err);
     if (rc != PERCHE_OK) {
@@ -70,8 +82,8 @@ enum perche_rc control_new(uv_loop_t *loop, struct node *node, const struct cont
     }
     /* listen() is the last that can fail, and no handle exists before it has not */
     if (listen(fd, BACKLOG) != 0) {
-        rc = perche_err_set(err, PERCHE_CONFIG, "%s: cannot listen: %s", c->socket,
-                            strerror(errno));
+        rc =
+            perche_err_set(err, PERCHE_CONFIG, "%s: cannot listen: %s", c->socket, strerror(errno));
         socket_remove(c);
         close(fd);
         control_free(c);

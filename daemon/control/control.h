@@ -20,7 +20,8 @@ struct node;
 
 struct control_config { /* copied */
     const char *socket; /* [control] socket */
-    const char *group;  /* NULL = "perche"; one that does not exist lets root and the daemon's user in */
+    const char
+        *group; /* NULL = "perche"; one that does not exist lets root and the daemon's user in */
 };
 
 typedef void (*control_closed_cb)(void *ctx);

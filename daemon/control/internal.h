@@ -16,19 +16,19 @@
 #include "perche/rc.h"
 
 /* Bounds (P10). Lines: PERCHE_CONTROL_REQUEST_MAX and _ANSWER_MAX in perche/control.h. */
-#define CONTROL_CLIENTS_MAX 32u          /* people and their scripts; each may hold 1 MiB of request */
-#define CONTROL_SLOTS (CONTROL_CLIENTS_MAX + 8u) /* and some to tell others that they are too many;
-                                          * whoever comes then waits in the kernel's queue */
-#define CONTROL_UNSENT_MAX (64u << 20)   /* bytes of answers that clients have not read, all together */
-#define CONTROL_LINE_MS 10000u           /* from the connection, or a line's first byte, to its end */
-#define CONTROL_IDLE_MS 300000u          /* between an answer and the next request */
-#define CONTROL_SEND_MS 60000u           /* a client may leave an answer unread that long: a pager */
-#define CONTROL_ANSWER_MS 60000u         /* the node's time for a question */
-#define CONTROL_LONG_MS 1800000u         /* verify: it reads every record */
-#define CONTROL_MARGIN_MS 10000u         /* sync: beyond the time-out that was asked for */
+#define CONTROL_CLIENTS_MAX 32u /* people and their scripts; each may hold 1 MiB of request */
+/* and some to tell others that they are too many; who comes then waits in the kernel's queue */
+#define CONTROL_SLOTS (CONTROL_CLIENTS_MAX + 8u)
+#define CONTROL_UNSENT_MAX (64u << 20) /* bytes of answers not yet read, all clients together */
+#define CONTROL_LINE_MS     10000u   /* from the connection, or a line's first byte, to its end */
+#define CONTROL_IDLE_MS     300000u  /* between an answer and the next request */
+#define CONTROL_SEND_MS     60000u   /* a client may leave an answer unread that long: a pager */
+#define CONTROL_ANSWER_MS   60000u   /* the node's time for a question */
+#define CONTROL_LONG_MS     1800000u /* verify: it reads every record */
+#define CONTROL_MARGIN_MS   10000u   /* sync: beyond the time-out that was asked for */
 #define CONTROL_SYNC_MS_MAX 86400000u
-#define CONTROL_WATCH_MS 200u            /* at most five lines a second */
-#define CONTROL_LOOK_MS 1000u            /* the net: what nobody woke us for */
+#define CONTROL_WATCH_MS    200u  /* at most five lines a second */
+#define CONTROL_LOOK_MS     1000u /* the net: what nobody woke us for */
 
 struct peer { /* of a connection, as the kernel says */
     uid_t uid;
@@ -52,7 +52,7 @@ struct client {
     bool ended;              /* it sends no more, but waits for its answer */
     bool last;               /* close once all is sent */
     bool closing;
-    int handles;             /* still open; the slot is free with the last */
+    int handles; /* still open; the slot is free with the last */
 };
 
 struct control {
@@ -97,7 +97,7 @@ void peer_name(const struct peer *peer, char *out, size_t n); /* "anna", "uid 10
 
 /* ---- client.c ------------------------------------------------------------- */
 
-void client_accept(struct control *c); /* somebody is at the door */
+void client_accept(struct control *c);    /* somebody is at the door */
 void client_close(struct client *client); /* fine for one that is closing already */
 /* The three kinds of line. Each may close the client: do not touch it afterwards. */
 void client_result(struct client *client, const char *json);
@@ -114,7 +114,7 @@ void request_forget(struct request *r); /* its client has gone; the node's answe
 /* ---- watch.c -------------------------------------------------------------- */
 
 void watch_begin(struct client *client);
-void watch_look(struct control *c); /* something changed, or somebody new watches */
+void watch_look(struct control *c);   /* something changed, or somebody new watches */
 void watch_forget(struct control *c); /* closing */
 void on_watch_timer(uv_timer_t *timer);
 

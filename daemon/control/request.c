@@ -8,12 +8,10 @@
 
 #include "log.h"
 
-#define CONFLICT_ID_DIGITS 32 /* of a whole id; fewer are the beginning of one */
-
 struct kind;
 
 struct request {
-    struct client *client; /* NULL: has gone, or was told that it takes too long */
+    struct client *client;   /* NULL: has gone, or was told that it takes too long */
     struct control *control; /* valid while client is set */
     const struct kind *kind;
     json_t *args; /* owned */
@@ -237,7 +235,8 @@ static void on_conflicts(void *ctx, const char *json, const struct perche_err *e
                      node_name(r->control->node));
     whose = self ? json_dumps(self, JSON_COMPACT) : NULL;
     json_decref(self);
-    if (whose && asprintf(&text, "{\"self\":%s%s%s", whose, json[1] == '}' ? "" : ",", json + 1) < 0)
+    if (whose &&
+        asprintf(&text, "{\"self\":%s%s%s", whose, json[1] == '}' ? "" : ",", json + 1) < 0)
         text = NULL;
     free(whose);
     client = finish(r);
@@ -250,85 +249,21 @@ static void start_conflicts(struct request *r)
     call(r, node_query, "conflicts", on_conflicts);
 }
 
-static void go_on_with_conflict(struct request *r)
+/* Who decided is what the kernel says, not the client. */
+static void start_resolve(struct request *r)
 {
-    if (r->kind->changes)
-        start_command(r);
-    else
-        start_query(r);
-}
-
-/* All conflicts are here: which is it whose id begins so? One that is open goes before those
- * that are decided, since `perche conflicts` cuts the ids that it lists with a view to these. */
-static void on_candidates(void *ctx, const char *json, const struct perche_err *err)
-{
-    struct request *r = ctx;
-    const char *prefix, *found[2] = {NULL, NULL};
-    size_t i, n[2] = {0, 0}; /* decided, open */
-    char text[200];
-    json_t *doc, *conflict;
-    bool open;
-
-    if (!json || !r->client) {
-        on_answer(r, json, err);
-        return;
-    }
-    prefix = arg_text(r, "id");
-    doc = json_loads(json, JSON_ALLOW_NUL, NULL);
-    json_array_foreach(json_object_get(doc, "conflicts"), i, conflict) {
-        const char *id = json_string_value(json_object_get(conflict, "id"));
-        const char *state = json_string_value(json_object_get(conflict, "state"));
-
-        open = state && strcmp(state, "open") == 0;
-        if (id && strncasecmp(id, prefix, strlen(prefix)) == 0) {
-            found[open] = id;
-            n[open]++;
-        }
-    }
-    open = n[true] > 0;
-    if (n[open] == 1) {
-        int kept = json_object_set_new(r->args, "id", json_string(found[open]));
-
-        json_decref(doc);
-        if (kept == 0)
-            go_on_with_conflict(r);
-        else
-            refuse(r, PERCHE_NOMEM, perche_rc_text(PERCHE_NOMEM));
-        return;
-    }
-    json_decref(doc);
-    if (n[open] == 0)
-        (void)snprintf(text, sizeof(text), "no conflict has an id that begins with \"%.40s\"",
-                       prefix);
-    else
-        (void)snprintf(text, sizeof(text),
-                       "%zu conflicts have an id that begins with \"%.40s\"; give more of it",
-                       n[open], prefix);
-    refuse(r, PERCHE_NOT_FOUND, text);
-}
-
-/* `conflict` and `resolve`: any beginning of an id that is no other's names it. */
-static void start_conflict(struct request *r)
-{
-    const char *id = arg_text(r, "id");
     char by[64];
 
-    if (!id || !*id) {
-        refuse(r, PERCHE_USAGE, "the id of a conflict is missing");
-        return;
-    }
-    if (r->kind->changes) { /* who decided is what the kernel says, not the client */
-        peer_name(&r->client->peer, by, sizeof(by));
-        (void)json_object_set_new(r->args, "by", json_string(by)); /* the replica refuses none */
-    }
-    if (strlen(id) >= CONFLICT_ID_DIGITS)
-        go_on_with_conflict(r);
+    peer_name(&r->client->peer, by, sizeof(by));
+    if (json_object_set_new(r->args, "by", json_string(by)) == 0)
+        start_command(r);
     else
-        node_query(r->control->node, "conflicts", "{\"all\":true}", r, on_candidates);
+        refuse(r, PERCHE_INTERNAL, "the name of the user is no UTF-8");
 }
 
 /* --------------------------------------------------------------- the table */
 
+/* clang-format off */
 static const struct kind kinds[] = {
     /* name      changes limit              start */
     {"status",    false, CONTROL_ANSWER_MS, start_status},
@@ -341,16 +276,17 @@ static const struct kind kinds[] = {
     {"show",      false, CONTROL_ANSWER_MS, start_query},
     {"history",   false, CONTROL_ANSWER_MS, start_query},
     {"conflicts", false, CONTROL_ANSWER_MS, start_conflicts},
-    {"conflict",  false, CONTROL_ANSWER_MS, start_conflict},
+    {"conflict",  false, CONTROL_ANSWER_MS, start_query},
     {"verify",    false, CONTROL_LONG_MS,   start_query},
     {"sync",      false, CONTROL_LONG_MS,   start_sync},
-    {"resolve",   true,  CONTROL_ANSWER_MS, start_conflict},
+    {"resolve",   true,  CONTROL_ANSWER_MS, start_resolve},
     {"invite",    true,  CONTROL_ANSWER_MS, start_invite},
     {"join",      true,  CONTROL_ANSWER_MS, start_join},
     {"revoke",    true,  CONTROL_ANSWER_MS, start_revoke},
     {"leave",     true,  CONTROL_ANSWER_MS, start_leave},
     {"replicate", true,  CONTROL_LONG_MS,   start_command},
 };
+/* clang-format on */
 
 static const struct kind *find(const char *name)
 {

@@ -33,9 +33,9 @@ static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
     struct stat st;
 
     if (lstat(path, &st) != 0)
-        return errno == ENOENT ? PERCHE_OK
-                               : perche_err_set(err, PERCHE_CONFIG, "%s: %s", path,
-                                                strerror(errno));
+        return errno == ENOENT
+                   ? PERCHE_OK
+                   : perche_err_set(err, PERCHE_CONFIG, "%s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return perche_err_set(err, PERCHE_CONFIG,
                               "%s is there and is not a socket; it is left alone", path);
@@ -55,8 +55,7 @@ static enum perche_rc cannot_bind(const char *path, int why, struct perche_err *
                               "%s: its folder does not exist (RuntimeDirectory=perche makes "
                               "/run/perche)",
                               path);
-    return perche_err_set(err, PERCHE_CONFIG, "%s: no socket can be made: %s", path,
-                          strerror(why));
+    return perche_err_set(err, PERCHE_CONFIG, "%s: no socket can be made: %s", path, strerror(why));
 }
 
 enum perche_rc socket_bind(struct control *c, int *out, struct perche_err *err)

@@ -25,7 +25,7 @@ static bool anybody(const struct control *c)
  * memory. */
 static char *gist(const json_t *status)
 {
-    static const char *const moving[] = {"works",    "bytes_in", "bytes_out",       "rtt_ms",
+    static const char *const moving[] = {"works",    "bytes_in", "bytes_out",      "rtt_ms",
                                          "next_try", "now",      "clock_offset_ms"};
     json_t *copy = json_copy((json_t *)status); /* shallow; the original stays */
     char *text;

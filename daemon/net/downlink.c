@@ -45,6 +45,9 @@ struct pipe {
     uint32_t id;
     bool proven;        /* on the loop */
     struct slot *asked; /* on the loop */
+    struct pipe *next_dropped; /* on the loop, as the next two */
+    bool dropping;             /* told to go: it is not listened to any more */
+    uint64_t drop_ms;
 };
 
 struct downlink {
@@ -60,7 +63,10 @@ struct downlink {
     uint32_t lines;                   /* guarded by pipes_lock */
     struct slot **slots;
     uint32_t slots_count, slots_receiving;
+    uv_timer_t drop_timer;
+    struct pipe *dropped, **dropped_tail; /* in order of drop_ms */
     bool closing;
+    unsigned handles_open;
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 };
@@ -195,7 +201,7 @@ static void slot_asked(struct slot *slot)
     struct perche_bytes body = {.p = nng_msg_body(msg), .n = (uint32_t)nng_msg_len(msg)};
 
     nng_aio_set_msg(slot->aio, NULL);
-    if (!p) { /* it has gone, and its end was taken first */
+    if (!p || p->dropping) { /* it has gone, and its end was taken first; or it is about to go */
         nng_msg_free(msg);
         slot_receive(slot);
         return;
@@ -261,6 +267,32 @@ static void pipe_remove(struct downlink *d, struct pipe *p)
     pthread_mutex_unlock(&d->pipes_lock);
 }
 
+static void undrop(struct downlink *d, struct pipe *p)
+{
+    for (struct pipe **at = &d->dropped; *at; at = &(*at)->next_dropped)
+        if (*at == p) {
+            *at = p->next_dropped;
+            if (d->dropped_tail == &p->next_dropped)
+                d->dropped_tail = at;
+            return;
+        }
+}
+
+static void on_drop_timer(uv_timer_t *timer)
+{
+    struct downlink *d = container_of(timer, struct downlink, drop_timer);
+    uint64_t now = uv_now(timer->loop);
+
+    while (d->dropped && d->dropped->drop_ms <= now) {
+        nng_pipe handle = {.id = d->dropped->id};
+
+        undrop(d, d->dropped);
+        (void)nng_pipe_close(handle); /* fails only if it is closed already */
+    }
+    if (d->dropped)
+        (void)uv_timer_start(timer, on_drop_timer, d->dropped->drop_ms - now, 0);
+}
+
 static void on_pipe_gone(struct inbox_item *item)
 {
     struct pipe *p = container_of(item, struct pipe, gone);
@@ -269,6 +301,7 @@ static void on_pipe_gone(struct inbox_item *item)
     uint32_t id = p->id;
 
     pipe_remove(d, p);
+    undrop(d, p);
     while ((slot = p->asked) != NULL) {
         slot_unlink(slot);
         if (!d->closing)
@@ -287,12 +320,25 @@ void downlink_prove(struct downlink *d, uint64_t pipe)
         p->proven = true;
 }
 
+/* Not at once: nng says that a reply is sent when it is on its way to TLS, and the close of
+ * a pipe throws away what has not left. The site is to hear why. */
 void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
 {
-    nng_pipe handle = {.id = (uint32_t)pipe};
+    struct pipe *p = pipe_find(d, (uint32_t)pipe);
+    struct slot *slot;
 
-    if (pipe_find(d, (uint32_t)pipe))
-        (void)nng_pipe_close(handle); /* fails only if it is closed already */
+    if (!p || p->dropping)
+        return;
+    p->dropping = true;
+    p->drop_ms = uv_now(d->drop_timer.loop) + DOWNLINK_GRACE_MS;
+    *d->dropped_tail = p;
+    d->dropped_tail = &p->next_dropped;
+    while ((slot = p->asked) != NULL) {
+        slot_unlink(slot);
+        slot_receive(slot);
+    }
+    if (!uv_is_active((uv_handle_t *)&d->drop_timer))
+        (void)uv_timer_start(&d->drop_timer, on_drop_timer, DOWNLINK_GRACE_MS, 0);
 }
 
 void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n)
@@ -366,14 +412,25 @@ static void downlink_free(struct downlink *d)
     free(d);
 }
 
-static void on_inbox_closed(struct inbox *inbox)
+static void handle_gone(struct downlink *d)
 {
-    struct downlink *d = container_of(inbox, struct downlink, inbox);
     void *ctx = d->closed_ctx;
     void (*on_closed)(void *ctx) = d->on_closed;
 
+    if (--d->handles_open > 0)
+        return;
     downlink_free(d);
     on_closed(ctx);
+}
+
+static void on_inbox_closed(struct inbox *inbox)
+{
+    handle_gone(container_of(inbox, struct downlink, inbox));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    handle_gone(container_of((uv_timer_t *)handle, struct downlink, drop_timer));
 }
 
 void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
@@ -395,7 +452,9 @@ void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
         nng_aio_free(slot->aio);
     }
     (void)nng_close(d->sock);
+    d->handles_open = 2;
     inbox_close(&d->inbox, on_inbox_closed); /* takes the end of each pipe */
+    uv_close((uv_handle_t *)&d->drop_timer, on_timer_closed);
 }
 
 static int tls_of(const struct downlink_config *config, nng_tls_config **out)
@@ -491,6 +550,8 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
         downlink_free(d);
         return rc;
     }
+    (void)uv_timer_init(loop, &d->drop_timer); /* always 0 */
+    d->dropped_tail = &d->dropped;
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_NODELAY, true);   /* else only slower */
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_KEEPALIVE, true); /* else noticed later */
     rv = nng_listener_start(d->listener, 0);

@@ -22,6 +22,7 @@
 #define DOWNLINK_CONTEXTS_START 256u
 #define DOWNLINK_CONTEXTS_MAX   8192u /* 2,000 sites with three requests each, and a margin */
 #define DOWNLINK_SPARE          64u
+#define DOWNLINK_GRACE_MS       100u /* between the last reply and the end of a line that is dropped */
 
 struct downlink;
 
@@ -52,7 +53,9 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
 enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perche_bytes body,
                               struct perche_err *err);
 void downlink_prove(struct downlink *d, uint64_t pipe);     /* it may send large messages from now on */
-void downlink_drop_pipe(struct downlink *d, uint64_t pipe); /* on_pipe_gone follows */
+/* Ends a line: its requests now, the line itself after DOWNLINK_GRACE_MS, so that a reply
+ * given before arrives. on_pipe_gone follows. */
+void downlink_drop_pipe(struct downlink *d, uint64_t pipe);
 /* "ADDRESS:PORT" of the other end, "" when it has gone. */
 void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n);
 uint16_t downlink_port(const struct downlink *d);

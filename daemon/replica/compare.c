@@ -771,7 +771,7 @@ static enum perche_rc send_again(struct replica *r, struct table *t, struct perc
         sqlite3_bind_int64(s, 1, t->num);
         sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
         sqlite3_bind_int64(s, 3, (sqlite3_int64)r->node.lsn);
-        sqlite3_bind_int64(s, 4, 2);
+        sqlite3_bind_int64(s, 4, 1); /* its image: an absent one is dropped */
         rc = sql_run(r, s, "want a row");
     }
     if (rc == PERCHE_OK)

@@ -16,13 +16,19 @@ bool merge_dirty(const struct merge_peer *p, const struct meta *m)
     return false;
 }
 
+/* Did it come over the peer's link, in its present epoch? */
+static bool own(const struct merge_peer *p, const struct clock_cell *c)
+{
+    return c->via == p->via && c->lsn > p->eplsn;
+}
+
 /* Newest position of the row but for what came over the peer's own link: a row that is not newer than
  * the peer's scan was merged there already. */
 static uint64_t row_position(const struct merge_peer *p, const struct meta *m)
 {
     uint64_t all = 0, foreign = 0;
     const struct clock_cell *gen = &m->cells[0];
-    bool own_entry = (m->flags & META_AGREED) && m->entered == gen->lsn && gen->via == p->via;
+    bool own_entry = (m->flags & META_AGREED) && m->entered == gen->lsn && own(p, gen);
 
     for (uint32_t num = 0; num < m->count; num++) {
         const struct clock_cell *c = &m->cells[num];
@@ -31,7 +37,7 @@ static uint64_t row_position(const struct merge_peer *p, const struct meta *m)
             continue;
         if (c->lsn > all)
             all = c->lsn;
-        if (c->via != p->via && c->lsn > foreign)
+        if (!own(p, c) && c->lsn > foreign)
             foreign = c->lsn;
     }
     if (m->entered > all)
@@ -46,7 +52,7 @@ static bool seen(const struct merge_peer *p, uint64_t position, const struct clo
 {
     if (!p->at_hub)
         return merge_clean(p, c);
-    return (c->via == p->via && c->lsn > p->eplsn) || c->lsn <= p->full || position <= p->scan;
+    return own(p, c) || c->lsn <= p->full || position <= p->scan;
 }
 
 static int ident_order(const struct merge_ask *ask, uint64_t stamp_a, uint32_t origin_a, uint64_t stamp_b,

@@ -157,7 +157,8 @@ enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out)
     return result;
 }
 
-/* A reading statement left open (data_load's) keeps its snapshot beyond the end of the transaction. */
+/* A reading statement left open (data_load's) keeps its snapshot beyond the end of the transaction. Statements of virtual
+ * tables are among these; the reset of the one that uses them has closed them. */
 static void reset_busy(struct replica *r)
 {
     for (sqlite3_stmt *s = sqlite3_next_stmt(r->db, NULL); s != NULL; s = sqlite3_next_stmt(r->db, s))

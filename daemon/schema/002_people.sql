@@ -20,10 +20,10 @@ CREATE TABLE learner (
   erased_at TEXT,                   -- when set, what `on_erase` clears is empty and stays empty
   restricted INTEGER NOT NULL DEFAULT 0 CHECK (restricted IN (0,1))) STRICT, WITHOUT ROWID; -- art. 18: stored but not used
 
--- More members join the rule with their tables: application.site_id, transfer.to_site, referral.site_id and
+-- More members join the rule with their tables: application.site_id, referral.site_id and
 -- referral.desk_site_id, each with its condition.
 INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
-  'learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER)', 'placement', 'hub', 'review',
+  'learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER); transfer.to_site via learner_id where state IN (ASKED, ACCEPTED)', 'placement', 'hub', 'review',
   'SELECT coalesce((SELECT name FROM learner_name WHERE learner_id = ?1), ''learner '' || ?1)');
 INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
   ('learner', 'id',                  0,  'review', 'P0', 'keep', NULL,  NULL,       NULL),

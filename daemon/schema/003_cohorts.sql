@@ -96,3 +96,28 @@ INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, re
   ('enrolment_status_event', 'recorded_site', 5, 'append', 'P2', 'keep', NULL,               'site(id)',                   NULL),
   ('enrolment_status_event', 'note',          6, 'append', 'P1', 'null', NULL,               NULL,                         NULL),
   ('enrolment_status_event', 'voids',         7, 'append', 'P2', 'keep', NULL,               'enrolment_status_event(id)', NULL);
+
+CREATE TABLE transfer (             -- two-sided: asked, accepted, effective
+  id TEXT NOT NULL PRIMARY KEY DEFAULT (
+    lower(printf('%08x-%04x-7%s-%s%s-%s',
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) >> 16,
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) & 65535,
+      substr(hex(randomblob(2)), 2), substr('89ab', 1 + (random() & 3), 1), substr(hex(randomblob(2)), 2), hex(randomblob(6))))),
+  learner_id TEXT NOT NULL, enrolment_id TEXT NOT NULL,
+  from_site TEXT NOT NULL, to_site TEXT NOT NULL, to_cohort_id TEXT NOT NULL,
+  asked_on TEXT NOT NULL, effective_on TEXT NOT NULL, state TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
+  'transfer', 'own from_site, to_site', NULL, 'hub', 'review',
+  'SELECT ''transfer '' || coalesce((SELECT ''of '' || coalesce(n.short_name, t.learner_id) || '' on '' || t.effective_on
+     FROM transfer t LEFT JOIN learner_name n ON n.learner_id = t.learner_id WHERE t.id = ?1), ?1)');
+INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
+  ('transfer', 'id',           0, 'review', 'P2', 'keep', NULL,             NULL,            NULL),
+  ('transfer', 'learner_id',   1, 'review', 'P2', 'keep', NULL,             'learner(id)',   NULL),
+  ('transfer', 'enrolment_id', 2, 'review', 'P2', 'keep', NULL,             'enrolment(id)', NULL),
+  ('transfer', 'from_site',    3, 'review', 'P2', 'keep', NULL,             'site(id)',      NULL),
+  ('transfer', 'to_site',      4, 'review', 'P2', 'keep', NULL,             'site(id)',      NULL),
+  ('transfer', 'to_cohort_id', 5, 'review', 'P2', 'keep', NULL,             'cohort(id)',    NULL),
+  ('transfer', 'asked_on',     6, 'review', 'P2', 'keep', NULL,             NULL,            NULL),
+  ('transfer', 'effective_on', 7, 'review', 'P2', 'keep', NULL,             NULL,            NULL),
+  ('transfer', 'state',        8, 'review', 'P2', 'keep', 'transfer_state', NULL,            NULL);

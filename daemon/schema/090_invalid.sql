@@ -174,6 +174,12 @@ CREATE VIEW perche_invalid_training AS
   FROM training WHERE diploma_required NOT IN (SELECT code FROM code_list WHERE list = 'diploma_required')
     AND EXISTS (SELECT 1 FROM code_list WHERE list = 'diploma_required');
 
+DROP VIEW IF EXISTS perche_invalid_transfer;
+CREATE VIEW perche_invalid_transfer AS
+  SELECT 'transfer' AS tab, json_array(id) AS key, 'state' AS col, state AS value, 'transfer_state' AS list
+  FROM transfer WHERE state NOT IN (SELECT code FROM code_list WHERE list = 'transfer_state')
+    AND EXISTS (SELECT 1 FROM code_list WHERE list = 'transfer_state');
+
 CREATE VIEW perche_invalid AS
   SELECT * FROM perche_invalid_attendance
   UNION ALL
@@ -207,4 +213,6 @@ CREATE VIEW perche_invalid AS
   UNION ALL
   SELECT * FROM perche_invalid_site_reader
   UNION ALL
-  SELECT * FROM perche_invalid_training;
+  SELECT * FROM perche_invalid_training
+  UNION ALL
+  SELECT * FROM perche_invalid_transfer;

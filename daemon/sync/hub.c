@@ -237,8 +237,10 @@ static void outcome(struct sync_hub *h, struct outcome *o)
     case WORK_ENROL: hub_enrolled(h, job, o); break;
     case WORK_PEER_NOTE: hub_peer_noted(h, job->peer, o); break;
     case WORK_NEWS:
-        if (job->session == job->peer->session)
+        if (job->session == job->peer->session) {
             job->peer->busy--;
+            hub_rest(h, job->peer, job->peer->more);
+        }
         hub_watch_news(h, job, o);
         break;
     case WORK_PUSH_APPLY:

@@ -55,6 +55,7 @@ struct peer {
 
     /* admission */
     bool working, large;        /* has a turn; with much to say */
+    bool more;                  /* said that there is more to come */
     uint64_t turn_began_ms;
     uint64_t turn_until_ms;     /* kept until then for a site that said there is more; UINT64_MAX: it is at work */
     bool waiting;

@@ -110,6 +110,7 @@ void hub_rest(struct sync_hub *h, struct peer *peer, bool more)
 {
     if (!peer->working)
         return;
+    peer->more = more;
     if (peer->busy > 0)
         return;
     if (!more) {

@@ -183,6 +183,8 @@ void hub_peers_check(const struct sync_hub *h)
         assert(!peer->pushing || peer->busy > 0);
         assert(!peer->wake || peer->watched);
         assert(!(peer->working && peer->waiting));
+        /* A place is held by work under way or for a stated time, never for ever. */
+        assert(!peer->working || peer->busy > 0 || peer->turn_until_ms != UINT64_MAX);
         working += peer->working;
         large += peer->working && peer->large;
         waiting += peer->waiting;

@@ -612,7 +612,7 @@ static void watch_go_on(struct sync_site *s)
 
 static void tell(struct sync_site *s)
 {
-    if (s->state == s->told_state && s->reason == s->told_reason && s->st.proven_ms == s->told_proven_ms)
+    if (s->state == s->told_state && strcmp(s->reason, s->told_reason) == 0 && s->st.proven_ms == s->told_proven_ms)
         return;
     s->told_state = s->state;
     s->told_reason = s->reason;
@@ -749,6 +749,7 @@ struct sync_site *sync_site_new(const struct sync_site_config *config)
     s->state = config->hub != NULL ? SYNC_OFFLINE : SYNC_UNJOINED;
     s->reason = "";
     s->told_state = SYNC_STATE_COUNT; /* the first step tells */
+    s->told_reason = "";
     s->patience = 1;
     s->timer_ms = UINT64_MAX;
     s->news_scan = UINT64_MAX;

@@ -116,6 +116,7 @@ void site_proved(struct sync_site *s, struct outcome *o)
         return;
     }
     s->restored = false;
+    site_take_rows(s, &o->message); /* wanted since before a restart */
     s->talk = TALK_NONE;
     s->proven = true;
     s->pushed_last = false;

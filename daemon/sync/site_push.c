@@ -155,8 +155,8 @@ void site_push_acked(struct sync_site *s, struct outcome *o)
     if (b.rows > 0)
         site_changed(s);
     s->standing = b.from == b.to ? s->standing + 1 : 0;
-    if (b.wanted || s->st.pending > 0 || (b.more && !b.pipelined))
-        s->push_due = true;
+    if (b.wanted || (s->window.count == 0 && !s->building && (s->st.pending > 0 || b.more)))
+        s->push_due = true; /* while batches are under way the next one follows them */
     if (s->standing > STANDING_MAX) {
         s->standing = 0;
         actions_log(s->out, "sync.circle", "the hub asks again and again for rows that were sent");

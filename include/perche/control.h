@@ -13,9 +13,9 @@ struct json_t; /* jansson's: #include <jansson.h> to look inside */
 
 #define PERCHE_CONTROL_SOCKET "/run/perche/perched.sock"
 /* Longest line of either side, its newline included. A request carries at most one value by
- * hand; an answer at most what `list` may print. */
+ * hand; the replica's largest document has 32 MiB. */
 #define PERCHE_CONTROL_REQUEST_MAX (1u << 20)
-#define PERCHE_CONTROL_ANSWER_MAX (16u << 20)
+#define PERCHE_CONTROL_ANSWER_MAX  (33u << 20)
 
 struct perche_control;
 
@@ -37,8 +37,8 @@ enum perche_control_kind {
 };
 struct perche_control_answer {
     enum perche_control_kind kind;
-    struct json_t *value;  /* event or result, owned; NULL when refused */
-    struct perche_err no;  /* refused: the daemon's code and sentence */
+    struct json_t *value; /* event or result, owned; NULL when refused */
+    struct perche_err no; /* refused: the daemon's code and sentence */
 };
 
 /* Waits for the next line. @timeout_ms below 0 = for ever. TIMEOUT: none came in time, ask may

@@ -6,7 +6,9 @@
  * it has compared it with the bytes left, and leaves its output untouched (or
  * freed) on failure. All integers are unsigned unless said; times are
  * milliseconds since 1970-01-01T00:00Z; a stamp is a hybrid logical clock,
- * milliseconds << 16 | counter (Kulkarni et al. 2014, "Logical Physical Clocks"). */
+ * milliseconds << 16 | counter (Kulkarni et al. 2014, "Logical Physical Clocks").
+ * Positions, epochs and times are below 2^63, as SQLite keeps them: neither end of the
+ * wire passes a larger one. Marks and sessions are any 64 bits. */
 #ifndef PERCHE_WIRE_H
 #define PERCHE_WIRE_H
 
@@ -153,7 +155,8 @@ struct perche_buf {
 };
 void perche_buf_free(struct perche_buf *buf);
 
-/* Appends the encoded batch (columnar, zstd at @level, 3 is the rule) to @out. */
+/* Appends the encoded batch (columnar, zstd at @level, 3 is the rule, 0 = plain) to @out.
+ * INTERNAL when what the batch says of itself does not hold (indexes, flags, generation 0). */
 enum perche_rc perche_batch_encode(const struct perche_batch *b, int level, struct perche_buf *out, struct perche_err *err);
 /* Decodes exactly the bytes given into the empty batch @b. */
 enum perche_rc perche_batch_decode(struct perche_bytes in, struct perche_batch *b, struct perche_err *err);

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     perche_batch_clear(b);
     perche_batch_clear(back);
-    if (size > UINT32_MAX || perche_batch_decode((struct perche_bytes){data, (uint32_t)size}, b, NULL) != PERCHE_OK)
+    if (size > UINT32_MAX ||
+        perche_batch_decode((struct perche_bytes){data, (uint32_t)size}, b, NULL) != PERCHE_OK)
         return 0;
     /* A dictionary can say more than 64 MiB in few bytes; such a batch is not sent on. */
     if (perche_batch_encode(b, size % 2 ? 3 : 0, &out, NULL) == PERCHE_TOO_LARGE) {
@@ -33,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fprintf(stderr, "differs: %s\n", what);
         abort();
     }
-    if (perche_batch_encode(back, size % 2 ? 3 : 0, &again, NULL) != PERCHE_OK || again.n != out.n || memcmp(again.p, out.p, out.n) != 0)
+    if (perche_batch_encode(back, size % 2 ? 3 : 0, &again, NULL) != PERCHE_OK ||
+        again.n != out.n || memcmp(again.p, out.p, out.n) != 0)
         abort();
     perche_buf_free(&out);
     perche_buf_free(&again);

@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             perche_invitation_parse((const char *)once.p, &back, &back_arena, NULL) != PERCHE_OK ||
             perche_invitation_format(&back, &twice, NULL) != PERCHE_OK)
             abort();
-        if (once.n != twice.n || memcmp(once.p, twice.p, once.n) != 0 || strcmp(i.url, back.url) != 0)
+        if (once.n != twice.n || memcmp(once.p, twice.p, once.n) != 0 ||
+            strcmp(i.url, back.url) != 0)
             abort();
         perche_arena_free(back_arena);
         perche_arena_free(arena);

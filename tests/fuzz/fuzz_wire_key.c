@@ -17,9 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t v;
 
     (void)perche_varint_get(data, data + size, &v);
-    if (size > UINT32_MAX || perche_key_decode((struct perche_bytes){data, (uint32_t)size}, values, &n, scratch) != PERCHE_OK)
+    if (size > UINT32_MAX || perche_key_decode((struct perche_bytes){data, (uint32_t)size}, values,
+                                               &n, scratch) != PERCHE_OK)
         return 0;
-    if (n < 1 || n > PERCHE_KEY_COLUMNS_MAX || perche_key_encode(values, n, key, &key_n) != PERCHE_OK)
+    if (n < 1 || n > PERCHE_KEY_COLUMNS_MAX ||
+        perche_key_encode(values, n, key, &key_n) != PERCHE_OK)
         abort();
     if (key_n != size || memcmp(key, data, size) != 0)
         abort();

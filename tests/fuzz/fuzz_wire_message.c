@@ -13,14 +13,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct perche_buf once = {0}, twice = {0};
     struct perche_message m, back;
 
-    if (size > UINT32_MAX || perche_message_decode((struct perche_bytes){data, (uint32_t)size}, &m, NULL) != PERCHE_OK)
+    if (size > UINT32_MAX ||
+        perche_message_decode((struct perche_bytes){data, (uint32_t)size}, &m, NULL) != PERCHE_OK)
         return 0;
     if (perche_message_encode(&m, &once, NULL) != PERCHE_OK ||
-        perche_message_decode((struct perche_bytes){once.p, (uint32_t)once.n}, &back, NULL) != PERCHE_OK ||
+        perche_message_decode((struct perche_bytes){once.p, (uint32_t)once.n}, &back, NULL) !=
+            PERCHE_OK ||
         perche_message_encode(&back, &twice, NULL) != PERCHE_OK)
         abort();
-    if (back.op != m.op || back.reply != m.reply || back.refused != m.refused || once.n > size || once.n != twice.n ||
-        memcmp(once.p, twice.p, once.n) != 0)
+    if (back.op != m.op || back.reply != m.reply || back.refused != m.refused || once.n > size ||
+        once.n != twice.n || memcmp(once.p, twice.p, once.n) != 0)
         abort();
     if (m.op == PERCHE_OP_PROVE && !m.reply) {
         static const uint8_t challenge[32];

@@ -47,7 +47,10 @@ int main(int argc, char **argv)
             out.n = 0;
             if (perche_message_encode(&m, &out, NULL) != PERCHE_OK)
                 return 1;
-            snprintf(name, sizeof(name), "%s%s", message_name(op), what == 0 ? "" : what == 1 ? "_reply" : "_no");
+            snprintf(name, sizeof(name), "%s%s", message_name(op),
+                     what == 0   ? ""
+                     : what == 1 ? "_reply"
+                                 : "_no");
             write_seed("fuzz_wire_message", name, out.p, out.n);
         }
     for (uint64_t seed = 1; seed <= 30; seed++) {
@@ -55,7 +58,8 @@ int main(int argc, char **argv)
 
         perche_batch_clear(b);
         out.n = 0;
-        if (!random_batch(&dice, b, seed % 10 == 0 ? 300 : 5) || perche_batch_encode(b, seed % 10 == 0 ? 3 : 0, &out, NULL) != PERCHE_OK)
+        if (!random_batch(&dice, b, seed % 10 == 0 ? 300 : 5) ||
+            perche_batch_encode(b, seed % 10 == 0 ? 3 : 0, &out, NULL) != PERCHE_OK)
             return 1;
         snprintf(name, sizeof(name), "random_%02u", (unsigned)seed);
         write_seed("fuzz_wire_batch", name, out.p, out.n);
@@ -90,7 +94,10 @@ int main(int argc, char **argv)
         snprintf(name, sizeof(name), "random_%02u", (unsigned)seed);
         write_seed("fuzz_wire_key", name, key, n);
     }
-    write_seed("fuzz_wire_key", "padded", "\x03\x0e" "fourteen bytes\x00", 17);
+    write_seed("fuzz_wire_key", "padded",
+               "\x03\x0e"
+               "fourteen bytes\x00",
+               17);
     {
         struct perche_invitation i = sample_invitation();
         uint8_t body[1024];
@@ -102,8 +109,8 @@ int main(int argc, char **argv)
         write_seed("fuzz_wire_invitation", "line", out.p, out.n);
         write_seed("fuzz_wire_invitation", "newer", "perche2:AAAA", 12);
         /* Without its checksum, which the fuzzer adds: so it can alter what is inside. */
-        if (sodium_base642bin(body + 1, sizeof(body) - 1, (const char *)out.p + 8, out.n - 8, NULL, &n, NULL,
-                              sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+        if (sodium_base642bin(body + 1, sizeof(body) - 1, (const char *)out.p + 8, out.n - 8, NULL,
+                              &n, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
             return 1;
         body[0] = '!';
         write_seed("fuzz_wire_invitation", "body", body, n + 1 - 8);

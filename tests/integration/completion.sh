@@ -20,8 +20,8 @@ while [[ ${1-} == --* ]]; do
 done
 case ${1-} in
 list) printf '{\n  "tables": [\n    {\n      "table": "learner",\n      "rows": 28\n    },\n    {\n      "table": "cohort"\n    }\n  ]\n}\n' ;;
-conflicts) printf '{\n  "conflicts": [\n    {\n      "id": "7f3a9c11",\n      "kind": "edit"\n    }\n  ]\n}\n' ;;
-sites) printf '{\n  "sites": [\n    {\n      "name": "chartres",\n      "id": "x"\n    }\n  ]\n}\n' ;;
+conflicts) printf '{\n  "self": {\n    "id": "7f00"\n  },\n  "conflicts": [\n    {\n      "id": "7f3a9c11",\n      "kind": "edit"\n    }\n  ]\n}\n' ;;
+sites) printf '{\n  "sites": [\n    {\n      "name": "La Loupe",\n      "code": "CHR"\n    }\n  ]\n}\n' ;;
 esac
 END
 chmod +x "$tmp/perche"
@@ -71,7 +71,7 @@ completes "the sides" 'perche conflicts resolve 7f3a --take ' 'a b'
 completes "a value behind =" 'perche conflicts resolve 7f3a --take=' 'a b'
 completes "the start of a value behind =" 'perche invite x --kind=PL' 'PLACEMENT_OFFICE'
 completes "tables for --table" 'perche conflicts --table c' 'cohort'
-completes "sites to revoke" 'perche revoke c' 'chartres'
+completes "sites to revoke" 'perche revoke C' 'CHR'
 completes "commands to be helped with" 'perche help ver' 'verify version'
 completes "nothing where nothing is known" 'perche join ' ''
 
@@ -90,14 +90,14 @@ if [ ! -x "$real" ]; then
     failed=$((failed + 1))
 else
     completes "each command that perche has" 'perche ' \
-        "$("$real" help | sed -n 's/^  \([a-z]*\) .*/\1/p' | sort | paste -sd ' ')"
+        "$("$real" help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort | paste -sd ' ')"
     for command in status sync sites watch list show history invite join revoke leave verify \
         replicate help version; do
         completes "each option of $command that its help has" "perche $command --" \
             "$({
                 "$real" help $command | grep -o '^  --[a-z]*' | tr -d ' '
                 printf '%s\n' --help --json --socket
-            } | sort | paste -sd ' ')"
+            } | sort -u | paste -sd ' ')"
     done
 fi
 

@@ -13,6 +13,7 @@
  *   actors.c  programs that write, and what they had seen when they did
  *   oracle.c  what must be true at the end, told from the writes alone
  *   disk.c    disks and clocks
+ *   lock.c    no waiting for the lock
  *   story.c   the trace and the counts */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -191,7 +192,7 @@ struct row_note { /* every key that a program ever inserted */
     uint8_t table;
     char key[3][40];
     char json[136];       /* as perche_conflict has it */
-    char links[2][40];    /* values of the table's LINK columns when first inserted */
+    char links[2][PERCHE_ID_BYTES_MAX]; /* values of the table's LINK columns when first inserted */
     bool tainted;         /* an unlawful write, a change of hands: what becomes of it is not judged */
     bool resolved;        /* by a person: which question was needless is not judged */
 };

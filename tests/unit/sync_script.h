@@ -82,14 +82,19 @@ static inline void note(struct trace *t, const char *fmt, ...)
     t->n += (size_t)n;
 }
 
+static inline void trace_clear(struct trace *t)
+{
+    t->n = 0;
+    t->text[0] = '\0';
+}
+
 static inline void expect_at(struct trace *t, const char *wanted, const char *file, int line)
 {
     if (strcmp(t->text, wanted) != 0) {
         fprintf(stderr, "--- wanted\n%s--- got\n%s---\n", wanted, t->text);
         _fail(file, line);
     }
-    t->n = 0;
-    t->text[0] = '\0';
+    trace_clear(t);
 }
 
 static inline const char *op_name(uint8_t op)

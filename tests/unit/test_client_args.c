@@ -102,10 +102,9 @@ static void a_mistake_in_a_command_shows_how_it_is_used(void **state)
     struct ran *r = run_at(NOBODY, "list t --limit x", 80, NULL);
 
     (void)state;
-    assert_string_equal(r->err,
-                        "perche list: --limit wants a whole number from 1, not \"x\".\n"
-                        "usage: perche list [TABLE] [--where SQL] [--limit N]\n"
-                        "\"perche help list\" says more.\n");
+    assert_string_equal(r->err, "perche list: --limit wants a whole number from 1, not \"x\".\n"
+                                "usage: perche list [TABLE] [--where SQL] [--limit N]\n"
+                                "\"perche help list\" says more.\n");
     ran_free(r);
 }
 
@@ -164,8 +163,7 @@ static void help_lists_every_command_with_its_summary(void **state)
 static void global_options_may_stand_before_and_behind_the_command(void **state)
 {
     static const char *const lines[] = {"--json --socket %s status", "status --json --socket=%s",
-                                        "--socket=%s status --json",
-                                        "status --socket %s --json"};
+                                        "--socket=%s status --json", "status --socket %s --json"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -190,11 +188,10 @@ static void global_options_may_stand_before_and_behind_the_command(void **state)
 
 static void two_dashes_end_the_options(void **state)
 {
-    struct ran *r = run_answered("show t -- --json", 80, NULL,
-                                 "{\"ok\":true,\"result\":{}}\n");
+    struct ran *r = run_answered("show t -- --json", 80, NULL, "{\"ok\":true,\"result\":{}}\n");
 
     (void)state;
-    assert_non_null(strstr(r->asked, "\"id\":[\"--json\"]"));
+    assert_non_null(strstr(r->asked, "\"id\":\"--json\""));
     ran_free(r);
 }
 
@@ -212,11 +209,24 @@ static void a_value_may_look_like_an_option(void **state)
 static void nobody_at_the_socket_exits_with_3_and_says_what_to_do(void **state)
 {
     static const char *const lines[] = {
-        "status",          "sync",           "sync --wait",     "sites",
-        "watch",           "list",           "list t",          "show t 1",
-        "history t 1",     "conflicts",      "conflicts show 7", "invite a",
-        "conflicts resolve 7 --take a --reason r", "join l",    "revoke a",
-        "leave",           "verify",         "replicate t --scope all",
+        "status",
+        "sync",
+        "sync --wait",
+        "sites",
+        "watch",
+        "list",
+        "list t",
+        "show t 1",
+        "history t 1",
+        "conflicts",
+        "conflicts show 7",
+        "invite a",
+        "conflicts resolve 7 --take a --reason r",
+        "join l",
+        "revoke a",
+        "leave",
+        "verify",
+        "replicate t --scope all",
     };
 
     (void)state;
@@ -237,8 +247,8 @@ static void with_json_a_failure_is_a_document_too(void **state)
 
     (void)state;
     assert_int_equal(r->status, CLIENT_UNREACHABLE);
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(doc, "error"), "code")), "unreachable");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "error"), "code")),
+                        "unreachable");
     json_decref(doc);
     ran_free(r);
 
@@ -252,8 +262,8 @@ static void with_json_a_failure_is_a_document_too(void **state)
 
 static void the_daemons_no_exits_with_1_and_a_question_it_does_not_understand_with_2(void **state)
 {
-    struct ran *r = run_answered("show t 1", 80, NULL,
-                                 "{\"ok\":false,\"code\":\"not_found\",\"text\":\"no such row\"}\n");
+    struct ran *r = run_answered(
+        "show t 1", 80, NULL, "{\"ok\":false,\"code\":\"not_found\",\"text\":\"no such row\"}\n");
 
     (void)state;
     assert_int_equal(r->status, CLIENT_NO);

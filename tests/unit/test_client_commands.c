@@ -49,8 +49,7 @@ static void status_says_first_whether_the_records_are_safe(void **state)
            "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   live, proven equal with the hub at 16:05:12, 12 s ago\n"
            "records           safe: all that was written here is at the hub too\n"
@@ -76,8 +75,7 @@ static void status_fits_a_narrow_terminal(void **state)
            "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   live, proven equal\n"
            "                  with the hub at\n"
@@ -111,8 +109,7 @@ static void status_while_the_line_is_down_says_what_waits_here(void **state)
            "'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   offline, no line to the hub (line lost), proven equal with the\n"
            "                  hub at 31 Aug 14:00, 26 h ago\n"
@@ -140,8 +137,7 @@ static void status_while_rows_go_says_how_many(void **state)
            "'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 812}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   syncing with the hub, proven equal with the hub at 16:05:12,\n"
            "                  12 s ago\n"
@@ -171,8 +167,7 @@ static void status_with_nothing_waiting_but_no_line_is_still_safe(void **state)
            "'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   offline, no line to the hub, proven equal with the hub at\n"
            "                  16:05:12, 12 s ago\n"
@@ -200,8 +195,7 @@ static void status_of_a_site_that_is_refused_says_so(void **state)
            "'hub': '01990c5e-0000-7000-8000-00000000000f', "
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   refused by the hub (revoked)\n"
            "records           3 rows on this machine only: the hub takes nothing from here\n"
@@ -226,8 +220,7 @@ static void status_of_a_site_that_has_not_joined_says_what_to_do(void **state)
            "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, 'hub': null, "
            "'hub_url': null, 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   not joined to a hub\n"
            "records           on this machine only, until it joins a hub\n"
@@ -253,8 +246,7 @@ static void status_of_a_hub_counts_its_sites(void **state)
            "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
            "'sites': 3, 'listen': 'tls+tcp://0.0.0.0:7447'}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "hub (hub)    hub of 3 sites\n"
            "records      kept here for every site\n"
@@ -277,8 +269,7 @@ static void status_invents_no_facts(void **state)
            "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
            "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   live\n"
            "records           not known\n"
@@ -298,8 +289,7 @@ static void status_in_json_is_what_the_daemon_said(void **state)
     expect("--json status", 80, NULL,
            "{'ok': true, 'result': {'role': 'site', 'pending': 0, 'last_contact': null}}\n",
            /* asked */
-           "{'command':'status','args':{}}",
-           CLIENT_DONE,
+           "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"role\": \"site\",\n"
@@ -331,8 +321,7 @@ static void watch_without_a_terminal_is_a_line_for_each_change(void **state)
            "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n"
            "{'ok': true, 'result': {}}\n",
            /* asked */
-           "{'command':'watch','args':{}}",
-           CLIENT_DONE,
+           "{'command':'watch','args':{}}", CLIENT_DONE,
            /* out */
            "2025-09-01 16:05:24  live  to send 0, to decide 1, proven equal 2025-09-01 16:05:12\n"
            "2025-09-01 16:05:24  offline (line lost)  to send 7, to decide 1, "
@@ -349,8 +338,7 @@ static void watch_in_json_is_a_document_on_each_line(void **state)
            "{'event':{'state':'offline'}}\n"
            "{'ok':true,'result':{}}\n",
            /* asked */
-           "{'command':'watch','args':{}}",
-           CLIENT_DONE,
+           "{'command':'watch','args':{}}", CLIENT_DONE,
            /* out */
            "{\"state\":\"live\"}\n"
            "{\"state\":\"offline\"}\n",
@@ -361,11 +349,9 @@ static void watch_in_json_is_a_document_on_each_line(void **state)
 static void watch_ends_with_3_when_the_daemon_ends(void **state)
 {
     (void)state;
-    expect("watch", 80, NULL,
-           "{'event':{'role':'site','state':'live'}}\n",
+    expect("watch", 80, NULL, "{'event':{'role':'site','state':'live'}}\n",
            /* asked */
-           "{'command':'watch','args':{}}",
-           CLIENT_UNREACHABLE,
+           "{'command':'watch','args':{}}", CLIENT_UNREACHABLE,
            /* out */
            "2025-09-01 16:05:24  live  to send 0, to decide 0, proven equal never\n",
            /* err */
@@ -375,11 +361,9 @@ static void watch_ends_with_3_when_the_daemon_ends(void **state)
 static void sync_tells_the_daemon_and_comes_back(void **state)
 {
     (void)state;
-    expect("sync", 80, NULL,
-           "{'ok': true, 'result': {'done': null, 'missing': null}}\n",
+    expect("sync", 80, NULL, "{'ok': true, 'result': {'done': null, 'missing': null}}\n",
            /* asked */
-           "{'command':'sync','args':{'timeout_ms':60000}}",
-           CLIENT_DONE,
+           "{'command':'sync','args':{'timeout_ms':60000}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -392,8 +376,7 @@ static void sync_wait_that_is_done_exits_with_0(void **state)
     expect("sync --wait --timeout 5m", 80, NULL,
            "{'ok': true, 'result': {'done': true, 'missing': null}}\n",
            /* asked */
-           "{'command':'sync','args':{'timeout_ms':300000,'wait':true}}",
-           CLIENT_DONE,
+           "{'command':'sync','args':{'timeout_ms':300000,'wait':true}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -406,8 +389,7 @@ static void sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing(voi
     expect("sync --wait", 80, NULL,
            "{'ok': true, 'result': {'done': false, 'missing': 'not_pushed'}}\n",
            /* asked */
-           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
-           CLIENT_NO,
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}", CLIENT_NO,
            /* out */
            "",
            /* err */
@@ -420,8 +402,7 @@ static void sync_wait_says_a_reason_that_it_does_not_know_as_it_is(void **state)
     expect("sync --wait", 80, NULL,
            "{'ok': true, 'result': {'done': false, 'missing': 'hub_asleep'}}\n",
            /* asked */
-           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
-           CLIENT_NO,
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}", CLIENT_NO,
            /* out */
            "",
            /* err */
@@ -434,8 +415,7 @@ static void sync_wait_in_json_exits_with_1_too(void **state)
     expect("--json sync --wait", 80, NULL,
            "{'ok': true, 'result': {'done': false, 'missing': 'not_equal'}}\n",
            /* asked */
-           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}",
-           CLIENT_NO,
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}", CLIENT_NO,
            /* out */
            "{\n"
            "  \"done\": false,\n"
@@ -460,8 +440,7 @@ static void sites_are_a_row_each(void **state)
            "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
            "'version': null}]}}\n",
            /* asked */
-           "{'command':'sites','args':{}}",
-           CLIENT_DONE,
+           "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
            "site      state     last contact  to send  behind  proven equal  to decide    clock  "
            "version\n"
@@ -489,8 +468,7 @@ static void sites_on_a_narrow_terminal_keep_name_and_state(void **state)
            "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
            "'version': null}]}}\n",
            /* asked */
-           "{'command':'sites','args':{}}",
-           CLIENT_DONE,
+           "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
            "site      state     last …  to se…\n"
            "La Loupe  live      16:05…       0\n"
@@ -503,11 +481,9 @@ static void sites_on_a_narrow_terminal_keep_name_and_state(void **state)
 static void no_site_yet_says_what_comes_first(void **state)
 {
     (void)state;
-    expect("sites", 80, NULL,
-           "{'ok': true, 'result': {'sites': []}}\n",
+    expect("sites", 80, NULL, "{'ok': true, 'result': {'sites': []}}\n",
            /* asked */
-           "{'command':'sites','args':{}}",
-           CLIENT_DONE,
+           "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -517,11 +493,9 @@ static void no_site_yet_says_what_comes_first(void **state)
 static void sites_in_json_are_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("sites --json", 80, NULL,
-           "{'ok': true, 'result': {'sites': []}}\n",
+    expect("sites --json", 80, NULL, "{'ok': true, 'result': {'sites': []}}\n",
            /* asked */
-           "{'command':'sites','args':{}}",
-           CLIENT_DONE,
+           "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"sites\": []\n"
@@ -535,30 +509,14 @@ static void list_alone_names_the_tables(void **state)
     (void)state;
     expect("list", 80, NULL,
            "{'ok': true, 'result': {'tables': [{'table': 'cohort', 'rows': 1, "
-           "'scope': 'own site_id'}, {'table': 'learner', 'rows': 28, 'scope': 'members'}]}}\n",
+           "'rule': 'own site_id', 'policy': 'lww', 'columns': []}, {'table': 'learner', "
+           "'rows': 1204, 'rule': 'members', 'policy': 'review'}]}}\n",
            /* asked */
-           "{'command':'tables','args':{}}",
-           CLIENT_DONE,
+           "{'command':'tables','args':{}}", CLIENT_DONE,
            /* out */
-           "table    rows  scope\n"
-           "cohort      1  own site_id\n"
-           "learner    28  members\n",
-           /* err */
-           "");
-}
-
-static void list_alone_takes_bare_names_too(void **state)
-{
-    (void)state;
-    expect("list", 80, NULL,
-           "{'ok': true, 'result': {'tables': ['cohort', 'learner']}}\n",
-           /* asked */
-           "{'command':'tables','args':{}}",
-           CLIENT_DONE,
-           /* out */
-           "table    rows  scope\n"
-           "cohort\n"
-           "learner\n",
+           "table     rows  rule         policy\n"
+           "cohort       1  own site_id  lww\n"
+           "learner  1,204  members      review\n",
            /* err */
            "");
 }
@@ -567,13 +525,12 @@ static void list_prints_the_records_of_a_table(void **state)
 {
     (void)state;
     expect("list learner", 80, NULL,
-           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
-           "'family_name', 'born_on', 'n', 'note'], "
-           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
-           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', "
+           "'born_on', 'n', 'note'], 'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', "
+           "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
+           "'2001-01-31', 1204, 'x\\ny']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
            /* out */
            "id                                    family_name  born_on        n  note\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
@@ -586,13 +543,12 @@ static void list_on_a_narrow_terminal_cuts_the_widest(void **state)
 {
     (void)state;
     expect("list learner", 40, NULL,
-           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
-           "'family_name', 'born_on', 'n', 'note'], "
-           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
-           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', "
+           "'born_on', 'n', 'note'], 'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', "
+           "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
+           "'2001-01-31', 1204, 'x\\ny']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
            /* out */
            "id            famil…  born_…     n  note\n"
            "01990c5e-7d…  Lefèv…  1999-…     7\n"
@@ -605,13 +561,11 @@ static void list_says_which_columns_do_not_fit(void **state)
 {
     (void)state;
     expect("list t", 40, NULL,
-           "{'ok': true, 'result': {'table': 't', 'key': ['id'], 'columns': ['id', "
-           "'family_name', 'given_name', 'born_on', 'home_site_id', 'call_name', 'note'], "
-           "'rows': [['01990c5e-7d1a-7c3e', 'Lefèvre', 'Zoé-Clémentine', '1999-05-06', "
-           "'01990c5e-0000', 'Zoé', 'x']]}}\n",
+           "{'ok': true, 'result': {'table': 't', 'columns': ['id', 'family_name', 'given_name', "
+           "'born_on', 'home_site_id', 'call_name', 'note'], 'rows': [['01990c5e-7d1a-7c3e', "
+           "'Lefèvre', 'Zoé-Clémentine', '1999-05-06', '01990c5e-0000', 'Zoé', 'x']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'t','limit':100}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'t','limit':100}}", CLIENT_DONE,
            /* out */
            "id        famil…  given…  born_…  home_…\n"
            "01990c5…  Lefèv…  Zoé-C…  1999-…  01990…\n",
@@ -620,17 +574,16 @@ static void list_says_which_columns_do_not_fit(void **state)
            "have them.\n");
 }
 
-static void list_in_full_says_that_there_may_be_more(void **state)
+static void list_says_that_there_are_more(void **state)
 {
     (void)state;
     expect("list learner --limit 2 --where 'n > 3'", 100, NULL,
-           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
-           "'family_name', 'born_on', 'n', 'note'], "
-           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', '1999-05-06', 7, null], "
-           "['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', '2001-01-31', 1204, 'x\\ny']]}}\n",
+           "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', "
+           "'born_on', 'n', 'note'], 'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', "
+           "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
+           "'2001-01-31', 1204, 'x\\ny']], 'more': true}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','where':'n > 3','limit':2}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','where':'n > 3','limit':2}}", CLIENT_DONE,
            /* out */
            "id                                    family_name  born_on        n  note\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
@@ -643,11 +596,10 @@ static void list_of_nothing_says_so(void **state)
 {
     (void)state;
     expect("list learner", 80, NULL,
-           "{'ok': true, 'result': {'table': 'learner', 'key': ['id'], 'columns': ['id', "
-           "'family_name', 'born_on', 'n', 'note'], 'rows': []}}\n",
+           "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', "
+           "'born_on', 'n', 'note'], 'rows': []}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
            /* out */
            "id  family_name  born_on  n  note\n",
            /* err */
@@ -660,8 +612,7 @@ static void list_in_json_is_what_the_daemon_said(void **state)
     expect("--json list learner", 80, NULL,
            "{'ok': true, 'result': {'table': 't', 'columns': ['a'], 'rows': [[1.5]]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}",
-           CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"table\": \"t\",\n"
@@ -708,13 +659,31 @@ static void show_takes_an_id_as_several_words(void **state)
     (void)state;
     expect("show outcome_decision 01990c5e-8a02 W4", 80, NULL,
            "{'ok': true, 'result': {'table': 'outcome_decision', 'key': ['01990c5e-8a02', 'W4'], "
-           "'label': null, 'scope': [], 'columns': []}}\n",
+           "'label': null, 'scope': [], 'columns': [], 'deleted': true}}\n",
            /* asked */
            "{'command':'show','args':{'table':'outcome_decision','id':['01990c5e-8a02','W4']}}",
            CLIENT_DONE,
            /* out */
            "outcome_decision   01990c5e-8a02,W4\n"
            "held by            the hub alone\n"
+           "state              deleted\n"
+           "\n"
+           "column  value  when  where\n",
+           /* err */
+           "");
+}
+
+static void show_says_when_every_site_has_it(void **state)
+{
+    (void)state;
+    expect("show site 7", 80, NULL,
+           "{'ok': true, 'result': {'table': 'site', 'key': ['7'], 'label': null, "
+           "'scope': ['*'], 'columns': []}}\n",
+           /* asked */
+           "{'command':'show','args':{'table':'site','id':'7'}}", CLIENT_DONE,
+           /* out */
+           "site      7\n"
+           "held by   every site\n"
            "\n"
            "column  value  when  where\n",
            /* err */
@@ -724,11 +693,9 @@ static void show_takes_an_id_as_several_words(void **state)
 static void show_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("show --json t 7", 80, NULL,
-           "{'ok': true, 'result': {'table': 't'}}\n",
+    expect("show --json t 7", 80, NULL, "{'ok': true, 'result': {'table': 't'}}\n",
            /* asked */
-           "{'command':'show','args':{'table':'t','id':['7']}}",
-           CLIENT_DONE,
+           "{'command':'show','args':{'table':'t','id':'7'}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"table\": \"t\"\n"
@@ -766,11 +733,9 @@ static void history_prints_who_wrote_what_when_and_where(void **state)
 static void history_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("history --json t 7", 80, NULL,
-           "{'ok': true, 'result': {'table': 't'}}\n",
+    expect("history --json t 7", 80, NULL, "{'ok': true, 'result': {'table': 't'}}\n",
            /* asked */
-           "{'command':'history','args':{'table':'t','id':['7']}}",
-           CLIENT_DONE,
+           "{'command':'history','args':{'table':'t','id':'7'}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"table\": \"t\"\n"
@@ -788,11 +753,12 @@ static void conflicts_show_what_here_and_there(void **state)
            "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
            "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
            "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
-           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
-           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}]}}\n",
            /* asked */
-           "{'command':'conflicts','args':{}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
            /* out */
            "id    what                            here                            there\n"
            "7f3a  outcome of L05 at 4 weeks: si…  a: JOBSEEKING  La Loupe  1 Sep  b: "
@@ -810,16 +776,16 @@ static void ids_are_cut_to_what_tells_them_apart_and_the_own_side_stands_first(v
            "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
            "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
            "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
-           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
-           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}, "
-           "{'id': '7f3a9d00000000000000000000000000', 'kind': 'concurrent_edit', "
-           "'table': 'learner', 'row': '01990c5e-7d1a', 'column': 'call_name', 'state': 'open', "
-           "'label': null, 'a': {'value': null, 'site': 'placement office', "
-           "'at': '2024-12-24T10:00:00Z'}, 'b': {'value': 'Zoé', 'site': 'La Loupe', "
-           "'at': '2025-09-01T14:05:12Z'}, 'resolved': null}]}}\n",
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}, {'id': '7f3a9d00000000000000000000000000', "
+           "'kind': 'concurrent_edit', 'table': 'learner', 'row': '01990c5e-7d1a', "
+           "'column': 'call_name', 'state': 'open', 'label': null, 'a': {'value': null, "
+           "'site': 'placement office', 'at': '2024-12-24T10:00:00Z'}, 'b': {'value': 'Zoé', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'resolved': null}]}}\n",
            /* asked */
-           "{'command':'conflicts','args':{}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
            /* out */
            "id      what                                  here                            there\n"
            "7f3a9c  outcome of L05 at 4 weeks: situation  a: JOBSEEKING  La Loupe  1 Sep  b: "
@@ -838,12 +804,12 @@ static void conflicts_between_other_sites_are_not_called_here_and_there(void **s
            "'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', 'kind': 'concurrent_edit', "
            "'table': 'outcome_decision', 'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], "
            "'column': 'situation', 'state': 'open', 'label': 'outcome of L05 at 4 weeks', "
-           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
-           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', "
+           "'site_id': '01990c5e-0000-7000-8000-000000000001', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', 'site_id': 'x9', "
            "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
            /* asked */
-           "{'command':'conflicts','args':{}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
            /* out */
            "id    what                            one                             the other\n"
            "7f3a  outcome of L05 at 4 weeks: si…  a: JOBSEEKING  La Loupe  1 Sep  b: "
@@ -855,24 +821,24 @@ static void conflicts_between_other_sites_are_not_called_here_and_there(void **s
 static void conflicts_with_decided_ones_have_a_state(void **state)
 {
     (void)state;
-    expect("conflicts --all --table outcome_decision --row 01990c5e,W4", 120, NULL,
+    expect("conflicts --all", 120, NULL,
            "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
            "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
            "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
            "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
            "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
-           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
-           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}, "
-           "{'id': 'aa00', 'kind': 'concurrent_edit', 'table': 'outcome_decision', "
-           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
-           "'state': 'resolved', 'label': 'outcome of L05 at 4 weeks', "
-           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
-           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
-           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}]}}\n",
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}, {'id': 'aa00', 'kind': 'concurrent_edit', "
+           "'table': 'outcome_decision', 'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], "
+           "'column': 'situation', 'state': 'resolved', 'label': 'outcome of L05 at 4 weeks', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', "
+           "'site_id': '01990c5e-0000-7000-8000-000000000001', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', 'site_id': 'x9', "
+           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}], 'more': true}}\n",
            /* asked */
-           "{'command':'conflicts','args':{'all':true,'table':'outcome_decision',"
-           "'row':['01990c5e','W4']}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{'all':true}}", CLIENT_DONE,
            /* out */
            "id    what                                 here                            there     "
            "                           state\n"
@@ -881,17 +847,100 @@ static void conflicts_with_decided_ones_have_a_state(void **state)
            "aa00  outcome of L05 at 4 weeks: situati…  a: JOBSEEKING  La Loupe  1 Sep  b: "
            "EMP_PERMANENT  placement office…  resolved\n",
            /* err */
+           "There are more than can be shown at once.\n");
+}
+
+static void conflicts_of_one_table_are_those_alone(void **state)
+{
+    (void)state;
+    expect("conflicts --table learner", 120, NULL,
+           "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
+           "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}, {'id': '7f3a9d00000000000000000000000000', "
+           "'kind': 'concurrent_edit', 'table': 'learner', 'row': '01990c5e-7d1a', "
+           "'column': 'call_name', 'state': 'open', 'label': null, 'a': {'value': null, "
+           "'site': 'placement office', 'at': '2024-12-24T10:00:00Z'}, 'b': {'value': 'Zoé', "
+           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{'table':'learner'}}", CLIENT_DONE,
+           /* out */
+           "id      what                              here                     there\n"
+           "7f3a9d  learner 01990c5e-7d1a: call_name  b: Zoé  La Loupe  1 Sep  a: (empty)  "
+           "placement office  24 Dec 2024\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+}
+
+static void conflicts_of_one_record_are_those_alone(void **state)
+{
+    (void)state;
+    expect("conflicts --table outcome_decision --row 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4", 120,
+           NULL,
+           "{'ok': true, 'result': {'self': {'id': '01990c5e-0000-7000-8000-000000000001', "
+           "'name': 'La Loupe'}, 'conflicts': [{'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}, {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'M3'], 'column': 'situation', "
+           "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{'table':'outcome_decision',"
+           "'row':['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25','W4']}}",
+           CLIENT_DONE,
+           /* out */
+           "id    what                                  here                            there\n"
+           "7f3a  outcome of L05 at 4 weeks: situation  a: JOBSEEKING  La Loupe  1 Sep  b: "
+           "EMP_PERMANENT  placement office  1 Sep\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+}
+
+static void conflicts_of_a_record_by_the_beginning_of_its_id(void **state)
+{
+    (void)state;
+    expect("--json conflicts --table learner --row 01990c", 80, NULL,
+           "{'ok': true, 'result': {'conflicts': [{'id': '1', 'table': 'learner', "
+           "'row': ['01990c5e-7d1a']}, {'id': '2', 'table': 'learner', 'row': ['02']}, "
+           "{'id': '3', 'table': 'cohort', 'row': ['01990c5e']}]}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{'table':'learner','row':'01990c'}}", CLIENT_DONE,
+           /* out */
+           "{\n"
+           "  \"conflicts\": [\n"
+           "    {\n"
+           "      \"id\": \"1\",\n"
+           "      \"table\": \"learner\",\n"
+           "      \"row\": [\n"
+           "        \"01990c5e-7d1a\"\n"
+           "      ]\n"
+           "    }\n"
+           "  ]\n"
+           "}\n",
+           /* err */
            "");
 }
 
 static void no_conflict_is_good_news(void **state)
 {
     (void)state;
-    expect("conflicts", 80, NULL,
-           "{'ok': true, 'result': {'conflicts': []}}\n",
+    expect("conflicts", 80, NULL, "{'ok': true, 'result': {'conflicts': []}}\n",
            /* asked */
-           "{'command':'conflicts','args':{}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -901,11 +950,9 @@ static void no_conflict_is_good_news(void **state)
 static void conflicts_in_json_are_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("conflicts --json", 80, NULL,
-           "{'ok': true, 'result': {'conflicts': []}}\n",
+    expect("conflicts --json", 80, NULL, "{'ok': true, 'result': {'conflicts': []}}\n",
            /* asked */
-           "{'command':'conflicts','args':{}}",
-           CLIENT_DONE,
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"conflicts\": []\n"
@@ -918,15 +965,16 @@ static void one_conflict_is_shown_with_both_sides(void **state)
 {
     (void)state;
     expect("conflicts show 7f3a", 80, NULL,
-           "{'ok': true, 'result': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "{'ok': true, 'result': {'conflict': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
            "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
            "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
            "'state': 'open', 'label': 'outcome of L05 at 4 weeks', 'a': {'value': 'JOBSEEKING', "
-           "'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
-           "'site': 'placement office', 'at': '2025-09-01T15:20:00.5Z'}, 'resolved': null}}\n",
+           "'site': 'La Loupe', 'site_id': '01990c5e-0000-7000-8000-000000000001', "
+           "'at': '2025-09-01T14:05:12Z'}, 'b': {'value': 'EMP_PERMANENT', "
+           "'site': 'placement office', 'site_id': 'x9', 'at': '2025-09-01T15:20:00.5Z'}, "
+           "'resolved': null}}}\n",
            /* asked */
-           "{'command':'conflict','args':{'id':'7f3a'}}",
-           CLIENT_DONE,
+           "{'command':'conflict','args':{'id':'7f3a'}}", CLIENT_DONE,
            /* out */
            "conflict   7f3a9c11d2e4f60718293a4b5c6d7e8f\n"
            "what       outcome of L05 at 4 weeks: situation\n"
@@ -946,17 +994,17 @@ static void a_decided_conflict_says_who_and_why(void **state)
 {
     (void)state;
     expect("conflicts show 7f3a", 80, NULL,
-           "{'ok': true, 'result': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "{'ok': true, 'result': {'conflict': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
            "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
            "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
            "'state': 'resolved', 'label': 'outcome of L05 at 4 weeks', "
-           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', 'at': '2025-09-01T14:05:12Z'}, "
-           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', "
+           "'site_id': '01990c5e-0000-7000-8000-000000000001', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', 'site_id': 'x9', "
            "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': {'value': 'EMP_PERMANENT', "
-           "'by': 'anna', 'at': '2025-09-02T08:00:00Z', 'reason': 'contract seen'}}}\n",
+           "'by': 'anna', 'at': '2025-09-02T08:00:00Z', 'reason': 'contract seen'}}}}\n",
            /* asked */
-           "{'command':'conflict','args':{'id':'7f3a'}}",
-           CLIENT_DONE,
+           "{'command':'conflict','args':{'id':'7f3a'}}", CLIENT_DONE,
            /* out */
            "conflict   7f3a9c11d2e4f60718293a4b5c6d7e8f\n"
            "what       outcome of L05 at 4 weeks: situation\n"
@@ -977,11 +1025,9 @@ static void a_decided_conflict_says_who_and_why(void **state)
 static void one_conflict_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("--json conflicts show 7f3a", 80, NULL,
-           "{'ok': true, 'result': {'id': '7f3a'}}\n",
+    expect("--json conflicts show 7f3a", 80, NULL, "{'ok': true, 'result': {'id': '7f3a'}}\n",
            /* asked */
-           "{'command':'conflict','args':{'id':'7f3a'}}",
-           CLIENT_DONE,
+           "{'command':'conflict','args':{'id':'7f3a'}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"id\": \"7f3a\"\n"
@@ -1040,11 +1086,9 @@ static void invite_prints_the_line_alone(void **state)
 static void invite_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("invite --json LLP", 80, NULL,
-           "{'ok': true, 'result': {'line': 'perche1:AbC_-'}}\n",
+    expect("invite --json LLP", 80, NULL, "{'ok': true, 'result': {'line': 'perche1:AbC_-'}}\n",
            /* asked */
-           "{'command':'invite','args':{'name':'LLP','expires_in_ms':604800000}}",
-           CLIENT_DONE,
+           "{'command':'invite','args':{'name':'LLP','expires_in_ms':604800000}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"line\": \"perche1:AbC_-\"\n"
@@ -1072,12 +1116,12 @@ static void join_says_as_whom(void **state)
 static void join_reads_the_line_from_the_input(void **state)
 {
     (void)state;
-    expect("join -", 80, "perche1:AbC\n"
+    expect("join -", 80,
+           "perche1:AbC\n"
            "and more\n",
            "{'ok': true, 'result': {'site': 'x1', 'name': 'La Loupe', 'warning': null}}\n",
            /* asked */
-           "{'command':'join','args':{'line':'perche1:AbC'}}",
-           CLIENT_DONE,
+           "{'command':'join','args':{'line':'perche1:AbC'}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -1087,11 +1131,9 @@ static void join_reads_the_line_from_the_input(void **state)
 static void join_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("join --json l", 80, NULL,
-           "{'ok': true, 'result': {'site': 'x1'}}\n",
+    expect("join --json l", 80, NULL, "{'ok': true, 'result': {'site': 'x1'}}\n",
            /* asked */
-           "{'command':'join','args':{'line':'l'}}",
-           CLIENT_DONE,
+           "{'command':'join','args':{'line':'l'}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"site\": \"x1\"\n"
@@ -1103,11 +1145,9 @@ static void join_in_json_is_what_the_daemon_said(void **state)
 static void revoke_names_the_site(void **state)
 {
     (void)state;
-    expect("revoke LLP", 80, NULL,
-           "{'ok': true, 'result': {'site': 'x1'}}\n",
+    expect("revoke LLP", 80, NULL, "{'ok': true, 'result': {'site': 'x1'}}\n",
            /* asked */
-           "{'command':'revoke','args':{'site':'LLP'}}",
-           CLIENT_DONE,
+           "{'command':'revoke','args':{'site':'LLP'}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -1118,11 +1158,9 @@ static void revoke_names_the_site(void **state)
 static void revoke_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("revoke --json LLP", 80, NULL,
-           "{'ok': true, 'result': {'site': 'x1'}}\n",
+    expect("revoke --json LLP", 80, NULL, "{'ok': true, 'result': {'site': 'x1'}}\n",
            /* asked */
-           "{'command':'revoke','args':{'site':'LLP'}}",
-           CLIENT_DONE,
+           "{'command':'revoke','args':{'site':'LLP'}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"site\": \"x1\"\n"
@@ -1134,11 +1172,9 @@ static void revoke_in_json_is_what_the_daemon_said(void **state)
 static void leave_says_what_it_means(void **state)
 {
     (void)state;
-    expect("leave", 80, NULL,
-           "{'ok': true, 'result': {'left': true}}\n",
+    expect("leave", 80, NULL, "{'ok': true, 'result': {'left': true}}\n",
            /* asked */
-           "{'command':'leave','args':{}}",
-           CLIENT_DONE,
+           "{'command':'leave','args':{}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
@@ -1150,11 +1186,9 @@ static void leave_says_what_it_means(void **state)
 static void leave_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
-    expect("leave --json", 80, NULL,
-           "{'ok': true, 'result': {'left': true}}\n",
+    expect("leave --json", 80, NULL, "{'ok': true, 'result': {'left': true}}\n",
            /* asked */
-           "{'command':'leave','args':{}}",
-           CLIENT_DONE,
+           "{'command':'leave','args':{}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"left\": true\n"
@@ -1172,8 +1206,7 @@ static void verify_that_is_equal_exits_with_0(void **state)
            "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
            "'differs': false}]}}\n",
            /* asked */
-           "{'command':'verify','args':{}}",
-           CLIENT_DONE,
+           "{'command':'verify','args':{}}", CLIENT_DONE,
            /* out */
            "table     rows  digest\n"
            "cohort       1  0123456789ab\n"
@@ -1191,8 +1224,7 @@ static void verify_that_differs_exits_with_1_and_says_where(void **state)
            "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
            "'differs': true}]}}\n",
            /* asked */
-           "{'command':'verify','args':{}}",
-           CLIENT_NO,
+           "{'command':'verify','args':{}}", CLIENT_NO,
            /* out */
            "table     rows  digest\n"
            "cohort       1  0123456789ab\n"
@@ -1212,8 +1244,7 @@ static void verify_without_the_hub_exits_with_1(void **state)
            "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
            "'differs': false}]}}\n",
            /* asked */
-           "{'command':'verify','args':{}}",
-           CLIENT_NO,
+           "{'command':'verify','args':{}}", CLIENT_NO,
            /* out */
            "table     rows  digest\n"
            "cohort       1  0123456789ab\n"
@@ -1225,11 +1256,9 @@ static void verify_without_the_hub_exits_with_1(void **state)
 static void verify_in_json_exits_with_1_too(void **state)
 {
     (void)state;
-    expect("verify --json", 80, NULL,
-           "{'ok': true, 'result': {'equal': false, 'tables': []}}\n",
+    expect("verify --json", 80, NULL, "{'ok': true, 'result': {'equal': false, 'tables': []}}\n",
            /* asked */
-           "{'command':'verify','args':{}}",
-           CLIENT_NO,
+           "{'command':'verify','args':{}}", CLIENT_NO,
            /* out */
            "{\n"
            "  \"equal\": false,\n"
@@ -1244,24 +1273,22 @@ static void verify_in_json_exits_with_1_too(void **state)
 static void replicate_by_a_column(void **state)
 {
     (void)state;
-    expect("replicate equipment --scope site_id", 80, NULL,
-           "{'ok': true, 'result': {}}\n",
+    expect("replicate equipment --scope site_id", 80, NULL, "{'ok': true, 'result': {}}\n",
            /* asked */
-           "{'command':'replicate','args':{'table':'equipment','scope':'site_id'}}",
-           CLIENT_DONE,
+           "{'command':'replicate','args':{'table':'equipment','scope':'site_id'}}", CLIENT_DONE,
            /* out */
            "",
            /* err */
            "equipment is replicated from now on, with the records that it has.\n");
 }
 
-static void replicate_for_all_and_for_the_hub_alone(void **state)
+static void replicate_for_all_with_a_level(void **state)
 {
     (void)state;
-    expect("replicate --json equipment --scope all", 80, NULL,
+    expect("replicate --json equipment --scope all --level P0", 80, NULL,
            "{'ok': true, 'result': {'table': 'equipment'}}\n",
            /* asked */
-           "{'command':'replicate','args':{'table':'equipment','mode':'all'}}",
+           "{'command':'replicate','args':{'table':'equipment','scope':'all','level':'P0'}}",
            CLIENT_DONE,
            /* out */
            "{\n"
@@ -1274,11 +1301,9 @@ static void replicate_for_all_and_for_the_hub_alone(void **state)
 static void version_says_both(void **state)
 {
     (void)state;
-    expect("version", 80, NULL,
-           "{'ok': true, 'result': {'version': '0.1.0'}}\n",
+    expect("version", 80, NULL, "{'ok': true, 'result': {'version': '0.1.0'}}\n",
            /* asked */
-           "{'command':'version','args':{}}",
-           CLIENT_DONE,
+           "{'command':'version','args':{}}", CLIENT_DONE,
            /* out */
            "perche   " PERCHE_VERSION "\n"
            "perched  " PERCHE_VERSION "\n",
@@ -1289,11 +1314,9 @@ static void version_says_both(void **state)
 static void version_in_json(void **state)
 {
     (void)state;
-    expect("version --json", 80, NULL,
-           "{'ok': true, 'result': {'version': '0.1.0'}}\n",
+    expect("version --json", 80, NULL, "{'ok': true, 'result': {'version': '0.1.0'}}\n",
            /* asked */
-           "{'command':'version','args':{}}",
-           CLIENT_DONE,
+           "{'command':'version','args':{}}", CLIENT_DONE,
            /* out */
            "{\n"
            "  \"perche\": \"" PERCHE_VERSION "\",\n"
@@ -1329,15 +1352,15 @@ int main(void)
         cmocka_unit_test(no_site_yet_says_what_comes_first),
         cmocka_unit_test(sites_in_json_are_what_the_daemon_said),
         cmocka_unit_test(list_alone_names_the_tables),
-        cmocka_unit_test(list_alone_takes_bare_names_too),
         cmocka_unit_test(list_prints_the_records_of_a_table),
         cmocka_unit_test(list_on_a_narrow_terminal_cuts_the_widest),
         cmocka_unit_test(list_says_which_columns_do_not_fit),
-        cmocka_unit_test(list_in_full_says_that_there_may_be_more),
+        cmocka_unit_test(list_says_that_there_are_more),
         cmocka_unit_test(list_of_nothing_says_so),
         cmocka_unit_test(list_in_json_is_what_the_daemon_said),
         cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
         cmocka_unit_test(show_takes_an_id_as_several_words),
+        cmocka_unit_test(show_says_when_every_site_has_it),
         cmocka_unit_test(show_in_json_is_what_the_daemon_said),
         cmocka_unit_test(history_prints_who_wrote_what_when_and_where),
         cmocka_unit_test(history_in_json_is_what_the_daemon_said),
@@ -1345,6 +1368,9 @@ int main(void)
         cmocka_unit_test(ids_are_cut_to_what_tells_them_apart_and_the_own_side_stands_first),
         cmocka_unit_test(conflicts_between_other_sites_are_not_called_here_and_there),
         cmocka_unit_test(conflicts_with_decided_ones_have_a_state),
+        cmocka_unit_test(conflicts_of_one_table_are_those_alone),
+        cmocka_unit_test(conflicts_of_one_record_are_those_alone),
+        cmocka_unit_test(conflicts_of_a_record_by_the_beginning_of_its_id),
         cmocka_unit_test(no_conflict_is_good_news),
         cmocka_unit_test(conflicts_in_json_are_what_the_daemon_said),
         cmocka_unit_test(one_conflict_is_shown_with_both_sides),
@@ -1366,7 +1392,7 @@ int main(void)
         cmocka_unit_test(verify_without_the_hub_exits_with_1),
         cmocka_unit_test(verify_in_json_exits_with_1_too),
         cmocka_unit_test(replicate_by_a_column),
-        cmocka_unit_test(replicate_for_all_and_for_the_hub_alone),
+        cmocka_unit_test(replicate_for_all_with_a_level),
         cmocka_unit_test(version_says_both),
         cmocka_unit_test(version_in_json),
     };

@@ -67,11 +67,12 @@ static void a_table_fits_40_columns(void **state)
 static void a_table_fits_80_columns(void **state)
 {
     (void)state;
-    expect_table(pupils(), 80, 0,
-                 "id        name         note                                                    n\n"
-                 "01990c5e  Zoé Lefèvre  a contré-cœur, après une très longue conversation…      7\n"
-                 "01990c60  山田太郎     東京の学校から転校してきました。とても元気です。…   1,204\n"
-                 "01990c61               line break\n");
+    expect_table(
+        pupils(), 80, 0,
+        "id        name         note                                                    n\n"
+        "01990c5e  Zoé Lefèvre  a contré-cœur, après une très longue conversation…      7\n"
+        "01990c60  山田太郎     東京の学校から転校してきました。とても元気です。…   1,204\n"
+        "01990c61               line break\n");
 }
 
 static void a_table_that_fits_120_columns_is_not_cut(void **state)

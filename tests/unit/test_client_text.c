@@ -20,8 +20,14 @@ static void a_duration_is_a_number_and_a_unit(void **state)
         const char *text;
         uint64_t ms;
     } good[] = {
-        {"60s", 60000},       {"7d", UINT64_C(604800000)}, {"1h", 3600000}, {"5m", 300000},
-        {"5min", 300000},     {"250ms", 250},              {"90", 90000},   {"2w", UINT64_C(1209600000)},
+        {"60s", 60000},
+        {"7d", UINT64_C(604800000)},
+        {"1h", 3600000},
+        {"5m", 300000},
+        {"5min", 300000},
+        {"250ms", 250},
+        {"90", 90000},
+        {"2w", UINT64_C(1209600000)},
         {"3653d", UINT64_C(315619200000)},
     };
     uint64_t ms;
@@ -35,9 +41,9 @@ static void a_duration_is_a_number_and_a_unit(void **state)
 
 static void a_duration_that_is_none_is_refused_and_leaves_the_value_alone(void **state)
 {
-    static const char *const bad[] = {"",    "s",    "0s",  "-1s",     "1.5h",
-                                      "1 h", "60sx", "7D",  "3654d",   "99999999999999999999s",
-                                      " 1s", "1e3s", "0x1", "+5s",     "18446744073709551616ms"};
+    static const char *const bad[] = {"",    "s",    "0s",  "-1s",   "1.5h",
+                                      "1 h", "60sx", "7D",  "3654d", "99999999999999999999s",
+                                      " 1s", "1e3s", "0x1", "+5s",   "18446744073709551616ms"};
     uint64_t ms = 42;
 
     (void)state;
@@ -86,9 +92,14 @@ static void a_time_of_the_daemon_is_read_to_the_millisecond(void **state)
 
 static void a_time_in_any_other_form_is_none(void **state)
 {
-    static const char *const bad[] = {"", "never", "2025-09-01", "2025-09-01T14:05:12",
-                                      "2025-09-01T14:05:12+02:00", "2025-09-01T14:05:12.Z",
-                                      "2025-13-01T14:05:12Z", "1969-12-31T23:59:59Z",
+    static const char *const bad[] = {"",
+                                      "never",
+                                      "2025-09-01",
+                                      "2025-09-01T14:05:12",
+                                      "2025-09-01T14:05:12+02:00",
+                                      "2025-09-01T14:05:12.Z",
+                                      "2025-13-01T14:05:12Z",
+                                      "1969-12-31T23:59:59Z",
                                       "2025-09-01T14:05:12Zx"};
     uint64_t ms = 42;
 
@@ -133,9 +144,9 @@ static void how_long_ago_is_said_in_the_largest_unit_that_tells(void **state)
         uint64_t ms;
         const char *text;
     } spans[] = {
-        {12000, "12 s ago"},     {119999, "119 s ago"},  {120000, "2 min ago"},
+        {12000, "12 s ago"},      {119999, "119 s ago"}, {120000, "2 min ago"},
         {7199999, "119 min ago"}, {7200000, "2 h ago"},  {172800000, "2 days ago"},
-        {0, "just now"},         {999, "just now"},      {1000, "1 s ago"},
+        {0, "just now"},          {999, "just now"},     {1000, "1 s ago"},
     };
     char out[TEXT_TIME_MAX];
 
@@ -195,12 +206,12 @@ static void what_is_not_utf8_is_found(void **state)
 {
     (void)state;
     assert_true(text_valid("La Loupe, élève, 学校, \xf0\x9f\x98\x80"));
-    assert_false(text_valid("\xe9l\xe8ve"));          /* Latin-1 */
-    assert_false(text_valid("\xc0\xaf"));             /* overlong */
+    assert_false(text_valid("\xe9l\xe8ve")); /* Latin-1 */
+    assert_false(text_valid("\xc0\xaf"));    /* overlong */
     assert_false(text_valid("\xe0\x80\xaf"));
-    assert_false(text_valid("\xed\xa0\x80"));         /* surrogate */
-    assert_false(text_valid("\xf4\x90\x80\x80"));     /* beyond U+10FFFF */
-    assert_false(text_valid("a\xe2\x82"));            /* cut short */
+    assert_false(text_valid("\xed\xa0\x80"));     /* surrogate */
+    assert_false(text_valid("\xf4\x90\x80\x80")); /* beyond U+10FFFF */
+    assert_false(text_valid("a\xe2\x82"));        /* cut short */
 }
 
 static void no_record_can_steer_the_terminal(void **state)

@@ -459,6 +459,27 @@ static void dropping_a_line_by_order_makes_no_callback(void **state)
     assert_int_equal(w->downs, 0);
 }
 
+static void a_reply_arrives_before_the_line_that_it_ends(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 2, "watch");
+    assert_true(loop_until(&w->loop, &w->asked));
+    w->asked = false;
+    ask(w, 0, "hello");
+    assert_true(loop_until(&w->loop, &w->asked));
+    assert_int_equal(downlink_reply(w->hub, w->request, text("no"), NULL), PERCHE_OK);
+    downlink_drop_pipe(w->hub, w->pipe);
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "no");
+    assert_int_equal(w->downs, 0);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->replies, 1);
+}
+
 static void a_message_beyond_the_bound_drops_that_line(void **state)
 {
     struct world *w = *state;
@@ -620,6 +641,7 @@ int main(void)
         CASE(a_hub_that_stops_takes_its_lines_with_it),
         CASE(a_request_of_a_line_that_went_is_not_repeated_on_the_next),
         CASE(dropping_a_line_by_order_makes_no_callback),
+        CASE(a_reply_arrives_before_the_line_that_it_ends),
         CASE(a_message_beyond_the_bound_drops_that_line),
         CASE(a_line_sends_large_messages_only_after_it_has_proven_itself),
         CASE(a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time),

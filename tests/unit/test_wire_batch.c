@@ -109,14 +109,21 @@ static void texts_that_look_like_something_else_keep_every_character(void **unus
         {"1", "2", "03", "4", NULL},
         {"12", "1x", "34", "56", NULL},
         {"999999999999999999", "1000000000000000000", "0", "1", NULL},
-        {"000000000000000000", "999999999999999999", "000000000000000001", "123456789012345678", NULL},
+        {"000000000000000000", "999999999999999999", "000000000000000001", "123456789012345678",
+         NULL},
         {"+33612345678", "-1", "1.0", "1e3", NULL},
-        {"2024-01-01T00:00:00Z", "2024-01-01T00:00:60Z", "2024-01-01T24:00:00Z", "2024-01-01T00:60:00Z", NULL},
-        {"2024-01-01T00:00:00Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00:00z", "2024-01-01T00:00:00", NULL},
-        {"2024-01-01 10:20:30.004", "1969-12-31 23:59:59.999", "1970-01-01 00:00:00.000", "0000-01-01 00:00:00.001", NULL},
-        {"1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "0000-01-01T00:00:01Z", "9999-12-31T23:59:59Z", NULL},
-        {"018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11", "018F3C1E-7a20-7c4d-9b1a-2f6d8e0c5a11", "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1", "", NULL},
-        {"018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11", "018f3c1e-7a20-4c4d-9b1a-2f6d8e0c5a12", "018f3c1e-7a20-7c4d-cb1a-2f6d8e0c5a13", "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a14", NULL},
+        {"2024-01-01T00:00:00Z", "2024-01-01T00:00:60Z", "2024-01-01T24:00:00Z",
+         "2024-01-01T00:60:00Z", NULL},
+        {"2024-01-01T00:00:00Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00:00z",
+         "2024-01-01T00:00:00", NULL},
+        {"2024-01-01 10:20:30.004", "1969-12-31 23:59:59.999", "1970-01-01 00:00:00.000",
+         "0000-01-01 00:00:00.001", NULL},
+        {"1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "0000-01-01T00:00:01Z",
+         "9999-12-31T23:59:59Z", NULL},
+        {"018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11", "018F3C1E-7a20-7c4d-9b1a-2f6d8e0c5a11",
+         "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1", "", NULL},
+        {"018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11", "018f3c1e-7a20-4c4d-9b1a-2f6d8e0c5a12",
+         "018f3c1e-7a20-7c4d-cb1a-2f6d8e0c5a13", "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a14", NULL},
         {"", "", "", "", NULL},
         {"a", "", "a", "", NULL},
         {"\xff\xfe", "\x80", "\xc3\xa9", "e\xcc\x81", NULL},
@@ -208,7 +215,8 @@ static void twenty_thousand_rows_fit_and_one_more_does_not(void **unused)
     (void)unused;
     for (uint32_t i = 0; i < PERCHE_BATCH_ROWS_MAX; i++)
         add_row(b, part, (uint8_t)i);
-    assert_null(perche_batch_row(b, part, (struct perche_bytes){(const uint8_t *)"0123456789abcdef", 16}));
+    assert_null(
+        perche_batch_row(b, part, (struct perche_bytes){(const uint8_t *)"0123456789abcdef", 16}));
     assert_int_equal(perche_batch_rows(b), PERCHE_BATCH_ROWS_MAX);
     comes_back(b, 3);
     perche_batch_free(b);
@@ -262,7 +270,8 @@ static void a_batch_cut_short_at_any_byte_is_refused(void **unused)
             uint8_t *cut = malloc(n == 0 ? 1 : n);
 
             memcpy(cut, whole.p, n);
-            assert_int_not_equal(perche_batch_decode((struct perche_bytes){cut, n}, b, NULL), PERCHE_OK);
+            assert_int_not_equal(perche_batch_decode((struct perche_bytes){cut, n}, b, NULL),
+                                 PERCHE_OK);
             assert_int_equal(b->parts_count, 0);
             assert_int_equal(perche_batch_rows(b), 0);
             free(cut);
@@ -283,7 +292,9 @@ static void a_byte_behind_the_end_is_refused(void **unused)
 
         memcpy(more, whole.p, whole.n);
         more[whole.n] = 0;
-        assert_int_equal(perche_batch_decode((struct perche_bytes){more, (uint32_t)whole.n + 1}, b, NULL), PERCHE_CORRUPT);
+        assert_int_equal(
+            perche_batch_decode((struct perche_bytes){more, (uint32_t)whole.n + 1}, b, NULL),
+            PERCHE_CORRUPT);
         free(more);
         perche_buf_free(&whole);
     }
@@ -338,7 +349,8 @@ static void lying_counts_are_refused_before_memory_is_asked_for(void **unused)
     /* tables: 257 */
     assert_int_equal(DECODES("\x01\xc4\x03\x00\x81\x02", &err), PERCHE_CORRUPT);
     /* rows: 20,001 */
-    assert_int_equal(DECODES("\x01\xc4\x09\x00\x01t\x00\xa1\x9c\x01\x00\x00", &err), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x01\xc4\x09\x00\x01t\x00\xa1\x9c\x01\x00\x00", &err),
+                     PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "too many rows"));
     /* columns: 64 */
     assert_int_equal(DECODES("\x01\xc4\x07\x00\x01t\x00\x01\x40\x00", &err), PERCHE_CORRUPT);
@@ -348,7 +360,10 @@ static void lying_counts_are_refused_before_memory_is_asked_for(void **unused)
     /* a section of 4 GiB */
     assert_int_equal(DECODES("\x01\xc6\xff\xff\xff\xff\x00", &err), PERCHE_CORRUPT);
     /* one row whose key is said to be of 1,024 bytes */
-    assert_int_equal(DECODES("\x01\xc4\x06\x00\x01t\x00\x01\x00\x00" "\xc4\x04\x02\x00\x80\x08", &err), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x01\xc4\x06\x00\x01t\x00\x01\x00\x00"
+                             "\xc4\x04\x02\x00\x80\x08",
+                             &err),
+                     PERCHE_CORRUPT);
 }
 
 static void a_frame_that_claims_too_much_is_refused_before_memory_is_asked_for(void **unused)
@@ -388,11 +403,25 @@ static void names_and_tables_and_columns_that_come_twice_are_refused(void **unus
     struct perche_err err;
 
     (void)unused;
-    assert_int_equal(DECODES("\x01\xc4\x07\x02" "a\0a\0" "\x00\x00", &err), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x01\xc4\x07\x02"
+                             "a\0a\0"
+                             "\x00\x00",
+                             &err),
+                     PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "a name comes twice"));
-    assert_int_equal(DECODES("\x01\xc4\x0b\x00\x02" "t\0\x01\x00" "t\0\x01\x00" "\x00", &err), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x01\xc4\x0b\x00\x02"
+                             "t\0\x01\x00"
+                             "t\0\x01\x00"
+                             "\x00",
+                             &err),
+                     PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "a table comes twice"));
-    assert_int_equal(DECODES("\x01\xc4\x0b\x00\x01" "t\0\x01\x02" "a\0a\0" "\x00", &err), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x01\xc4\x0b\x00\x01"
+                             "t\0\x01\x02"
+                             "a\0a\0"
+                             "\x00",
+                             &err),
+                     PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "a column comes twice"));
 }
 
@@ -463,7 +492,8 @@ static void a_malformed_key_is_refused(void **unused)
     struct perche_buf out = {0};
     struct perche_err err;
     uint32_t part = perche_batch_part(b, "t", NULL, 0);
-    struct perche_row *row = perche_batch_row(b, part, (struct perche_bytes){(const uint8_t *)"\x01\x80\x00", 3});
+    struct perche_row *row =
+        perche_batch_row(b, part, (struct perche_bytes){(const uint8_t *)"\x01\x80\x00", 3});
 
     (void)unused;
     row->gen = 1;
@@ -492,7 +522,8 @@ static void a_batch_that_its_maker_got_wrong_is_not_sent(void **unused)
     assert_int_equal(perche_batch_encode(b, 3, &out, &err), PERCHE_INTERNAL);
     row->scope = PERCHE_NO_SCOPE;
     add_cell(b, part, 0, (struct perche_value){.type = PERCHE_NULL});
-    assert_int_equal(perche_batch_encode(b, 3, &out, &err), PERCHE_INTERNAL); /* origin 0, and no names */
+    assert_int_equal(perche_batch_encode(b, 3, &out, &err),
+                     PERCHE_INTERNAL); /* origin 0, and no names */
     assert_int_not_equal(perche_batch_name(b, "origin"), UINT32_MAX);
     assert_int_equal(perche_batch_encode(b, 3, &out, &err), PERCHE_OK);
     perche_buf_free(&out);

@@ -65,7 +65,8 @@ static void every_field_comes_back(void **unused)
 
 static void a_line_altered_in_any_character_is_refused(void **unused)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ .\n";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ .\n";
     struct perche_err err;
     char *text = line();
 

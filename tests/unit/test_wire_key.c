@@ -26,13 +26,15 @@ static void comes_back(const struct perche_value *values, uint32_t n)
     assert_true(key_n == 16 ? n == 1 && values->n == 36 : key_n >= 2);
     exact = malloc(key_n);
     memcpy(exact, key, key_n);
-    assert_int_equal(perche_key_decode((struct perche_bytes){exact, key_n}, back, &back_n, scratch), PERCHE_OK);
+    assert_int_equal(perche_key_decode((struct perche_bytes){exact, key_n}, back, &back_n, scratch),
+                     PERCHE_OK);
     assert_int_equal(back_n, n);
     for (uint32_t i = 0; i < n; i++)
         assert_int_equal(perche_value_compare(&values[i], &back[i]), 0);
     /* Short of any byte it is another key, or none, but never this one. */
     for (uint32_t cut = 0; cut < key_n; cut++)
-        if (perche_key_decode((struct perche_bytes){exact, cut}, back, &back_n, scratch) == PERCHE_OK) {
+        if (perche_key_decode((struct perche_bytes){exact, cut}, back, &back_n, scratch) ==
+            PERCHE_OK) {
             bool same = back_n == n;
 
             for (uint32_t i = 0; i < n && same; i++)
@@ -58,7 +60,8 @@ static enum perche_rc decodes(const char *p, uint32_t n)
 
 static void a_canonical_uuid_is_its_16_bytes(void **unused)
 {
-    static const uint8_t id[16] = {0x01, 0x8f, 0x3c, 0x1e, 0x7a, 0x20, 0x7c, 0x4d, 0x9b, 0x1a, 0x2f, 0x6d, 0x8e, 0x0c, 0x5a, 0x11};
+    static const uint8_t id[16] = {0x01, 0x8f, 0x3c, 0x1e, 0x7a, 0x20, 0x7c, 0x4d,
+                                   0x9b, 0x1a, 0x2f, 0x6d, 0x8e, 0x0c, 0x5a, 0x11};
     struct perche_value v = text_value(uuid);
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t n;
@@ -73,9 +76,10 @@ static void a_canonical_uuid_is_its_16_bytes(void **unused)
 static void any_other_spelling_of_a_uuid_stays_a_text_of_its_own(void **unused)
 {
     static const char *const others[] = {
-        "018F3C1E-7A20-7C4D-9B1A-2F6D8E0C5A11", "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1A", "018f3c1e7a207c4d9b1a2f6d8e0c5a11",
-        "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1", "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11 ", "018f3c1e-7a20-7c4d-9b1a_2f6d8e0c5a11",
-        "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1g", "0-18f3c1e7a20-7c4d-9b1a-2f6d8e0c5a11",
+        "018F3C1E-7A20-7C4D-9B1A-2F6D8E0C5A11",  "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1A",
+        "018f3c1e7a207c4d9b1a2f6d8e0c5a11",      "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1",
+        "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11 ", "018f3c1e-7a20-7c4d-9b1a_2f6d8e0c5a11",
+        "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a1g",  "0-18f3c1e7a20-7c4d-9b1a-2f6d8e0c5a11",
     };
     uint8_t key[PERCHE_KEY_BYTES_MAX], id[16];
     uint32_t n;
@@ -94,7 +98,10 @@ static void any_other_spelling_of_a_uuid_stays_a_text_of_its_own(void **unused)
 static void records_of_one_to_four_values_come_back(void **unused)
 {
     struct perche_value values[4] = {
-        text_value(uuid), integer(INT64_MIN), {.type = PERCHE_REAL, .r = -12.5}, {.type = PERCHE_BLOB, .n = 3, .p = (const uint8_t *)"\0\1"},
+        text_value(uuid),
+        integer(INT64_MIN),
+        {.type = PERCHE_REAL, .r = -12.5},
+        {.type = PERCHE_BLOB, .n = 3, .p = (const uint8_t *)"\0\1"},
     };
 
     (void)unused;
@@ -139,14 +146,34 @@ static void no_record_is_16_bytes_long(void **unused)
 static void a_pad_that_is_not_needed_is_refused(void **unused)
 {
     (void)unused;
-    assert_int_equal(DECODES("\x03\x0e" "fourteen bytes" "\x00"), PERCHE_OK);
-    assert_int_equal(DECODES("\x03\x0e" "fourteen bytes" "\x01"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x03\x0e" "fourteen bytes" "\x00\x00"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x03\x0c" "twelve bytes" "\x00"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x03\x03" "abc" "\x00"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x03\x0f" "fifteen bytes.." "\x00"), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x03\x0e"
+                             "fourteen bytes"
+                             "\x00"),
+                     PERCHE_OK);
+    assert_int_equal(DECODES("\x03\x0e"
+                             "fourteen bytes"
+                             "\x01"),
+                     PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x03\x0e"
+                             "fourteen bytes"
+                             "\x00\x00"),
+                     PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x03\x0c"
+                             "twelve bytes"
+                             "\x00"),
+                     PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x03\x03"
+                             "abc"
+                             "\x00"),
+                     PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x03\x0f"
+                             "fifteen bytes.."
+                             "\x00"),
+                     PERCHE_CORRUPT);
     /* 17 bytes that end in zero for another reason */
-    assert_int_equal(DECODES("\x04\x0f" "fifteen bytes.\x00"), PERCHE_OK);
+    assert_int_equal(DECODES("\x04\x0f"
+                             "fifteen bytes.\x00"),
+                     PERCHE_OK);
 }
 
 static void what_the_encoder_would_write_otherwise_is_refused(void **unused)
@@ -154,22 +181,33 @@ static void what_the_encoder_would_write_otherwise_is_refused(void **unused)
     (void)unused;
     assert_int_equal(DECODES(""), PERCHE_CORRUPT);
     assert_int_equal(DECODES("\x00"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x06\x00"), PERCHE_CORRUPT);                      /* no such tag */
-    assert_int_equal(DECODES("\x01\x80\x00"), PERCHE_CORRUPT);                  /* a number in a longer form */
-    assert_int_equal(DECODES("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), PERCHE_CORRUPT); /* 65 bits */
-    assert_int_equal(DECODES("\x03\x05" "four"), PERCHE_CORRUPT);               /* a length beyond the end */
+    assert_int_equal(DECODES("\x06\x00"), PERCHE_CORRUPT);     /* no such tag */
+    assert_int_equal(DECODES("\x01\x80\x00"), PERCHE_CORRUPT); /* a number in a longer form */
+    assert_int_equal(DECODES("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+                     PERCHE_CORRUPT); /* 65 bits */
+    assert_int_equal(DECODES("\x03\x05"
+                             "four"),
+                     PERCHE_CORRUPT); /* a length beyond the end */
     assert_int_equal(DECODES("\x03\xff\xff\xff\xff\x0f"), PERCHE_CORRUPT);
-    assert_int_equal(DECODES("\x05" "0123456789abcdef"), PERCHE_CORRUPT);       /* a UUID alone has the short form */
-    assert_int_equal(DECODES("\x03\x24" "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11" "\x01\x00"), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x05"
+                             "0123456789abcdef"),
+                     PERCHE_CORRUPT); /* a UUID alone has the short form */
+    assert_int_equal(DECODES("\x03\x24"
+                             "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11"
+                             "\x01\x00"),
+                     PERCHE_CORRUPT);
     assert_int_equal(DECODES("\x02\x80\x00\x00\x00\x00\x00\x00\x00"), PERCHE_CORRUPT); /* -0.0 */
-    assert_int_equal(DECODES("\x02\x7f\xf8\x00\x00\x00\x00\x00\x00"), PERCHE_CORRUPT); /* no number */
-    assert_int_equal(DECODES("\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"), PERCHE_CORRUPT); /* five values */
+    assert_int_equal(DECODES("\x02\x7f\xf8\x00\x00\x00\x00\x00\x00"),
+                     PERCHE_CORRUPT); /* no number */
+    assert_int_equal(DECODES("\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"),
+                     PERCHE_CORRUPT); /* five values */
     assert_int_equal(DECODES("\x01\x00\x01\x00\x01\x00\x01\x00"), PERCHE_OK);
 }
 
 static void minus_zero_is_the_key_zero_as_sqlite_has_it(void **unused)
 {
-    struct perche_value minus = {.type = PERCHE_REAL, .r = -0.0}, zero = {.type = PERCHE_REAL, .r = 0.0};
+    struct perche_value minus = {.type = PERCHE_REAL, .r = -0.0},
+                        zero = {.type = PERCHE_REAL, .r = 0.0};
     uint8_t a[PERCHE_KEY_BYTES_MAX], b[PERCHE_KEY_BYTES_MAX];
     uint32_t a_n, b_n;
 
@@ -183,7 +221,8 @@ static void minus_zero_is_the_key_zero_as_sqlite_has_it(void **unused)
 static void a_key_beyond_its_bound_is_too_large(void **unused)
 {
     static uint8_t room[PERCHE_KEY_BYTES_MAX + 1];
-    struct perche_value values[2] = {{.type = PERCHE_BLOB, .n = PERCHE_KEY_BYTES_MAX - 3, .p = room}, integer(-1)};
+    struct perche_value values[2] = {
+        {.type = PERCHE_BLOB, .n = PERCHE_KEY_BYTES_MAX - 3, .p = room}, integer(-1)};
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t n = 77;
 
@@ -229,7 +268,8 @@ static void varints_come_back_and_have_one_form(void **unused)
                 assert_int_equal(perche_varint_get(room, room + cut, &v), 0);
         }
     assert_int_equal(perche_varint_put(room, UINT64_MAX), 10);
-    assert_int_equal(perche_varint_get((const uint8_t *)"\x80\x00", (const uint8_t *)"\x80\x00" + 2, &v), 0);
+    assert_int_equal(
+        perche_varint_get((const uint8_t *)"\x80\x00", (const uint8_t *)"\x80\x00" + 2, &v), 0);
 }
 
 int main(void)

@@ -14,16 +14,16 @@ static void every_code_has_a_text_and_a_name_in_lower_case(void **unused)
     char name[32];
 
     (void)unused;
-#define X(upper, value, text)                                                                      \
-    strcpy(name, #upper);                                                                          \
-    for (char *p = name; *p != '\0'; p++)                                                          \
-        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);                                        \
-    assert_string_equal(perche_rc_name(PERCHE_##upper), name);                                     \
+#define X(upper, value, text)                                  \
+    strcpy(name, #upper);                                      \
+    for (char *p = name; *p != '\0'; p++)                      \
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);    \
+    assert_string_equal(perche_rc_name(PERCHE_##upper), name); \
     assert_string_equal(perche_rc_text(PERCHE_##upper), text);
     PERCHE_RC_MAP(X)
 #undef X
-    assert_string_equal(perche_rc_text((enum perche_rc)-99), "unknown result");
-    assert_string_equal(perche_rc_name((enum perche_rc)-99), "unknown");
+    assert_string_equal(perche_rc_text((enum perche_rc) - 99), "unknown result");
+    assert_string_equal(perche_rc_name((enum perche_rc) - 99), "unknown");
 }
 
 static void code_and_text_are_set_together(void **unused)

@@ -28,21 +28,24 @@ static const char *const columns[] = {"given", "family", "born",    "email",
 enum { GIVEN, FAMILY, BORN, EMAIL, PHONE, STATUS, SITE, UPDATED, COLUMNS };
 
 static const char *const given_names[40] = {
-    "Aline",  "Anton",  "Basile", "Berthe", "Camil",  "Carine", "Damien", "Doria",  "Edmond", "Elina",
-    "Fabien", "Flora",  "Gaston", "Gisele", "Hector", "Helia",  "Igor",   "Irma",   "Jonas",  "Judith",
-    "Karim",  "Katia",  "Leon",   "Lucile", "Marius", "Mireia", "Nestor", "Nadine", "Oscar",  "Odile",
-    "Pascal", "Paula",  "Quentin", "Rachel", "Samuel", "Solene", "Tiago", "Thelma", "Victor", "Yasmine"};
+    "Aline",   "Anton",  "Basile", "Berthe", "Camil",  "Carine", "Damien", "Doria",
+    "Edmond",  "Elina",  "Fabien", "Flora",  "Gaston", "Gisele", "Hector", "Helia",
+    "Igor",    "Irma",   "Jonas",  "Judith", "Karim",  "Katia",  "Leon",   "Lucile",
+    "Marius",  "Mireia", "Nestor", "Nadine", "Oscar",  "Odile",  "Pascal", "Paula",
+    "Quentin", "Rachel", "Samuel", "Solene", "Tiago",  "Thelma", "Victor", "Yasmine"};
 static const char *const statuses[5] = {"active", "applied", "admitted", "left", "graduated"};
-static const char *const domains[4] = {"example.org", "example.net", "mail.example", "post.example"};
+static const char *const domains[4] = {"example.org", "example.net", "mail.example",
+                                       "post.example"};
 
 /* One of 74,088 (42 cubed) names of three syllables. */
 static void family_name(char *out, uint32_t number)
 {
     static const char first[] = "BCDFGLMNPRSTVZ", vowels[] = "aeio";
     static const char *const syllables[42] = {
-        "ba", "bel", "bri", "cha", "co",  "dan", "del", "dou", "fan", "fer", "ga",  "gue", "jo",  "la",
-        "le", "lin", "lou", "ma",  "mer", "mon", "na",  "net", "nou", "pal", "per", "pin", "que", "ra",
-        "ri", "rou", "sa",  "sel", "son", "ta",  "ter", "tin", "tou", "va",  "vel", "vin", "zan", "zi"};
+        "ba",  "bel", "bri", "cha", "co",  "dan", "del", "dou", "fan", "fer", "ga",
+        "gue", "jo",  "la",  "le",  "lin", "lou", "ma",  "mer", "mon", "na",  "net",
+        "nou", "pal", "per", "pin", "que", "ra",  "ri",  "rou", "sa",  "sel", "son",
+        "ta",  "ter", "tin", "tou", "va",  "vel", "vin", "zan", "zi"};
 
     sprintf(out, "%c%c%s%s", first[number % 14], vowels[number / 14 % 3],
             syllables[number / 42 % 42], syllables[number / 1764 % 42]);
@@ -62,12 +65,14 @@ static void make_id(uint8_t id[16], uint64_t ms)
 
 static struct perche_value text(const char *s)
 {
-    return (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(s), .p = (const uint8_t *)s};
+    return (struct perche_value){
+        .type = PERCHE_TEXT, .n = (uint32_t)strlen(s), .p = (const uint8_t *)s};
 }
 
 static const char *const site = "018f3c1e-7a20-7c4d-9b1a-2f6d8e0c5a11";
 
-static void cell(struct perche_batch *b, uint32_t part, uint16_t col, const char *s, uint64_t stamp, uint32_t origin)
+static void cell(struct perche_batch *b, uint32_t part, uint16_t col, const char *s, uint64_t stamp,
+                 uint32_t origin)
 {
     struct perche_value v = text(s);
     struct perche_cell *c = perche_batch_cell(b, part, col, &v);
@@ -153,7 +158,8 @@ static double microseconds(void)
 }
 
 /* Encodes and decodes until the clock has something to measure; returns bytes a row. */
-static double measure(const char *what, void (*fill)(struct perche_batch *, uint32_t), uint32_t rows)
+static double measure(const char *what, void (*fill)(struct perche_batch *, uint32_t),
+                      uint32_t rows)
 {
     struct perche_batch *b = perche_batch_new(), *back = perche_batch_new();
     struct perche_buf out = {0};
@@ -174,13 +180,15 @@ static double measure(const char *what, void (*fill)(struct perche_batch *, uint
     start = microseconds();
     for (unsigned i = 0; i < rounds; i++) {
         perche_batch_clear(back);
-        assert_int_equal(perche_batch_decode((struct perche_bytes){out.p, (uint32_t)out.n}, back, NULL), PERCHE_OK);
+        assert_int_equal(
+            perche_batch_decode((struct perche_bytes){out.p, (uint32_t)out.n}, back, NULL),
+            PERCHE_OK);
     }
     decode_us = (microseconds() - start) / rounds / rows;
     assert_int_equal(perche_batch_rows(back), rows);
     bytes_a_row = (double)out.n / rows;
-    printf("# %s, batch of %u: %.2f bytes a row (%zu), encode %.2f us a row, decode %.2f\n", what, rows,
-           bytes_a_row, out.n, encode_us, decode_us);
+    printf("# %s, batch of %u: %.2f bytes a row (%zu), encode %.2f us a row, decode %.2f\n", what,
+           rows, bytes_a_row, out.n, encode_us, decode_us);
     perche_buf_free(&out);
     perche_batch_free(back);
     perche_batch_free(b);

@@ -38,13 +38,13 @@ static inline const char *value_differs(const struct perche_value *a, const stru
     if (a->type != b->type)
         return "a type";
     switch (a->type) {
-    case PERCHE_INTEGER:
-        return a->i == b->i ? NULL : "an integer";
+    case PERCHE_INTEGER: return a->i == b->i ? NULL : "an integer";
     case PERCHE_REAL:
         return memcmp(&a->r, &b->r, 8) == 0 ? NULL : "a real"; /* -0.0 is not 0.0 here */
     case PERCHE_TEXT:
     case PERCHE_BLOB:
-        return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0) ? NULL : "a text or blob";
+        return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0) ? NULL
+                                                                            : "a text or blob";
     }
     return NULL;
 }
@@ -54,16 +54,19 @@ static inline bool same_bytes(struct perche_bytes a, struct perche_bytes b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-static inline bool same_name(const struct perche_batch *a, uint32_t i, const struct perche_batch *b, uint32_t k)
+static inline bool same_name(const struct perche_batch *a, uint32_t i, const struct perche_batch *b,
+                             uint32_t k)
 {
     return i < a->names_count && k < b->names_count && strcmp(a->names[i], b->names[k]) == 0;
 }
 
-static inline const char *part_differs(const struct perche_batch *a, const struct perche_part *p, const struct perche_batch *b, const struct perche_part *q)
+static inline const char *part_differs(const struct perche_batch *a, const struct perche_part *p,
+                                       const struct perche_batch *b, const struct perche_part *q)
 {
     if (strcmp(p->table, q->table) != 0)
         return "a table's name";
-    if (p->rows_count != q->rows_count || p->cells_count != q->cells_count || p->bases_count != q->bases_count)
+    if (p->rows_count != q->rows_count || p->cells_count != q->cells_count ||
+        p->bases_count != q->bases_count)
         return "a count";
     for (uint32_t r = 0; r < p->rows_count; r++) {
         const struct perche_row *x = &p->rows[r], *y = &q->rows[r];
@@ -77,7 +80,8 @@ static inline const char *part_differs(const struct perche_batch *a, const struc
         if ((x->scope == PERCHE_NO_SCOPE) != (y->scope == PERCHE_NO_SCOPE) ||
             (x->scope != PERCHE_NO_SCOPE && !same_name(a, x->scope, b, y->scope)))
             return "a scope";
-        if ((x->flags & PERCHE_ROW_GEN) && (x->gen_stamp != y->gen_stamp || !same_name(a, x->gen_origin, b, y->gen_origin)))
+        if ((x->flags & PERCHE_ROW_GEN) &&
+            (x->gen_stamp != y->gen_stamp || !same_name(a, x->gen_origin, b, y->gen_origin)))
             return "a generation's stamp or origin";
         if ((x->flags & PERCHE_ROW_PAIR) && (x->full != y->full || x->scan != y->scan))
             return "a row's pair";
@@ -126,8 +130,9 @@ static inline const char *batch_differs(const struct perche_batch *a, const stru
     for (uint32_t i = 0; i < a->notices_count; i++) {
         const struct perche_notice *x = &a->notices[i], *y = &b->notices[i];
 
-        if (x->kind != y->kind || x->lsn != y->lsn || !same_bytes(x->key, y->key) || strcmp(x->table, y->table) != 0 ||
-            strcmp(x->reason, y->reason) != 0 || strcmp(x->columns, y->columns) != 0)
+        if (x->kind != y->kind || x->lsn != y->lsn || !same_bytes(x->key, y->key) ||
+            strcmp(x->table, y->table) != 0 || strcmp(x->reason, y->reason) != 0 ||
+            strcmp(x->columns, y->columns) != 0)
             return "a notice";
     }
     return NULL;
@@ -137,14 +142,31 @@ static inline const char *batch_differs(const struct perche_batch *a, const stru
 
 static inline struct perche_value text_value(const char *text)
 {
-    return (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
+    return (struct perche_value){
+        .type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
 }
 
 /* How the values of one column look: a column keeps its kind, as in a real table. */
 enum column_kind {
-    COLUMN_DATES, COLUMN_NEARLY_DATES, COLUMN_DIGITS, COLUMN_LONG_DIGITS, COLUMN_INSTANTS, COLUMN_UUIDS,
-    COLUMN_CODES, COLUMN_WORDS, COLUMN_BYTES_AS_TEXT, COLUMN_EMPTY, COLUMN_INTEGERS, COLUMN_EDGE_INTEGERS, COLUMN_COUNTER,
-    COLUMN_REALS, COLUMN_BLOBS, COLUMN_NULLS, COLUMN_NULLABLE_WORDS, COLUMN_ANYTHING, COLUMN_KINDS,
+    COLUMN_DATES,
+    COLUMN_NEARLY_DATES,
+    COLUMN_DIGITS,
+    COLUMN_LONG_DIGITS,
+    COLUMN_INSTANTS,
+    COLUMN_UUIDS,
+    COLUMN_CODES,
+    COLUMN_WORDS,
+    COLUMN_BYTES_AS_TEXT,
+    COLUMN_EMPTY,
+    COLUMN_INTEGERS,
+    COLUMN_EDGE_INTEGERS,
+    COLUMN_COUNTER,
+    COLUMN_REALS,
+    COLUMN_BLOBS,
+    COLUMN_NULLS,
+    COLUMN_NULLABLE_WORDS,
+    COLUMN_ANYTHING,
+    COLUMN_KINDS,
 };
 
 static inline void random_uuid(struct dice *d, uint8_t id[16], int version)
@@ -165,42 +187,45 @@ static inline void random_uuid(struct dice *d, uint8_t id[16], int version)
 /* One value; its bytes are in @room (256 at least). */
 static inline struct perche_value random_value(struct dice *d, enum column_kind kind, char *room)
 {
-    static const int64_t edges[] = {0, 1, -1, 63, 64, -64, -65, 127, 128, INT32_MAX, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    static const int64_t edges[] = {0,   1,   -1,        63,        64,        -64,          -65,
+                                    127, 128, INT32_MAX, INT64_MAX, INT64_MIN, INT64_MIN + 1};
     static const double reals[] = {0.0, -0.0, 1.5, -1.5, 1e308, -1e308, 5e-324, 0.1, 12.25};
-    static const char *const nearly[] = {"2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01",
-                                         "9999-12-31", "2024-13-01", "2024-1-01", "2024-00-10", "2024-01-32", " 024-01-01"};
-    static const char *const instants[] = {"2024-05-06T07:08:09Z", "2024-05-06T23:59:59Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"};
+    static const char *const nearly[] = {"2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29",
+                                         "0000-01-01", "9999-12-31", "2024-13-01", "2024-1-01",
+                                         "2024-00-10", "2024-01-32", " 024-01-01"};
+    static const char *const instants[] = {"2024-05-06T07:08:09Z", "2024-05-06T23:59:59Z",
+                                           "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"};
     struct perche_value v = {.type = PERCHE_TEXT, .p = (const uint8_t *)room};
     uint8_t id[16];
 
     switch (kind) {
     case COLUMN_DATES:
-        v.n = (uint32_t)sprintf(room, "%04u-%02u-%02u", dice_below(d, 10000), 1 + dice_below(d, 12), 1 + dice_below(d, 28));
+        v.n = (uint32_t)sprintf(room, "%04u-%02u-%02u", dice_below(d, 10000), 1 + dice_below(d, 12),
+                                1 + dice_below(d, 28));
         break;
     case COLUMN_NEARLY_DATES:
-        return text_value(nearly[dice_below(d, 4)  == 0 ? dice_below(d, 11) : dice_below(d, 2) * 3]);
-    case COLUMN_DIGITS:
-        v.n = (uint32_t)sprintf(room, "0%09u", dice_below(d, 1000000000));
-        break;
+        return text_value(nearly[dice_below(d, 4) == 0 ? dice_below(d, 11) : dice_below(d, 2) * 3]);
+    case COLUMN_DIGITS: v.n = (uint32_t)sprintf(room, "0%09u", dice_below(d, 1000000000)); break;
     case COLUMN_LONG_DIGITS:
-        v.n = (uint32_t)sprintf(room, "%u", dice_below(d, 2) ? dice_below(d, 3) : dice_below(d, 4000000000u));
+        v.n = (uint32_t)sprintf(room, "%u",
+                                dice_below(d, 2) ? dice_below(d, 3) : dice_below(d, 4000000000u));
         if (dice_below(d, 50) == 0)
-            v.n = (uint32_t)sprintf(room, "%018u%u", dice_below(d, 1000), dice_below(d, 10)); /* 19: too long for a number */
+            v.n = (uint32_t)sprintf(room, "%018u%u", dice_below(d, 1000),
+                                    dice_below(d, 10)); /* 19: too long for a number */
         break;
     case COLUMN_INSTANTS:
         if (dice_below(d, 8) == 0)
             return text_value(instants[dice_below(d, 4)]);
-        v.n = (uint32_t)sprintf(room, "2024-%02u-%02uT%02u:%02u:%02uZ", 1 + dice_below(d, 12), 1 + dice_below(d, 28),
-                                dice_below(d, 24), dice_below(d, 60), dice_below(d, 60));
+        v.n = (uint32_t)sprintf(room, "2024-%02u-%02uT%02u:%02u:%02uZ", 1 + dice_below(d, 12),
+                                1 + dice_below(d, 28), dice_below(d, 24), dice_below(d, 60),
+                                dice_below(d, 60));
         break;
     case COLUMN_UUIDS:
         random_uuid(d, id, 7);
         perche_uuid_format(id, room);
         v.n = 36;
         break;
-    case COLUMN_CODES:
-        v.n = (uint32_t)sprintf(room, "code-%u", dice_below(d, 70));
-        break;
+    case COLUMN_CODES: v.n = (uint32_t)sprintf(room, "code-%u", dice_below(d, 70)); break;
     case COLUMN_WORDS:
         v.n = dice_below(d, 30);
         for (uint32_t i = 0; i < v.n; i++)
@@ -213,23 +238,24 @@ static inline struct perche_value random_value(struct dice *d, enum column_kind 
         for (uint32_t i = 0; i < v.n; i++)
             room[i] = (char)dice_below(d, 256); /* zero bytes too, and no UTF-8 */
         break;
-    case COLUMN_EMPTY:
-        v.n = 0;
-        break;
+    case COLUMN_EMPTY: v.n = 0; break;
     case COLUMN_INTEGERS:
-        return (struct perche_value){.type = PERCHE_INTEGER, .i = (int64_t)dice_below(d, 2000) - 1000};
+        return (struct perche_value){.type = PERCHE_INTEGER,
+                                     .i = (int64_t)dice_below(d, 2000) - 1000};
     case COLUMN_EDGE_INTEGERS:
         return (struct perche_value){.type = PERCHE_INTEGER, .i = edges[dice_below(d, 13)]};
     case COLUMN_COUNTER:
-        return (struct perche_value){.type = PERCHE_INTEGER, .i = (int64_t)(d->state / UINT64_C(0x9e3779b97f4a7c15))};
+        return (struct perche_value){.type = PERCHE_INTEGER,
+                                     .i = (int64_t)(d->state / UINT64_C(0x9e3779b97f4a7c15))};
     case COLUMN_REALS:
-        return (struct perche_value){.type = PERCHE_REAL, .r = dice_below(d, 2) ? reals[dice_below(d, 9)] : dice_below(d, 2000) / 4.0};
-    case COLUMN_NULLS:
-        return (struct perche_value){.type = PERCHE_NULL};
+        return (struct perche_value){.type = PERCHE_REAL,
+                                     .r = dice_below(d, 2) ? reals[dice_below(d, 9)]
+                                                           : dice_below(d, 2000) / 4.0};
+    case COLUMN_NULLS: return (struct perche_value){.type = PERCHE_NULL};
     case COLUMN_NULLABLE_WORDS:
-        return dice_below(d, 3) == 0 ? (struct perche_value){.type = PERCHE_NULL} : random_value(d, COLUMN_WORDS, room);
-    default:
-        return random_value(d, (enum column_kind)dice_below(d, COLUMN_ANYTHING), room);
+        return dice_below(d, 3) == 0 ? (struct perche_value){.type = PERCHE_NULL}
+                                     : random_value(d, COLUMN_WORDS, room);
+    default: return random_value(d, (enum column_kind)dice_below(d, COLUMN_ANYTHING), room);
     }
     return v;
 }
@@ -247,7 +273,8 @@ static inline uint32_t random_key(struct dice *d, int kind, uint8_t key[PERCHE_K
     for (uint32_t i = 0; i < columns; i++) {
         values[i] = random_value(d, COLUMN_ANYTHING, room[i]);
         if (values[i].type == PERCHE_NULL)
-            values[i] = (struct perche_value){.type = PERCHE_INTEGER, .i = (int64_t)dice_below(d, 3)};
+            values[i] =
+                (struct perche_value){.type = PERCHE_INTEGER, .i = (int64_t)dice_below(d, 3)};
     }
     if (perche_key_encode(values, columns, key, &n) != PERCHE_OK)
         abort();
@@ -271,7 +298,9 @@ static inline bool random_batch(struct dice *d, struct perche_batch *b, uint32_t
         char column_text[PERCHE_COLUMNS_MAX][16], table[16];
         const char *columns[PERCHE_COLUMNS_MAX];
         enum column_kind kinds[PERCHE_COLUMNS_MAX];
-        uint32_t count = dice_below(d, 5) == 0 ? dice_below(d, PERCHE_COLUMNS_MAX + 1) : dice_below(d, 10), part;
+        uint32_t count = dice_below(d, 5) == 0 ? dice_below(d, PERCHE_COLUMNS_MAX + 1)
+                                               : dice_below(d, 10),
+                 part;
         uint32_t rows = dice_below(d, rows_max + 1), every = 1 + dice_below(d, 40);
         int key_kind = (int)dice_below(d, 3), many_stamps = (int)dice_below(d, 4);
         uint64_t now = UINT64_C(1760000000000);
@@ -290,7 +319,8 @@ static inline bool random_batch(struct dice *d, struct perche_batch *b, uint32_t
             uint64_t stamp = (now += dice_below(d, 60000)) << 16 | dice_below(d, 3);
             bool whole = dice_below(d, 2) == 0;
 
-            row = perche_batch_row(b, part, (struct perche_bytes){key, random_key(d, key_kind, key)});
+            row =
+                perche_batch_row(b, part, (struct perche_bytes){key, random_key(d, key_kind, key)});
             if (row == NULL)
                 return false;
             row->gen = 1 + dice_below(d, 3);
@@ -314,19 +344,26 @@ static inline bool random_batch(struct dice *d, struct perche_batch *b, uint32_t
                 cell = perche_batch_cell(b, part, (uint16_t)col, &v);
                 if (cell == NULL)
                     return false;
-                cell->stamp = dice_below(d, 40) == 0 ? dice_next(d) : dice_below(d, 4) < (uint32_t)many_stamps ? stamp - col : stamp;
+                cell->stamp = dice_below(d, 40) == 0                     ? dice_next(d)
+                              : dice_below(d, 4) < (uint32_t)many_stamps ? stamp - col
+                                                                         : stamp;
                 cell->origin = dice_below(d, 8) == 0 ? dice_below(d, names) : 0;
                 if (dice_below(d, 30) == 0)
                     cell->flags = PERCHE_CELL_FIXED;
-                if (dice_below(d, 30) == 0 && !perche_batch_base(b, part, dice_next(d), dice_below(d, names)))
+                if (dice_below(d, 30) == 0 &&
+                    !perche_batch_base(b, part, dice_next(d), dice_below(d, names)))
                     return false;
             }
         }
     }
     for (uint32_t i = 0, n = dice_below(d, 3) == 0 ? dice_below(d, 30) : 0; i < n; i++) {
         struct perche_notice notice = {
-            .kind = (uint8_t)(1 + dice_below(d, 3)), .lsn = dice_below(d, 1000), .table = "learner",
-            .key = {key, random_key(d, (int)dice_below(d, 3), key)}, .reason = reasons[dice_below(d, 5)], .columns = "",
+            .kind = (uint8_t)(1 + dice_below(d, 3)),
+            .lsn = dice_below(d, 1000),
+            .table = "learner",
+            .key = {key, random_key(d, (int)dice_below(d, 3), key)},
+            .reason = reasons[dice_below(d, 5)],
+            .columns = "",
         };
 
         if (notice.kind == PERCHE_REFUSAL && dice_below(d, 2))

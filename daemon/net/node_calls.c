@@ -1,0 +1,586 @@
+/* What people ask of a node, by way of the control socket and the page. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sodium.h>
+
+#include "log.h"
+#include "net/container_of.h"
+#include "net/node_own.h"
+
+/* ---- answers ---------------------------------------------------------------- */
+
+struct later {
+    struct inbox_item item;
+    void *ctx;
+    node_answer_cb on_answer;
+    struct perche_err err;
+    char json[64]; /* "" = the error */
+};
+
+static void on_later(struct inbox_item *item)
+{
+    struct later *later = container_of(item, struct later, item);
+
+    if (*later->json)
+        later->on_answer(later->ctx, later->json, NULL);
+    else
+        later->on_answer(later->ctx, NULL, &later->err);
+    free(later);
+}
+
+static void answer_later(struct node *n, void *ctx, node_answer_cb on_answer, const char *json,
+                         enum perche_rc rc, const char *text)
+{
+    struct later *later = calloc(1, sizeof(*later));
+
+    if (!later) { /* the promise "exactly once" is worth more than "later" */
+        struct perche_err err;
+
+        (void)perche_err_set(&err, PERCHE_NOMEM, "out of memory");
+        on_answer(ctx, NULL, &err);
+        return;
+    }
+    later->item.on_taken = on_later;
+    later->ctx = ctx;
+    later->on_answer = on_answer;
+    if (json)
+        (void)snprintf(later->json, sizeof(later->json), "%s", json);
+    else
+        (void)perche_err_set(&later->err, rc, "%s", text);
+    inbox_put(&n->inbox, &later->item);
+}
+
+void node_answer_later(struct node *n, void *ctx, node_answer_cb on_answer, enum perche_rc rc,
+                       const char *text)
+{
+    answer_later(n, ctx, on_answer, NULL, rc, text);
+}
+
+void call_end(struct job *job, const char *json)
+{
+    struct call *call = job->ctx;
+
+    if (job->outcome.rc != PERCHE_OK)
+        call->on_answer(call->ctx, NULL, &job->outcome.err);
+    else
+        call->on_answer(call->ctx, json ? json : job->outcome.json ? job->outcome.json : "{}", NULL);
+    free(call);
+    job_free(job);
+}
+
+void call_fail(struct job *job, enum perche_rc rc, const char *fmt, ...)
+{
+    char text[300];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    job->outcome.rc = perche_err_set(&job->outcome.err, rc, "%s", text);
+    call_end(job, NULL);
+}
+
+void call_end_with(struct job *job, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (text)
+        call_end(job, text);
+    else
+        call_fail(job, PERCHE_NOMEM, "out of memory");
+    free(text);
+}
+
+void node_ask(struct node *n, enum work_kind kind, const char *name, const char *args_json,
+              void *ctx, node_answer_cb on_answer, void (*on_done)(struct job *job))
+{
+    struct call *call = malloc(sizeof(*call));
+    struct job *job = job_new(kind, call, on_done);
+
+    if (job)
+        job->work.args = strdup(args_json ? args_json : "{}");
+    if (!call || !job || !job->work.args) {
+        job_free(job);
+        free(call);
+        node_answer_later(n, ctx, on_answer, PERCHE_NOMEM, "out of memory");
+        return;
+    }
+    *call = (struct call){.n = n, .ctx = ctx, .on_answer = on_answer};
+    (void)snprintf(job->name, sizeof(job->name), "%s", name);
+    job->work.name = job->name;
+    identity_random(job->work.random, sizeof(job->work.random));
+    node_run(n, job);
+}
+
+static void on_asked(struct job *job)
+{
+    struct call *call = job->ctx;
+
+    if (job->outcome.rc == PERCHE_OK)
+        node_woken(call->n, &job->outcome);
+    call_end(job, NULL);
+}
+
+void node_query(struct node *n, const char *name, const char *args_json, void *ctx,
+                node_answer_cb on_answer)
+{
+    node_ask(n, WORK_QUERY, name, args_json, ctx, on_answer, on_asked);
+}
+
+/* ---- commands ------------------------------------------------------------------ */
+
+void node_woken(struct node *n, struct outcome *outcome)
+{
+    struct sync_event ev = {.kind = SYNC_EV_WOKEN, .outcome = outcome};
+
+    if (n->sync_hub) {
+        node_step(n, &ev);
+    } else if (work_writes(outcome->kind)) { /* a site's own change: to be harvested */
+        ev = (struct sync_event){.kind = SYNC_EV_CHANGED};
+        node_step(n, &ev);
+    }
+}
+
+static void on_signed(struct job *job)
+{
+    struct call *call = job->ctx;
+    char *json = job->work.owner; /* what `replicate` answered, kept there meanwhile */
+
+    if (job->outcome.rc == PERCHE_OK) {
+        node_woken(call->n, &job->outcome);
+        call_end(job, json);
+    } else {
+        call_end(job, NULL);
+    }
+    free(json);
+}
+
+/* A migration goes out once it is signed, and the key is the node's, not the replica's. */
+static void on_replicated(struct job *job)
+{
+    struct call *call = job->ctx;
+    struct perche_migration migration = {0};
+    struct sync_ops ops = identity_ops(call->n->identity);
+    struct perche_buf buf = {0};
+    struct job *next;
+    uint8_t signature[64];
+    char hex[129], args[200];
+    json_t *answer;
+
+    if (job->outcome.rc != PERCHE_OK) {
+        call_end(job, NULL);
+        return;
+    }
+    node_woken(call->n, &job->outcome);
+    answer = json_loads(job->outcome.json, 0, NULL);
+    migration.number = (uint64_t)json_integer_value(json_object_get(answer, "number"));
+    migration.name = json_string_value(json_object_get(answer, "name"));
+    migration.sql = json_string_value(json_object_get(answer, "sql"));
+    if (!migration.name || !migration.sql ||
+        perche_migration_signed(&migration, &buf) != PERCHE_OK) {
+        json_decref(answer);
+        call_end(job, NULL); /* a replica that has nothing to sign */
+        return;
+    }
+    ops.sign(ops.ctx, buf.p, buf.n, signature);
+    perche_buf_free(&buf);
+    json_decref(answer);
+    sodium_bin2hex(hex, sizeof(hex), signature, sizeof(signature));
+    (void)snprintf(args, sizeof(args), "{\"number\":%" PRIu64 ",\"signature\":\"%s\"}",
+                   migration.number, hex);
+    next = job_new(WORK_COMMAND, call, on_signed);
+    if (next)
+        next->work.args = strdup(args);
+    if (!next || !next->work.args) {
+        job_free(next);
+        call_fail(job, PERCHE_NOMEM, "out of memory: the table is replicated, but not signed for the sites yet");
+        return;
+    }
+    (void)snprintf(next->name, sizeof(next->name), "migration_signature");
+    next->work.name = next->name;
+    next->work.owner = job->outcome.json;
+    job->outcome.json = NULL;
+    job_free(job);
+    node_run(call->n, next);
+}
+
+void node_command(struct node *n, const char *name, const char *args_json, void *ctx,
+                  node_answer_cb on_answer)
+{
+    node_ask(n, WORK_COMMAND, name, args_json, ctx, on_answer,
+             n->role == REPLICA_HUB && strcmp(name, "replicate") == 0 ? on_replicated : on_asked);
+}
+
+/* ---- status ---------------------------------------------------------------------- */
+
+json_t *node_json_time(uint64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000u);
+    char text[40], whole[48];
+    struct tm tm;
+
+    if (ms == 0 || !gmtime_r(&seconds, &tm) ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+        return json_null();
+    (void)snprintf(whole, sizeof(whole), "%s.%03uZ", text, (unsigned)(ms % 1000u));
+    return json_string(whole);
+}
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text && *text ? json_string(text) : json_null();
+}
+
+static json_t *status_of_state(const struct node *n, const struct state *state)
+{
+    json_t *j = json_object();
+    char epoch[24];
+
+    (void)snprintf(epoch, sizeof(epoch), "%" PRIu64, state->epoch);
+    json_object_set_new(j, "role", json_string(n->role == REPLICA_HUB ? "hub" : "site"));
+    json_object_set_new(j, "name", json_string(node_name(n)));
+    json_object_set_new(j, "id", json_string(n->site));
+    json_object_set_new(j, "epoch", json_string(epoch));
+    json_object_set_new(j, "lsn", number(state->lsn));
+    json_object_set_new(j, "pending", number(state->pending));
+    json_object_set_new(j, "proven_equal_at", node_json_time(state->proven_ms));
+    json_object_set_new(j, "conflicts_open", number(state->conflicts_open));
+    json_object_set_new(j, "parked", number(state->parked));
+    json_object_set_new(j, "held", number(state->held));
+    json_object_set_new(j, "version", json_string(PERCHE_VERSION));
+    json_object_set_new(j, "bad_messages", number(n->bad_messages));
+    json_object_set_new(j, "works", number(n->works));
+    return j;
+}
+
+static void status_of_site(const struct node *n, json_t *j)
+{
+    struct sync_site_view view = {.state = SYNC_UNJOINED, .reason = ""};
+    bool met;
+
+    if (n->sync_site)
+        sync_site_view(n->sync_site, &view);
+    met = view.last_contact_ms != 0;
+    json_object_set_new(j, "state", json_string(sync_state_name(view.state)));
+    json_object_set_new(j, "reason", text_or_null(view.reason));
+    json_object_set_new(j, "last_contact", node_json_time(view.last_contact_ms));
+    json_object_set_new(j, "clock_offset_ms", met ? json_integer(view.offset_ms) : json_null());
+    json_object_set_new(j, "rtt_ms", met ? number(view.rtt_ms) : json_null());
+    json_object_set_new(j, "next_try", node_json_time(view.next_try_ms));
+    json_object_set_new(j, "hub", text_or_null(n->joined ? n->upstream.hub : NULL));
+    json_object_set_new(j, "hub_url", text_or_null(n->joined ? node_upstream_url(n) : NULL));
+    json_object_set_new(j, "bytes_out", number(view.bytes_out));
+    json_object_set_new(j, "bytes_in", number(view.bytes_in));
+    json_object_set_new(j, "rows_out", number(view.rows_out));
+    json_object_set_new(j, "rows_in", number(view.rows_in));
+}
+
+/* The live part of every site, malloc; NULL with *count 0 when there is none. */
+static struct sync_peer_view *peers_of(const struct node *n, uint32_t *count)
+{
+    struct sync_peer_view *peers = NULL;
+
+    *count = n->sync_hub ? sync_hub_peers(n->sync_hub, NULL, 0) : 0;
+    if (*count > 0)
+        peers = calloc(*count, sizeof(*peers));
+    if (peers)
+        (void)sync_hub_peers(n->sync_hub, peers, *count); /* none comes or goes in between */
+    else
+        *count = 0;
+    return peers;
+}
+
+static void status_of_hub(const struct node *n, json_t *j)
+{
+    uint32_t count, live = 0;
+    struct sync_peer_view *peers = peers_of(n, &count);
+    uint64_t contact = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        live += peers[i].state == SYNC_LIVE || peers[i].state == SYNC_SYNCING;
+        if (peers[i].last_contact_ms > contact)
+            contact = peers[i].last_contact_ms;
+    }
+    free(peers);
+    json_object_set_new(j, "state", json_string(n->downlink ? "live" : "offline"));
+    json_object_set_new(j, "reason", json_null());
+    json_object_set_new(j, "last_contact", node_json_time(contact));
+    json_object_set_new(j, "clock_offset_ms", json_null());
+    json_object_set_new(j, "rtt_ms", json_null());
+    json_object_set_new(j, "next_try", json_null());
+    json_object_set_new(j, "hub", json_null());
+    json_object_set_new(j, "hub_url", json_null());
+    json_object_set_new(j, "sites_connected", number(live));
+    json_object_set_new(j, "lines", number(n->downlink ? downlink_lines(n->downlink) : 0));
+    json_object_set_new(j, "listen", text_or_null(n->listen));
+    json_object_set_new(j, "port", number(node_port(n)));
+}
+
+static void on_state(struct job *job)
+{
+    struct call *call = job->ctx;
+    json_t *j;
+
+    if (job->outcome.rc != PERCHE_OK) {
+        call_end(job, NULL);
+        return;
+    }
+    j = status_of_state(call->n, &job->outcome.state);
+    if (call->n->role == REPLICA_HUB) {
+        status_of_hub(call->n, j);
+        json_object_set_new(j, "sites", number(call->n->sites_count));
+    } else {
+        status_of_site(call->n, j);
+    }
+    call_end_with(job, j);
+}
+
+/* How many sites there are, those that never called too: counted at most every ten
+ * seconds, as the question costs something for each of them. */
+static void on_sites_counted(struct job *job)
+{
+    struct call *call = job->ctx;
+    json_t *answer;
+
+    if (job->outcome.rc != PERCHE_OK) {
+        call_end(job, NULL);
+        return;
+    }
+    answer = json_loads(job->outcome.json ? job->outcome.json : "{}", 0, NULL);
+    call->n->sites_count = json_array_size(json_object_get(answer, "sites"));
+    call->n->sites_counted_ms = node_mono_ms();
+    json_decref(answer);
+    node_ask(call->n, WORK_STATE, "state", NULL, call->ctx, call->on_answer, on_state);
+    free(call); /* the new work has one of its own */
+    job_free(job);
+}
+
+void node_status(struct node *n, void *ctx, node_answer_cb on_answer)
+{
+    bool count = n->role == REPLICA_HUB &&
+                 (n->sites_counted_ms == 0 || node_mono_ms() - n->sites_counted_ms > 10000u);
+
+    if (count)
+        node_ask(n, WORK_QUERY, "sites", NULL, ctx, on_answer, on_sites_counted);
+    else
+        node_ask(n, WORK_STATE, "state", NULL, ctx, on_answer, on_state);
+}
+
+/* ---- sites -------------------------------------------------------------------------- */
+
+static void put_live_part(json_t *site, const struct sync_peer_view *peer)
+{
+    json_object_set_new(site, "state", json_string(sync_state_name(peer->state)));
+    json_object_set_new(site, "pending", number(peer->pending));
+    json_object_set_new(site, "clock_offset_ms", json_integer(peer->offset_ms));
+    if (peer->last_contact_ms != 0)
+        json_object_set_new(site, "last_contact", node_json_time(peer->last_contact_ms));
+    if (peer->proven_ms != 0)
+        json_object_set_new(site, "proven_equal_at", node_json_time(peer->proven_ms));
+}
+
+static int by_site(const void *a, const void *b)
+{
+    const struct sync_peer_view *left = a, *right = b;
+
+    return strcmp(left->site, right->site);
+}
+
+static void on_sites(struct job *job)
+{
+    struct call *call = job->ctx;
+    struct sync_peer_view *peers;
+    json_t *answer, *site;
+    uint32_t count;
+    size_t i;
+
+    if (job->outcome.rc != PERCHE_OK) {
+        call_end(job, NULL);
+        return;
+    }
+    answer = json_loads(job->outcome.json ? job->outcome.json : "{}", 0, NULL);
+    peers = peers_of(call->n, &count);
+    if (count > 0)
+        qsort(peers, count, sizeof(*peers), by_site);
+    json_array_foreach(json_object_get(answer, "sites"), i, site) {
+        struct sync_peer_view wanted = {.site = ""}, *peer;
+
+        (void)snprintf(wanted.site, sizeof(wanted.site), "%s",
+                       json_is_string(json_object_get(site, "id"))
+                           ? json_string_value(json_object_get(site, "id"))
+                           : "");
+        peer = count > 0 ? bsearch(&wanted, peers, count, sizeof(*peers), by_site) : NULL;
+        /* What the replica knows of one that was revoked or never joined is truer. */
+        if (peer && json_is_null(json_object_get(site, "revoked_at")))
+            put_live_part(site, peer);
+    }
+    free(peers);
+    call->n->sites_count = json_array_size(json_object_get(answer, "sites"));
+    call->n->sites_counted_ms = node_mono_ms();
+    call_end_with(job, answer);
+}
+
+void node_sites(struct node *n, void *ctx, node_answer_cb on_answer)
+{
+    if (n->role != REPLICA_HUB)
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE, "this is a site: its hub knows the sites");
+    else
+        node_ask(n, WORK_QUERY, "sites", NULL, ctx, on_answer, on_sites);
+}
+
+/* ---- sync --------------------------------------------------------------------------- */
+
+void node_waiter_done(struct node *n, uint64_t tag, const char *missing)
+{
+    for (size_t i = 0; i < NODE_WAITERS_MAX; i++) {
+        struct waiter *w = &n->waiters[i];
+        char json[160];
+
+        if (w->tag != tag || tag == 0)
+            continue;
+        w->tag = 0;
+        if (missing) /* a reason code: needs no escaping */
+            (void)snprintf(json, sizeof(json), "{\"done\":false,\"missing\":\"%s\"}", missing);
+        else
+            (void)snprintf(json, sizeof(json), "{\"done\":true,\"missing\":null}");
+        answer_later(n, w->ctx, w->on_answer, json, PERCHE_OK, NULL);
+    }
+}
+
+void node_waiters_fail(struct node *n)
+{
+    for (size_t i = 0; i < NODE_WAITERS_MAX; i++) {
+        struct waiter *w = &n->waiters[i];
+
+        if (w->tag != 0)
+            node_answer_later(n, w->ctx, w->on_answer, PERCHE_STATE, "the daemon is stopping");
+        w->tag = 0;
+    }
+}
+
+void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_answer_cb on_answer)
+{
+    struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW, .wait = wait, .timeout_ms = timeout_ms};
+    struct waiter *w = NULL;
+
+    if (n->role == REPLICA_HUB || !n->joined) {
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE,
+                          n->role == REPLICA_HUB ? "this is a hub: its sites call when they have something"
+                                                 : "this site has not joined a hub: perche join LINE");
+        return;
+    }
+    for (size_t i = 0; wait && i < NODE_WAITERS_MAX && !w; i++)
+        if (n->waiters[i].tag == 0)
+            w = &n->waiters[i];
+    if (wait && !w) {
+        node_answer_later(n, ctx, on_answer, PERCHE_BUSY, "too many are waiting for a sync already");
+        return;
+    }
+    ev.tag = ++n->waiter_tags;
+    if (w)
+        *w = (struct waiter){.tag = ev.tag, .ctx = ctx, .on_answer = on_answer};
+    else
+        answer_later(n, ctx, on_answer, "{\"done\":null,\"missing\":null}", PERCHE_OK, NULL);
+    node_step(n, &ev); /* may have answered already, and that comes later too */
+}
+
+/* ---- invite, revoke --------------------------------------------------------------------- */
+
+static bool hex(const json_t *answer, const char *name, uint8_t *out, size_t n)
+{
+    const char *text = json_string_value(json_object_get(answer, name));
+    size_t got = 0;
+
+    return text && sodium_hex2bin(out, n, text, strlen(text), NULL, &got, NULL) == 0 && got == n;
+}
+
+static void on_invited(struct job *job)
+{
+    struct call *call = job->ctx;
+    struct node *n = call->n;
+    struct perche_invitation invitation = {0};
+    struct perche_err err = {0};
+    struct perche_buf line = {0};
+    json_t *answer, *out;
+
+    if (job->outcome.rc != PERCHE_OK) {
+        call_end(job, NULL);
+        return;
+    }
+    node_woken(n, &job->outcome);
+    n->sites_counted_ms = 0;
+    answer = json_loads(job->outcome.json ? job->outcome.json : "{}", 0, NULL);
+    invitation.url = n->advertise ? n->advertise : n->listen;
+    invitation.hub = n->site;
+    invitation.certificate =
+        (struct perche_bytes){n->tls.certificate_der, (uint32_t)n->tls.certificate_der_n};
+    memcpy(invitation.hub_key, identity_public_key(n->identity), sizeof(invitation.hub_key));
+    invitation.expires_ms = (uint64_t)json_integer_value(json_object_get(answer, "expires_ms"));
+    invitation.site = json_string_value(json_object_get(answer, "site"));
+    invitation.name = json_string_value(json_object_get(answer, "name"));
+    if (!hex(answer, "invitation", invitation.id, sizeof(invitation.id)) ||
+        !hex(answer, "secret", invitation.secret, sizeof(invitation.secret)) || !invitation.site ||
+        !invitation.name)
+        (void)perche_err_set(&err, PERCHE_INTERNAL, "the replica's invitation lacks something");
+    else
+        (void)perche_invitation_format(&invitation, &line, &err);
+    sodium_memzero(invitation.secret, sizeof(invitation.secret));
+    if (err.rc != PERCHE_OK) {
+        call_fail(job, err.rc, "%s", err.text);
+    } else {
+        out = json_object();
+        json_object_set_new(out, "line", json_stringn((const char *)line.p, strcspn((const char *)line.p, "\n") < line.n ? strcspn((const char *)line.p, "\n") : line.n));
+        json_object_set_new(out, "site", json_string(invitation.site));
+        json_object_set_new(out, "name", json_string(invitation.name));
+        json_object_set_new(out, "expires", node_json_time(invitation.expires_ms));
+        call_end_with(job, out);
+    }
+    perche_buf_free(&line);
+    json_decref(answer);
+}
+
+void node_invite(struct node *n, const char *args_json, void *ctx, node_answer_cb on_answer)
+{
+    if (n->role != REPLICA_HUB)
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE, "this is a site: the hub invites");
+    else if (!n->tls.certificate_der)
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE, "this hub has no certificate");
+    else
+        node_ask(n, WORK_COMMAND, "invite", args_json, ctx, on_answer, on_invited);
+}
+
+static void on_revoked(struct job *job)
+{
+    struct call *call = job->ctx;
+    struct sync_event ev = {.kind = SYNC_EV_REVOKED};
+    json_t *answer;
+
+    if (job->outcome.rc == PERCHE_OK) {
+        node_woken(call->n, &job->outcome);
+        answer = json_loads(job->outcome.json ? job->outcome.json : "{}", 0, NULL);
+        ev.site = json_string_value(json_object_get(answer, "site"));
+        if (ev.site)
+            node_step(call->n, &ev);
+        json_decref(answer);
+    }
+    call_end(job, NULL);
+}
+
+void node_revoke(struct node *n, const char *args_json, void *ctx, node_answer_cb on_answer)
+{
+    if (n->role != REPLICA_HUB)
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE, "this is a site: the hub revokes");
+    else
+        node_ask(n, WORK_COMMAND, "revoke", args_json, ctx, on_answer, on_revoked);
+}

@@ -1,0 +1,140 @@
+/* The inside of a node, shared by the files node*.c alone. */
+#ifndef NET_NODE_OWN_H
+#define NET_NODE_OWN_H
+
+#include <limits.h>
+
+#include <jansson.h>
+
+#include "net/downlink.h"
+#include "net/identity.h"
+#include "net/inbox.h"
+#include "net/job.h"
+#include "net/node.h"
+#include "net/readers.h"
+#include "net/tls.h"
+#include "net/uplink.h"
+#include "net/upstream.h"
+#include "net/wal_watch.h"
+#include "net/writer.h"
+#include "sync/sync.h"
+
+/* `sync --wait` that are open at once, each a person at a terminal. */
+#define NODE_WAITERS_MAX 64u
+/* Sites that work with the hub at once; the others get a turn. Their batches make one
+ * group of the writer: 5,000 rows are 250 batches of 20. */
+#define NODE_SESSIONS_MAX 256u
+#define NODE_WATCH_MS     45000u
+
+struct waiter { /* an asked-for sync */
+    uint64_t tag; /* 0 = free */
+    void *ctx;
+    node_answer_cb on_answer;
+};
+
+struct join;
+
+struct node {
+    uv_loop_t *loop;
+    void *ctx;
+    node_event_cb on_event;
+
+    /* the configuration, owned */
+    enum replica_role role;
+    char *name, *data, *listen, *advertise, *upstream_url;
+    uint64_t interval_ms, max_rate;
+    char db[PATH_MAX];
+
+    struct identity *identity;
+    struct tls_identity tls;   /* hub */
+    struct upstream upstream;  /* site, once it has joined */
+    bool joined;               /* site: in conversation with upstream.hub; hub: always */
+    char site[PERCHE_ID_BYTES_MAX]; /* own id */
+
+    struct replica_config replica_config; /* for the readers; its texts are the node's */
+    struct replica *replica;   /* the writer thread's from its start to its end */
+    struct file_id file;       /* of replica.db when it was opened */
+    struct writer *writer;
+    struct readers *readers;
+    struct wal_watch *watch;
+    struct uplink *uplink;
+    struct downlink *downlink;
+
+    struct sync_site *sync_site;
+    struct sync_hub *sync_hub;
+    uintptr_t conversation;    /* counts conversations: an outcome of an earlier one is dropped */
+    struct sync_actions actions;
+    bool stepping;
+    uint64_t tags[UPLINK_CHANNELS]; /* of the request last sent on each channel */
+
+    struct inbox inbox;        /* what is to be done after the present step */
+    struct inbox_item dial_failed;
+    uv_timer_t timer;
+
+    struct waiter waiters[NODE_WAITERS_MAX];
+    uint64_t waiter_tags;
+    struct join *join;         /* under way, or NULL */
+    bool leaving;
+
+    uint64_t bad_messages, works;
+    uint64_t sites_count, sites_counted_ms; /* hub: for status; 0 = not counted yet */
+    bool ended;                /* acknowledges nothing more, waits to be closed */
+    bool closing;
+    unsigned closing_parts;
+    void *closed_ctx;
+    node_closed_cb on_closed;
+};
+
+/* ---- node.c ---------------------------------------------------------------- */
+
+uint64_t node_wall_ms(void);
+uint64_t node_mono_ms(void);
+/* Fills the clocks, lets the conversation take the step, carries its actions out. */
+void node_step(struct node *n, struct sync_event *ev);
+/* Hands a job to the writer or to the readers; whatever happens, on_done follows, later. */
+void node_run(struct node *n, struct job *job);
+/* A new conversation in the place of the present one, if any. */
+enum perche_rc node_converse(struct node *n, struct perche_err *err);
+/* The URL that the site dials: the main configuration's, else the one of join. */
+const char *node_upstream_url(const struct node *n);
+/* Nothing more can be acknowledged: drops the lines and tells main. */
+void node_end(struct node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Opens the line to n->upstream; ends an earlier one. */
+enum perche_rc node_uplink(struct node *n, struct perche_err *err);
+
+/* ---- node_calls.c ----------------------------------------------------------- */
+
+/* "2026-01-31T08:00:00.000Z", JSON null for 0. */
+json_t *node_json_time(uint64_t ms);
+void node_waiter_done(struct node *n, uint64_t tag, const char *missing);
+void node_waiters_fail(struct node *n); /* the node is closing */
+/* Answers with @rc later, on the loop, never inside the present call. */
+void node_answer_later(struct node *n, void *ctx, node_answer_cb on_answer, enum perche_rc rc,
+                       const char *text);
+
+/* What an answer needs to find the one who asked: the ctx of a job. */
+struct call {
+    struct node *n;
+    void *ctx;
+    node_answer_cb on_answer;
+};
+/* Runs WORK_QUERY, WORK_COMMAND or WORK_STATE for the asker; @on_done finds a struct call in
+ * job->ctx and ends with call_end(). Out of memory is answered here. */
+void node_ask(struct node *n, enum work_kind kind, const char *name, const char *args_json,
+              void *ctx, node_answer_cb on_answer, void (*on_done)(struct job *job));
+/* Answers and frees job and call. @json NULL: the outcome's own, or its error. */
+void call_end(struct job *job, const char *json);
+/* Answers with @json, which it takes; NULL: out of memory. */
+void call_end_with(struct job *job, json_t *json);
+void call_fail(struct job *job, enum perche_rc rc, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A command changed rows: the sites hear of it. */
+void node_woken(struct node *n, struct outcome *outcome);
+
+/* ---- node_join.c ------------------------------------------------------------ */
+
+/* A site that was stopped between enrol and `joined`: makes the replica take its id. */
+void node_join_resume(struct node *n);
+void node_join_fail(struct node *n); /* the node is closing */
+
+#endif

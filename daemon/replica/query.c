@@ -1,0 +1,397 @@
+#include "replica/query.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- state, tables -------------------------------------------------------------------- */
+
+static void number(struct json *j, const char *name, uint64_t v)
+{
+    json_key(j, name);
+    json_int(j, (int64_t)v);
+}
+
+static void text(struct json *j, const char *name, const char *v)
+{
+    json_key(j, name);
+    json_text(j, v);
+}
+
+static void time_ms(struct json *j, const char *name, uint64_t ms)
+{
+    json_key(j, name);
+    json_time(j, ms);
+}
+
+static void boolean(struct json *j, const char *name, bool v)
+{
+    json_key(j, name);
+    json_bool(j, v);
+}
+
+static enum perche_rc query_state(struct replica *r, struct args *a, struct json *j)
+{
+    struct state s;
+    char epoch[24];
+
+    (void)a;
+    state_fill(r, &s);
+    (void)snprintf(epoch, sizeof epoch, "%" PRIu64, s.epoch);
+    text(j, "role", r->hub ? "hub" : "site");
+    text(j, "id", r->node.site);
+    text(j, "name", r->node.name);
+    text(j, "hub", *r->node.hub != '\0' ? r->node.hub : NULL);
+    text(j, "epoch", epoch);
+    number(j, "lsn", s.lsn);
+    number(j, "acked", s.acked);
+    number(j, "full", s.full);
+    number(j, "scan", s.scan);
+    number(j, "done", s.done);
+    number(j, "pending", s.pending);
+    number(j, "captured", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
+    number(j, "conflicts_open", s.conflicts_open);
+    number(j, "parked", s.parked);
+    number(j, "held", s.held);
+    number(j, "refused", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_refused", 0, NULL));
+    number(j, "schema", s.schema);
+    time_ms(j, "joined_at", r->node.joined_ms);
+    time_ms(j, "proven_equal_at", s.proven_ms);
+    json_key(j, "clock_offset_ms");
+    json_int(j, r->node.offset_ms);
+    return r->fail;
+}
+
+static enum perche_rc table_columns(struct replica *r, const struct table *t, struct json *j)
+{
+    sqlite3_stmt *s = ask(r, "SELECT col, num, policy, level, on_erase, code_list, refers, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num = 0 DESC, num, col");
+
+    ask_bind_text(s, 1, t->name);
+    json_key(j, "columns");
+    json_open(j, '[');
+    while (ask_row(r, s, "read the columns")) {
+        static const char *const names[] = {"policy", "level", "on_erase", "code_list", "refers", "taken_with"};
+
+        json_open(j, '{');
+        text(j, "name", ask_text(s, 0));
+        boolean(j, "key", sqlite3_column_int(s, 1) == 0);
+        for (int i = 0; i < 6; i++)
+            text(j, names[i], (const char *)sqlite3_column_text(s, i + 2));
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+static enum perche_rc query_tables(struct replica *r, struct args *a, struct json *j)
+{
+    struct table *t;
+
+    (void)a;
+    json_key(j, "tables");
+    json_open(j, '[');
+    for (uint32_t i = 0; (t = registry_at(r, i)) != NULL && r->fail == PERCHE_OK; i++) {
+        sqlite3_stmt *s;
+
+        if (t->is_conflict)
+            continue;
+        json_open(j, '{');
+        text(j, "table", t->name);
+        number(j, "rows", (uint64_t)ask_number(r, "SELECT coalesce(sum(rows), 0) FROM perche_digest WHERE tab = ?1", t->num, NULL));
+        boolean(j, "present", t->present);
+        boolean(j, "school", registry_is_school(t->name));
+        s = ask(r, "SELECT rule, area, mover, policy FROM perche_table WHERE name = ?1");
+        ask_bind_text(s, 1, t->name);
+        if (ask_row(r, s, "read the registry")) {
+            text(j, "rule", ask_text(s, 0));
+            text(j, "area", (const char *)sqlite3_column_text(s, 1));
+            text(j, "mover", ask_text(s, 2));
+            text(j, "policy", ask_text(s, 3));
+        }
+        sqlite3_finalize(s);
+        (void)table_columns(r, t, j);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    return r->fail;
+}
+
+/* ---- conflicts --------------------------------------------------------------------------- */
+
+#define CONFLICT_COLUMNS                                                                                     \
+    "id, kind, tab, key, col, state, a_value, a_site, a_at, b_value, b_site, b_at, value, resolved_by, resolved_at, reason"
+
+static void value(struct json *j, const char *name, sqlite3_stmt *s, int column)
+{
+    struct perche_value v;
+
+    column_value(s, column, &v);
+    json_key(j, name);
+    json_value(j, &v);
+}
+
+static void write_side(struct replica *r, struct json *j, struct ask_sites *sites, const char *name, sqlite3_stmt *s, int column)
+{
+    const char *site = (const char *)sqlite3_column_text(s, column + 1);
+
+    json_key(j, name);
+    json_open(j, '{');
+    value(j, "value", s, column);
+    text(j, "site", ask_site(r, sites, site));
+    text(j, "site_id", site);
+    time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, column + 2));
+    json_close(j, '}');
+}
+
+static void write_row(struct replica *r, struct json *j, sqlite3_stmt *s)
+{
+    char *key = strdup(ask_text(s, 3));
+    struct table *t = registry_table(r, ask_text(s, 2));
+    uint8_t encoded[PERCHE_KEY_BYTES_MAX];
+    uint32_t n;
+
+    json_key(j, "row");
+    if (key != NULL && ask_number(r, "SELECT json_valid(?2) AND ?1", 1, key))
+        json_raw(j, key);
+    else
+        json_text(j, key);
+    json_key(j, "label");
+    if (key != NULL && t != NULL && t->present && ask_key_parse(r, t, key, encoded, &n))
+        ask_label(r, j, t, (struct perche_bytes){encoded, n});
+    else
+        json_null(j);
+    free(key);
+}
+
+static void write_conflict(struct replica *r, struct json *j, struct ask_sites *sites, sqlite3_stmt *s)
+{
+    bool settled = strcmp(ask_text(s, 5), "open") != 0;
+
+    json_open(j, '{');
+    text(j, "id", ask_text(s, 0));
+    text(j, "kind", ask_text(s, 1));
+    text(j, "table", ask_text(s, 2));
+    write_row(r, j, s);
+    text(j, "column", ask_text(s, 4));
+    text(j, "state", ask_text(s, 5));
+    write_side(r, j, sites, "a", s, 6);
+    write_side(r, j, sites, "b", s, 9);
+    json_key(j, "resolved");
+    if (settled) {
+        json_open(j, '{');
+        value(j, "value", s, 12);
+        text(j, "by", (const char *)sqlite3_column_text(s, 13));
+        time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 14));
+        text(j, "reason", (const char *)sqlite3_column_text(s, 15));
+        json_close(j, '}');
+    } else {
+        json_null(j);
+    }
+    if (sqlite3_column_count(s) > 16) /* how many of this cell are open: the queue shows the cell once */
+        number(j, "open", (uint64_t)sqlite3_column_int64(s, 16));
+    json_close(j, '}');
+}
+
+static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct json *j)
+{
+    struct ask_sites sites = {0};
+    bool more = false;
+    sqlite3_stmt *s = ask(r, args_true(r, a, "all")
+                                 ? "SELECT " CONFLICT_COLUMNS " FROM perche_conflict ORDER BY max(a_at, b_at), id"
+                                 : "SELECT " CONFLICT_COLUMNS ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
+                                   " GROUP BY tab, key, col ORDER BY 18, id");
+
+    json_key(j, "conflicts");
+    json_open(j, '[');
+    while (!more && ask_row(r, s, "read the conflicts")) {
+        more = json_full(j);
+        if (!more)
+            write_conflict(r, j, &sites, s);
+    }
+    json_close(j, ']');
+    boolean(j, "more", more);
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+static enum perche_rc query_conflict(struct replica *r, struct args *a, struct json *j)
+{
+    struct ask_sites sites = {0};
+    char id[PERCHE_ID_BYTES_MAX];
+    sqlite3_stmt *s;
+    bool found;
+
+    if (args_need(r, a, "id", id, sizeof id) != PERCHE_OK)
+        return r->fail;
+    if (strlen(id) < ASK_PREFIX_MIN)
+        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id", ASK_PREFIX_MIN);
+    s = ask(r, "SELECT " CONFLICT_COLUMNS " FROM perche_conflict WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state <> 'open', id LIMIT 2");
+    ask_bind_text(s, 1, id);
+    found = ask_row(r, s, "look for a conflict");
+    if (found) {
+        bool open = strcmp(ask_text(s, 5), "open") == 0;
+
+        json_key(j, "conflict");
+        write_conflict(r, j, &sites, s);
+        if (ask_row(r, s, "look for a conflict") && (!open || strcmp(ask_text(s, 5), "open") == 0))
+            (void)fail(r, PERCHE_USAGE, "several conflicts begin like that: give more of the id");
+    }
+    sqlite3_finalize(s);
+    return found || r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
+}
+
+/* ---- refused ------------------------------------------------------------------------------- */
+
+static enum perche_rc query_refused(struct replica *r, struct args *a, struct json *j)
+{
+    int64_t limit = args_number(r, a, "limit", 1000);
+    bool more = false;
+    sqlite3_stmt *s = ask(r, "SELECT n, at_ms, tab, key, columns, reason, image FROM perche_refused ORDER BY n DESC LIMIT ?1");
+
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, limit);
+    json_key(j, "refused");
+    json_open(j, '[');
+    while (!more && ask_row(r, s, "read what was refused")) {
+        more = json_full(j);
+        if (more)
+            break;
+        json_open(j, '{');
+        number(j, "n", (uint64_t)sqlite3_column_int64(s, 0));
+        time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 1));
+        text(j, "table", ask_text(s, 2));
+        text(j, "row", ask_text(s, 3));
+        text(j, "columns", ask_text(s, 4));
+        text(j, "reason", ask_text(s, 5));
+        text(j, "image", (const char *)sqlite3_column_text(s, 6));
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    boolean(j, "more", more);
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+/* ---- members --------------------------------------------------------------------------------- */
+
+/* Rows of the site's scopes above its position. Those that came over its own link count until its next pull. */
+static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
+{
+    sqlite3_stmt *s = ask(r, "SELECT count(*) FROM (SELECT num AS held FROM perche_name WHERE text = '*' UNION"
+                             " SELECT scope FROM perche_scope_site WHERE site = ?1) CROSS JOIN perche_row r INDEXED BY perche_row_scope"
+                             " WHERE r.scope = held AND r.lsn > ?2");
+    uint64_t n = 0;
+
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, site);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
+    }
+    if (ask_row(r, s, "count the rows that wait"))
+        n = (uint64_t)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return n;
+}
+
+/* Open conflicts of rows that the site holds; of reference data it is every site's. */
+static uint64_t conflicts_of(struct replica *r, const char *site)
+{
+    return (uint64_t)ask_number(r, "SELECT count(*) FROM perche_conflict WHERE state = 'open' AND (a_site = ?2 OR b_site = ?2) AND ?1", 1, site);
+}
+
+static enum perche_rc members(struct replica *r, struct json *j, bool contract)
+{
+    sqlite3_stmt *s;
+
+    if (!r->hub)
+        return fail(r, PERCHE_STATE, "only the hub knows the sites");
+    s = ask(r, "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
+               " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL)"
+               " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
+    json_key(j, contract ? "sites" : "members");
+    json_open(j, '[');
+    while (ask_row(r, s, "read the members")) {
+        uint64_t waits = behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
+
+        json_open(j, '{');
+        text(j, contract ? "id" : "site", ask_text(s, 0));
+        text(j, "name", ask_text(s, 1));
+        text(j, "code", ask_text(s, 2));
+        time_ms(j, contract ? "joined_at" : "joined", (uint64_t)sqlite3_column_int64(s, 3));
+        time_ms(j, contract ? "revoked_at" : "revoked", (uint64_t)sqlite3_column_int64(s, 4));
+        time_ms(j, "invited_at", (uint64_t)sqlite3_column_int64(s, 5));
+        boolean(j, "invited", sqlite3_column_int(s, 16) != 0);
+        text(j, "host", (const char *)sqlite3_column_text(s, 6));
+        number(j, "have", (uint64_t)sqlite3_column_int64(s, 8));
+        number(j, "scan", (uint64_t)sqlite3_column_int64(s, 9));
+        number(j, "done", (uint64_t)sqlite3_column_int64(s, 10));
+        number(j, "pending", (uint64_t)sqlite3_column_int64(s, 11));
+        number(j, "behind", waits);
+        number(j, "conflicts_open", conflicts_of(r, ask_text(s, 0)));
+        if (contract) {
+            text(j, "state", sqlite3_column_int64(s, 3) == 0 ? "unjoined" : sqlite3_column_int64(s, 4) != 0 ? "refused" : "offline");
+            time_ms(j, "last_contact", (uint64_t)sqlite3_column_int64(s, 12));
+            time_ms(j, "proven_equal_at", (uint64_t)sqlite3_column_int64(s, 13));
+            json_key(j, "clock_offset_ms");
+            json_int(j, sqlite3_column_int64(s, 14));
+        } else {
+            number(j, "contact_ms", (uint64_t)sqlite3_column_int64(s, 12));
+            number(j, "proven_ms", (uint64_t)sqlite3_column_int64(s, 13));
+            json_key(j, "offset_ms");
+            json_int(j, sqlite3_column_int64(s, 14));
+        }
+        text(j, "version", *ask_text(s, 15) != '\0' ? ask_text(s, 15) : NULL);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+static enum perche_rc query_members(struct replica *r, struct args *a, struct json *j)
+{
+    (void)a;
+    return members(r, j, false);
+}
+
+/* The same under the names of `perche sites`; who runs the line puts its state in. */
+static enum perche_rc query_sites(struct replica *r, struct args *a, struct json *j)
+{
+    (void)a;
+    return members(r, j, true);
+}
+
+/* ---- which -------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    query_cb run;
+} queries[] = {
+    {"state", query_state},         {"tables", query_tables},   {"list", query_list},         {"show", query_show},
+    {"history", query_history},     {"conflicts", query_conflicts}, {"conflict", query_conflict}, {"verify", query_verify},
+    {"warnings", query_warnings},   {"members", query_members}, {"sites", query_sites},       {"refused", query_refused},
+};
+
+enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)
+{
+    struct args a = {0};
+    struct json j = {0};
+    size_t i = 0;
+    enum perche_rc rc;
+
+    while (i < sizeof queries / sizeof queries[0] && strcmp(queries[i].name, w->name) != 0)
+        i++;
+    if (i == sizeof queries / sizeof queries[0])
+        return fail(r, PERCHE_USAGE, "there is no question %s", w->name);
+    rc = args_parse(r, w->args, &a);
+    json_open(&j, '{');
+    if (rc == PERCHE_OK)
+        rc = queries[i].run(r, &a, &j);
+    json_close(&j, '}');
+    if (rc == PERCHE_OK)
+        rc = json_done(r, &j, o);
+    json_free(&j);
+    args_free(&a);
+    return rc;
+}

@@ -1,0 +1,368 @@
+/* Migrations that a hub hands out: another table becomes a replicated one.
+ *
+ * A migration is plain SQL (the table if it is missing, its rows of the registry),
+ * numbered from MIGRATION_DISTRIBUTED_FROM, signed by the hub. A site applies it
+ * as it came; one that its file does not take is listed, and its cells stay parked. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "replica/command.h"
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+/* ---- existing rows ----------------------------------------------------------------- */
+
+/* Rows that stood in the table before it was replicated are inserts for the next harvest. */
+static enum perche_rc capture_existing(struct replica *r, const struct table *t)
+{
+    sqlite3_str *s = sqlite3_str_new(r->db);
+    char *text;
+    enum perche_rc rc;
+
+    sqlite3_str_appendall(s, "INSERT INTO perche_capture (tab, mask, at");
+    for (uint32_t i = 1; i <= t->keys_count; i++)
+        sqlite3_str_appendf(s, ", k%u", i);
+    sqlite3_str_appendf(s, ") SELECT %u, -1, %llu", t->num, (unsigned long long)r->now_ms);
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        sqlite3_str_appendf(s, ", \"%w\"", t->keys[i].name);
+    sqlite3_str_appendf(s, " FROM \"%w\"", t->name);
+    text = sqlite3_str_finish(s);
+    rc = text == NULL ? fail(r, PERCHE_NOMEM, "no memory for a statement") : exec(r, text);
+    sqlite3_free(text);
+    return rc == PERCHE_OK ? capture_scanned(r, t->num) : rc;
+}
+
+/* Of each table that is registered now and has no metadata yet. */
+static enum perche_rc capture_new(struct replica *r)
+{
+    struct table *t;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
+        uint32_t unscanned;
+        const uint32_t *tabs = capture_unscanned(r, &unscanned);
+        bool listed = false;
+
+        for (uint32_t k = 0; k < unscanned; k++)
+            listed |= tabs[k] == t->num;
+        if (!listed || t->is_conflict || !t->present || registry_is_school(t->name) ||
+            ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1) OR EXISTS (SELECT 1 FROM perche_capture WHERE tab = ?1)",
+                       t->num, NULL) != 0)
+            continue;
+        rc = r->fail != PERCHE_OK ? r->fail : capture_existing(r, t);
+    }
+    return rc;
+}
+
+/* ---- making one ----------------------------------------------------------------------- */
+
+struct plan {
+    char table[PERCHE_NAME_BYTES_MAX], scope[PERCHE_NAME_BYTES_MAX], level[8];
+    char rule[PERCHE_NAME_BYTES_MAX + 8];
+    const char *mover;
+};
+
+static bool is_level(const char *text)
+{
+    return text[0] == 'P' && text[1] >= '0' && text[1] <= '3' && text[2] == '\0';
+}
+
+static enum perche_rc plan_rule(struct replica *r, struct plan *p)
+{
+    sqlite3_stmt *s;
+    bool found;
+
+    p->mover = "hub";
+    if (strcmp(p->scope, "hub") == 0 || strcmp(p->scope, "all") == 0) {
+        (void)snprintf(p->rule, sizeof p->rule, "%s", p->scope[0] == 'h' ? "hub" : "*");
+        return PERCHE_OK;
+    }
+    s = ask(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE name = ?2");
+    ask_bind_text(s, 1, p->table);
+    ask_bind_text(s, 2, p->scope);
+    found = ask_row(r, s, "look for a column");
+    sqlite3_finalize(s);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    if (!found || strspn(p->scope, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(p->scope))
+        return fail(r, PERCHE_USAGE, "scope is hub, all, or a column of %s that names the site of each row", p->table);
+    (void)snprintf(p->rule, sizeof p->rule, "own %s", p->scope);
+    p->mover = "holder";
+    return PERCHE_OK;
+}
+
+/* CREATE TABLE as it stands in the file, harmless where the table is there. */
+static enum perche_rc plan_create(struct replica *r, const struct plan *p, sqlite3_str *sql)
+{
+    static const char head[] = "CREATE TABLE ";
+    sqlite3_stmt *s = ask(r, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1");
+    enum perche_rc rc = PERCHE_OK;
+
+    ask_bind_text(s, 1, p->table);
+    if (ask_row(r, s, "read a table's declaration") && strncasecmp(ask_text(s, 0), head, sizeof head - 1) == 0)
+        sqlite3_str_appendf(sql, "CREATE TABLE IF NOT EXISTS %s;\n", ask_text(s, 0) + sizeof head - 1);
+    else
+        rc = r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_REFUSED, "the declaration of %s cannot be read", p->table);
+    sqlite3_finalize(s);
+    return rc;
+}
+
+static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlite3_stmt *s, int num, const char *level, sqlite3_str *sql)
+{
+    const char *name = ask_text(s, 0), *type = ask_text(s, 1), *on_erase = "keep";
+    bool notnull = sqlite3_column_int(s, 2) != 0;
+
+    if (!is_level(level))
+        return fail(r, PERCHE_USAGE, "the level of %s is P0, P1, P2 or P3", name);
+    if (level[1] == '1' || level[1] == '3') {
+        if (num == 0)
+            return fail(r, PERCHE_REFUSED, "the key column %s cannot be of level %s: a key is kept when a person is erased", name, level);
+        on_erase = !notnull ? "null" : strcasecmp(type, "TEXT") == 0 ? "'(effacé)'" : NULL;
+        if (on_erase == NULL)
+            return fail(r, PERCHE_REFUSED, "%s is of level %s and NOT NULL, so it could not be erased: make the table again without NOT NULL",
+                        name, level);
+    }
+    sqlite3_str_appendf(sql,
+                        "INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)"
+                        " VALUES (%Q, %Q, %d, 'lww', %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
+                        p->table, name, num, level, on_erase, strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
+    return PERCHE_OK;
+}
+
+static enum perche_rc plan_columns(struct replica *r, struct args *a, const struct plan *p, sqlite3_str *sql)
+{
+    struct arg levels = args_find(r, a, "levels");
+    char *json = levels.kind == 'o' ? strdup(ask_text(a->stmt, 1)) : strdup("{}");
+    sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\" OR x.pk, x.pk, coalesce((SELECT value FROM json_each(?2) WHERE key = x.name), ?3)"
+                             " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 ORDER BY x.cid");
+    int num = 0;
+    enum perche_rc rc = json != NULL ? r->fail : fail(r, PERCHE_NOMEM, "no memory for the levels");
+
+    ask_bind_text(s, 1, p->table);
+    ask_bind_text(s, 2, json);
+    ask_bind_text(s, 3, p->level);
+    while (rc == PERCHE_OK && ask_row(r, s, "read a table's columns")) {
+        bool key = sqlite3_column_int(s, 3) > 0;
+
+        num += !key;
+        rc = plan_column(r, p, s, key ? 0 : num, ask_text(s, 4), sql);
+    }
+    sqlite3_finalize(s);
+    free(json);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* The migration's text; NULL: r->fail. Ended with sqlite3_free(). */
+static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
+{
+    sqlite3_str *sql = sqlite3_str_new(r->db);
+    enum perche_rc rc = plan_create(r, p, sql);
+    char *text;
+
+    sqlite3_str_appendf(sql,
+                        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, 'lww', NULL)"
+                        " ON CONFLICT DO NOTHING;\n",
+                        p->table, p->rule, p->mover);
+    if (rc == PERCHE_OK)
+        rc = plan_columns(r, a, p, sql);
+    text = sqlite3_str_finish(sql);
+    if (rc == PERCHE_OK && text == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a migration");
+    if (r->fail != PERCHE_OK) {
+        sqlite3_free(text);
+        return NULL;
+    }
+    return text;
+}
+
+enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    struct plan p = {.mover = NULL};
+    struct perche_err err = {0};
+    char name[PERCHE_NAME_BYTES_MAX + 16], *text = NULL;
+    int64_t number = 0;
+    struct table *t;
+    enum perche_rc rc = args_need(r, a, "table", p.table, sizeof p.table);
+
+    (void)w;
+    if (rc == PERCHE_OK)
+        rc = args_need(r, a, "scope", p.scope, sizeof p.scope);
+    if (rc == PERCHE_OK)
+        rc = args_text(r, a, "level", p.level, sizeof p.level);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (*p.level == '\0')
+        (void)snprintf(p.level, sizeof p.level, "P2");
+    if (registry_table(r, p.table) != NULL)
+        return fail(r, PERCHE_STATE, "%s is replicated already", p.table);
+    rc = registry_check_table(r, p.table, &err);
+    if (rc != PERCHE_OK)
+        return fail(r, rc, "%s", err.text);
+    rc = plan_rule(r, &p);
+    if (rc == PERCHE_OK)
+        rc = (text = plan_text(r, a, &p)) == NULL ? r->fail : PERCHE_OK;
+    if (rc == PERCHE_OK) {
+        number = ask_number(r, "SELECT max(coalesce(max(number), 0) + 1, ?1) FROM perche_migration", MIGRATION_DISTRIBUTED_FROM, NULL);
+        (void)snprintf(name, sizeof name, "replicate %s", p.table);
+        rc = r->fail;
+    }
+    if (rc == PERCHE_OK)
+        rc = migration_run(r, number, name, text, NULL);
+    if (rc == PERCHE_OK && ((t = registry_table(r, p.table)) == NULL || !t->present))
+        rc = fail(r, PERCHE_REFUSED, "%s cannot be replicated: see perche doctor", p.table);
+    if (rc == PERCHE_OK)
+        rc = capture_new(r);
+    if (rc == PERCHE_OK) {
+        r->node.schema = (uint64_t)number;
+        r->node_dirty = true;
+        json_key(j, "number");
+        json_int(j, number);
+        json_key(j, "name");
+        json_text(j, name);
+        json_key(j, "table");
+        json_text(j, p.table);
+        json_key(j, "rule");
+        json_text(j, p.rule);
+        json_key(j, "rows");
+        json_int(j, ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1", registry_table(r, p.table)->num, NULL));
+        json_key(j, "sql");
+        json_text(j, text);
+    }
+    sqlite3_free(text);
+    return rc;
+}
+
+/* The hub's key is not here: its owner signs what `replicate` answered, and only then it is handed out. */
+enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    char text[129];
+    uint8_t signature[64];
+    int64_t number = args_number(r, a, "number", 0);
+    sqlite3_stmt *s;
+    enum perche_rc rc = args_need(r, a, "signature", text, sizeof text);
+
+    (void)w;
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!hex_parse(text, signature, sizeof signature))
+        return fail(r, PERCHE_USAGE, "a signature has 64 bytes in hexadecimal");
+    s = ask(r, "UPDATE perche_migration SET signature = ?2 WHERE number = ?1");
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, number);
+    ask_bind_bytes(s, 2, (struct perche_bytes){signature, sizeof signature});
+    rc = ask_run(r, s, "sign a migration");
+    if (rc == PERCHE_OK && (number < MIGRATION_DISTRIBUTED_FROM || sqlite3_changes(r->db) != 1))
+        rc = fail(r, PERCHE_NOT_FOUND, "there is no migration %lld to sign", (long long)number);
+    r->woken->all = rc == PERCHE_OK || r->woken->all; /* those that watch shake hands again sooner */
+    json_key(j, "number");
+    json_int(j, number);
+    return rc;
+}
+
+/* ---- handing out and applying ------------------------------------------------------------ */
+
+enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count)
+{
+    sqlite3_stmt *s;
+    struct perche_migration *all;
+
+    *out = NULL;
+    *count = 0;
+    if ((uint64_t)ask_number(r, "SELECT max(number) FROM perche_migration", 0, NULL) <= number || r->fail != PERCHE_OK)
+        return r->fail; /* the rule: nothing is new */
+    all = perche_message_alloc(&o->message, PERCHE_MIGRATIONS_MAX * sizeof *all);
+    if (all == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for migrations");
+    s = ask(r, "SELECT number, name, sql, signature FROM perche_migration WHERE number > ?1 AND number >= ?2 ORDER BY number");
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)number);
+        sqlite3_bind_int64(s, 2, MIGRATION_DISTRIBUTED_FROM);
+    }
+    while (*count < PERCHE_MIGRATIONS_MAX && ask_row(r, s, "read the migrations")) {
+        struct perche_migration *m = &all[*count];
+
+        if (sqlite3_column_bytes(s, 3) != (int)sizeof m->signature)
+            break; /* not signed yet, and they go in order */
+        m->number = (uint64_t)sqlite3_column_int64(s, 0);
+        m->name = message_text(&o->message, ask_text(s, 1));
+        m->sql = message_text(&o->message, ask_text(s, 2));
+        memcpy(m->signature, sqlite3_column_blob(s, 3), sizeof m->signature);
+        if (m->name == NULL || m->sql == NULL) {
+            (void)fail(r, PERCHE_NOMEM, "no memory for migrations");
+            break;
+        }
+        ++*count;
+    }
+    sqlite3_finalize(s);
+    *out = all;
+    return r->fail;
+}
+
+/* What the file did not take is told to people, once; nothing else waits for it (P8). */
+static enum perche_rc note_refused(struct replica *r, const struct perche_migration *m, const char *why)
+{
+    char number[24];
+    sqlite3_stmt *s;
+
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)m->number);
+    s = ask(r, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) SELECT ?1, 'perche_migration', ?2, ?3, 'schema', ?4"
+               " WHERE NOT EXISTS (SELECT 1 FROM perche_refused WHERE tab = 'perche_migration' AND key = ?2)");
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+    ask_bind_text(s, 2, number);
+    ask_bind_text(s, 3, m->name);
+    ask_bind_text(s, 4, why);
+    return ask_run(r, s, "note a migration that failed");
+}
+
+static enum perche_rc apply_one(struct replica *r, const struct perche_migration *m, bool *taken)
+{
+    struct perche_bytes signature = {m->signature, sizeof m->signature};
+    struct perche_err err = {0};
+    uint64_t names = names_mark(r);
+    enum perche_rc rc = exec(r, "SAVEPOINT migration");
+
+    *taken = false;
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = migration_run(r, (int64_t)m->number, m->name, m->sql, &signature);
+    if (rc == PERCHE_OK)
+        rc = capture_new(r);
+    if (rc == PERCHE_OK) {
+        *taken = true;
+        return exec(r, "RELEASE migration");
+    }
+    if (sqlite3_get_autocommit(r->db) != 0)
+        return rc; /* SQLite has ended all of it: the disk, not the migration */
+    err = r->fail_err;
+    fail_clear(r);
+    rc = exec(r, "ROLLBACK TO migration; RELEASE migration");
+    if (rc != PERCHE_OK)
+        return rc;
+    names_cut(r, names);
+    r->schema_version = -1;
+    rc = registry_load(r, &r->fail_err);
+    if (rc != PERCHE_OK)
+        return fail(r, rc, "the registry does not load");
+    rc = capture_read(r);
+    return rc == PERCHE_OK ? note_refused(r, m, err.text) : rc;
+}
+
+enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n)
+{
+    enum perche_rc rc = PERCHE_OK;
+    bool taken = true;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && taken && i < n; i++) {
+        if (m[i].number < MIGRATION_DISTRIBUTED_FROM || m[i].number <= r->node.schema)
+            continue;
+        rc = apply_one(r, &m[i], &taken); /* they build on one another: after one that failed none is tried */
+        if (rc == PERCHE_OK && taken) {
+            r->node.schema = m[i].number;
+            r->node_dirty = true;
+        }
+    }
+    return rc;
+}

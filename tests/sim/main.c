@@ -1,0 +1,368 @@
+/* perche-sim: plays stories drawn from seeds, and says what went wrong.
+ *
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--moves] [--sites N]
+ *
+ * --lie tells the oracle something false at the end of each story: it has to fail
+ * every one, and the program's result is turned round. The last line is
+ * "N passed, N failed"; the exit status is 0 when none failed. */
+#include "sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MUST_FROM 500      /* seeds from which on everything in the mix must have happened */
+#define SHOWN_MAX 3        /* failing stories that are told */
+#define LIES 20            /* stories of an ordinary run that are told to the oracle with a lie */
+#define NEEDLESS_PERMILLE 5 /* needless questions a thousand stories may have */
+
+struct arguments {
+    uint64_t seeds, from;
+    uint32_t jobs;
+    bool verbose, shrink, all;
+    struct options options;
+};
+
+struct failed {
+    uint64_t seed;
+    char kind[48], text[400];
+};
+
+struct result { /* in memory that the parent shares: what a worker that dies has found is not lost */
+    uint64_t next;             /* index of the story that is played */
+    bool ended;
+    uint64_t passed, failed_count, events, lies, lies_found;
+    uint64_t counts[COUNTS], stories[COUNTS]; /* how often, and in how many stories */
+    struct failed failed[64];
+};
+
+static bool take_number(const char *name, const char *text, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = text != NULL ? strtoull(text, &end, 10) : 0;
+    if (text == NULL || *text == '\0' || *end != '\0' || errno != 0) {
+        (void)fprintf(stderr, "perche-sim: %s wants a whole number\n", name);
+        return false;
+    }
+    return true;
+}
+
+static bool arguments_read(struct arguments *a, int argc, char **argv)
+{
+    uint64_t x;
+
+    *a = (struct arguments){.seeds = 500, .from = 1};
+    a->options.moves = -1;
+    a->jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    for (int i = 1; i < argc; i++) {
+        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (strcmp(argv[i], "--seeds") == 0 && ++i) {
+            if (!take_number("--seeds", next, &a->seeds))
+                return false;
+        } else if (strcmp(argv[i], "--from") == 0 && ++i) {
+            if (!take_number("--from", next, &a->from))
+                return false;
+        } else if (strcmp(argv[i], "--jobs") == 0 && ++i) {
+            if (!take_number("--jobs", next, &x))
+                return false;
+            a->jobs = (uint32_t)x;
+        } else if (strcmp(argv[i], "--sites") == 0 && ++i) {
+            if (!take_number("--sites", next, &x) || x < 1 || x > SITES_MAX)
+                return false;
+            a->options.sites = (int)x;
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            a->verbose = true;
+        } else if (strcmp(argv[i], "--shrink") == 0) {
+            a->shrink = true;
+        } else if (strcmp(argv[i], "--lie") == 0) {
+            a->options.lie = true;
+        } else if (strcmp(argv[i], "--moves") == 0) {
+            a->options.moves = 1;
+        } else {
+            (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--moves] [--sites N]\n", argv[i]);
+            return false;
+        }
+    }
+    if (a->jobs < 1)
+        a->jobs = 1;
+    if (a->jobs > a->seeds)
+        a->jobs = a->seeds > 0 ? (uint32_t)a->seeds : 1;
+    return true;
+}
+
+/* Leaves out steps as long as the story fails in the same way. */
+static void shrink(struct world *w, struct plan *p, const struct options *o, const struct template *t)
+{
+    struct options quiet = *o;
+    char kind[48];
+    uint32_t left = p->count, rounds = 0;
+    bool again = true;
+
+    quiet.verbose = false;
+    (void)world_play(w, p, &quiet, t);
+    (void)snprintf(kind, sizeof kind, "%s", w->failure_kind);
+    for (uint32_t chunk = p->count / 2 + 1; again || chunk > 1;) {
+        again = false;
+        for (uint32_t at = 0; at < p->count; at += chunk) {
+            struct plan trial = *p;
+            bool any = false;
+
+            for (uint32_t i = at; i < at + chunk && i < p->count; i++) {
+                any |= !trial.steps[i].off;
+                trial.steps[i].off = true;
+            }
+            if (!any)
+                continue;
+            if (!world_play(w, &trial, &quiet, t) && strcmp(w->failure_kind, kind) == 0) {
+                *p = trial;
+                again = true;
+            }
+            rounds++;
+        }
+        chunk = chunk > 1 ? (chunk + 1) / 2 : 1;
+        if (chunk == 1 && !again)
+            break;
+    }
+    left = 0;
+    for (uint32_t i = 0; i < p->count; i++)
+        left += !p->steps[i].off;
+    (void)printf("made shorter: %u of %u steps are needed (%u tries)\n", left, p->count, rounds);
+}
+
+static void add_counts(struct result *r, const struct world *w)
+{
+    for (int i = 0; i < COUNTS; i++) {
+        r->counts[i] += w->counts[i];
+        r->stories[i] += w->counts[i] > 0;
+    }
+    r->events += w->events;
+}
+
+static bool play_one(struct world *w, const struct template *t, const struct arguments *a, uint64_t seed, struct result *r)
+{
+    static struct plan plan;
+    struct options o = a->options;
+    bool ok;
+
+    plan_draw(&plan, seed, &o);
+    ok = world_play(w, &plan, &o, t);
+    add_counts(r, w);
+    if (ok)
+        r->passed++;
+    else {
+        if (r->failed_count < sizeof r->failed / sizeof r->failed[0]) {
+            struct failed *f = &r->failed[r->failed_count];
+
+            f->seed = seed;
+            (void)snprintf(f->kind, sizeof f->kind, "%s", w->failure_kind);
+            (void)snprintf(f->text, sizeof f->text, "%s", w->failure);
+        }
+        r->failed_count++;
+    }
+    return ok;
+}
+
+/* Every jobs-th seed from r->next on. */
+static void worker(const struct arguments *a, struct result *r)
+{
+    struct world *w = world_new();
+    struct template *t = template_make(w, &a->options);
+    struct arguments lying = *a;
+
+    if (t == NULL) {
+        r->failed_count = 1;
+        (void)snprintf(r->failed[0].kind, sizeof r->failed[0].kind, "template");
+        world_free(w);
+        r->ended = true;
+        return;
+    }
+    lying.options.lie = true;
+    for (uint64_t i; (i = r->next) < a->seeds; r->next += a->jobs) {
+        if (play_one(w, t, a, a->from + i, r) && !a->options.lie && i < LIES) { /* and is the oracle awake? */
+            struct result *lie = calloc(1, sizeof *lie);
+
+            if (lie == NULL)
+                abort();
+            r->lies++;
+            r->lies_found += !play_one(w, t, &lying, a->from + i, lie);
+            free(lie);
+        }
+    }
+    template_free(t);
+    world_free(w);
+    perche_wire_thread_end();
+    r->ended = true;
+}
+
+/* Tells the story of one seed; in a process of its own, since a story may end in an assertion. */
+static void tell(const struct arguments *a, uint64_t seed)
+{
+    static struct plan plan;
+    struct world *w = world_new();
+    struct template *t;
+    struct options o = a->options;
+
+    t = template_make(w, &o);
+    if (t != NULL) {
+        plan_draw(&plan, seed, &o);
+        if (a->shrink)
+            shrink(w, &plan, &o, t);
+        o.verbose = true;
+        (void)world_play(w, &plan, &o, t);
+        (void)printf("seed %llu: %s%s%s\n", (unsigned long long)seed, w->failure[0] == '\0' ? "passed" : w->failure_kind,
+                     w->failure[0] == '\0' ? "" : ": ", w->failure);
+    }
+    template_free(t);
+    world_free(w);
+    perche_wire_thread_end();
+}
+
+static void in_a_child(const struct arguments *a, uint64_t seed)
+{
+    pid_t child;
+
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        tell(a, seed);
+        (void)fflush(stdout);
+        exit(0);
+    }
+    if (child > 0)
+        (void)waitpid(child, NULL, 0);
+}
+
+static pid_t start(const struct arguments *a, struct result *r)
+{
+    pid_t child;
+
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        worker(a, r);
+        (void)fflush(stdout);
+        exit(0);
+    }
+    if (child < 0)
+        perror("perche-sim");
+    return child;
+}
+
+static void merge_results(struct result *to, const struct result *from)
+{
+    to->passed += from->passed;
+    to->events += from->events;
+    to->lies += from->lies;
+    to->lies_found += from->lies_found;
+    for (int i = 0; i < COUNTS; i++) {
+        to->counts[i] += from->counts[i];
+        to->stories[i] += from->stories[i];
+    }
+    for (uint64_t i = 0; i < from->failed_count && i < 64; i++)
+        if (to->failed_count + i < 64)
+            to->failed[to->failed_count + i] = from->failed[i];
+    to->failed_count += from->failed_count;
+}
+
+static void report(const struct arguments *a, struct result *r, double seconds)
+{
+    bool never = false;
+
+    for (int i = 0; i < COUNTS; i++) {
+        bool bad = r->counts[i] == 0 && count_musts[i] && a->seeds >= MUST_FROM && !a->options.lie;
+
+        (void)printf("%9llu  in %6llu stories  %s%s\n", (unsigned long long)r->counts[i], (unsigned long long)r->stories[i], count_names[i],
+                     bad ? "  NEVER HAPPENED" : "");
+        never |= bad;
+    }
+    if (never) {
+        (void)printf("failed: something of the mix never happened in %llu stories\n", (unsigned long long)a->seeds);
+        r->failed_count++;
+    }
+    if (a->seeds >= MUST_FROM && !a->options.lie && r->counts[COUNT_NEEDLESS] * 1000 > a->seeds * NEEDLESS_PERMILLE) {
+        (void)printf("failed: %llu needless questions in %llu stories\n", (unsigned long long)r->counts[COUNT_NEEDLESS], (unsigned long long)a->seeds);
+        r->failed_count++;
+    }
+    if (r->lies > 0) {
+        (void)printf("lies told to the oracle: %llu, found: %llu\n", (unsigned long long)r->lies, (unsigned long long)r->lies_found);
+        if (r->lies_found < r->lies)
+            r->failed_count++;
+    }
+    (void)printf("%llu events in %.1f s, %.0f stories/s\n", (unsigned long long)r->events, seconds, (double)a->seeds / (seconds > 0 ? seconds : 1));
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a;
+    static struct result total;
+    struct timespec begin, end;
+    struct result *results;
+    pid_t children[64];
+
+    if (!arguments_read(&a, argc, argv))
+        return 2;
+    if (a.verbose || (a.shrink && a.seeds == 1)) {
+        for (uint64_t i = 0; i < a.seeds; i++)
+            tell(&a, a.from + i);
+        return 0;
+    }
+    if (a.jobs > 64)
+        a.jobs = 64;
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    (void)fflush(stdout);
+    results = mmap(NULL, a.jobs * sizeof *results, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (results == MAP_FAILED) {
+        perror("perche-sim");
+        return 1;
+    }
+    for (uint32_t j = 0; j < a.jobs; j++) {
+        results[j].next = j;
+        children[j] = start(&a, &results[j]); /* before anything is opened */
+    }
+    for (uint32_t j = 0; j < a.jobs; j++) {
+        while (children[j] > 0 && waitpid(children[j], NULL, 0) == children[j] && !results[j].ended) {
+            struct result *r = &results[j]; /* an assertion, a sanitizer: that story has failed, the others go on */
+
+            if (r->failed_count < sizeof r->failed / sizeof r->failed[0]) {
+                r->failed[r->failed_count].seed = a.from + r->next;
+                (void)snprintf(r->failed[r->failed_count].kind, sizeof r->failed[0].kind, "died");
+                (void)snprintf(r->failed[r->failed_count].text, sizeof r->failed[0].text, "an assertion or a sanitizer ended the process");
+            }
+            r->failed_count++;
+            r->next += a.jobs;
+            if (r->next >= a.seeds)
+                break;
+            children[j] = start(&a, r);
+        }
+        merge_results(&total, &results[j]);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    for (uint64_t i = 0; i < total.failed_count && i < 64; i++)
+        if (total.failed[i].kind[0] != '\0')
+            (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)total.failed[i].seed, total.failed[i].kind, total.failed[i].text);
+    if (!a.options.lie)
+        for (uint64_t i = 0; i < total.failed_count && i < SHOWN_MAX; i++)
+            if (total.failed[i].kind[0] != '\0') {
+                struct arguments one = a;
+
+                one.shrink = true;
+                (void)printf("\nthe story of seed %llu (again: --from %llu --seeds 1 --verbose)\n", (unsigned long long)total.failed[i].seed,
+                             (unsigned long long)total.failed[i].seed);
+                in_a_child(&one, total.failed[i].seed);
+            }
+    report(&a, &total, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    if (a.options.lie) { /* every story must have failed */
+        (void)printf("%llu passed, %llu failed\n", (unsigned long long)total.failed_count, (unsigned long long)total.passed);
+        return total.passed == 0 && total.failed_count > 0 ? 0 : 1;
+    }
+    (void)printf("%llu passed, %llu failed\n", (unsigned long long)total.passed, (unsigned long long)total.failed_count);
+    return total.failed_count == 0 ? 0 : 1;
+}

@@ -1,0 +1,601 @@
+/* What must be true at the end, told from what the programs wrote and from nothing
+ * else: base tables, the queue of conflicts and the history, read through SQL.
+ *
+ * Which rows a site holds is said here by conditions of its own (actors.c, `scope`),
+ * not by the scopes that the hub derived. */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- dumps --------------------------------------------------------------- */
+
+#define T_CONFLICT TABLES
+#define DUMPS (TABLES + 1)
+
+struct entry {
+    uint8_t table;
+    int8_t scope;       /* 1 in, 0 out, -1 nobody can tell */
+    uint32_t key, row;  /* offsets into text: JSON of the key; the row's bytes */
+    uint32_t row_n;
+};
+
+struct dump {
+    struct entry *entries;
+    uint32_t count, cap;
+    char *text;
+    uint32_t text_n, text_cap;
+    bool ready;         /* nothing captured waits to be harvested */
+};
+
+void dump_free(struct dump *d)
+{
+    if (d == NULL)
+        return;
+    free(d->entries);
+    free(d->text);
+    free(d);
+}
+
+static void put(struct dump *d, const void *p, uint32_t n)
+{
+    if (d->text_n + n > d->text_cap) {
+        d->text_cap = 2 * (d->text_n + n) + 4096;
+        d->text = realloc(d->text, d->text_cap);
+        if (d->text == NULL)
+            abort();
+    }
+    memcpy(d->text + d->text_n, p, n);
+    d->text_n += n;
+}
+
+static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
+{
+    char sql[3000];
+    size_t at;
+
+    if (n->dumps[table] != NULL)
+        return n->dumps[table];
+    if (table == T_CONFLICT) {
+        (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, t.* FROM perche_conflict t ORDER BY 1");
+    } else {
+        const struct table_spec *t = &specs[table];
+
+        at = (size_t)snprintf(sql, sizeof sql, "SELECT json_array(");
+        for (int i = 0; i < 3 && t->keys[i] != NULL; i++)
+            at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
+        (void)snprintf(sql + at, sizeof sql - at, "), CASE WHEN ?1 IS NULL THEN 1 ELSE (%s) END, t.* FROM %s t ORDER BY 1", t->scope, t->name);
+    }
+    if (sqlite3_prepare_v2(node_db(w, n), sql, -1, &n->dumps[table], NULL) != SQLITE_OK)
+        world_fail(w, "oracle", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
+    return n->dumps[table];
+}
+
+static const struct entry *find(const struct dump *d, int table, const char *key)
+{
+    uint32_t low = 0, high = d->count;
+
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        const struct entry *e = &d->entries[mid];
+        int order = e->table != table ? (int)e->table - table : strcmp(d->text + e->key, key);
+
+        if (order == 0)
+            return e;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+struct dump *dump_take(struct world *w, struct node *n, const char *site)
+{
+    struct dump *d = calloc(1, sizeof *d);
+    sqlite3_stmt *s = NULL;
+
+    if (d == NULL)
+        abort();
+    (void)node_db(w, n);
+    for (int table = 0; table < DUMPS; table++) {
+        int rc;
+
+        s = dump_statement(w, n, table);
+        if (s == NULL)
+            break;
+        if (table != T_CONFLICT)
+            sqlite3_bind_text(s, 1, site, -1, SQLITE_STATIC);
+        while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+            struct entry *e;
+            int columns = sqlite3_column_count(s);
+
+            if (d->count == d->cap) {
+                d->cap = d->cap ? 2 * d->cap : 128;
+                d->entries = realloc(d->entries, d->cap * sizeof *d->entries);
+                if (d->entries == NULL)
+                    abort();
+            }
+            e = &d->entries[d->count++];
+            e->table = (uint8_t)table;
+            e->scope = sqlite3_column_type(s, 1) == SQLITE_NULL ? -1 : (int8_t)(sqlite3_column_int(s, 1) != 0);
+            e->key = d->text_n;
+            put(d, sqlite3_column_text(s, 0), (uint32_t)sqlite3_column_bytes(s, 0) + 1);
+            e->row = d->text_n;
+            if (table == T_CONFLICT) { /* in the scope of the row that it is about */
+                const struct entry *about = NULL;
+
+                for (int i = 0; i < TABLES; i++)
+                    if (strcmp(specs[i].name, (const char *)sqlite3_column_text(s, 3)) == 0)
+                        about = find(d, i, (const char *)sqlite3_column_text(s, 4));
+                d->entries[d->count - 1].scope = site == NULL ? 1 : about != NULL ? about->scope : -1;
+                e = &d->entries[d->count - 1];
+            }
+            for (int i = 2; i < columns; i++) {
+                const char *types = "?IFTBN";
+                int type = sqlite3_column_type(s, i);
+                const void *p = type == SQLITE_NULL ? "" : (const void *)sqlite3_column_text(s, i);
+
+                put(d, &types[type], 1);
+                put(d, p, type == SQLITE_NULL ? 0 : (uint32_t)sqlite3_column_bytes(s, i));
+                put(d, "\x1f", 1);
+            }
+            e->row_n = d->text_n - e->row;
+            put(d, "", 1);
+        }
+        sqlite3_reset(s);
+        if (rc != SQLITE_DONE && rc != SQLITE_BUSY)
+            world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
+    }
+    if (sqlite3_prepare_v2(n->db, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)", -1, &s, NULL) == SQLITE_OK)
+        d->ready = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
+    sqlite3_finalize(s);
+    return d;
+}
+
+uint64_t dump_hash(const struct dump *d)
+{
+    uint64_t x = UINT64_C(0xcbf29ce484222325);
+
+    for (uint32_t i = 0; i < d->text_n; i++)
+        x = (x ^ (uint8_t)d->text[i]) * UINT64_C(0x100000001b3);
+    return x;
+}
+
+static const char *table_name(int table)
+{
+    return table == T_CONFLICT ? "perche_conflict" : specs[table].name;
+}
+
+static void printable(char *out, size_t n, const struct dump *d, const struct entry *e)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < e->row_n && at + 2 < n; i++)
+        out[at++] = d->text[e->row + i] == '\x1f' ? ' ' : d->text[e->row + i];
+    out[at] = '\0';
+}
+
+bool dump_same(const struct dump *hub, const struct dump *site, char *why, size_t n)
+{
+    uint32_t i = 0, k = 0;
+    char a[160], b[160];
+
+    while (i < hub->count || k < site->count) {
+        const struct entry *h = i < hub->count ? &hub->entries[i] : NULL, *s = k < site->count ? &site->entries[k] : NULL;
+        int order = h == NULL ? 1 : s == NULL ? -1 : h->table != s->table ? (int)h->table - s->table : strcmp(hub->text + h->key, site->text + s->key);
+
+        if (order < 0) {
+            if (h->scope == 1) {
+                printable(a, sizeof a, hub, h);
+                (void)snprintf(why, n, "the site lacks %s %s: %s", table_name(h->table), hub->text + h->key, a);
+                return false;
+            }
+            i++;
+        } else if (order > 0) {
+            printable(b, sizeof b, site, s);
+            (void)snprintf(why, n, "the hub lacks %s %s: %s", table_name(s->table), site->text + s->key, b);
+            return false;
+        } else {
+            if (h->scope == 0) {
+                (void)snprintf(why, n, "P7: outside the site's scopes: %s %s", table_name(h->table), hub->text + h->key);
+                return false;
+            }
+            if (h->row_n != s->row_n || memcmp(hub->text + h->row, site->text + s->row, h->row_n) != 0) {
+                uint32_t same = 0;
+
+                while (same < h->row_n && same < s->row_n && hub->text[h->row + same] == site->text[s->row + same])
+                    same++;
+                while (same > 0 && hub->text[h->row + same - 1] != '\x1f')
+                    same--;
+                (void)snprintf(why, n, "%s %s differs: hub ...%.40s, site ...%.40s", table_name(h->table), hub->text + h->key,
+                               hub->text + h->row + same, site->text + s->row + same);
+                return false;
+            }
+            i++;
+            k++;
+        }
+    }
+    return true;
+}
+
+/* ---- proofs, while the story goes on ------------------------------------------ */
+
+static uint64_t question(const struct perche_message *m)
+{
+    uint64_t x = m->u.digest.scan * 31 + m->u.digest.acked;
+
+    for (int i = 0; i < 16; i++)
+        x = (x ^ m->u.digest.root[i]) * UINT64_C(0x100000001b3);
+    return x;
+}
+
+/* The site asks whether its rows are the hub's: what has it? */
+void oracle_built(struct world *w, struct node *n, const struct perche_message *digest)
+{
+    uint32_t slot;
+    struct dump *d;
+
+    if (digest->op != PERCHE_OP_DIGEST || n->slow)
+        return;
+    d = dump_take(w, n, NULL);
+    if (!d->ready) /* written since the site looked */
+        world_fail(w, "P5 proof", "%s asks for a comparison although a captured change waits", n->name);
+    slot = w->built_n[n->index]++ % 4;
+    dump_free(w->built[n->index][slot].dump);
+    w->built[n->index][slot].key = question(digest);
+    w->built[n->index][slot].dump = d;
+}
+
+/* The hub says equal: is that so? */
+void oracle_equal(struct world *w, struct node *hub, const struct perche_message *digest)
+{
+    struct dump *d;
+    char why[300];
+
+    if (hub->slow)
+        return;
+    for (uint32_t i = 1; i < w->nodes_count; i++)
+        for (int k = 0; k < 4; k++) {
+            if (w->built[i][k].dump == NULL || w->built[i][k].key != question(digest))
+                continue;
+            d = dump_take(w, hub, w->nodes[i].id);
+            if (d->ready) {
+                w->counts[COUNT_PROOF]++;
+                if (!dump_same(d, w->built[i][k].dump, why, sizeof why))
+                    world_fail(w, "P5 false proof", "%s was told that it is equal with the hub, but %s", w->nodes[i].name, why);
+            }
+            dump_free(d);
+            return;
+        }
+}
+
+/* ---- the end --------------------------------------------------------------------- */
+
+static bool bit(const uint64_t *set, uint32_t n)
+{
+    return set[n / 64] >> n % 64 & 1;
+}
+
+static uint32_t token(const char *p, uint32_t n)
+{
+    if (n > 1 && p[0] == 'T' && p[1] == 'w')
+        return (uint32_t)strtoul(p + 2, NULL, 10);
+    if (n > 1 && p[0] == 'I') {
+        unsigned long x = strtoul(p + 1, NULL, 10);
+
+        return x > TOKEN_NUMBER && x < TOKEN_NUMBER + WRITES_MAX ? (uint32_t)(x - TOKEN_NUMBER) : 0;
+    }
+    return 0;
+}
+
+static const char *say_write(const struct world *w, uint32_t i, char *out, size_t n)
+{
+    const struct write *x = &w->writes[i];
+    const struct row_note *r = &w->rows[x->row];
+
+    (void)snprintf(out, n, "w%u (%s, %s %s.%s at %.3f)", i, w->nodes[x->node].name, specs[r->table].name, r->json,
+                   x->col == COL_INSERT ? "insert" : x->col == COL_DELETE ? "delete" : specs[r->table].columns[(int)x->col].name,
+                   (double)x->at_ms / 1000.0);
+    return out;
+}
+
+struct notes {
+    bool final[WRITES_MAX];    /* the hub's cell has it */
+    bool asked[WRITES_MAX];    /* a conflict names it */
+    bool kept[WRITES_MAX];     /* the hub's history has it */
+    bool seen[WRITES_MAX];     /* a later author had seen it */
+    bool alive[ROWS_MAX];
+};
+
+/* Values of the hub's rows, column by column in the order of the file; every name must be where its author put it. */
+static void read_rows(struct world *w, struct node *n, struct notes *notes)
+{
+    for (int table = 0; table < TABLES; table++) {
+        sqlite3_stmt *s = dump_statement(w, n, table);
+
+        if (s == NULL)
+            return;
+        sqlite3_bind_null(s, 1);
+        while (sqlite3_step(s) == SQLITE_ROW) {
+            int row = row_find(w, table, (const char *)sqlite3_column_text(s, 0));
+
+            if (row >= 0 && n->index == HUB)
+                notes->alive[row] = true;
+            for (int i = 2; i < sqlite3_column_count(s); i++) {
+                char text[64];
+                uint32_t x;
+                const char *name = sqlite3_column_name(s, i);
+                int col = -1;
+
+                (void)snprintf(text, sizeof text, "%c%s", sqlite3_column_type(s, i) == SQLITE_INTEGER ? 'I' : 'T',
+                               sqlite3_column_type(s, i) == SQLITE_NULL ? "" : (const char *)sqlite3_column_text(s, i));
+                x = token(text, (uint32_t)strlen(text));
+                for (int k = 0; k < 10 && specs[table].columns[k].name != NULL; k++)
+                    if (strcmp(specs[table].columns[k].name, name) == 0)
+                        col = k;
+                if (x == 0) {
+                    if (sqlite3_column_type(s, i) == SQLITE_NULL && row >= 0 && col >= 0 && n->index == HUB && w->plan->mix.scratch == false) {
+                        /* a husk: NULL, though its writers put a value and nobody took it away */
+                        bool put = false, taken = false;
+
+                        for (uint32_t k = 1; k <= w->writes_count; k++)
+                            if (w->writes[k].row == row && !w->writes[k].dead) {
+                                put |= w->writes[k].col == col && !w->writes[k].null;
+                                taken |= (w->writes[k].col == col && w->writes[k].null) || w->writes[k].col == COL_INSERT;
+                            }
+                        if (put && !taken)
+                            world_fail(w, "husk", "%s %s.%s is NULL at the hub, and nobody wrote that", specs[table].name, w->rows[row].json, name);
+                    }
+                    continue;
+                }
+                if (x > w->writes_count || row < 0 || w->writes[x].row != row || w->writes[x].col != col) {
+                    world_fail(w, "wrong place", "%s: %s %s.%s has w%u, which was written elsewhere or never", n->name, specs[table].name,
+                               (const char *)sqlite3_column_text(s, 0), name, x);
+                    continue;
+                }
+                if (w->writes[x].dead)
+                    world_fail(w, "never written", "%s: %s %s.%s has w%u, which was rolled back", n->name, specs[table].name, w->rows[row].json, name, x);
+                if (w->writes[x].unlawful)
+                    world_fail(w, "P7 unlawful", "%s: %s %s.%s still has the unlawful w%u", n->name, specs[table].name, w->rows[row].json, name, x);
+                if (n->index == HUB)
+                    notes->final[x] = true;
+            }
+        }
+        sqlite3_reset(s);
+    }
+}
+
+static void read_conflicts(struct world *w, struct node *hub, struct notes *notes)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT tab, key, col, kind, state, typeof(a_value), a_value, typeof(b_value), b_value FROM perche_conflict ORDER BY id",
+                           -1, &s, NULL) != SQLITE_OK) {
+        world_fail(w, "oracle", "perche_conflict: %s", sqlite3_errmsg(hub->db));
+        return;
+    }
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        const char *tab = (const char *)sqlite3_column_text(s, 0), *key = (const char *)sqlite3_column_text(s, 1);
+        const char *col = (const char *)sqlite3_column_text(s, 2), *kind = (const char *)sqlite3_column_text(s, 3);
+        const char *state = (const char *)sqlite3_column_text(s, 4);
+        char a[64], b[64];
+        uint32_t x, y;
+        int table = -1, row;
+
+        (void)snprintf(a, sizeof a, "%c%s", sqlite3_column_text(s, 5)[0] == 'i' ? 'I' : 'T', sqlite3_column_text(s, 6) ? (const char *)sqlite3_column_text(s, 6) : "");
+        (void)snprintf(b, sizeof b, "%c%s", sqlite3_column_text(s, 7)[0] == 'i' ? 'I' : 'T', sqlite3_column_text(s, 8) ? (const char *)sqlite3_column_text(s, 8) : "");
+        x = token(a, (uint32_t)strlen(a));
+        y = token(b, (uint32_t)strlen(b));
+        if (x > w->writes_count || y > w->writes_count) {
+            world_fail(w, "wrong place", "a conflict of %s %s.%s has a value that nobody wrote", tab, key, col);
+            continue;
+        }
+        notes->asked[x] = notes->asked[y] = true;
+        w->counts[strcmp(kind, "review") == 0    ? COUNT_CONFLICT_REVIEW
+                  : strcmp(kind, "lww") == 0     ? COUNT_CONFLICT_LWW
+                  : strcmp(kind, "deleted") == 0 ? COUNT_CONFLICT_DELETED
+                                                 : COUNT_CONFLICT_MOOT]++;
+        if (strcmp(state, "moot") == 0)
+            w->counts[COUNT_CONFLICT_MOOT]++;
+        for (int i = 0; i < TABLES; i++)
+            if (strcmp(specs[i].name, tab) == 0)
+                table = i;
+        row = table >= 0 ? row_find(w, table, key) : -1;
+        if (row < 0)
+            continue;
+        for (int k = 0; k < 10 && specs[table].columns[k].name != NULL; k++)
+            if (strcmp(specs[table].columns[k].name, col) == 0) {
+                bool review = specs[table].columns[k].review;
+
+                if (strcmp(kind, "review") == 0 && !review)
+                    world_fail(w, "conflict kind", "a question about %s.%s, which is lww", tab, col);
+                if (strcmp(kind, "lww") == 0 && review)
+                    world_fail(w, "conflict kind", "nobody was asked about %s.%s, which is review: closed at once", tab, col);
+                if (strcmp(kind, "lww") == 0 && strcmp(state, "open") == 0)
+                    world_fail(w, "conflict kind", "a conflict about %s.%s is open, though the column is lww", tab, col);
+            }
+        if (strcmp(kind, "deleted") != 0 && strcmp(a, b) == 0 && sqlite3_column_text(s, 5)[0] == sqlite3_column_text(s, 7)[0])
+            world_fail(w, "equal values", "a conflict of %s %s.%s between equal values %s", tab, key, col, a + 1);
+        if (w->rows[row].resolved || w->rows[row].tainted)
+            continue;
+        if (x != 0 && y != 0 && (w->writes[x].row != row || w->writes[y].row != row || w->writes[x].col != w->writes[y].col)) {
+            world_fail(w, "wrong place", "a conflict of %s %s.%s names values of other cells", tab, key, col);
+            continue;
+        }
+        if (x != 0 && y != 0 && (bit(w->writes[x].knew, y) || bit(w->writes[y].knew, x))) {
+            char p[160], q[160];
+            bool again = false;
+
+            for (uint32_t i = 1; i <= w->writes_count; i++) /* the same value was written again by another, who had not */
+                again |= w->writes[i].again && !w->writes[i].dead && (w->writes[i].value_of == x || w->writes[i].value_of == y);
+            if (again)
+                continue;
+            w->counts[COUNT_NEEDLESS]++;
+            STORY(w, hub, "needless question: %s, %s", say_write(w, x, p, sizeof p), say_write(w, y, q, sizeof q));
+        }
+        if (strcmp(kind, "deleted") == 0 && (x != 0) != (y != 0)) {
+            uint32_t v = x != 0 ? x : y, deletes = 0, knowing = 0;
+            char p[160];
+
+            for (uint32_t i = 1; i <= w->writes_count; i++)
+                if (w->writes[i].row == row && w->writes[i].col == COL_DELETE && !w->writes[i].dead) {
+                    deletes++;
+                    knowing += bit(w->writes[i].knew, v) || bit(w->writes[v].knew, i);
+                }
+            if (deletes > 0 && knowing == deletes) {
+                w->counts[COUNT_NEEDLESS]++;
+                STORY(w, hub, "needless question: every deletion of the row had seen %s, or it had seen them", say_write(w, v, p, sizeof p));
+            }
+        }
+    }
+    sqlite3_finalize(s);
+}
+
+/* Blocks of the hub's history are encoded batches. */
+static void read_history(struct world *w, struct node *hub, struct notes *notes)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT body FROM perche_history", -1, &s, NULL) != SQLITE_OK)
+        return;
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct perche_batch *b = perche_batch_new();
+        struct perche_err err;
+
+        if (b != NULL && perche_batch_decode((struct perche_bytes){sqlite3_column_blob(s, 0), (uint32_t)sqlite3_column_bytes(s, 0)}, b, &err) == PERCHE_OK)
+            for (uint32_t p = 0; p < b->parts_count; p++)
+                for (uint32_t i = 0; i < b->parts[p].cells_count; i++) {
+                    const struct perche_value *v = &b->parts[p].cells[i].value;
+                    char text[64];
+                    uint32_t x;
+
+                    if (v->type == PERCHE_INTEGER)
+                        (void)snprintf(text, sizeof text, "I%lld", (long long)v->i);
+                    else
+                        (void)snprintf(text, sizeof text, "T%.*s", v->type == PERCHE_TEXT ? (int)v->n : 0, v->type == PERCHE_TEXT ? (const char *)v->p : "");
+                    x = token(text, (uint32_t)strlen(text));
+                    if (x != 0 && x <= w->writes_count)
+                        notes->kept[x] = true;
+                }
+        perche_batch_free(b);
+    }
+    sqlite3_finalize(s);
+}
+
+/* A false word in the notes: the checks below must find it. */
+static void lie(struct world *w, struct notes *notes, struct dump *site)
+{
+    struct chance c;
+    uint32_t kind, from;
+
+    chance_seed(&c, w->plan->seed, 99);
+    kind = chance_below(&c, 3);
+    if (kind == 0 && site->count > 0) { /* the site's copy was another */
+        struct entry *e = &site->entries[chance_below(&c, site->count)];
+
+        site->text[e->row + 1] ^= 1;
+        STORY(w, NULL, "a lie: the site's copy of %s %s is another", table_name(e->table), site->text + e->key);
+        return;
+    }
+    from = w->writes_count > 0 ? chance_below(&c, w->writes_count) : 0;
+    for (uint32_t i = 0; kind == 1 && i < w->writes_count; i++) { /* what is there now was rolled back */
+        uint32_t x = 1 + (from + i) % w->writes_count;
+
+        if (notes->final[x] && !w->writes[x].dead) {
+            w->writes[x].dead = true;
+            STORY(w, NULL, "a lie: w%u was rolled back", x);
+            return;
+        }
+    }
+    { /* a write that never was */
+        uint32_t row = chance_below(&c, w->rows_count), x;
+
+        for (uint32_t i = 0; i < w->rows_count && (specs[w->rows[row].table].columns[1].name == NULL || w->rows[row].tainted); i++)
+            row = (row + 1) % w->rows_count;
+        x = writes_add(w, 1, row, specs[w->rows[row].table].columns[1].name != NULL ? 1 : 0);
+        STORY(w, NULL, "a lie: w%u was written to %s %s", x, specs[w->rows[row].table].name, w->rows[row].json);
+    }
+}
+
+void oracle_end(struct world *w)
+{
+    struct node *hub = &w->nodes[HUB];
+    struct notes *notes = calloc(1, sizeof *notes);
+    bool history_read = false;
+    char why[300], text[160];
+
+    if (notes == NULL)
+        abort();
+    if (w->options->lie)
+        read_rows(w, hub, notes);
+    for (uint32_t i = 1; i < w->nodes_count; i++) { /* P3, P5, P7 */
+        struct node *n = &w->nodes[i];
+        struct dump *h = dump_take(w, hub, n->id), *s = dump_take(w, n, NULL);
+
+        if (i == 1 && w->options->lie)
+            lie(w, notes, s);
+        if (!h->ready || !s->ready)
+            world_fail(w, "P1 captured", "%s: a captured change was never harvested", h->ready ? n->name : "hub");
+        if (!dump_same(h, s, why, sizeof why))
+            world_fail(w, "P5 replicas", "%s and the hub say that they are equal, but %s", n->name, why);
+        dump_free(h);
+        dump_free(s);
+    }
+    for (uint32_t i = 0; i < w->nodes_count; i++)
+        read_rows(w, &w->nodes[i], notes);
+    read_conflicts(w, hub, notes);
+    for (uint32_t i = 1; i <= w->writes_count; i++)
+        for (uint32_t k = 1; k <= w->writes_count && !notes->seen[i]; k++)
+            notes->seen[i] = k != i && !w->writes[k].dead && bit(w->writes[k].seen, i);
+    for (uint32_t i = 1; i <= w->writes_count && w->failure[0] == '\0'; i++) { /* P1, P4 */
+        const struct write *x = &w->writes[i];
+
+        if (x->col < 0 || x->dead || x->null || x->again || x->unlawful || w->rows[x->row].tainted)
+            continue;
+        if (notes->final[i] || notes->asked[i] || notes->seen[i])
+            continue;
+        if (!history_read)
+            read_history(w, hub, notes);
+        history_read = true;
+        if (notes->kept[i]) {
+            bool gone = false;
+
+            for (uint32_t k = 1; k <= w->writes_count; k++)
+                gone |= w->writes[k].row == x->row && w->writes[k].col == COL_DELETE;
+            w->counts[COUNT_HISTORY_ONLY]++;
+            STORY(w, hub, "in the history alone: %s", say_write(w, i, text, sizeof text));
+            if (gone)
+                continue; /* beaten by an unpushed value of a row that was then deleted: a stated limit */
+            world_fail(w, "P4 nobody told", "%s is no more, its successors' authors had not seen it, and no conflict names it", say_write(w, i, text, sizeof text));
+        } else {
+            world_fail(w, "P4 write lost", "%s is nowhere, and nobody had seen it", say_write(w, i, text, sizeof text));
+        }
+    }
+    for (uint32_t row = 0; row < w->rows_count && w->failure[0] == '\0'; row++) {
+        uint32_t last_delete = 0, last_insert = 0;
+
+        for (uint32_t i = 1; i <= w->writes_count; i++) {
+            if (w->writes[i].row != row || w->writes[i].dead || w->writes[i].unlawful)
+                continue;
+            if (w->writes[i].col == COL_DELETE)
+                last_delete = i;
+            if (w->writes[i].col == COL_INSERT)
+                last_insert = i;
+        }
+        if (w->rows[row].tainted)
+            continue;
+        if (notes->alive[row] && last_delete != 0 && last_insert < last_delete) {
+            bool again = false;
+
+            for (uint32_t i = last_delete; i <= w->writes_count; i++)
+                again |= w->writes[i].row == row && w->writes[i].again; /* a person decided that it lives */
+            if (!again)
+                world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) and never inserted again", specs[w->rows[row].table].name,
+                           w->rows[row].json, last_delete);
+        }
+        if (!notes->alive[row] && last_delete == 0 && (last_insert != 0))
+            world_fail(w, "row lost", "%s %s is gone, and nobody deleted it", specs[w->rows[row].table].name, w->rows[row].json);
+    }
+    free(notes);
+}

@@ -1,0 +1,1156 @@
+/* Nodes, and events in the order of virtual time.
+ *
+ * A node is a process (conversation and replica) beside a file that local programs
+ * write with connections of their own. The conversation's actions are carried out in
+ * order; works run on one writer and on readers beside it, each takes a while before it
+ * begins and before its outcome is told; a crash may come between any two of these. */
+#include "sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lock.h"
+
+#define FILE_NAME "replica.db"
+#define LOOK_MS 20000u   /* net looks now and then whether anybody wrote */
+#define GROUP_MAX 6
+
+void world_fail(struct world *w, const char *kind, const char *fmt, ...)
+{
+    va_list args;
+
+    if (w->failure[0] != '\0')
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(w->failure, sizeof w->failure, fmt, args);
+    va_end(args);
+    (void)snprintf(w->failure_kind, sizeof w->failure_kind, "%s", kind);
+    STORY(w, NULL, "FAILED: %s: %s", kind, w->failure);
+}
+
+uint64_t world_wall(const struct world *w, const struct node *n)
+{
+    return (uint64_t)((int64_t)(EPOCH_MS + w->now_ms) + n->skew_ms);
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static bool before(const struct event *a, const struct event *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
+}
+
+struct event *world_at(struct world *w, uint64_t in_ms, enum event_kind kind, const struct node *n)
+{
+    struct event *e = calloc(1, sizeof *e);
+    uint32_t i;
+
+    if (w->heap_count == w->heap_cap) {
+        w->heap_cap = w->heap_cap ? 2 * w->heap_cap : 256;
+        w->heap = realloc(w->heap, w->heap_cap * sizeof(struct event *));
+    }
+    if (e == NULL || w->heap == NULL)
+        abort();
+    *e = (struct event){.at_ms = w->now_ms + in_ms, .seq = ++w->seq, .kind = kind};
+    if (n != NULL) {
+        e->node = n->index;
+        e->life = n->life;
+    }
+    for (i = w->heap_count++; i > 0 && before(e, w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = e;
+    return e;
+}
+
+static struct event *next_event(struct world *w)
+{
+    struct event *first, *last;
+    uint32_t i = 0;
+
+    if (w->heap_count == 0)
+        return NULL;
+    first = w->heap[0];
+    last = w->heap[--w->heap_count];
+    for (uint32_t k = 1; k < w->heap_count; k = 2 * i + 1) {
+        if (k + 1 < w->heap_count && before(w->heap[k + 1], w->heap[k]))
+            k++;
+        if (!before(w->heap[k], last))
+            break;
+        w->heap[i] = w->heap[k];
+        i = k;
+    }
+    if (w->heap_count > 0)
+        w->heap[i] = last;
+    return first;
+}
+
+static void work_end(struct work *work)
+{
+    if (work != NULL)
+        work_free(work);
+    free(work);
+}
+
+static void event_free(struct event *e)
+{
+    perche_buf_free(&e->bytes);
+    work_end(e->work);
+    if (e->outcome != NULL)
+        outcome_free(e->outcome);
+    free(e->outcome);
+    free(e);
+}
+
+/* ---- what the conversation is given ---------------------------------------- */
+
+static void ops_random(void *ctx, uint8_t *out, size_t n)
+{
+    chance_bytes(&((struct node *)ctx)->chance, out, n);
+}
+
+/* Not a signature: enough to tell whether both ends speak of the same bytes and key. */
+static void mix(const uint8_t key[32], const uint8_t *p, size_t n, uint8_t signature[64])
+{
+    uint64_t x = UINT64_C(0x243f6a8885a308d3);
+
+    for (size_t i = 0; i < 32 + n; i++)
+        x = (x ^ (i < 32 ? key[i] : p[i - 32])) * UINT64_C(0x100000001b3) ^ x >> 29;
+    for (size_t i = 0; i < 64; i++)
+        signature[i] = (uint8_t)(chance_splitmix(&x) >> 17);
+}
+
+static void ops_sign(void *ctx, const uint8_t *p, size_t n, uint8_t signature[64])
+{
+    mix(((struct node *)ctx)->key, p, n, signature);
+}
+
+static bool ops_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p, size_t n, const uint8_t signature[64])
+{
+    uint8_t right[64];
+
+    (void)ctx;
+    mix(public_key, p, n, right);
+    return memcmp(right, signature, sizeof right) == 0;
+}
+
+static void events_done(struct world *w, struct node *n, struct sync_actions *actions);
+
+void node_event(struct world *w, struct node *n, struct sync_event *ev)
+{
+    struct sync_actions actions = {0};
+
+    assert(n->up);
+    ev->now_ms = world_wall(w, n);
+    ev->mono_ms = w->now_ms;
+    if (n->hub != NULL)
+        sync_hub_step(n->hub, ev, &actions);
+    else
+        sync_site_step(n->site, ev, &actions);
+    events_done(w, n, &actions);
+    sync_actions_free(&actions);
+}
+
+static void push(struct lane *l, const struct work *work)
+{
+    if (l->count == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 8;
+        l->items = realloc(l->items, l->cap * sizeof *l->items);
+        if (l->items == NULL)
+            abort();
+    }
+    l->items[l->count++] = *work;
+}
+
+static void lane_clear(struct lane *l)
+{
+    for (uint32_t i = 0; i < l->count; i++)
+        work_free(&l->items[i]);
+    for (uint32_t i = 0; i < l->done_count; i++) {
+        work_free(&l->done[i]);
+        outcome_free(&l->outcomes[i]);
+    }
+    free(l->items);
+    free(l->done);
+    free(l->outcomes);
+    memset(l, 0, sizeof *l);
+}
+
+static uint64_t work_ms(struct world *w)
+{
+    uint32_t x = chance_below(&w->work_chance, 100);
+
+    return x < 70 ? chance_below(&w->work_chance, 3) : x < 97 ? chance_below(&w->work_chance, 30) : chance_below(&w->work_chance, 2500);
+}
+
+static void writes_go(struct world *w, struct node *n)
+{
+    if (n->writes.busy || n->writes.count == 0)
+        return;
+    n->writes.busy = true;
+    (void)world_at(w, work_ms(w), EV_WRITES, n);
+}
+
+static void do_work(struct world *w, struct node *n, struct work *work) /* takes what is in it */
+{
+    if (work_writes(work->kind)) {
+        push(&n->writes, work);
+        writes_go(w, n);
+    } else {
+        struct event *e = world_at(w, work_ms(w), EV_READ, n);
+
+        e->work = malloc(sizeof *e->work);
+        if (e->work == NULL)
+            abort();
+        *e->work = *work;
+    }
+    memset(work, 0, sizeof *work);
+}
+
+void node_command(struct world *w, struct node *n, const char *name, char *args)
+{
+    struct work work = {.kind = WORK_COMMAND, .now_ms = world_wall(w, n), .name = name, .args = args};
+
+    chance_bytes(&n->chance, work.random, sizeof work.random);
+    do_work(w, n, &work);
+}
+
+static void set_state(struct world *w, struct node *n)
+{
+    struct sync_site_view view;
+
+    if (n->site == NULL)
+        return;
+    sync_site_view(n->site, &view);
+    if (view.state != n->state)
+        STORY(w, n, "is %s%s%s", sync_state_name(view.state), view.reason[0] != '\0' ? ", " : "", view.reason);
+    if (view.state == SYNC_LIVE && n->state != SYNC_LIVE)
+        n->live_ms = w->now_ms;
+    if (view.state != SYNC_LIVE)
+        n->live_ms = 0;
+    n->state = view.state;
+}
+
+/* Carries the actions out, in order; the process may end in between. */
+static void events_done(struct world *w, struct node *n, struct sync_actions *actions)
+{
+    uint32_t life = n->life;
+
+    if (actions->nomem)
+        world_fail(w, "memory", "an action is missing");
+    for (uint32_t i = 0; i < actions->count && n->up && n->life == life; i++) {
+        struct sync_action *a = &actions->items[i];
+
+        if (n->crash_in > 0 && n->crash == CRASH_ACTION && --n->crash_in == 0) {
+            w->counts[COUNT_KILL_ACTION]++;
+            STORY(w, n, "dies before action %u of %u", i + 1, actions->count);
+            node_crash(w, n, n->crash_power, n->crash_down_ms);
+            return;
+        }
+        switch (a->kind) {
+        case SYNC_SEND:
+            if (n->hub != NULL)
+                line_reply(w, a->request, &a->message);
+            else
+                line_send(w, n, a->channel, a->tag, &a->message);
+            break;
+        case SYNC_WORK:
+            do_work(w, n, &a->work);
+            break;
+        case SYNC_TIMER: {
+            struct event *e;
+
+            n->timer_ms = a->at_ms;
+            e = world_at(w, a->at_ms > w->now_ms ? a->at_ms - w->now_ms : 0, EV_TIMER, n);
+            e->a = a->at_ms;
+            break;
+        }
+        case SYNC_CONNECT: line_connect(w, n); break;
+        case SYNC_DISCONNECT:
+            STORY(w, n, "hangs up: %s", a->reason != NULL ? a->reason : "");
+            if (n->hub != NULL)
+                line_close_pipe(w, a->pipe);
+            else
+                line_disconnect(w, n);
+            break;
+        case SYNC_LOG: STORY(w, n, "log %s %s", a->reason, a->text); break;
+        case SYNC_STATE: set_state(w, n); break;
+        case SYNC_SYNCED:
+            STORY(w, n, "sync --wait: %s", a->reason == NULL ? "done and equal" : a->reason);
+            n->synced = true;
+            n->synced_ok = a->reason == NULL;
+            n->synced_missing = a->reason;
+            break;
+        }
+    }
+    if (n->up && n->life == life)
+        set_state(w, n);
+}
+
+/* ---- works ---------------------------------------------------------------- */
+
+static void look_at_outcome(struct world *w, struct node *n, const struct work *work, const struct outcome *o)
+{
+    if (o->rc == PERCHE_BUSY)
+        w->counts[COUNT_BUSY]++;
+    else if (o->rc == PERCHE_INTERNAL || o->rc == PERCHE_CORRUPT || o->rc == PERCHE_DISK || o->rc == PERCHE_NOMEM)
+        world_fail(w, "work failed", "%s: %s: %s: %s", n->name, work_name(work->kind), perche_rc_name(o->rc), o->err.text);
+    if (w->verbose) {
+        if (o->rc != PERCHE_OK)
+            story(w, n, "work %s: %s: %s", work_name(work->kind), perche_rc_name(o->rc), o->err.text);
+        else if (o->rows > 0 && work->kind != WORK_PUSH_BUILD)
+            story(w, n, "work %s: %llu rows", work_name(work->kind), (unsigned long long)o->rows);
+        else if (o->rc == PERCHE_OK && work->kind == WORK_PROVED)
+            story(w, n, "work proved: acked %llu", (unsigned long long)o->state.acked);
+    }
+    if (o->rc != PERCHE_OK)
+        return;
+    if (work_writes(work->kind) && (o->rows > 0 || work->kind == WORK_PUSH_APPLY || work->kind == WORK_REPAIR ||
+                                    work->kind == WORK_COMMAND || o->woken_count > 0 || o->woken_all))
+        w->moved_ms = w->now_ms;
+    if (n->index != HUB && work_writes(work->kind)) {
+        if (o->state.acked < n->acked && work->kind != WORK_PROVED)
+            world_fail(w, "P2 acknowledged", "%s: acknowledged up to %llu, now %llu", n->name, (unsigned long long)n->acked,
+                       (unsigned long long)o->state.acked);
+        n->acked = o->state.acked;
+    }
+    if (work->kind == WORK_DIGEST_TAKE && work->message.u.digest_reply.answer == PERCHE_EQUAL)
+        n->said_equal_ms = w->now_ms;
+    if (work->kind == WORK_DIGEST_BUILD && o->comparable && work->level == 0)
+        oracle_built(w, n, &o->message);
+    if (work->kind == WORK_DIGEST_ANSWER && o->message.op == PERCHE_OP_DIGEST && !o->message.refused &&
+        o->message.u.digest_reply.answer == PERCHE_EQUAL && work->level == 0)
+        oracle_equal(w, n, &work->message);
+    if (work->kind == WORK_PULL_APPLY && work->message.u.pull_reply.batch.n > 0) {
+        struct perche_batch *b = perche_batch_new();
+        struct perche_err err;
+
+        if (b != NULL && perche_batch_decode(work->message.u.pull_reply.batch, b, &err) == PERCHE_OK)
+            for (uint32_t i = 0; i < b->notices_count; i++) {
+                if (b->notices[i].kind == PERCHE_REFUSAL)
+                    w->counts[COUNT_REFUSED]++;
+                if (b->notices[i].kind == PERCHE_LEFT)
+                    w->counts[COUNT_LEFT]++;
+                if (b->notices[i].kind == PERCHE_REFUSAL && !w->plan->mix.unlawful && !w->plan->mix.moves)
+                    world_fail(w, "lawful write refused", "%s: %s, %s %s", n->name, b->notices[i].table,
+                               b->notices[i].reason != NULL ? b->notices[i].reason : "",
+                               b->notices[i].columns != NULL ? b->notices[i].columns : "");
+            }
+        perche_batch_free(b);
+    }
+}
+
+/* What goes in and comes out is gone when it is killed in the middle. */
+static bool died_writing(struct world *w, struct node *n)
+{
+    if (!disk_frozen(n->disk))
+        return false;
+    w->counts[COUNT_KILL_WRITE]++;
+    STORY(w, n, "dies in the middle of a write");
+    node_crash(w, n, n->crash_power, n->crash_down_ms);
+    return true;
+}
+
+static void perform_writes(struct world *w, struct node *n)
+{
+    struct lane *l = &n->writes;
+    uint32_t count = 1;
+
+    while (count < l->count && count < GROUP_MAX && l->items[count].kind == WORK_PUSH_APPLY && l->items[0].kind == WORK_PUSH_APPLY)
+        count++;
+    if (count > 1)
+        w->counts[COUNT_GROUP]++;
+    l->done = calloc(count, sizeof *l->done);
+    l->outcomes = calloc(count, sizeof *l->outcomes);
+    if (l->done == NULL || l->outcomes == NULL)
+        abort();
+    memcpy(l->done, l->items, count * sizeof *l->done);
+    l->count -= count;
+    memmove(l->items, l->items + count, l->count * sizeof *l->items);
+    l->done_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        if (l->done[i].kind == WORK_COMMAND)
+            actor_resolving(w, n, l->done[i].args);
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_perform(n->writer, l->done, l->outcomes, count);
+    if (died_writing(w, n))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        look_at_outcome(w, n, &l->done[i], &l->outcomes[i]);
+        if (l->done[i].kind == WORK_COMMAND)
+            actor_resolved(w, n, &l->outcomes[i]);
+    }
+    if (n->crash_in > 0 && n->crash == CRASH_OUTCOME && --n->crash_in == 0) {
+        w->counts[COUNT_KILL_OUTCOME]++;
+        STORY(w, n, "dies after %s, before anybody hears of it", work_name(l->done[0].kind));
+        node_crash(w, n, n->crash_power, n->crash_down_ms);
+        return;
+    }
+    (void)world_at(w, work_ms(w), EV_WRITES_DONE, n);
+}
+
+static void tell_outcome(struct world *w, struct node *n, struct work *work, struct outcome *o)
+{
+    struct sync_event ev = {.kind = SYNC_EV_OUTCOME, .outcome = o};
+
+    o->tag = work->tag;
+    if (work->kind == WORK_COMMAND) { /* net's own: tells the conversation what changed */
+        if (n->hub != NULL)
+            ev.kind = SYNC_EV_WOKEN;
+        else
+            ev.kind = SYNC_EV_CHANGED;
+    }
+    node_event(w, n, &ev);
+}
+
+static void writes_done(struct world *w, struct node *n)
+{
+    struct work *works = n->writes.done;
+    struct outcome *outcomes = n->writes.outcomes;
+    uint32_t count = n->writes.done_count, life = n->life;
+
+    n->writes.done = NULL;
+    n->writes.outcomes = NULL;
+    n->writes.done_count = 0;
+    n->writes.busy = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (n->up && n->life == life)
+            tell_outcome(w, n, &works[i], &outcomes[i]);
+        work_free(&works[i]);
+        outcome_free(&outcomes[i]);
+    }
+    free(works);
+    free(outcomes);
+    if (n->up && n->life == life)
+        writes_go(w, n);
+}
+
+static bool reader_open(struct world *w, struct node *n)
+{
+    struct replica_config config = {.path = FILE_NAME, .role = n->index == HUB ? REPLICA_HUB : REPLICA_SITE, .name = n->name,
+                                    .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk)};
+    struct perche_err err;
+
+    if (n->reader != NULL)
+        return true;
+    disk_run_as(n->disk, DISK_DAEMON);
+    chance_bytes(&n->chance, config.random, sizeof config.random);
+    if (replica_open_reader(&config, &n->reader, &err) != PERCHE_OK) {
+        world_fail(w, "open", "%s cannot open a reader: %s", n->name, err.text);
+        return false;
+    }
+    lock_never_wait(n->reader);
+    return true;
+}
+
+static void perform_read(struct world *w, struct node *n, struct event *e)
+{
+    struct event *done;
+    struct outcome *o = calloc(1, sizeof *o);
+
+    if (o == NULL)
+        abort();
+    if (!reader_open(w, n)) {
+        free(o);
+        return;
+    }
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_perform(n->reader, e->work, o, 1);
+    look_at_outcome(w, n, e->work, o);
+    if (died_writing(w, n)) {
+        outcome_free(o);
+        free(o);
+        return;
+    }
+    done = world_at(w, work_ms(w), EV_READ_DONE, n);
+    done->work = e->work;
+    done->outcome = o;
+    e->work = NULL;
+}
+
+/* ---- life of a process ------------------------------------------------------- */
+
+static bool node_open(struct world *w, struct node *n)
+{
+    struct replica_config config = {.path = FILE_NAME, .role = n->index == HUB ? REPLICA_HUB : REPLICA_SITE, .name = n->name,
+                                    .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk)};
+    struct perche_err err;
+
+    disk_run_as(n->disk, DISK_DAEMON);
+    chance_bytes(&n->chance, config.random, sizeof config.random);
+    if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
+        world_fail(w, "open", "%s cannot open its replica: %s: %s", n->name, perche_rc_name(err.rc), err.text);
+        return false;
+    }
+    lock_never_wait(n->writer);
+    (void)snprintf(n->id, sizeof n->id, "%s", replica_site_id(n->writer));
+    return true;
+}
+
+static void node_start(struct world *w, struct node *n)
+{
+    struct sync_ops ops = {n, ops_random, ops_sign, ops_verify};
+    struct sync_event ev = {.kind = SYNC_EV_START};
+
+    assert(!n->up);
+    if (!node_open(w, n)) {
+        w->ended = true;
+        return;
+    }
+    n->up = true;
+    n->life++;
+    n->timer_ms = UINT64_MAX;
+    n->state = SYNC_STATE_COUNT;
+    n->live_ms = 0;
+    if (n->index == HUB) {
+        struct sync_hub_config config = {.hub = n->id, .epoch = n->epoch, .watch_ms = 45000, .sessions_max = 3, .ops = ops};
+        struct work work = {.kind = WORK_STATE, .now_ms = world_wall(w, n)};
+        struct outcome o;
+
+        replica_perform(n->writer, &work, &o, 1);
+        config.epoch = n->epoch = o.state.epoch;
+        outcome_free(&o);
+        n->hub = sync_hub_new(&config);
+    } else {
+        struct sync_site_config config = {.site = n->id, .hub = n->hub_id[0] != '\0' ? n->hub_id : NULL, .interval_ms = 30000, .ops = ops};
+
+        n->site = sync_site_new(&config);
+    }
+    if (n->hub == NULL && n->site == NULL)
+        abort();
+    STORY(w, n, "starts");
+    node_event(w, n, &ev);
+    if (n->up)
+        (void)world_at(w, LOOK_MS, EV_LOOK, n);
+}
+
+/* The process is gone; its file stays as it is. */
+static void process_end(struct node *n)
+{
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_free(n->reader);
+    replica_free(n->writer);
+    sync_site_free(n->site);
+    sync_hub_free(n->hub);
+    lane_clear(&n->writes);
+    lane_clear(&n->reads);
+    n->reader = n->writer = NULL;
+    n->site = NULL;
+    n->hub = NULL;
+    n->up = false;
+    n->life++;
+    n->crash_in = 0;
+}
+
+static void programs_end(struct node *n)
+{
+    for (size_t i = 0; i < sizeof n->dumps / sizeof n->dumps[0]; i++) {
+        (void)sqlite3_finalize(n->dumps[i]);
+        n->dumps[i] = NULL;
+    }
+    disk_run_as(n->disk, DISK_PROGRAM);
+    (void)sqlite3_close_v2(n->db); /* rolls back what it had open */
+    n->db = NULL;
+}
+
+sqlite3 *node_db(struct world *w, struct node *n)
+{
+    disk_run_as(n->disk, DISK_PROGRAM);
+    if (n->db == NULL) {
+        if (sqlite3_open_v2(FILE_NAME, &n->db, SQLITE_OPEN_READWRITE, disk_vfs(n->disk)) != SQLITE_OK ||
+            sqlite3_exec(n->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK)
+            world_fail(w, "program", "%s: a program cannot open the file: %s", n->name, sqlite3_errmsg(n->db));
+    }
+    return n->db;
+}
+
+void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms)
+{
+    uint64_t before, after;
+    bool clean = !disk_frozen(n->disk) && !n->slow;
+    struct dump *d;
+
+    if (!n->up)
+        return;
+    w->counts[n->index == HUB ? COUNT_CRASH_HUB : COUNT_CRASH_SITE]++;
+    STORY(w, n, "is gone (%s), back in %.1f s", power ? "power cut" : "killed", (double)down_ms / 1000.0);
+    d = clean ? dump_take(w, n, NULL) : NULL;
+    before = d != NULL ? dump_hash(d) : 0;
+    dump_free(d);
+    disk_freeze_at(n->disk, 0);
+    disk_freeze(n->disk);
+    process_end(n);
+    if (power) {
+        programs_end(n);
+        if (n->slow) { /* its transaction has never been */
+            for (uint32_t i = n->slow_first; i <= w->writes_count; i++)
+                if (w->writes[i].node == n->index)
+                    w->writes[i].dead = true;
+            n->slow = false;
+        }
+    }
+    disk_settle(n->disk);
+    if (power) {
+        w->counts[COUNT_POWER]++;
+        if (disk_unsynced(n->disk) > 0)
+            w->counts[COUNT_POWER_UNSYNCED]++;
+        disk_power_cut(n->disk);
+    }
+    line_node_died(w, n);
+    if (d != NULL && w->failure[0] == '\0') { /* P1: what was committed is there, whatever is killed */
+        d = dump_take(w, n, NULL);
+        after = d != NULL ? dump_hash(d) : 0;
+        dump_free(d);
+        if (after != before)
+            world_fail(w, "P1 committed", "%s: after it was %s its tables are not what they were", n->name,
+                       power ? "cut off from power" : "killed");
+    }
+    (void)world_at(w, down_ms, EV_START, n);
+}
+
+static void node_stop(struct world *w, struct node *n, uint64_t down_ms)
+{
+    if (!n->up)
+        return;
+    w->counts[COUNT_STOP]++;
+    STORY(w, n, "stops in order, back in %.1f s", (double)down_ms / 1000.0);
+    disk_freeze_at(n->disk, 0);
+    process_end(n);
+    line_node_died(w, n);
+    (void)world_at(w, down_ms, EV_START, n);
+}
+
+void node_changed(struct world *w, struct node *n)
+{
+    w->moved_ms = w->now_ms;
+    if (chance_below(&w->work_chance, 20) == 0)
+        return; /* the event was missed: it is time to look now and then */
+    (void)world_at(w, chance_below(&w->work_chance, 30), EV_CHANGED, n);
+}
+
+/* ---- steps -------------------------------------------------------------------- */
+
+static void arm(struct world *w, struct node *n, const struct step *s)
+{
+    if (!n->up)
+        return;
+    n->crash = (enum crash_when)s->a;
+    n->crash_power = s->d != 0;
+    n->crash_down_ms = s->b;
+    if (n->crash == CRASH_NOW) {
+        w->counts[COUNT_KILL]++;
+        node_crash(w, n, n->crash_power, s->b);
+    } else if (n->crash == CRASH_WRITE) {
+        disk_freeze_at(n->disk, (uint32_t)s->c);
+    } else {
+        n->crash_in = (uint32_t)s->c;
+    }
+}
+
+static void take_step(struct world *w, const struct step *s)
+{
+    struct node *n = &w->nodes[s->node];
+    struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW};
+
+    if (s->off)
+        return;
+    switch (s->kind) {
+    case STEP_WRITE: actor_write(w, n, s); break;
+    case STEP_RESOLVE: actor_resolve(w, n, s); break;
+    case STEP_CUT: line_cut(w, n, s->a != 0, s->b); break;
+    case STEP_QUALITY: line_quality(w, n, (uint32_t)s->a); break;
+    case STEP_CRASH: arm(w, n, s); break;
+    case STEP_STOP: node_stop(w, n, s->b); break;
+    case STEP_CLOCK:
+        n->skew_ms += (int64_t)s->b;
+        if (n->skew_ms > 600000 || n->skew_ms < -600000)
+            n->skew_ms = 0;
+        w->counts[COUNT_CLOCK]++;
+        STORY(w, n, "its clock is set: %+.1f s off now", (double)n->skew_ms / 1000.0);
+        break;
+    case STEP_SYNC:
+        if (!n->up)
+            break;
+        STORY(w, n, "perche sync");
+        node_event(w, n, &ev);
+        break;
+    }
+}
+
+static void take_event(struct world *w, struct event *e)
+{
+    struct node *n = &w->nodes[e->node];
+    struct sync_event ev = {0};
+
+    switch (e->kind) {
+    case EV_STEP: take_step(w, &w->plan->steps[e->a]); return;
+    case EV_REQUEST: line_request_arrives(w, e); return;
+    case EV_REPLY: line_reply_arrives(w, e); return;
+    case EV_DOWN: line_down(w, e); return;
+    case EV_PIPE_GONE: line_pipe_gone(w, e); return;
+    case EV_HEAL:
+        if (w->lines[e->node].cuts == e->a)
+            line_heal(w, n);
+        return;
+    case EV_COMMIT:
+        if (n->slow && n->slow_life == e->a)
+            actor_commit_slow(w, n);
+        return;
+    case EV_START:
+        if (!n->up && n->life == e->life)
+            node_start(w, n);
+        return;
+    default: break;
+    }
+    if (!n->up || e->life != n->life)
+        return;
+    switch (e->kind) {
+    case EV_TIMER:
+        if (e->a != n->timer_ms)
+            return;
+        n->timer_ms = UINT64_MAX;
+        ev.kind = SYNC_EV_TIME;
+        node_event(w, n, &ev);
+        break;
+    case EV_WRITES: perform_writes(w, n); break;
+    case EV_WRITES_DONE: writes_done(w, n); break;
+    case EV_READ: perform_read(w, n, e); break;
+    case EV_READ_DONE: tell_outcome(w, n, e->work, e->outcome); break;
+    case EV_LOOK:
+        (void)world_at(w, LOOK_MS, EV_LOOK, n);
+        ev.kind = SYNC_EV_CHANGED;
+        node_event(w, n, &ev);
+        break;
+    case EV_CHANGED:
+        ev.kind = SYNC_EV_CHANGED;
+        node_event(w, n, &ev);
+        break;
+    case EV_DIALLED: line_dialled(w, e); break;
+    default: break;
+    }
+}
+
+/* ---- the story ------------------------------------------------------------------ */
+
+static void run_until(struct world *w, uint64_t until_ms)
+{
+    while (w->failure[0] == '\0' && !w->ended && w->heap_count > 0 && w->heap[0]->at_ms <= until_ms) {
+        struct event *e = next_event(w);
+
+        w->now_ms = e->at_ms;
+        w->events++;
+        take_event(w, e);
+        event_free(e);
+    }
+    if (w->now_ms < until_ms)
+        w->now_ms = until_ms;
+}
+
+static void heal(struct world *w)
+{
+    STORY(w, NULL, "everything is mended");
+    w->healed = true;
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+
+        n->crash_in = 0;
+        disk_freeze_at(n->disk, 0);
+        if (n->slow)
+            actor_commit_slow(w, n);
+        if (i != HUB) {
+            line_heal(w, n);
+            line_quality(w, n, 0);
+        }
+        if (!n->up)
+            node_start(w, n);
+    }
+}
+
+/* Is everybody live, and has nothing moved for a while? */
+static bool at_rest(const struct world *w)
+{
+    for (uint32_t i = 1; i < w->nodes_count; i++)
+        if (w->nodes[i].state != SYNC_LIVE || w->now_ms < w->nodes[i].live_ms + 3000)
+            return false;
+    return w->now_ms > w->moved_ms + 25000; /* longer than it takes to look */
+}
+
+/* Runs until everybody says that they are in step. */
+static bool converge(struct world *w)
+{
+    uint64_t limit = w->now_ms + CONVERGE_MS_MAX;
+
+    for (;;) {
+        uint64_t asked_ms;
+        uint32_t good = 0;
+
+        while (w->failure[0] == '\0' && !at_rest(w) && w->now_ms < limit)
+            run_until(w, w->now_ms + 1000);
+        if (w->failure[0] != '\0' || w->ended)
+            return false;
+        asked_ms = w->now_ms;
+        for (uint32_t i = 1; i < w->nodes_count; i++) {
+            struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW, .wait = true, .tag = i, .timeout_ms = 300000};
+
+            w->nodes[i].synced = false;
+            node_event(w, &w->nodes[i], &ev);
+        }
+        while (w->failure[0] == '\0' && good < w->nodes_count - 1 && w->now_ms < asked_ms + 400000) {
+            run_until(w, w->now_ms + 500);
+            good = 0;
+            for (uint32_t i = 1; i < w->nodes_count; i++)
+                good += w->nodes[i].synced;
+        }
+        good = 0;
+        for (uint32_t i = 1; i < w->nodes_count; i++)
+            good += w->nodes[i].synced && w->nodes[i].synced_ok;
+        if (w->failure[0] != '\0')
+            return false;
+        if (good == w->nodes_count - 1 && w->moved_ms <= asked_ms)
+            return true;
+        if (w->now_ms >= limit) {
+            char text[300] = "";
+            size_t at = 0;
+
+            for (uint32_t i = 1; i < w->nodes_count; i++) {
+                const struct node *n = &w->nodes[i];
+
+                at += (size_t)snprintf(text + at, sizeof text - at, " %s is %s%s%s", n->name, sync_state_name(n->state),
+                                       n->synced && n->synced_missing != NULL ? ", sync --wait misses " : "",
+                                       n->synced && n->synced_missing != NULL ? n->synced_missing : "");
+            }
+            world_fail(w, "never in step", "an hour after everything was mended:%s", text);
+            return false;
+        }
+    }
+}
+
+static uint64_t clock_of(void *ctx);
+
+struct clock {
+    struct world *w;
+    struct node *n;
+};
+static struct clock clocks[NODES_MAX];
+
+static uint64_t clock_of(void *ctx)
+{
+    struct clock *c = ctx;
+
+    return world_wall(c->w, c->n);
+}
+
+struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        abort();
+    w->writes = calloc(WRITES_MAX, sizeof *w->writes);
+    w->rows = calloc(ROWS_MAX, sizeof *w->rows);
+    if (w->writes == NULL || w->rows == NULL)
+        abort();
+    for (uint8_t i = 0; i < NODES_MAX; i++) {
+        char name[16];
+
+        clocks[i] = (struct clock){w, &w->nodes[i]};
+        (void)snprintf(name, sizeof name, "sim-%u", i);
+        w->nodes[i].disk = disk_new(name, i == HUB, clock_of, &clocks[i]);
+    }
+    return w;
+}
+
+static void world_clear(struct world *w)
+{
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        struct node *n = &w->nodes[i];
+        struct disk *disk = n->disk;
+
+        disk_freeze(disk);
+        process_end(n);
+        programs_end(n);
+        disk_settle(disk);
+        memset(n, 0, sizeof *n);
+        n->disk = disk;
+        line_free(&w->lines[i]);
+        for (int k = 0; k < 4; k++) {
+            dump_free(w->built[i][k].dump);
+            w->built[i][k].dump = NULL;
+        }
+        w->built_n[i] = 0;
+    }
+    for (uint32_t i = 0; i < w->heap_count; i++)
+        event_free(w->heap[i]);
+    w->heap_count = 0;
+    w->pipes_count = w->requests_count = 0;
+    w->now_ms = w->seq = w->moved_ms = w->events = 0;
+    w->writes_count = w->rows_count = 0;
+    w->healed = w->ended = false;
+    w->failure[0] = w->failure_kind[0] = '\0';
+    memset(w->counts, 0, sizeof w->counts);
+}
+
+void world_free(struct world *w)
+{
+    if (w == NULL)
+        return;
+    world_clear(w);
+    for (uint32_t i = 0; i < NODES_MAX; i++)
+        disk_free(w->nodes[i].disk);
+    free(w->heap);
+    free(w->pipes);
+    free(w->requests);
+    free(w->writes);
+    free(w->rows);
+    free(w);
+}
+
+/* ---- the first start ---------------------------------------------------------------- */
+
+struct template {
+    struct disk_image *images[NODES_MAX];
+    char ids[NODES_MAX][PERCHE_ID_BYTES_MAX];
+    uint8_t keys[NODES_MAX][32];
+    struct row_note *rows; /* what programs inserted */
+    uint32_t rows_count;
+};
+
+static void name_nodes(struct world *w, uint32_t count)
+{
+    w->nodes_count = count;
+    for (uint8_t i = 0; i < count; i++) {
+        struct node *n = &w->nodes[i];
+
+        n->index = i;
+        (void)snprintf(n->name, sizeof n->name, "%s", i == HUB ? "hub" : (const char *[]){"A", "B", "C", "D", "E"}[i - 1]);
+    }
+}
+
+/* One work at once, outside of the story. */
+static struct outcome now(struct world *w, struct node *n, struct work *work)
+{
+    struct outcome o = {0};
+
+    work->now_ms = world_wall(w, n);
+    chance_bytes(&n->chance, work->random, sizeof work->random);
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_perform(n->writer, work, &o, 1);
+    if (o.rc != PERCHE_OK)
+        world_fail(w, "setup", "%s: %s %s: %s", n->name, work_name(work->kind), work->name != NULL ? work->name : "", o.err.text);
+    return o;
+}
+
+/* The text of member @name in flat JSON; "" when it is not there. */
+static void member_text(const char *json, const char *name, char *out, size_t n)
+{
+    char quoted[64];
+    const char *p, *end;
+
+    out[0] = '\0';
+    (void)snprintf(quoted, sizeof quoted, "\"%s\":", name);
+    p = json != NULL ? strstr(json, quoted) : NULL;
+    if (p == NULL)
+        return;
+    p += strlen(quoted);
+    p += strspn(p, " \"");
+    end = p + strcspn(p, "\",}");
+    if ((size_t)(end - p) < n) {
+        memcpy(out, p, (size_t)(end - p));
+        out[end - p] = '\0';
+    }
+}
+
+static void unhex(const char *text, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned x = 0;
+
+        if (sscanf(text + 2 * i, "%2x", &x) == 1)
+            out[i] = (uint8_t)x;
+    }
+}
+
+/* Opens the hub and the sites for the first time, invites and joins them. */
+static bool first_start(struct world *w, bool seeds)
+{
+    static const char *const names[] = {"La Loupe", "Chartres", "Dreux", "Verdun", "Lens"};
+    static const char *const codes[] = {"LLP", "CHR", "DRX", "VRD", "LNS"};
+
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+        struct replica_config config = {.path = FILE_NAME, .role = i == HUB ? REPLICA_HUB : REPLICA_SITE, .name = i == HUB ? "Hub" : names[i - 1],
+                                        .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk), .seeds = i == HUB && seeds};
+        struct perche_err err;
+        struct work work = {0};
+        struct outcome o;
+        char site[PERCHE_ID_BYTES_MAX], id[64], secret[128], hex[65];
+
+        chance_bytes(&n->chance, n->key, sizeof n->key);
+        chance_bytes(&n->chance, config.random, sizeof config.random);
+        disk_run_as(n->disk, DISK_DAEMON);
+        if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
+            world_fail(w, "setup", "%s cannot be made: %s", n->name, err.text);
+            return false;
+        }
+        lock_never_wait(n->writer);
+        (void)snprintf(n->id, sizeof n->id, "%s", replica_site_id(n->writer));
+        if (i == HUB)
+            continue;
+        work = (struct work){.kind = WORK_COMMAND, .name = "invite"};
+        work.args = sqlite3_mprintf("{\"name\":\"%s\",\"code\":\"%s\",\"kind\":\"SCHOOL\"}", names[i - 1], codes[i - 1]);
+        o = now(w, &w->nodes[HUB], &work);
+        sqlite3_free(work.args);
+        member_text(o.json, "site", site, sizeof site);
+        member_text(o.json, "invitation", id, sizeof id);
+        member_text(o.json, "secret", secret, sizeof secret);
+        outcome_free(&o);
+
+        work = (struct work){.kind = WORK_ENROL};
+        work.message.op = PERCHE_OP_ENROL;
+        unhex(id, work.message.u.enrol.invitation, 16);
+        unhex(secret, work.message.u.enrol.secret, 32);
+        memcpy(work.message.u.enrol.public_key, n->key, 32);
+        work.message.u.enrol.name = names[i - 1];
+        o = now(w, &w->nodes[HUB], &work);
+        if (o.rc != PERCHE_OK || o.message.op != PERCHE_OP_ENROL || o.message.refused) {
+            world_fail(w, "setup", "%s is not enrolled: %s", n->name, o.message.refused && o.message.u.no.text != NULL ? o.message.u.no.text : "");
+            outcome_free(&o);
+            return false;
+        }
+        outcome_free(&o);
+
+        for (int k = 0; k < 32; k++)
+            (void)snprintf(hex + 2 * k, 3, "%02x", w->nodes[HUB].key[k]);
+        work = (struct work){.kind = WORK_COMMAND, .name = "joined"};
+        work.args = sqlite3_mprintf("{\"site\":\"%s\",\"code\":\"%s\",\"name\":\"%s\",\"hub\":\"%s\",\"hub_key\":\"%s\"}", site, codes[i - 1],
+                                    names[i - 1], w->nodes[HUB].id, hex);
+        o = now(w, n, &work);
+        sqlite3_free(work.args);
+        outcome_free(&o);
+        (void)snprintf(n->id, sizeof n->id, "%s", replica_site_id(n->writer));
+        (void)snprintf(n->hub_id, sizeof n->hub_id, "%s", w->nodes[HUB].id);
+        if (w->failure[0] == '\0' && strcmp(n->id, site) != 0)
+            world_fail(w, "setup", "%s joined as %s, its id is %s", n->name, site, n->id);
+    }
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        replica_free(w->nodes[i].writer);
+        w->nodes[i].writer = NULL;
+    }
+    return w->failure[0] == '\0';
+}
+
+static void seed_chances(struct world *w, uint64_t seed)
+{
+    chance_seed(&w->line_chance, seed, 2);
+    chance_seed(&w->work_chance, seed, 3);
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        chance_seed(&w->nodes[i].chance, seed, 10 + i);
+        disk_clear(w->nodes[i].disk, seed * NODES_MAX + i);
+    }
+    sqlite3_randomness(0, NULL); /* drawn from the first disk again */
+}
+
+struct template *template_make(struct world *w, const struct options *o)
+{
+    static struct plan none;
+    struct template *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        abort();
+    world_clear(w);
+    w->plan = &none;
+    w->options = o;
+    w->verbose = false;
+    seed_chances(w, 0);
+    name_nodes(w, NODES_MAX);
+    if (first_start(w, false)) {
+        for (uint32_t i = 0; i < w->nodes_count; i++)
+            node_start(w, &w->nodes[i]);
+        actors_begin(w);
+        actors_fill(w);
+        (void)converge(w);
+    }
+    if (w->failure[0] != '\0') {
+        (void)printf("the template failed: %s: %s\n", w->failure_kind, w->failure);
+        template_free(t);
+        return NULL;
+    }
+    t->rows = calloc(ROWS_MAX, sizeof *t->rows);
+    if (t->rows == NULL)
+        abort();
+    memcpy(t->rows, w->rows, w->rows_count * sizeof *t->rows);
+    t->rows_count = w->rows_count;
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+
+        process_end(n);
+        programs_end(n);
+        t->images[i] = disk_save(n->disk);
+        memcpy(t->ids[i], n->id, sizeof n->id);
+        memcpy(t->keys[i], n->key, sizeof n->key);
+    }
+    return t;
+}
+
+void template_free(struct template *t)
+{
+    if (t == NULL)
+        return;
+    for (int i = 0; i < NODES_MAX; i++)
+        disk_image_free(t->images[i]);
+    free(t->rows);
+    free(t);
+}
+
+static void from_template(struct world *w, const struct template *t)
+{
+    memcpy(w->rows, t->rows, t->rows_count * sizeof *t->rows);
+    w->rows_count = t->rows_count;
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+        uint32_t from = i == HUB ? HUB : w->plan->mix.order[i - 1] + 1u;
+
+        disk_load(n->disk, t->images[from]);
+        memcpy(n->id, t->ids[from], sizeof n->id);
+        memcpy(n->key, t->keys[from], sizeof n->key);
+        if (i != HUB)
+            (void)snprintf(n->hub_id, sizeof n->hub_id, "%s", t->ids[HUB]);
+    }
+}
+
+bool world_play(struct world *w, const struct plan *p, const struct options *o, const struct template *t)
+{
+    world_clear(w);
+    w->plan = p;
+    w->options = o;
+    w->verbose = o->verbose;
+    seed_chances(w, p->seed);
+    name_nodes(w, p->mix.sites + 1u);
+    w->now_ms = 600000; /* the template took its time */
+    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
+          p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
+          p->mix.scratch ? ", from the first start on" : "");
+    for (uint32_t i = 0; i < w->nodes_count; i++)
+        w->nodes[i].skew_ms = p->skew_ms[i];
+    if (p->mix.scratch) {
+        w->counts[COUNT_SCRATCH]++;
+        (void)first_start(w, p->seed % 4 == 0);
+    } else {
+        from_template(w, t);
+    }
+    for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
+        STORY(w, &w->nodes[i], "is %s", w->nodes[i].id);
+    for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
+        node_start(w, &w->nodes[i]);
+    actors_begin(w);
+    if (p->mix.scratch && w->failure[0] == '\0')
+        actors_fill(w);
+    for (uint32_t i = 0; i < p->count; i++)
+        world_at(w, 1000 + p->steps[i].at_ms, EV_STEP, NULL)->a = i;
+    run_until(w, w->now_ms + 1000 + p->end_ms);
+    if (w->failure[0] == '\0')
+        heal(w);
+    if (w->failure[0] == '\0' && converge(w))
+        oracle_end(w);
+    return w->failure[0] == '\0';
+}

@@ -1,0 +1,412 @@
+/* Proof that two nodes hold the same rows: digests, levels, repair. */
+#include "replica_pair.h"
+
+#include "replica/apply.h"
+
+#define LEARNER "0198f3a0-0000-7000-8000-00000000000"
+
+static void insert_learner(struct fixture *f, int n, const char *name)
+{
+    char sql[512];
+
+    snprintf(sql, sizeof sql,
+             "INSERT INTO learner (id, home_site_id, call_name, use_family_name) VALUES ('" LEARNER "%d', (SELECT site_id FROM perche_self), '%s', 'Martin')",
+             n, name);
+    program(f, sql);
+}
+
+/* Key of learner @n. */
+static struct perche_bytes learner_key(int n, uint8_t key[16])
+{
+    char id[37];
+
+    snprintf(id, sizeof id, LEARNER "%d", n);
+    assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
+    return (struct perche_bytes){key, 16};
+}
+
+/* Changes learner @n behind everybody's back, metadata and sums included: as a bug or a lost disk block would. */
+static void corrupt(struct fixture *f, int n, const char *name)
+{
+    struct replica *r = f->r;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t key[16];
+    struct meta m;
+    struct table *t;
+    uint16_t num;
+
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    t = registry_table(r, "learner");
+    num = table_column(t, "call_name")->num;
+    assert_int_equal(applying_begin(r), PERCHE_OK);
+    assert_int_equal(meta_load(r, t, learner_key(n, key), &m), PERCHE_OK);
+    memset(values, 0, sizeof values);
+    values[num] = (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(name), .p = (const uint8_t *)name};
+    assert_int_equal(data_update(r, t, learner_key(n, key), UINT64_C(1) << (num - 1), values), PERCHE_OK);
+    assert_int_equal(data_load(r, t, learner_key(n, key), values), PERCHE_OK);
+    digest_row(r, &m, values, m.digest);
+    assert_int_equal(meta_save(r, &m), PERCHE_OK);
+    meta_clear(&m);
+    assert_int_equal(applying_end(r), PERCHE_OK);
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+}
+
+/* Loses learner @n without deleting it. */
+static void lose(struct fixture *f, int n)
+{
+    struct replica *r = f->r;
+    uint8_t key[16];
+    struct meta m;
+
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    assert_int_equal(applying_begin(r), PERCHE_OK);
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(n, key), &m), PERCHE_OK);
+    assert_true(m.stored);
+    assert_int_equal(row_drop(r, &m), PERCHE_OK);
+    meta_clear(&m);
+    assert_int_equal(applying_end(r), PERCHE_OK);
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+}
+
+static void expect(struct pair *p, struct fixture *site, int answer, uint32_t level)
+{
+    uint32_t at;
+    uint64_t repaired;
+
+    assert_int_equal(pair_compare(p, site, &at, &repaired), answer);
+    assert_int_equal(at, level);
+}
+
+static void verified(struct pair *p, struct fixture *f)
+{
+    char *json = pair_query(p, f, "verify", "{}");
+
+    if (strcmp(json_at(json, "$.equal"), "1") != 0)
+        fixture_fail("verify", json, "");
+    free(json);
+}
+
+static void sites_that_have_exchanged_everything_are_proven_equal(void **state)
+{
+    struct pair *p = *state;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    insert_learner(p->sites[1], 2, "Dominique");
+    pair_sync(p, p->sites[0]);
+    pair_sync(p, p->sites[1]);
+    program(p->sites[0], "UPDATE learner SET call_name = 'Cam'");
+    pair_sync(p, p->sites[0]);
+    for (int i = 0; i < PAIR_SITES; i++) {
+        expect(p, p->sites[i], PERCHE_EQUAL, 0);
+        verified(p, p->sites[i]);
+        assert_int_equal(p->sites[i]->r->node.proven_ms, p->now);
+    }
+    verified(p, p->hub);
+}
+
+static void a_site_with_something_to_say_does_not_compare(void **state)
+{
+    struct pair *p = *state;
+
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    insert_learner(p->sites[0], 1, "Camille"); /* captured */
+    expect(p, p->sites[0], 0, 0);
+    harvest_here(p, p->sites[0]); /* unpushed */
+    expect(p, p->sites[0], 0, 0);
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    program(p->sites[0], "INSERT INTO perche_leaving (tab, key, lsn) VALUES (1, x'00', 1)");
+    expect(p, p->sites[0], 0, 0);
+    program(p->sites[0], "DELETE FROM perche_leaving; INSERT INTO perche_wanted (tab, key, lsn, kind) VALUES (1, x'00', 1, 2)");
+    expect(p, p->sites[0], 0, 0);
+    program(p->sites[0], "DELETE FROM perche_wanted; INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES ('x', x'00', 1, 'table', 1, x'00')");
+    expect(p, p->sites[0], 0, 0);
+    program(p->sites[0], "DELETE FROM perche_parked; UPDATE perche_node SET scan = scan + 1");
+    expect(p, p->sites[0], 0, 0);
+}
+
+static void a_hub_with_something_for_the_site_says_later(void **state)
+{
+    struct pair *p = *state;
+
+    pair_sync(p, p->sites[0]);
+    program(p->hub, "UPDATE network SET name = 'Perche'");
+    harvest_here(p, p->hub);
+    expect(p, p->sites[0], PERCHE_LATER, 0);
+    pair_pull(p, p->sites[0]);
+    pair_push(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    program(p->hub, "UPDATE perche_peer SET have = have - 1"); /* not what the site knows as acknowledged */
+    expect(p, p->sites[0], PERCHE_LATER, 0);
+    program(p->hub, "UPDATE perche_peer SET have = have + 1");
+    program(p->hub, "INSERT INTO perche_left SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node) FROM perche_peer");
+    expect(p, p->sites[0], PERCHE_LATER, 0);
+    program(p->hub, "DELETE FROM perche_left");
+    program(p->hub, "INSERT INTO perche_refusal SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node), '', 'scope', 0 FROM perche_peer");
+    expect(p, p->sites[0], PERCHE_LATER, 0);
+    program(p->hub, "DELETE FROM perche_refusal");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void the_own_rows_of_the_asker_do_not_make_the_hub_say_later(void **state)
+{
+    struct pair *p = *state;
+
+    pair_sync(p, p->sites[0]);
+    insert_learner(p->sites[0], 1, "Camille");
+    pair_push(p, p->sites[0]); /* above the site's position at the hub, and not to be sent back */
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void a_row_that_differs_is_found_and_comes_whole_from_the_hub(void **state)
+{
+    struct pair *p = *state;
+    uint64_t repaired;
+    uint32_t level;
+
+    for (int i = 1; i < 8; i++)
+        insert_learner(p->sites[0], i, "Camille");
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    corrupt(p->sites[0], 3, "Somebody");
+    assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_DIFFERS);
+    assert_int_equal(level, 2);
+    assert_int_equal(repaired, 1);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT group_concat(DISTINCT call_name) FROM learner", "Camille");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    verified(p, p->sites[0]);
+    verified(p, p->hub);
+}
+
+static void a_row_that_the_site_has_lost_comes_from_the_hub(void **state)
+{
+    struct pair *p = *state;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    insert_learner(p->sites[0], 2, "Dominique");
+    pair_sync(p, p->sites[0]);
+    lose(p->sites[0], 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM learner", "2");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void a_row_that_the_hub_has_lost_is_pushed_again(void **state)
+{
+    struct pair *p = *state;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    pair_sync(p, p->sites[0]);
+    lose(p->hub, 1);
+    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT call_name FROM learner", "Camille");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    verified(p, p->hub);
+}
+
+static void what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes(void **state)
+{
+    struct pair *p = *state;
+    uint8_t key[16];
+    struct meta m;
+
+    program(p->hub, "INSERT INTO learner (id, home_site_id, call_name) SELECT '" LEARNER "1', id, 'Camille' FROM site WHERE name = 'La Loupe'");
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM learner", "1");
+    lose(p->hub, 1);
+    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
+    assert_int_equal(tx_begin(p->sites[0]->r, true), PERCHE_OK);
+    assert_int_equal(meta_load(p->sites[0]->r, registry_table(p->sites[0]->r, "learner"), learner_key(1, key), &m), PERCHE_OK);
+    assert_false(m.stored); /* which is no deletion */
+    meta_clear(&m);
+    assert_int_equal(tx_commit(p->sites[0]->r), PERCHE_OK);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void a_row_that_is_not_the_sites_any_more_leaves_it(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r = p->hub->r;
+    uint8_t key[16];
+    struct meta m;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    pair_sync(p, p->sites[0]);
+    assert_int_equal(tx_begin(r, true), PERCHE_OK); /* another scope, and the mark was lost */
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(1, key), &m), PERCHE_OK);
+    m.scope = name_number(r, "");
+    assert_int_equal(meta_save(r, &m), PERCHE_OK);
+    meta_clear(&m);
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
+    program_says(p->hub, "SELECT count(*) FROM learner", "1");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void a_row_that_the_hub_has_deleted_is_deleted(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r = p->sites[0]->r;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    insert_learner(p->sites[0], 2, "Dominique");
+    pair_sync(p, p->sites[0]);
+    program(p->hub, "DELETE FROM learner WHERE call_name = 'Camille'");
+    harvest_here(p, p->hub);
+    /* the site passes it without having heard of it */
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    r->node.full = r->node.scan = r->node.done = p->hub->r->node.lsn;
+    r->node_dirty = true;
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+    pair_push(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT group_concat(call_name) FROM learner", "Dominique");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
+{
+    struct pair *p = *state;
+    struct perche_sum asked = {.scope = replica_site_id(p->sites[1]->r), .table = "learner"};
+    struct work w;
+    struct outcome o;
+
+    insert_learner(p->sites[1], 2, "Dominique");
+    pair_sync(p, p->sites[1]);
+    pair_sync(p, p->sites[0]);
+    for (uint32_t level = 1; level <= 2; level++) { /* asks for the other's */
+        w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
+        w.message.op = PERCHE_OP_DIGEST;
+        w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .done = 0, .acked = p->sites[0]->r->node.acked,
+                                                    .level = level, .sums = &asked, .sums_count = 1};
+        o = pair_read(p, p->hub, w);
+        assert_int_equal(o.message.u.digest_reply.answer, PERCHE_DIFFERS);
+        assert_int_equal(o.message.u.digest_reply.sums_count, 0);
+        outcome_free(&o);
+    }
+    /* nor in the sums of level 0 */
+    w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
+    w.message.op = PERCHE_OP_DIGEST;
+    w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .acked = p->sites[0]->r->node.acked};
+    o = pair_read(p, p->hub, w);
+    assert_true(o.message.u.digest_reply.sums_count > 0);
+    for (uint32_t i = 0; i < o.message.u.digest_reply.sums_count; i++)
+        assert_null(strstr(o.message.u.digest_reply.sums[i].scope, asked.scope));
+    outcome_free(&o);
+}
+
+static void a_row_digest_counts_everything_that_it_is_said_to_count(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r = p->sites[0]->r;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint8_t first[16], next[16];
+    struct table *t;
+    struct meta m, other;
+
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    t = registry_table(r, "learner");
+    assert_int_equal(meta_load(r, t, learner_key(1, (uint8_t[16]){0}), &m), PERCHE_OK);
+    m.gen = 1;
+    m.cells[2] = (struct clock_cell){.written = true, .stamp = 5, .lsn = 6, .origin = r->node.site_num};
+    values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
+    digest_row(r, &m, values, first);
+#define DIFFERS(change)                    \
+    do {                                   \
+        other = m;                         \
+        change;                            \
+        digest_row(r, &other, values, next); \
+        assert_memory_not_equal(first, next, 16); \
+    } while (0)
+    DIFFERS(other.key[15] ^= 1);
+    DIFFERS(other.gen = 3);
+    DIFFERS(other.flags |= META_ERASED);
+    DIFFERS(other.cells[2].stamp++);
+    DIFFERS(other.cells[2].origin = VIA_HUB);
+    DIFFERS((other.cells[3] = other.cells[2], other.cells[2].written = false));
+    DIFFERS(values[2] = ((struct perche_value){.type = PERCHE_INTEGER, .i = 1}));
+    DIFFERS(values[2] = ((struct perche_value){.type = PERCHE_BLOB, .n = 1, .p = (const uint8_t *)"1"}));
+    values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
+    /* positions, links and what was never written do not count */
+    other = m;
+    other.lsn = other.entered = other.first = 99;
+    other.scope = 3;
+    other.flags = META_SUSPECT | META_FRESH | META_AGREED;
+    other.cells[2].lsn = 98;
+    other.cells[2].via = VIA_HUB;
+    values[7] = values[2];
+    digest_row(r, &other, values, next);
+    assert_memory_equal(first, next, 16);
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+}
+
+static void a_long_value_is_digested_like_a_short_one(void **state)
+{
+    struct pair *p = *state;
+
+    insert_learner(p->sites[0], 1, "Camille");
+    program(p->sites[0], "UPDATE learner SET call_name = printf('%.200000c', 'x')");
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    verified(p, p->sites[0]);
+}
+
+static void a_work_that_fails_leaves_the_sums_as_they_were(void **state)
+{
+    struct pair *p = *state;
+    struct work works[2] = {pair_work(WORK_HARVEST, NULL), pair_args(WORK_COMMAND, "resolve", "{\"id\": \"none at all\"}")};
+    struct outcome outcomes[2];
+
+    insert_learner(p->sites[0], 1, "Camille");
+    for (int i = 0; i < 2; i++) {
+        works[i].now_ms = p->now;
+        pair_random(p, works[i].random);
+    }
+    works[0].rows_max = 1;
+    insert_learner(p->sites[0], 2, "Dominique"); /* the resolve harvests it, and fails */
+    replica_perform(p->sites[0]->r, works, outcomes, 2);
+    assert_int_equal(outcomes[0].rc, PERCHE_OK);
+    assert_int_equal(outcomes[1].rc, PERCHE_NOT_FOUND);
+    for (int i = 0; i < 2; i++) {
+        work_free(&works[i]);
+        outcome_free(&outcomes[i]);
+    }
+    harvest_here(p, p->sites[0]);
+    verified(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT sum(rows) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')", "2");
+    program(p->sites[0], "DELETE FROM learner");
+    harvest_here(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')", "0");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+    const struct CMUnitTest tests[] = {
+        T(sites_that_have_exchanged_everything_are_proven_equal),
+        T(a_site_with_something_to_say_does_not_compare),
+        T(a_hub_with_something_for_the_site_says_later),
+        T(the_own_rows_of_the_asker_do_not_make_the_hub_say_later),
+        T(a_row_that_differs_is_found_and_comes_whole_from_the_hub),
+        T(a_row_that_the_site_has_lost_comes_from_the_hub),
+        T(a_row_that_the_hub_has_lost_is_pushed_again),
+        T(what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes),
+        T(a_row_that_is_not_the_sites_any_more_leaves_it),
+        T(a_row_that_the_hub_has_deleted_is_deleted),
+        T(a_site_learns_nothing_of_scopes_that_are_not_its_own),
+        T(a_row_digest_counts_everything_that_it_is_said_to_count),
+        T(a_long_value_is_digested_like_a_short_one),
+        T(a_work_that_fails_leaves_the_sums_as_they_were),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,427 @@
+/* The pure merge: every rule of DESIGN 4.3 that decides between two values. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/merge.h" /* before cmocka.h, which makes a macro of fail() */
+
+#include <cmocka.h>
+
+/* Origins are numbers whose order is that of their ids; values are the numbers below. */
+enum { HERE = 10, A = 11, B = 12, HUB = 13 };
+#define BIT(num) (UINT64_C(1) << ((num) - 1))
+
+struct world {
+    struct perche_value stored[4];
+    bool known; /* what the history says */
+};
+
+static int order(void *ctx, uint32_t a, uint32_t b)
+{
+    (void)ctx;
+    return (a > b) - (a < b);
+}
+
+static bool knows(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin)
+{
+    (void)num, (void)stamp, (void)origin;
+    return ((struct world *)ctx)->known;
+}
+
+static int compare(void *ctx, uint16_t num, const struct perche_value *v)
+{
+    return perche_value_compare(v, &((struct world *)ctx)->stored[num]);
+}
+
+static struct column columns[3] = {{.num = 1, .scope_cell = true}, {.num = 2}, {.num = 3}};
+static struct table table = {.columns = columns, .columns_count = 3};
+static const struct perche_value one = {.type = PERCHE_INTEGER, .i = 1}, two = {.type = PERCHE_INTEGER, .i = 2};
+
+static struct merge_peer site_pushes(uint64_t full, uint64_t scan)
+{
+    return (struct merge_peer){.at_hub = true, .via = A, .full = full, .scan = scan};
+}
+
+static struct merge_peer hub_sends(uint64_t acked)
+{
+    return (struct merge_peer){.via = VIA_HUB, .acked = acked};
+}
+
+/* A living row of generation 1 whose columns 1 and 2 were written by @origin over @via. */
+static struct meta row(uint64_t stamp, uint32_t origin, uint32_t via, uint64_t lsn)
+{
+    struct meta m = {.table = &table, .count = 4, .gen = 1, .stored = true, .lsn = lsn, .scope = 1};
+
+    for (int num = 0; num < 3; num++)
+        m.cells[num] = (struct clock_cell){.stamp = stamp, .origin = origin, .via = via, .lsn = lsn, .written = true};
+    return m;
+}
+
+static struct merge_in cell(uint16_t num, uint64_t stamp, uint32_t origin, const struct perche_value *v)
+{
+    struct merge_in in = {.gen = 1, .cells_count = 1};
+
+    in.cells[0] = (struct merge_cell){.num = num, .stamp = stamp, .origin = origin, .value = v};
+    return in;
+}
+
+static struct merge_out merged(const struct merge_peer *p, struct world *w, struct meta *m, const struct merge_in *in)
+{
+    struct merge_ask ask = {w, order, knows, compare};
+    struct merge_out out;
+
+    merge_row(p, &ask, m, in, &out);
+    return out;
+}
+
+static struct world world_of(const struct perche_value *v)
+{
+    return (struct world){.stored = {{0}, *v, *v, *v}};
+}
+
+static void the_higher_stamp_stays_whatever_comes_first(void **state)
+{
+    struct merge_peer p = site_pushes(100, 100);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in newer = cell(2, 20, A, &two), older = cell(2, 5, A, &two);
+
+    (void)state;
+    assert_true(merged(&p, &w, &m, &older).write == 0);
+    assert_int_equal(m.cells[2].stamp, 10);
+    assert_true(merged(&p, &w, &m, &newer).write == BIT(2));
+    assert_int_equal(m.cells[2].stamp, 20);
+    assert_int_equal(m.cells[2].via, A);
+}
+
+static void equal_stamps_are_told_apart_by_the_site_and_then_by_the_value(void **state)
+{
+    struct merge_peer p = site_pushes(100, 100);
+    struct world w = world_of(&one);
+    struct meta m = row(10, A, A, 5);
+    struct merge_in higher = cell(2, 10, B, &two), lower = cell(2, 10, HERE, &two), same = cell(2, 10, A, &two);
+
+    (void)state;
+    assert_true(merged(&p, &w, &m, &lower).write == 0);
+    assert_true(merged(&p, &w, &m, &same).write == BIT(2)); /* value 2 beats value 1 */
+    m = row(10, A, A, 5);
+    assert_true(merged(&p, &w, &m, &higher).write == BIT(2));
+}
+
+static void a_value_the_pusher_had_pulled_is_no_conflict(void **state)
+{
+    struct world w = world_of(&one);
+    struct merge_in in = cell(2, 20, A, &two);
+    struct merge_peer had = site_pushes(5, 5), had_not = site_pushes(4, 4), by_scan = site_pushes(0, 5);
+    struct meta m = row(10, B, B, 5);
+
+    (void)state;
+    assert_int_equal(merged(&had, &w, &m, &in).lost_count, 0);
+    m = row(10, B, B, 5);
+    assert_int_equal(merged(&by_scan, &w, &m, &in).lost_count, 0);
+    m = row(10, B, B, 5);
+    assert_int_equal(merged(&had_not, &w, &m, &in).lost_count, 1);
+}
+
+static void a_value_that_loses_unseen_is_named_as_well(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(30, B, B, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+    struct merge_out out = merged(&p, &w, &m, &in);
+
+    (void)state;
+    assert_true(out.write == 0);
+    assert_int_equal(out.lost_count, 1);
+    assert_int_equal(out.lost[0].what, LOSS_CELLS);
+    assert_int_equal(out.lost[0].stored.stamp, 30);
+}
+
+static void what_came_over_the_same_link_counts_as_seen(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(10, A, A, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0); /* its acknowledgement may have been lost */
+    p.eplsn = 5; /* ... but not what an earlier epoch of the site sent */
+    m = row(10, A, A, 5);
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 1);
+}
+
+static void equal_values_are_never_a_conflict(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = cell(2, 20, A, &one);
+    struct merge_out out = merged(&p, &w, &m, &in);
+
+    (void)state;
+    assert_int_equal(out.lost_count, 0);
+    assert_true(out.write == BIT(2));
+}
+
+static void a_value_that_was_here_before_is_no_news(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(30, B, B, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    w.known = true;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+}
+
+static void the_base_that_a_write_names_was_seen(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    in.cells[0].based = true;
+    in.cells[0].base_stamp = 10;
+    in.cells[0].base_origin = B;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+    m = row(10, B, B, 5);
+    in.cells[0].base_stamp = 9;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 1);
+}
+
+static void at_a_site_what_the_hub_has_gives_way_untested(void **state)
+{
+    struct merge_peer p = hub_sends(5);
+    struct world w = world_of(&one);
+    struct meta m = row(10, HERE, VIA_LOCAL, 5);
+    struct merge_in in = cell(2, 20, B, &two);
+
+    (void)state;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+    m = row(10, HERE, VIA_LOCAL, 6); /* not acknowledged: concurrent with whatever the hub sends */
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 1);
+}
+
+static void an_unfinished_pull_may_repeat_what_a_local_write_replaced(void **state)
+{
+    struct merge_peer p = hub_sends(0);
+    struct world w = world_of(&one);
+    struct meta m = row(30, HERE, VIA_LOCAL, 6);
+    struct merge_in in = cell(2, 20, B, &two);
+
+    (void)state;
+    m.cells[2].based = true;
+    m.cells[2].base_stamp = 20;
+    m.cells[2].base_origin = B;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+}
+
+static struct merge_in deletion(uint64_t stamp, uint32_t origin)
+{
+    return (struct merge_in){.gen = 2, .has_gen = true, .gen_stamp = stamp, .gen_origin = origin};
+}
+
+static void a_delete_beats_a_later_edit_and_keeps_what_its_author_had_not_seen(void **state)
+{
+    struct merge_peer p = site_pushes(4, 4);
+    struct world w = world_of(&one);
+    struct meta m = row(99, B, B, 5);
+    struct merge_in in = deletion(20, A);
+    struct merge_out out = merged(&p, &w, &m, &in);
+
+    (void)state;
+    assert_true(out.raised);
+    assert_int_equal(m.gen, 2);
+    assert_int_equal(out.lost_count, 2); /* both written columns */
+    assert_int_equal(out.lost[0].what, LOSS_STORED);
+    assert_true(m.cells[1].written);  /* the scope's cell stays with the tombstone */
+    assert_false(m.cells[2].written);
+}
+
+static void a_delete_of_what_its_author_had_read_loses_nothing(void **state)
+{
+    struct merge_peer p = site_pushes(5, 5);
+    struct world w = world_of(&one);
+    struct meta m = row(99, B, B, 5);
+    struct merge_in in = deletion(20, A);
+
+    (void)state;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+}
+
+static void an_edit_of_a_row_deleted_unseen_is_kept(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = cell(2, 50, A, &two);
+    struct merge_out out;
+
+    (void)state;
+    m.gen = 2;
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.write == 0);
+    assert_int_equal(m.gen, 2);
+    assert_int_equal(out.lost_count, 1);
+    assert_int_equal(out.lost[0].what, LOSS_INCOMING);
+}
+
+static void a_key_inserted_again_is_the_next_generation_and_starts_anew(void **state)
+{
+    struct merge_peer p = site_pushes(100, 100);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = {.gen = 3, .has_gen = true, .gen_stamp = 20, .gen_origin = A, .cells_count = 1};
+    struct merge_out out;
+
+    (void)state;
+    in.cells[0] = (struct merge_cell){.num = 3, .stamp = 20, .origin = A, .value = &two};
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.raised);
+    assert_false(m.cells[2].written);
+    assert_true(m.cells[3].written);
+}
+
+static void two_inserts_of_one_key_merge_cell_by_cell(void **state)
+{
+    struct merge_peer p = site_pushes(0, 0);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = {.gen = 1, .has_gen = true, .gen_stamp = 20, .gen_origin = A, .cells_count = 2};
+    struct merge_out out;
+
+    (void)state;
+    in.cells[0] = (struct merge_cell){.num = 1, .stamp = 20, .origin = A, .value = &one};
+    in.cells[1] = (struct merge_cell){.num = 2, .stamp = 20, .origin = A, .value = &two};
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.gen_taken);
+    assert_false(out.raised);
+    assert_int_equal(out.lost_count, 1); /* the equal value is no conflict */
+    assert_int_equal(out.lost[0].num, 2);
+}
+
+static void a_clean_site_takes_the_hubs_whole_row_whatever_its_generation(void **state)
+{
+    struct merge_peer p = hub_sends(9);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, VIA_HUB, 5);
+    struct merge_in in = {.gen = 1, .has_gen = true, .whole = true, .gen_stamp = 4, .gen_origin = A, .cells_count = 1};
+    struct merge_out out;
+
+    (void)state;
+    m.gen = 3;
+    in.cells[0] = (struct merge_cell){.num = 2, .stamp = 4, .origin = A, .value = &two};
+    out = merged(&p, &w, &m, &in);
+    assert_int_equal(m.gen, 1);
+    assert_int_equal(m.cells[2].stamp, 4);
+    assert_false(m.cells[1].written);
+    assert_true(out.replaced);
+    assert_int_equal(out.lost_count, 0);
+}
+
+static void a_value_that_comes_back_equal_keeps_its_way_and_position(void **state)
+{
+    struct merge_peer p = hub_sends(9);
+    struct world w = world_of(&one);
+    struct meta m = row(10, HERE, VIA_LOCAL, 5);
+    struct merge_in in = {.gen = 1, .has_gen = true, .whole = true, .gen_stamp = 10, .gen_origin = HERE, .cells_count = 2};
+
+    (void)state;
+    in.cells[0] = (struct merge_cell){.num = 1, .stamp = 10, .origin = HERE, .value = &one};
+    in.cells[1] = (struct merge_cell){.num = 2, .stamp = 10, .origin = HERE, .value = &one};
+    assert_false(merged(&p, &w, &m, &in).changed);
+    assert_int_equal(m.cells[2].via, VIA_LOCAL);
+    assert_int_equal(m.cells[2].lsn, 5);
+    assert_int_equal(m.cells[0].lsn, 5);
+}
+
+static void a_conflict_renumbers_what_waits_to_be_pushed_and_nothing_else(void **state)
+{
+    struct merge_peer p = hub_sends(5);
+    struct meta m = row(10, HERE, VIA_LOCAL, 5);
+
+    (void)state;
+    m.cells[2].lsn = 7; /* unpushed */
+    merge_number(&p, &m, 20, true);
+    assert_int_equal(m.cells[0].lsn, 5);
+    assert_int_equal(m.cells[1].lsn, 5);
+    assert_int_equal(m.cells[2].lsn, 20);
+}
+
+/* Every order of three writes ends the same (P3): random cells, each order of application. */
+static void every_order_of_the_same_cells_ends_the_same(void **state)
+{
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+    (void)state;
+    srand(1);
+    for (int round = 0; round < 5000; round++) {
+        struct merge_in in[3];
+        uint64_t stamp[6][4];
+        uint32_t gen[6];
+
+        for (int i = 0; i < 3; i++) {
+            uint32_t origin = (uint32_t)(A + rand() % 3);
+
+            in[i] = (struct merge_in){.gen = 1 + (uint32_t)(rand() % 3), .has_gen = true, .gen_stamp = (uint64_t)(10 + 2 * i + rand() % 3), .gen_origin = origin};
+            if (in[i].gen % 2 == 0)
+                continue;
+            in[i].cells_count = 1;
+            in[i].cells[0] = (struct merge_cell){.num = (uint16_t)(2 + rand() % 2), .stamp = in[i].gen_stamp, .origin = origin, .value = i % 2 ? &one : &two};
+        }
+        for (int k = 0; k < 6; k++) {
+            struct merge_peer p = site_pushes(0, 0);
+            struct world w = world_of(&one);
+            struct meta m = {.table = &table, .count = 4};
+
+            for (int i = 0; i < 3; i++) {
+                struct merge_out out = merged(&p, &w, &m, &in[orders[k][i]]);
+
+                for (uint32_t c = 0; c < in[orders[k][i]].cells_count; c++)
+                    if (out.write >> (in[orders[k][i]].cells[c].num - 1) & 1)
+                        w.stored[in[orders[k][i]].cells[c].num] = *in[orders[k][i]].cells[c].value;
+                merge_number(&p, &m, 1 + (uint64_t)i, false);
+            }
+            gen[k] = m.gen;
+            for (int num = 0; num < 4; num++)
+                stamp[k][num] = m.cells[num].written ? m.cells[num].stamp << 8 | m.cells[num].origin : 0;
+            assert_int_equal(gen[k], gen[0]);
+            assert_memory_equal(stamp[k], stamp[0], sizeof stamp[0]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_higher_stamp_stays_whatever_comes_first),
+        cmocka_unit_test(equal_stamps_are_told_apart_by_the_site_and_then_by_the_value),
+        cmocka_unit_test(a_value_the_pusher_had_pulled_is_no_conflict),
+        cmocka_unit_test(a_value_that_loses_unseen_is_named_as_well),
+        cmocka_unit_test(what_came_over_the_same_link_counts_as_seen),
+        cmocka_unit_test(equal_values_are_never_a_conflict),
+        cmocka_unit_test(a_value_that_was_here_before_is_no_news),
+        cmocka_unit_test(the_base_that_a_write_names_was_seen),
+        cmocka_unit_test(at_a_site_what_the_hub_has_gives_way_untested),
+        cmocka_unit_test(an_unfinished_pull_may_repeat_what_a_local_write_replaced),
+        cmocka_unit_test(a_delete_beats_a_later_edit_and_keeps_what_its_author_had_not_seen),
+        cmocka_unit_test(a_delete_of_what_its_author_had_read_loses_nothing),
+        cmocka_unit_test(an_edit_of_a_row_deleted_unseen_is_kept),
+        cmocka_unit_test(a_key_inserted_again_is_the_next_generation_and_starts_anew),
+        cmocka_unit_test(two_inserts_of_one_key_merge_cell_by_cell),
+        cmocka_unit_test(a_clean_site_takes_the_hubs_whole_row_whatever_its_generation),
+        cmocka_unit_test(a_value_that_comes_back_equal_keeps_its_way_and_position),
+        cmocka_unit_test(a_conflict_renumbers_what_waits_to_be_pushed_and_nothing_else),
+        cmocka_unit_test(every_order_of_the_same_cells_ends_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
