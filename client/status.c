@@ -80,11 +80,12 @@ static char *headline(struct client *c, const json_t *status)
         if (is_state(status, states[i].state))
             words = states[i].words;
     if (is_hub(status)) {
-        const json_t *sites = json_object_get(status, "sites");
-        uint64_t n = json_is_array(sites) ? json_array_size(sites) : get_number(status, "sites");
-        char *many = count(n, "site", "sites");
+        uint64_t connected = get_number(status, "sites_connected");
+        char *many = count(get_number(status, "sites"), "site", "sites");
 
-        out = text_print("hub of %s", many);
+        out = is_state(status, "offline")
+                  ? text_print("hub of %s, but it does not listen", many)
+                  : text_print("hub of %s, %llu connected", many, (unsigned long long)connected);
         free(many);
     } else {
         out =

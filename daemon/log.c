@@ -79,6 +79,11 @@ enum log_level log_level(void)
     return (enum log_level)atomic_load(&level_now);
 }
 
+bool log_to_journal(void)
+{
+    return atomic_load(&journal);
+}
+
 void log_set_journal(bool on)
 {
     atomic_store(&journal, on);

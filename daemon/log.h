@@ -23,6 +23,7 @@ bool log_level_parse(const char *text, enum log_level *out);
 
 /* Where lines go instead of stderr; for tests. NULL: stderr again. @line has no newline. */
 void log_set_sink(void *ctx, void (*sink)(void *ctx, enum log_level level, const char *line));
+bool log_to_journal(void);
 void log_set_journal(bool journal); /* priorities in front or not, whatever log_init() found */
 
 void log_event(enum log_level level, const char *event, const char *fmt, ...)

@@ -127,10 +127,13 @@ static void on_asked(struct job *job)
     call_end(job, NULL);
 }
 
+static void on_verified(struct job *job);
+
 void node_query(struct node *n, const char *name, const char *args_json, void *ctx,
                 node_answer_cb on_answer)
 {
-    node_ask(n, WORK_QUERY, name, args_json, ctx, on_answer, on_asked);
+    node_ask(n, WORK_QUERY, name, args_json, ctx, on_answer,
+             n->role == REPLICA_SITE && strcmp(name, "verify") == 0 ? on_verified : on_asked);
 }
 
 /* ---- commands ------------------------------------------------------------------ */
@@ -495,6 +498,67 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
     node_step(n, &ev); /* may have answered already, and that comes later too */
 }
 
+/* ---- verify ------------------------------------------------------------------------------- */
+
+/* A site's own tables are as its digests say; the rest is the hub's word. */
+struct verify {
+    void *ctx;
+    node_answer_cb on_answer;
+    json_t *answer;
+};
+
+static void on_compared(void *ctx, const char *json, const struct perche_err *err)
+{
+    struct verify *v = ctx;
+    json_t *said = json ? json_loads(json, 0, NULL) : NULL;
+    const char *missing = json_string_value(json_object_get(said, "missing"));
+    struct perche_err none;
+    char *text;
+
+    if (!json_is_true(json_object_get(said, "done"))) {
+        bool differs = missing && strcmp(missing, "not_equal") == 0;
+
+        json_object_set_new(v->answer, "equal", differs ? json_false() : json_null());
+        json_object_set_new(v->answer, "hub", json_string(missing ? missing : perche_rc_name(err ? err->rc : PERCHE_TIMEOUT)));
+    }
+    json_decref(said);
+    text = json_dumps(v->answer, JSON_COMPACT);
+    if (!text)
+        (void)perche_err_set(&none, PERCHE_NOMEM, "out of memory");
+    v->on_answer(v->ctx, text, text ? NULL : &none);
+    free(text);
+    json_decref(v->answer);
+    free(v);
+}
+
+static void on_verified(struct job *job)
+{
+    struct call *call = job->ctx;
+    struct verify *v;
+
+    if (job->outcome.rc != PERCHE_OK || call->n->closing) {
+        call_end(job, NULL);
+        return;
+    }
+    v = calloc(1, sizeof(*v));
+    if (v)
+        v->answer = json_loads(job->outcome.json ? job->outcome.json : "{}", JSON_ALLOW_NUL, NULL);
+    if (!v || !v->answer || !json_is_true(json_object_get(v->answer, "equal"))) {
+        json_decref(v ? v->answer : NULL); /* it is unequal already, whatever the hub has */
+        free(v);
+        call_end(job, NULL);
+        return;
+    }
+    v->ctx = call->ctx;
+    v->on_answer = call->on_answer;
+    if (call->n->joined)
+        node_sync(call->n, true, 0, v, on_compared);
+    else
+        answer_later(call->n, v, on_compared, "{\"done\":false,\"missing\":\"unjoined\"}", PERCHE_OK, NULL);
+    free(call);
+    job_free(job);
+}
+
 /* ---- invite, revoke --------------------------------------------------------------------- */
 
 static bool hex(const json_t *answer, const char *name, uint8_t *out, size_t n)
@@ -503,6 +567,16 @@ static bool hex(const json_t *answer, const char *name, uint8_t *out, size_t n)
     size_t got = 0;
 
     return text && sodium_hex2bin(out, n, text, strlen(text), NULL, &got, NULL) == 0 && got == n;
+}
+
+/* The invitation is one line, whether or not it ends in a newline or a zero. */
+static size_t line_length(const struct perche_buf *buf)
+{
+    size_t n = 0;
+
+    while (n < buf->n && buf->p[n] != '\n' && buf->p[n] != '\0')
+        n++;
+    return n;
 }
 
 static void on_invited(struct job *job)
@@ -540,7 +614,7 @@ static void on_invited(struct job *job)
         call_fail(job, err.rc, "%s", err.text);
     } else {
         out = json_object();
-        json_object_set_new(out, "line", json_stringn((const char *)line.p, strcspn((const char *)line.p, "\n") < line.n ? strcspn((const char *)line.p, "\n") : line.n));
+        json_object_set_new(out, "line", json_stringn((const char *)line.p, line_length(&line)));
         json_object_set_new(out, "site", json_string(invitation.site));
         json_object_set_new(out, "name", json_string(invitation.name));
         json_object_set_new(out, "expires", node_json_time(invitation.expires_ms));

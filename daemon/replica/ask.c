@@ -254,7 +254,7 @@ bool ask_key_parse(struct replica *r, struct table *t, const char *json, uint8_t
 {
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
     uint8_t copies[PERCHE_KEY_COLUMNS_MAX][PERCHE_KEY_BYTES_MAX];
-    sqlite3_stmt *s = ask(r, "SELECT value FROM json_each(?1) WHERE type IN ('text', 'integer', 'real')");
+    sqlite3_stmt *s = ask(r, "SELECT value FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END) WHERE type IN ('text', 'integer', 'real')");
     uint32_t n = 0;
 
     ask_bind_text(s, 1, json);
@@ -491,7 +491,7 @@ void ask_label(struct replica *r, struct json *j, struct table *t, struct perche
         for (int i = 0; i < (int)n && i < sqlite3_bind_parameter_count(s); i++)
             bind_value(s, i + 1, &values[i]);
         if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL) {
-            json_text(j, ask_text(s, 0));
+            out_text(j, ask_text(s, 0));
             done = true;
         }
     }
@@ -499,6 +499,6 @@ void ask_label(struct replica *r, struct json *j, struct table *t, struct perche
     if (done)
         return;
     json = ask_key_json(r, key);
-    json_text(j, json != NULL && json[0] == '[' ? json : "");
+    out_text(j, json != NULL && json[0] == '[' ? json : "");
     free(json);
 }

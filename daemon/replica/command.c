@@ -49,13 +49,13 @@ enum perche_rc command(struct replica *r, const struct work *w, struct outcome *
         return fail(r, PERCHE_STATE, r->hub ? "%s is a command of sites; this is the hub" : "%s is a command of the hub; this is a site",
                     w->name);
     rc = args_parse(r, w->args, &a);
-    json_open(&j, '{');
+    out_open(&j, '{');
     if (rc == PERCHE_OK)
         rc = commands[i].run(r, w, &a, &j);
-    json_close(&j, '}');
+    out_close(&j, '}');
     if (rc == PERCHE_OK)
         rc = json_done(r, &j, o);
-    json_free(&j);
+    out_free(&j);
     args_free(&a);
     return rc;
 }

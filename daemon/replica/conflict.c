@@ -630,23 +630,23 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
         rc = applying_end(r);
     if (rc != PERCHE_OK)
         goto out;
-    json_open(&j, '{');
-    json_key(&j, "id");
-    json_text(&j, q.id);
-    json_key(&j, "table");
-    json_text(&j, q.table->name);
-    json_key(&j, "row");
-    json_raw(&j, q.json);
-    json_key(&j, "column");
-    json_text(&j, q.name);
-    json_key(&j, "value");
-    json_value(&j, &value);
-    json_key(&j, "closed");
-    json_int(&j, closed);
-    json_close(&j, '}');
+    out_open(&j, '{');
+    out_key(&j, "id");
+    out_text(&j, q.id);
+    out_key(&j, "table");
+    out_text(&j, q.table->name);
+    out_key(&j, "row");
+    out_raw(&j, q.json);
+    out_key(&j, "column");
+    out_text(&j, q.name);
+    out_key(&j, "value");
+    out_value(&j, &value);
+    out_key(&j, "closed");
+    out_int(&j, closed);
+    out_close(&j, '}');
     rc = json_done(r, &j, o);
 out:
-    json_free(&j);
+    out_free(&j);
     question_free(&q);
     args_free(&a);
     return rc;

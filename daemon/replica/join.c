@@ -323,10 +323,10 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
         ask_bind_bytes(s, 1, (struct perche_bytes){key, sizeof key});
         rc = ask_run(r, s, "note the hub's key");
     }
-    json_key(j, "site");
-    json_text(j, r->node.site);
-    json_key(j, "hub");
-    json_text(j, r->node.hub);
+    out_key(j, "site");
+    out_text(j, r->node.site);
+    out_key(j, "hub");
+    out_text(j, r->node.hub);
     return rc;
 }
 
@@ -377,7 +377,7 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
         r->node.proven_ms = 0;
         r->node_dirty = true;
     }
-    json_key(j, "left");
-    json_bool(j, true);
+    out_key(j, "left");
+    out_bool(j, true);
     return rc;
 }

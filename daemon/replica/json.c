@@ -46,41 +46,41 @@ static void begin(struct json *j)
     j->comma = true;
 }
 
-void json_open(struct json *j, char bracket)
+void out_open(struct json *j, char bracket)
 {
     begin(j);
     put(j, &bracket, 1);
     j->comma = false;
 }
 
-void json_close(struct json *j, char bracket)
+void out_close(struct json *j, char bracket)
 {
     put(j, &bracket, 1);
     j->comma = true;
 }
 
-void json_raw(struct json *j, const char *json)
+void out_raw(struct json *j, const char *json)
 {
     begin(j);
     put(j, json, strlen(json));
 }
 
-void json_null(struct json *j)
+void out_null(struct json *j)
 {
-    json_raw(j, "null");
+    out_raw(j, "null");
 }
 
-void json_bool(struct json *j, bool v)
+void out_bool(struct json *j, bool v)
 {
-    json_raw(j, v ? "true" : "false");
+    out_raw(j, v ? "true" : "false");
 }
 
-void json_int(struct json *j, int64_t v)
+void out_int(struct json *j, int64_t v)
 {
     char text[24];
 
     snprintf(text, sizeof text, "%" PRId64, v);
-    json_raw(j, text);
+    out_raw(j, text);
 }
 
 /* Bytes of the UTF-8 character that @p begins with, 0 = none. */
@@ -106,7 +106,7 @@ static size_t character(const uint8_t *p, size_t n)
     return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
 }
 
-void json_text_n(struct json *j, const void *text, size_t n)
+void out_text_n(struct json *j, const void *text, size_t n)
 {
     const uint8_t *p = text, *end = p + n, *plain = p;
 
@@ -136,22 +136,22 @@ void json_text_n(struct json *j, const void *text, size_t n)
     put(j, "\"", 1);
 }
 
-void json_text(struct json *j, const char *text)
+void out_text(struct json *j, const char *text)
 {
     if (text == NULL)
-        json_null(j);
+        out_null(j);
     else
-        json_text_n(j, text, strlen(text));
+        out_text_n(j, text, strlen(text));
 }
 
-void json_key(struct json *j, const char *name)
+void out_key(struct json *j, const char *name)
 {
-    json_text(j, name);
+    out_text(j, name);
     put(j, ":", 1);
     j->comma = false;
 }
 
-void json_hex(struct json *j, const void *p, size_t n)
+void out_hex(struct json *j, const void *p, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *b = p;
@@ -171,7 +171,7 @@ static void real(struct json *j, double r)
     char text[40];
 
     if (!isfinite(r)) {
-        json_null(j); /* JSON has no word for it */
+        out_null(j); /* JSON has no word for it */
         return;
     }
     snprintf(text, sizeof text, "%.15g", r);
@@ -179,21 +179,21 @@ static void real(struct json *j, double r)
         snprintf(text, sizeof text, "%.17g", r);
     if (strpbrk(text, ".e") == NULL)
         strcat(text, ".0");
-    json_raw(j, text);
+    out_raw(j, text);
 }
 
-void json_value(struct json *j, const struct perche_value *v)
+void out_value(struct json *j, const struct perche_value *v)
 {
     switch (v->type) {
-    case PERCHE_INTEGER: json_int(j, v->i); break;
+    case PERCHE_INTEGER: out_int(j, v->i); break;
     case PERCHE_REAL: real(j, v->r); break;
-    case PERCHE_TEXT: json_text_n(j, v->p, v->n); break;
-    case PERCHE_BLOB: json_hex(j, v->p, v->n); break;
-    default: json_null(j); break;
+    case PERCHE_TEXT: out_text_n(j, v->p, v->n); break;
+    case PERCHE_BLOB: out_hex(j, v->p, v->n); break;
+    default: out_null(j); break;
     }
 }
 
-void json_time(struct json *j, uint64_t ms)
+void out_time(struct json *j, uint64_t ms)
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
@@ -201,19 +201,19 @@ void json_time(struct json *j, uint64_t ms)
 
     if (ms == 0 || gmtime_r(&seconds, &tm) == NULL ||
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
-        json_null(j);
+        out_null(j);
         return;
     }
     snprintf(whole, sizeof whole, "%s.%03uZ", text, (unsigned)(ms % 1000));
-    json_text(j, whole);
+    out_text(j, whole);
 }
 
-bool json_full(const struct json *j)
+bool out_full(const struct json *j)
 {
     return j->failed || j->n > JSON_BYTES_MAX / 2;
 }
 
-void json_free(struct json *j)
+void out_free(struct json *j)
 {
     free(j->p);
     *j = (struct json){0};

@@ -16,20 +16,20 @@ struct json {
     bool failed;   /* out of memory or beyond JSON_BYTES_MAX */
 };
 
-void json_open(struct json *j, char bracket);   /* '{' or '[' */
-void json_close(struct json *j, char bracket);  /* '}' or ']' */
-void json_key(struct json *j, const char *name);
-void json_null(struct json *j);
-void json_bool(struct json *j, bool v);
-void json_int(struct json *j, int64_t v);
-void json_text(struct json *j, const char *text);            /* NULL: null */
-void json_text_n(struct json *j, const void *text, size_t n);
-void json_hex(struct json *j, const void *p, size_t n);
-void json_value(struct json *j, const struct perche_value *v);
-void json_time(struct json *j, uint64_t ms);                 /* ISO 8601 with Z; 0: null */
-void json_raw(struct json *j, const char *json);             /* a value that is JSON already */
+void out_open(struct json *j, char bracket);   /* '{' or '[' */
+void out_close(struct json *j, char bracket);  /* '}' or ']' */
+void out_key(struct json *j, const char *name);
+void out_null(struct json *j);
+void out_bool(struct json *j, bool v);
+void out_int(struct json *j, int64_t v);
+void out_text(struct json *j, const char *text);            /* NULL: null */
+void out_text_n(struct json *j, const void *text, size_t n);
+void out_hex(struct json *j, const void *p, size_t n);
+void out_value(struct json *j, const struct perche_value *v);
+void out_time(struct json *j, uint64_t ms);                 /* ISO 8601 with Z; 0: null */
+void out_raw(struct json *j, const char *json);             /* a value that is JSON already */
 /* Room is running out: a list should end here and say that there is more. */
-bool json_full(const struct json *j);
-void json_free(struct json *j);
+bool out_full(const struct json *j);
+void out_free(struct json *j);
 
 #endif

@@ -365,22 +365,22 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     if (s != NULL)
         sqlite3_bind_int64(s, 4, (sqlite3_int64)expires_ms);
     rc = ask_run(r, s, "write an invitation");
-    json_key(j, "site");
-    json_text(j, site.id);
-    json_key(j, "name");
-    json_text(j, site.name);
-    json_key(j, "code");
-    json_text(j, site.code);
-    json_key(j, "kind");
-    json_text(j, site.kind);
-    json_key(j, "invitation");
-    json_hex(j, id, sizeof id);
-    json_key(j, "secret");
-    json_hex(j, secret, sizeof secret);
-    json_key(j, "expires_ms");
-    json_int(j, (int64_t)expires_ms);
-    json_key(j, "expires");
-    json_time(j, expires_ms);
+    out_key(j, "site");
+    out_text(j, site.id);
+    out_key(j, "name");
+    out_text(j, site.name);
+    out_key(j, "code");
+    out_text(j, site.code);
+    out_key(j, "kind");
+    out_text(j, site.kind);
+    out_key(j, "invitation");
+    out_hex(j, id, sizeof id);
+    out_key(j, "secret");
+    out_hex(j, secret, sizeof secret);
+    out_key(j, "expires_ms");
+    out_int(j, (int64_t)expires_ms);
+    out_key(j, "expires");
+    out_time(j, expires_ms);
     sodium_memzero(secret, sizeof secret);
     return rc;
 }
@@ -422,13 +422,13 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
             sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
         rc = ask_run(r, s, "revoke a site");
     }
-    json_key(j, "site");
-    json_text(j, site.id);
-    json_key(j, "name");
-    json_text(j, site.name);
-    json_key(j, "code");
-    json_text(j, site.code);
-    json_key(j, "revoked_at");
-    json_time(j, w->now_ms);
+    out_key(j, "site");
+    out_text(j, site.id);
+    out_key(j, "name");
+    out_text(j, site.name);
+    out_key(j, "code");
+    out_text(j, site.code);
+    out_key(j, "revoked_at");
+    out_time(j, w->now_ms);
     return rc;
 }

@@ -9,26 +9,26 @@
 
 static void number(struct json *j, const char *name, uint64_t v)
 {
-    json_key(j, name);
-    json_int(j, (int64_t)v);
+    out_key(j, name);
+    out_int(j, (int64_t)v);
 }
 
 static void text(struct json *j, const char *name, const char *v)
 {
-    json_key(j, name);
-    json_text(j, v);
+    out_key(j, name);
+    out_text(j, v);
 }
 
 static void time_ms(struct json *j, const char *name, uint64_t ms)
 {
-    json_key(j, name);
-    json_time(j, ms);
+    out_key(j, name);
+    out_time(j, ms);
 }
 
 static void boolean(struct json *j, const char *name, bool v)
 {
-    json_key(j, name);
-    json_bool(j, v);
+    out_key(j, name);
+    out_bool(j, v);
 }
 
 static enum perche_rc query_state(struct replica *r, struct args *a, struct json *j)
@@ -58,8 +58,8 @@ static enum perche_rc query_state(struct replica *r, struct args *a, struct json
     number(j, "schema", s.schema);
     time_ms(j, "joined_at", r->node.joined_ms);
     time_ms(j, "proven_equal_at", s.proven_ms);
-    json_key(j, "clock_offset_ms");
-    json_int(j, r->node.offset_ms);
+    out_key(j, "clock_offset_ms");
+    out_int(j, r->node.offset_ms);
     return r->fail;
 }
 
@@ -68,19 +68,19 @@ static enum perche_rc table_columns(struct replica *r, const struct table *t, st
     sqlite3_stmt *s = ask(r, "SELECT col, num, policy, level, on_erase, code_list, refers, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num = 0 DESC, num, col");
 
     ask_bind_text(s, 1, t->name);
-    json_key(j, "columns");
-    json_open(j, '[');
+    out_key(j, "columns");
+    out_open(j, '[');
     while (ask_row(r, s, "read the columns")) {
         static const char *const names[] = {"policy", "level", "on_erase", "code_list", "refers", "taken_with"};
 
-        json_open(j, '{');
+        out_open(j, '{');
         text(j, "name", ask_text(s, 0));
         boolean(j, "key", sqlite3_column_int(s, 1) == 0);
         for (int i = 0; i < 6; i++)
             text(j, names[i], (const char *)sqlite3_column_text(s, i + 2));
-        json_close(j, '}');
+        out_close(j, '}');
     }
-    json_close(j, ']');
+    out_close(j, ']');
     sqlite3_finalize(s);
     return r->fail;
 }
@@ -90,14 +90,14 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
     struct table *t;
 
     (void)a;
-    json_key(j, "tables");
-    json_open(j, '[');
+    out_key(j, "tables");
+    out_open(j, '[');
     for (uint32_t i = 0; (t = registry_at(r, i)) != NULL && r->fail == PERCHE_OK; i++) {
         sqlite3_stmt *s;
 
         if (t->is_conflict)
             continue;
-        json_open(j, '{');
+        out_open(j, '{');
         text(j, "table", t->name);
         number(j, "rows", (uint64_t)ask_number(r, "SELECT coalesce(sum(rows), 0) FROM perche_digest WHERE tab = ?1", t->num, NULL));
         boolean(j, "present", t->present);
@@ -112,9 +112,9 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
         }
         sqlite3_finalize(s);
         (void)table_columns(r, t, j);
-        json_close(j, '}');
+        out_close(j, '}');
     }
-    json_close(j, ']');
+    out_close(j, ']');
     return r->fail;
 }
 
@@ -128,21 +128,21 @@ static void value(struct json *j, const char *name, sqlite3_stmt *s, int column)
     struct perche_value v;
 
     column_value(s, column, &v);
-    json_key(j, name);
-    json_value(j, &v);
+    out_key(j, name);
+    out_value(j, &v);
 }
 
 static void write_side(struct replica *r, struct json *j, struct ask_sites *sites, const char *name, sqlite3_stmt *s, int column)
 {
     const char *site = (const char *)sqlite3_column_text(s, column + 1);
 
-    json_key(j, name);
-    json_open(j, '{');
+    out_key(j, name);
+    out_open(j, '{');
     value(j, "value", s, column);
     text(j, "site", ask_site(r, sites, site));
     text(j, "site_id", site);
     time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, column + 2));
-    json_close(j, '}');
+    out_close(j, '}');
 }
 
 static void write_row(struct replica *r, struct json *j, sqlite3_stmt *s)
@@ -152,16 +152,16 @@ static void write_row(struct replica *r, struct json *j, sqlite3_stmt *s)
     uint8_t encoded[PERCHE_KEY_BYTES_MAX];
     uint32_t n;
 
-    json_key(j, "row");
+    out_key(j, "row");
     if (key != NULL && ask_number(r, "SELECT json_valid(?2) AND ?1", 1, key))
-        json_raw(j, key);
+        out_raw(j, key);
     else
-        json_text(j, key);
-    json_key(j, "label");
+        out_text(j, key);
+    out_key(j, "label");
     if (key != NULL && t != NULL && t->present && ask_key_parse(r, t, key, encoded, &n))
         ask_label(r, j, t, (struct perche_bytes){encoded, n});
     else
-        json_null(j);
+        out_null(j);
     free(key);
 }
 
@@ -169,7 +169,7 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
 {
     bool settled = strcmp(ask_text(s, 5), "open") != 0;
 
-    json_open(j, '{');
+    out_open(j, '{');
     text(j, "id", ask_text(s, 0));
     text(j, "kind", ask_text(s, 1));
     text(j, "table", ask_text(s, 2));
@@ -178,20 +178,20 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
     text(j, "state", ask_text(s, 5));
     write_side(r, j, sites, "a", s, 6);
     write_side(r, j, sites, "b", s, 9);
-    json_key(j, "resolved");
+    out_key(j, "resolved");
     if (settled) {
-        json_open(j, '{');
+        out_open(j, '{');
         value(j, "value", s, 12);
         text(j, "by", (const char *)sqlite3_column_text(s, 13));
         time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 14));
         text(j, "reason", (const char *)sqlite3_column_text(s, 15));
-        json_close(j, '}');
+        out_close(j, '}');
     } else {
-        json_null(j);
+        out_null(j);
     }
     if (sqlite3_column_count(s) > 16) /* how many of this cell are open: the queue shows the cell once */
         number(j, "open", (uint64_t)sqlite3_column_int64(s, 16));
-    json_close(j, '}');
+    out_close(j, '}');
 }
 
 static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct json *j)
@@ -203,14 +203,14 @@ static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct 
                                  : "SELECT " CONFLICT_COLUMNS ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
                                    " GROUP BY tab, key, col ORDER BY 18, id");
 
-    json_key(j, "conflicts");
-    json_open(j, '[');
+    out_key(j, "conflicts");
+    out_open(j, '[');
     while (!more && ask_row(r, s, "read the conflicts")) {
-        more = json_full(j);
+        more = out_full(j);
         if (!more)
             write_conflict(r, j, &sites, s);
     }
-    json_close(j, ']');
+    out_close(j, ']');
     boolean(j, "more", more);
     sqlite3_finalize(s);
     return r->fail;
@@ -233,7 +233,7 @@ static enum perche_rc query_conflict(struct replica *r, struct args *a, struct j
     if (found) {
         bool open = strcmp(ask_text(s, 5), "open") == 0;
 
-        json_key(j, "conflict");
+        out_key(j, "conflict");
         write_conflict(r, j, &sites, s);
         if (ask_row(r, s, "look for a conflict") && (!open || strcmp(ask_text(s, 5), "open") == 0))
             (void)fail(r, PERCHE_USAGE, "several conflicts begin like that: give more of the id");
@@ -252,13 +252,13 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
 
     if (s != NULL)
         sqlite3_bind_int64(s, 1, limit);
-    json_key(j, "refused");
-    json_open(j, '[');
+    out_key(j, "refused");
+    out_open(j, '[');
     while (!more && ask_row(r, s, "read what was refused")) {
-        more = json_full(j);
+        more = out_full(j);
         if (more)
             break;
-        json_open(j, '{');
+        out_open(j, '{');
         number(j, "n", (uint64_t)sqlite3_column_int64(s, 0));
         time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 1));
         text(j, "table", ask_text(s, 2));
@@ -266,9 +266,9 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
         text(j, "columns", ask_text(s, 4));
         text(j, "reason", ask_text(s, 5));
         text(j, "image", (const char *)sqlite3_column_text(s, 6));
-        json_close(j, '}');
+        out_close(j, '}');
     }
-    json_close(j, ']');
+    out_close(j, ']');
     boolean(j, "more", more);
     sqlite3_finalize(s);
     return r->fail;
@@ -309,12 +309,12 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
     s = ask(r, "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
                " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL)"
                " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
-    json_key(j, contract ? "sites" : "members");
-    json_open(j, '[');
+    out_key(j, contract ? "sites" : "members");
+    out_open(j, '[');
     while (ask_row(r, s, "read the members")) {
         uint64_t waits = behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
 
-        json_open(j, '{');
+        out_open(j, '{');
         text(j, contract ? "id" : "site", ask_text(s, 0));
         text(j, "name", ask_text(s, 1));
         text(j, "code", ask_text(s, 2));
@@ -333,18 +333,18 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
             text(j, "state", sqlite3_column_int64(s, 3) == 0 ? "unjoined" : sqlite3_column_int64(s, 4) != 0 ? "refused" : "offline");
             time_ms(j, "last_contact", (uint64_t)sqlite3_column_int64(s, 12));
             time_ms(j, "proven_equal_at", (uint64_t)sqlite3_column_int64(s, 13));
-            json_key(j, "clock_offset_ms");
-            json_int(j, sqlite3_column_int64(s, 14));
+            out_key(j, "clock_offset_ms");
+            out_int(j, sqlite3_column_int64(s, 14));
         } else {
             number(j, "contact_ms", (uint64_t)sqlite3_column_int64(s, 12));
             number(j, "proven_ms", (uint64_t)sqlite3_column_int64(s, 13));
-            json_key(j, "offset_ms");
-            json_int(j, sqlite3_column_int64(s, 14));
+            out_key(j, "offset_ms");
+            out_int(j, sqlite3_column_int64(s, 14));
         }
         text(j, "version", *ask_text(s, 15) != '\0' ? ask_text(s, 15) : NULL);
-        json_close(j, '}');
+        out_close(j, '}');
     }
-    json_close(j, ']');
+    out_close(j, ']');
     sqlite3_finalize(s);
     return r->fail;
 }
@@ -385,13 +385,13 @@ enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)
     if (i == sizeof queries / sizeof queries[0])
         return fail(r, PERCHE_USAGE, "there is no question %s", w->name);
     rc = args_parse(r, w->args, &a);
-    json_open(&j, '{');
+    out_open(&j, '{');
     if (rc == PERCHE_OK)
         rc = queries[i].run(r, &a, &j);
-    json_close(&j, '}');
+    out_close(&j, '}');
     if (rc == PERCHE_OK)
         rc = json_done(r, &j, o);
-    json_free(&j);
+    out_free(&j);
     args_free(&a);
     return rc;
 }

@@ -77,30 +77,30 @@ static void write_list(struct replica *r, struct json *j, struct table *t, sqlit
     int64_t rows = 0;
     int rc;
 
-    json_key(j, "table");
-    json_text(j, t->name);
-    json_key(j, "columns");
-    json_open(j, '[');
+    out_key(j, "table");
+    out_text(j, t->name);
+    out_key(j, "columns");
+    out_open(j, '[');
     for (uint32_t i = 0; i < t->keys_count; i++)
-        json_text(j, t->keys[i].name);
+        out_text(j, t->keys[i].name);
     for (uint32_t i = 0; i < t->columns_count; i++)
-        json_text(j, t->columns[i].name);
-    json_close(j, ']');
-    json_key(j, "rows");
-    json_open(j, '[');
+        out_text(j, t->columns[i].name);
+    out_close(j, ']');
+    out_key(j, "rows");
+    out_open(j, '[');
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-        if (rows++ == limit || json_full(j)) {
+        if (rows++ == limit || out_full(j)) {
             more = true;
             break;
         }
-        json_open(j, '[');
+        out_open(j, '[');
         for (int i = 0; i < sqlite3_column_count(s); i++) {
             struct perche_value v;
 
             column_value(s, i, &v);
-            json_value(j, &v);
+            out_value(j, &v);
         }
-        json_close(j, ']');
+        out_close(j, ']');
     }
     if (rc == SQLITE_INTERRUPT)
         (void)fail(r, PERCHE_USAGE, "the list takes too long: narrow the condition");
@@ -108,9 +108,9 @@ static void write_list(struct replica *r, struct json *j, struct table *t, sqlit
         (void)fail(r, PERCHE_USAGE, "%s", sqlite3_errmsg(r->db)); /* of the condition */
     else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, "list");
-    json_close(j, ']');
-    json_key(j, "more");
-    json_bool(j, more);
+    out_close(j, ']');
+    out_key(j, "more");
+    out_bool(j, more);
 }
 
 enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
@@ -157,12 +157,12 @@ static void write_key(struct replica *r, struct json *j, struct table *t, struct
 {
     char *text = ask_key_json(r, key);
 
-    json_key(j, "table");
-    json_text(j, t->name);
-    json_key(j, "key");
-    json_raw(j, text != NULL ? text : "null");
+    out_key(j, "table");
+    out_text(j, t->name);
+    out_key(j, "key");
+    out_raw(j, text != NULL ? text : "null");
     free(text);
-    json_key(j, "label");
+    out_key(j, "label");
     ask_label(r, j, t, key);
 }
 
@@ -170,17 +170,17 @@ static void write_scope(struct replica *r, struct json *j, struct ask_sites *sit
 {
     const char *text = scope != 0 ? name_text(r, scope) : NULL;
 
-    json_key(j, "scope");
-    json_open(j, '[');
+    out_key(j, "scope");
+    out_open(j, '[');
     while (text != NULL && *text != '\0') {
         size_t n = strcspn(text, ",");
         char id[PERCHE_ID_BYTES_MAX];
 
         (void)snprintf(id, sizeof id, "%.*s", (int)n, text);
-        json_text(j, strcmp(id, "*") == 0 ? id : ask_site(r, sites, id));
+        out_text(j, strcmp(id, "*") == 0 ? id : ask_site(r, sites, id));
         text += n + (text[n] == ',');
     }
-    json_close(j, ']');
+    out_close(j, ']');
 }
 
 static const char *policy_name(uint8_t policy)
@@ -228,10 +228,10 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
     rc = data_load(r, t, key, values);
     alive = rc == PERCHE_OK;
     write_scope(r, j, &sites, m.scope);
-    json_key(j, "deleted");
-    json_bool(j, !alive);
-    json_key(j, "columns");
-    json_open(j, '[');
+    out_key(j, "deleted");
+    out_bool(j, !alive);
+    out_key(j, "columns");
+    out_open(j, '[');
     for (uint32_t num = 1; num < m.count; num++) {
         const struct column *c = &t->columns[num - 1];
         const struct clock_cell *cell = &m.cells[num];
@@ -239,22 +239,22 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
 
         if (v == NULL || c->absent)
             continue;
-        json_open(j, '{');
-        json_key(j, "name");
-        json_text(j, c->name);
-        json_key(j, "value");
-        json_value(j, v);
-        json_key(j, "at");
-        json_time(j, cell->written ? cell->stamp >> 16 : 0);
-        json_key(j, "site");
-        json_text(j, cell->written ? ask_site(r, &sites, name_text(r, cell->origin)) : NULL);
-        json_key(j, "policy");
-        json_text(j, policy_name(c->policy));
-        json_key(j, "contested");
-        json_bool(j, contested(r, t, json, c->name));
-        json_close(j, '}');
+        out_open(j, '{');
+        out_key(j, "name");
+        out_text(j, c->name);
+        out_key(j, "value");
+        out_value(j, v);
+        out_key(j, "at");
+        out_time(j, cell->written ? cell->stamp >> 16 : 0);
+        out_key(j, "site");
+        out_text(j, cell->written ? ask_site(r, &sites, name_text(r, cell->origin)) : NULL);
+        out_key(j, "policy");
+        out_text(j, policy_name(c->policy));
+        out_key(j, "contested");
+        out_bool(j, contested(r, t, json, c->name));
+        out_close(j, '}');
     }
-    json_close(j, ']');
+    out_close(j, ']');
     free(json);
     meta_clear(&m);
     return r->fail;
@@ -444,27 +444,27 @@ static void write_entries(struct replica *r, struct json *j, struct entries *e)
 
     if (e->count > 0)
         qsort(e->items, e->count, sizeof *e->items, by_time);
-    json_key(j, "entries");
-    json_open(j, '[');
-    for (uint32_t i = 0; i < e->count && !json_full(j); i++) {
+    out_key(j, "entries");
+    out_open(j, '[');
+    for (uint32_t i = 0; i < e->count && !out_full(j); i++) {
         const struct entry *it = &e->items[i];
 
-        json_open(j, '{');
-        json_key(j, "at");
-        json_time(j, it->stamp >> 16);
-        json_key(j, "site");
-        json_text(j, ask_site(r, &sites, it->site));
-        json_key(j, "column");
-        json_text(j, it->num == 0 ? NULL : e->m->table->columns[it->num - 1].name);
-        json_key(j, "value");
-        json_value(j, &it->value);
-        json_key(j, "kind");
-        json_text(j, kinds[it->kind]);
-        json_close(j, '}');
+        out_open(j, '{');
+        out_key(j, "at");
+        out_time(j, it->stamp >> 16);
+        out_key(j, "site");
+        out_text(j, ask_site(r, &sites, it->site));
+        out_key(j, "column");
+        out_text(j, it->num == 0 ? NULL : e->m->table->columns[it->num - 1].name);
+        out_key(j, "value");
+        out_value(j, &it->value);
+        out_key(j, "kind");
+        out_text(j, kinds[it->kind]);
+        out_close(j, '}');
     }
-    json_close(j, ']');
-    json_key(j, "more");
-    json_bool(j, e->more || json_full(j));
+    out_close(j, ']');
+    out_key(j, "more");
+    out_bool(j, e->more || out_full(j));
 }
 
 enum perche_rc query_history(struct replica *r, struct args *a, struct json *j)

@@ -166,7 +166,30 @@ void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
 
 /* ---- building ------------------------------------------------------------ */
 
-/* Every statement of a load: their failures meet in r->fail; registry_load turns them into *err. */
+/* Failures meet in r->fail; registry_load turns them into *err. */
+
+enum load_sql { LOAD_COLUMNS, LOAD_KIND, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
+
+static const char *const load_texts[LOAD_SQL_COUNT] = {
+    [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num",
+    [LOAD_KIND] = "SELECT type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'",
+    [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
+    [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
+};
+
+/* A load: its statements are prepared once for all tables. */
+struct load {
+    struct registry *g;
+    sqlite3_stmt *sql[LOAD_SQL_COUNT];
+};
+
+/* A statement about @table, ready to step. */
+static sqlite3_stmt *about(struct load *l, enum load_sql id, const char *table)
+{
+    (void)sqlite3_reset(l->sql[id]); /* its error was seen by the step */
+    (void)sqlite3_bind_text(l->sql[id], 1, table, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    return l->sql[id];
+}
 
 static bool out_of_memory(struct replica *r)
 {
@@ -281,15 +304,12 @@ static struct column *column_named(struct table *t, const char *name) /* before 
 }
 
 /* Columns of perche_column into t->columns: [i] has num i + 1, a number that is not given any more an empty name. */
-static bool read_registered(struct replica *r, struct registry *g, struct table *t, const char *tab)
+static bool read_registered(struct replica *r, struct load *l, struct table *t)
 {
-    sqlite3_stmt *s = prepare(r, "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num");
-    int rc, count = 0;
-    bool ok = s != NULL;
+    sqlite3_stmt *s = about(l, LOAD_COLUMNS, t->name);
+    int rc = SQLITE_DONE;
+    bool ok = true;
 
-    if (s == NULL)
-        return false;
-    (void)sqlite3_bind_text(s, 1, tab, -1, SQLITE_STATIC); /* a failed bind finds nothing */
     t->columns = calloc(PERCHE_COLUMNS_MAX, sizeof *t->columns);
     if (t->columns == NULL)
         ok = out_of_memory(r);
@@ -298,7 +318,8 @@ static bool read_registered(struct replica *r, struct registry *g, struct table 
         struct column *c;
 
         if (num > PERCHE_COLUMNS_MAX) {
-            ok = warn(r, g, "column", tab, sqlite3_mprintf("%s has more than %d columns; the rest stay at this node", tab, PERCHE_COLUMNS_MAX));
+            ok = warn(r, l->g, "column", t->name,
+                      sqlite3_mprintf("%s has more than %d columns; the rest stay at this node", t->name, PERCHE_COLUMNS_MAX));
             continue;
         }
         c = &t->columns[num - 1];
@@ -310,7 +331,6 @@ static bool read_registered(struct replica *r, struct registry *g, struct table 
         c->policy = t->policy;
         (void)policy_of((const char *)sqlite3_column_text(s, 2), &c->policy); /* the CHECK of perche_column lets no other in */
         ok = text_of(r, s, 0, &c->name);
-        count++;
     }
     if (ok && rc != SQLITE_DONE) {
         (void)fail_sqlite(r, rc, "perche_column");
@@ -337,20 +357,18 @@ static bool read_registered(struct replica *r, struct registry *g, struct table 
         if (a != NULL && b != NULL)
             a->taken_with = b->num;
     }
-    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    (void)sqlite3_reset(s); /* its error was seen by the step */
     return ok;
 }
 
 /* The table as the file has it. */
-static bool read_file(struct replica *r, struct registry *g, struct table *t)
+static bool read_file(struct replica *r, struct load *l, struct table *t)
 {
-    sqlite3_stmt *s = prepare(r, "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1");
-    bool ok = s != NULL, strict = false;
+    struct registry *g = l->g;
+    sqlite3_stmt *s = about(l, LOAD_KIND, t->name);
+    bool ok = true, strict = false;
     int rc;
 
-    if (s == NULL)
-        return false;
-    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
     rc = sqlite3_step(s);
     if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "table") == 0) {
         t->present = true;
@@ -360,16 +378,13 @@ static bool read_file(struct replica *r, struct registry *g, struct table *t)
         (void)fail_sqlite(r, rc, t->name);
         ok = false;
     }
-    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    (void)sqlite3_reset(s); /* its error was seen by the step */
     if (!ok)
         return false;
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
 
-    s = prepare(r, "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid");
-    if (s == NULL)
-        return false;
-    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    s = about(l, LOAD_FILE, t->name);
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(s, 0);
         int pk = sqlite3_column_int(s, 4);
@@ -404,7 +419,7 @@ static bool read_file(struct replica *r, struct registry *g, struct table *t)
         (void)fail_sqlite(r, rc, t->name);
         ok = false;
     }
-    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    (void)sqlite3_reset(s); /* its error was seen by the step */
     if (ok && t->present && t->keys_count == 0) {
         t->present = false;
         ok = warn(r, g, "missing", t->name, sqlite3_mprintf("table %s has no primary key any more: it is not replicated", t->name));
@@ -413,24 +428,21 @@ static bool read_file(struct replica *r, struct registry *g, struct table *t)
 }
 
 /* A UNIQUE index besides the key deletes rows unseen (INSERT OR REPLACE) and makes two sites collide. */
-static bool read_indexes(struct replica *r, struct registry *g, const struct table *t)
+static bool read_indexes(struct replica *r, struct load *l, const struct table *t)
 {
-    sqlite3_stmt *s = prepare(r, "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'");
-    bool ok = s != NULL;
+    sqlite3_stmt *s = about(l, LOAD_INDEXES, t->name);
+    bool ok = true;
     int rc = SQLITE_DONE;
 
-    if (s == NULL)
-        return false;
-    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW)
-        ok = warn(r, g, "unique", t->name,
+        ok = warn(r, l->g, "unique", t->name,
                   sqlite3_mprintf("%s has the UNIQUE index %s: rows of two sites can collide in it, and INSERT OR REPLACE removes rows unseen;"
                                   " drop it, or make it again without UNIQUE", t->name, (const char *)sqlite3_column_text(s, 0)));
     if (ok && rc != SQLITE_DONE) {
         (void)fail_sqlite(r, rc, t->name);
         ok = false;
     }
-    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    (void)sqlite3_reset(s); /* its error was seen by the step */
     return ok;
 }
 
@@ -469,8 +481,9 @@ static bool add_table(struct replica *r, struct registry *g, struct table *t)
 }
 
 /* @s: name, rule, area, mover, policy, label of perche_table, in order of name. */
-static bool read_table(struct replica *r, struct registry *g, sqlite3_stmt *s)
+static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
 {
+    struct registry *g = l->g;
     const char *rule = (const char *)sqlite3_column_text(s, 1), *mover = (const char *)sqlite3_column_text(s, 3);
     struct table *t = calloc(1, sizeof *t);
     enum perche_rc rc;
@@ -498,16 +511,16 @@ static bool read_table(struct replica *r, struct registry *g, sqlite3_stmt *s)
             (void)out_of_memory(r);
             goto fail;
         }
-    } else if (!read_registered(r, g, t, t->name)) {
+    } else if (!read_registered(r, l, t)) {
         goto fail;
     }
-    if (!read_file(r, g, t) || !sort_columns(r, t))
+    if (!read_file(r, l, t) || !sort_columns(r, t))
         goto fail;
     if (t->is_conflict) {
         t->rule = RULE_CONFLICT;
         return add_table(r, g, t) || (table_free(t), false);
     }
-    if (t->present && !read_indexes(r, g, t))
+    if (t->present && !read_indexes(r, l, t))
         goto fail;
     rc = rule_parse(t, rule != NULL ? rule : "");
     if (rc == PERCHE_NOMEM) {
@@ -532,18 +545,23 @@ fail:
 
 static bool read_tables(struct replica *r, struct registry *g)
 {
+    struct load l = {.g = g};
     sqlite3_stmt *s = prepare(r, "SELECT name, rule, area, mover, policy, label FROM perche_table UNION ALL"
                                  " SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL ORDER BY name");
     bool ok = s != NULL;
     int rc = SQLITE_DONE;
 
+    for (int i = 0; ok && i < LOAD_SQL_COUNT; i++)
+        ok = (l.sql[i] = prepare(r, load_texts[i])) != NULL;
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW)
-        ok = read_table(r, g, s);
+        ok = read_table(r, &l, s);
     if (ok && rc != SQLITE_DONE) {
         (void)fail_sqlite(r, rc, "perche_table");
         ok = false;
     }
-    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    for (int i = 0; i < LOAD_SQL_COUNT; i++)
+        (void)sqlite3_finalize(l.sql[i]); /* its error was seen by the step */
+    (void)sqlite3_finalize(s);
     return ok;
 }
 

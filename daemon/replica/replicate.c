@@ -217,18 +217,18 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     if (rc == PERCHE_OK) {
         r->node.schema = (uint64_t)number;
         r->node_dirty = true;
-        json_key(j, "number");
-        json_int(j, number);
-        json_key(j, "name");
-        json_text(j, name);
-        json_key(j, "table");
-        json_text(j, p.table);
-        json_key(j, "rule");
-        json_text(j, p.rule);
-        json_key(j, "rows");
-        json_int(j, ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1", registry_table(r, p.table)->num, NULL));
-        json_key(j, "sql");
-        json_text(j, text);
+        out_key(j, "number");
+        out_int(j, number);
+        out_key(j, "name");
+        out_text(j, name);
+        out_key(j, "table");
+        out_text(j, p.table);
+        out_key(j, "rule");
+        out_text(j, p.rule);
+        out_key(j, "rows");
+        out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1", registry_table(r, p.table)->num, NULL));
+        out_key(j, "sql");
+        out_text(j, text);
     }
     sqlite3_free(text);
     return rc;
@@ -256,8 +256,8 @@ enum perche_rc command_migration_signature(struct replica *r, const struct work 
     if (rc == PERCHE_OK && (number < MIGRATION_DISTRIBUTED_FROM || sqlite3_changes(r->db) != 1))
         rc = fail(r, PERCHE_NOT_FOUND, "there is no migration %lld to sign", (long long)number);
     r->woken->all = rc == PERCHE_OK || r->woken->all; /* those that watch shake hands again sooner */
-    json_key(j, "number");
-    json_int(j, number);
+    out_key(j, "number");
+    out_int(j, number);
     return rc;
 }
 

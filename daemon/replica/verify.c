@@ -185,18 +185,18 @@ static enum perche_rc verify_table(struct replica *r, struct table *t, struct js
     if (rc == PERCHE_OK)
         rc = check_sums(&c, &wrong);
     if (rc == PERCHE_OK) {
-        json_open(j, '{');
-        json_key(j, "table");
-        json_text(j, t->name);
-        json_key(j, "rows");
-        json_int(j, (int64_t)c.rows);
-        json_key(j, "digest");
-        json_hex(j, c.digest, sizeof c.digest);
-        json_key(j, "differs");
-        json_int(j, (int64_t)c.differs);
-        json_key(j, "sums_differ");
-        json_bool(j, wrong);
-        json_close(j, '}');
+        out_open(j, '{');
+        out_key(j, "table");
+        out_text(j, t->name);
+        out_key(j, "rows");
+        out_int(j, (int64_t)c.rows);
+        out_key(j, "digest");
+        out_hex(j, c.digest, sizeof c.digest);
+        out_key(j, "differs");
+        out_int(j, (int64_t)c.differs);
+        out_key(j, "sums_differ");
+        out_bool(j, wrong);
+        out_close(j, '}');
         *equal = *equal && c.differs == 0 && !wrong;
     }
     free(c.sums);
@@ -210,17 +210,17 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
     bool equal = true;
     enum perche_rc rc = r->fail;
 
-    json_key(j, "tables");
-    json_open(j, '[');
+    out_key(j, "tables");
+    out_open(j, '[');
     for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
         if (t->present && (wanted == NULL || wanted == t))
             rc = verify_table(r, t, j, &equal);
-    json_close(j, ']');
-    json_key(j, "equal");
-    json_bool(j, equal);
+    out_close(j, ']');
+    out_key(j, "equal");
+    out_bool(j, equal);
     /* Changes that are captured and not harvested yet look like differences: harvest first. */
-    json_key(j, "captured");
-    json_int(j, ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
+    out_key(j, "captured");
+    out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
@@ -228,19 +228,19 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
 
 static void warning(struct json *j, const char *reason, const char *table, int64_t count, const char *text)
 {
-    json_open(j, '{');
-    json_key(j, "reason");
-    json_text(j, reason);
-    json_key(j, "table");
-    json_text(j, table != NULL && *table != '\0' ? table : NULL);
-    json_key(j, "count");
+    out_open(j, '{');
+    out_key(j, "reason");
+    out_text(j, reason);
+    out_key(j, "table");
+    out_text(j, table != NULL && *table != '\0' ? table : NULL);
+    out_key(j, "count");
     if (count >= 0)
-        json_int(j, count);
+        out_int(j, count);
     else
-        json_null(j);
-    json_key(j, "text");
-    json_text(j, text);
-    json_close(j, '}');
+        out_null(j);
+    out_key(j, "text");
+    out_text(j, text);
+    out_close(j, '}');
 }
 
 static void on_registry(void *ctx, const char *code, const char *table, const char *text)
@@ -341,8 +341,8 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
     uint32_t unscanned;
 
     (void)a;
-    json_key(j, "warnings");
-    json_open(j, '[');
+    out_key(j, "warnings");
+    out_open(j, '[');
     registry_warnings(r, on_registry, j);
     (void)capture_unscanned(r, &unscanned);
     if (unscanned > 0)
@@ -358,6 +358,6 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
         (void)shared_values(r, j);
     if (r->fail == PERCHE_OK)
         (void)orphans(r, j);
-    json_close(j, ']');
+    out_close(j, ']');
     return r->fail;
 }

@@ -39,7 +39,8 @@ void actions_log(struct sync_actions *a, const char *event, const char *fmt, ...
         return;
     action->reason = event;
     va_start(ap, fmt);
-    (void)vsnprintf(action->text, sizeof action->text, fmt, ap); /* a line cut short still says what */
+    (void)vsnprintf(action->text, sizeof action->text, fmt,
+                    ap); /* a line cut short still says what */
     va_end(ap);
 }
 

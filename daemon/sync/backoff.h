@@ -5,8 +5,8 @@
 
 #include "sync/sync.h"
 
-#define BACKOFF_MS_MIN 1000u
-#define BACKOFF_MS_MAX 300000u
+#define BACKOFF_MS_MIN         1000u
+#define BACKOFF_MS_MAX         300000u
 #define BACKOFF_REFUSED_MS_MAX 15000u /* the hub's machine is up, its program is starting */
 
 struct backoff {
@@ -18,7 +18,8 @@ void backoff_reset(struct backoff *b);
 uint64_t backoff_next_ms(struct backoff *b, const struct sync_ops *ops);
 /* After a refused connection: up to 15 s, however often. */
 uint64_t backoff_refused_ms(const struct sync_ops *ops);
-/* For an answer that waiting does not change (revoked, unknown): between half of the longest and the longest. */
+/* For an answer that waiting does not change (revoked, unknown): half of the longest to the
+ * longest. */
 uint64_t backoff_slow_ms(const struct sync_ops *ops);
 
 #endif

@@ -2,9 +2,9 @@
 
 #include "perche/limits.h"
 
-#define STEP 4u            /* one measurement changes the aim by this factor at most */
+#define STEP         4u    /* one measurement changes the aim by this factor at most */
 #define UNKNOWN_RATE 1000u /* bytes/s, until one was measured */
-#define GENEROUS 4u        /* a line that got this much slower is still waited for */
+#define GENEROUS     4u    /* a line that got this much slower is still waited for */
 
 static uint32_t clamp(uint64_t bytes)
 {
@@ -21,11 +21,14 @@ void batch_size_init(struct batch_size *b)
     b->bytes_per_s = 0;
 }
 
-void batch_size_measured(struct batch_size *b, uint64_t bytes, uint64_t line_ms, uint64_t rtt_ms, bool full)
+void batch_size_measured(struct batch_size *b, uint64_t bytes, uint64_t line_ms, uint64_t rtt_ms,
+                         bool full)
 {
     uint64_t ms = line_ms > rtt_ms ? line_ms - rtt_ms : 1;
     uint64_t aim = b->bytes;
-    uint64_t base = bytes > aim ? bytes : aim; /* one huge row says what the line can do, not that the aim is wrong */
+    uint64_t base =
+        bytes > aim ? bytes
+                    : aim; /* one huge row says what the line can do, not that the aim is wrong */
     uint64_t proposed = base * BATCH_LINE_MS / ms;
 
     if (bytes >= PERCHE_BATCH_BYTES_MIN) {

@@ -9,7 +9,7 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define AGAIN_MS 1000u
+#define AGAIN_MS     1000u
 #define AGAIN_MS_MAX 30000u
 
 /* ---- works and replies --------------------------------------------------- */
@@ -96,8 +96,8 @@ static const char *const no_texts[] = {
     [PERCHE_NO_INTERNAL] = "The hub made a mistake; its log says more.",
 };
 
-void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op, enum perche_refusal why,
-                 uint64_t have, uint64_t retry_ms)
+void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
+                 enum perche_refusal why, uint64_t have, uint64_t retry_ms)
 {
     struct perche_message m;
 
@@ -107,7 +107,8 @@ void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op
     hub_reply(h, pipe, request, &m);
 }
 
-void hub_no(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op, enum perche_refusal why)
+void hub_no(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
+            enum perche_refusal why)
 {
     hub_no_more(h, pipe, request, op, why, 0, 0);
 }
@@ -259,14 +260,15 @@ static void bad(struct sync_hub *h, const struct sync_event *ev, enum perche_ref
     struct pipe *pipe = hub_pipe_get(h, ev->pipe);
 
     h->bad++;
-    actions_log(h->out, "hub.bad_message", "pipe=%llu bytes=%llu count=%llu", (unsigned long long)ev->pipe,
-                (unsigned long long)ev->bytes, (unsigned long long)h->bad);
+    actions_log(h->out, "hub.bad_message", "pipe=%llu bytes=%llu count=%llu",
+                (unsigned long long)ev->pipe, (unsigned long long)ev->bytes,
+                (unsigned long long)h->bad);
     if (pipe == NULL) {
         h->out->nomem = true;
         return;
     }
-    hub_no(h, ev->pipe, ev->request, ev->message != NULL && ev->message->op != 0 ? ev->message->op : PERCHE_OP_HELLO,
-           why);
+    hub_no(h, ev->pipe, ev->request,
+           ev->message != NULL && ev->message->op != 0 ? ev->message->op : PERCHE_OP_HELLO, why);
     hub_pipe_close(h, pipe, perche_refusal_name(why));
 }
 

@@ -10,26 +10,26 @@
 
 #include "sync/sync.h"
 
-#define HUB_UNPROVEN_MAX 1024u      /* pipes that have asked something and proven nothing: the oldest go */
+#define HUB_UNPROVEN_MAX      1024u /* pipes without proof: the oldest go */
 #define HUB_UNPROVEN_REQUESTS 16u   /* of one such pipe, then it is closed */
-#define HUB_PROVING_MAX 256u        /* works for peers without proof at once, all pipes together */
-#define HUB_BUSY_MAX 4u             /* works of one session at once: two pushes, a question and a watch */
-#define HUB_WAKES_MAX 256u          /* watches answered in one step, the others in the next: an action is 6 KiB */
-#define HUB_BUCKETS 1024u           /* some thousands of sites at most */
+#define HUB_PROVING_MAX       256u  /* works for peers without proof at once, all pipes together */
+#define HUB_BUSY_MAX          4u    /* works of one session: two pushes, a question, a watch */
+#define HUB_WAKES_MAX         256u  /* watches answered in one step: an action is 6 KiB */
+#define HUB_BUCKETS           1024u /* some thousands of sites at most */
 
 struct peer;
 
 struct pipe {
     struct pipe *next;
     uint64_t id;
-    uint64_t number;            /* pipes in the order they came */
+    uint64_t number; /* pipes in the order they came */
     bool challenged;
     uint8_t challenge[32];
-    uint32_t asked;             /* requests without a proof since the last proof */
-    bool proving;               /* a work for it without a session is under way */
-    bool proven;                /* it has had a session: its messages may be large */
-    int64_t offset_ms;          /* our clock minus its clock, as hello said */
-    struct peer *peer;          /* whose session is bound to it, or NULL */
+    uint32_t asked;    /* requests without a proof since the last proof */
+    bool proving;      /* a work for it without a session is under way */
+    bool proven;       /* it has had a session: its messages may be large */
+    int64_t offset_ms; /* our clock minus its clock, as hello said */
+    struct peer *peer; /* whose session is bound to it, or NULL */
 };
 
 struct early { /* a push that arrived before the one in front of it was applied */
@@ -39,25 +39,25 @@ struct early { /* a push that arrived before the one in front of it was applied 
 };
 
 struct peer {
-    struct peer *next;          /* in its bucket */
-    struct peer *all;           /* of all peers */
+    struct peer *next; /* in its bucket */
+    struct peer *all;  /* of all peers */
     char site[PERCHE_ID_BYTES_MAX];
-    uint64_t session;           /* 0 = none */
-    struct pipe *pipe;          /* that the session is bound to */
-    uint64_t have;              /* pushed up to here, as far as is known */
-    uint32_t busy;              /* works of this session under way */
-    bool pushing;               /* one of them is a push */
+    uint64_t session;  /* 0 = none */
+    struct pipe *pipe; /* that the session is bound to */
+    uint64_t have;     /* pushed up to here, as far as is known */
+    uint32_t busy;     /* works of this session under way */
+    bool pushing;      /* one of them is a push */
     struct early early;
 
-    bool watched;               /* a watch is parked */
+    bool watched; /* a watch is parked */
     uint64_t watch_request, watch_until_ms;
-    bool wake;                  /* in the list that is being woken */
+    bool wake; /* in the list that is being woken */
 
     /* admission */
-    bool working, large;        /* has a turn; with much to say */
-    bool more;                  /* said that there is more to come */
+    bool working, large; /* has a turn; with much to say */
+    bool more;           /* said that there is more to come */
     uint64_t turn_began_ms;
-    uint64_t turn_until_ms;     /* kept until then for a site that said there is more; UINT64_MAX: it is at work */
+    uint64_t turn_until_ms; /* kept until then for a site with more; UINT64_MAX: it is at work */
     bool waiting;
     uint64_t waits_since, waits_until_ms; /* number in the queue; when it was told to come back */
 
@@ -66,7 +66,7 @@ struct peer {
     int64_t offset_ms;
     uint64_t last_contact_ms;
     bool dirty, noting;
-    bool dirty_soft;            /* only proven_ms or pending: goes along, or at the end of the session */
+    bool dirty_soft; /* only proven_ms or pending: goes along, or at the end of the session */
     uint64_t note_at_ms;
 };
 
@@ -74,16 +74,16 @@ struct job {
     struct job *next;
     uint64_t tag;
     enum work_kind kind;
-    uint64_t request, pipe;     /* request 0 = nobody waits for the answer */
+    uint64_t request, pipe; /* request 0 = nobody waits for the answer */
     uint8_t op;
-    struct peer *peer;          /* or NULL: without a session */
+    struct peer *peer; /* or NULL: without a session */
     uint64_t session;
     char site[PERCHE_ID_BYTES_MAX];
     bool revoked;
-    bool proving;               /* counted in hub->proving */
+    bool proving; /* counted in hub->proving */
     uint8_t challenge[32];
-    uint64_t pending;           /* push: what the site said */
-    struct perche_message message; /* owned: the question or the answer that waits for another work */
+    uint64_t pending;              /* push: what the site said */
+    struct perche_message message; /* owned: question or answer that waits for another work */
 };
 
 struct sync_hub {
@@ -124,9 +124,10 @@ struct work *hub_work(struct sync_hub *h, enum work_kind kind, struct job **job)
 struct work *hub_work_again(struct sync_hub *h, enum work_kind kind, struct job *job);
 /* Takes @m. */
 void hub_reply(struct sync_hub *h, uint64_t pipe, uint64_t request, struct perche_message *m);
-void hub_no(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op, enum perche_refusal why);
-void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op, enum perche_refusal why,
-                 uint64_t have, uint64_t retry_ms);
+void hub_no(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
+            enum perche_refusal why);
+void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
+                 enum perche_refusal why, uint64_t have, uint64_t retry_ms);
 void hub_at(struct sync_hub *h, uint64_t ms); /* there is something to do then */
 enum perche_refusal hub_refusal(enum perche_rc rc);
 
@@ -134,7 +135,7 @@ enum perche_refusal hub_refusal(enum perche_rc rc);
 
 struct pipe *hub_pipe_find(const struct sync_hub *h, uint64_t id);
 struct pipe *hub_pipe_get(struct sync_hub *h, uint64_t id); /* makes it; NULL: no memory */
-void hub_pipe_gone(struct sync_hub *h, struct pipe *p);  /* forgets it and its session */
+void hub_pipe_gone(struct sync_hub *h, struct pipe *p);     /* forgets it and its session */
 void hub_pipe_close(struct sync_hub *h, struct pipe *p, const char *reason);
 /* Counts a request of somebody without proof; false: the pipe has been closed. */
 bool hub_pipe_may_ask(struct sync_hub *h, struct pipe *p);
@@ -147,14 +148,17 @@ void hub_pipes_check(const struct sync_hub *h);
 struct peer *hub_peer_find(const struct sync_hub *h, const char *site);
 struct peer *hub_peer_get(struct sync_hub *h, const char *site); /* makes it; NULL: no memory */
 /* The session is the pipe's now; one that the site or the pipe had ends. */
-void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe, uint64_t session, uint64_t have);
+void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe, uint64_t session,
+                       uint64_t have);
 /* Answers what is parked with @why. */
 void hub_session_end(struct sync_hub *h, struct peer *peer, enum perche_refusal why);
 /* The peer whose latest session this is, over the pipe it is bound to; or NULL. */
 struct peer *hub_session_find(const struct sync_hub *h, const struct pipe *pipe, uint64_t session);
 /* The site says how far it has pulled. Goes to disk lazily. */
-void hub_peer_says(struct sync_hub *h, struct peer *peer, uint64_t full, uint64_t scan, uint64_t done);
-void hub_peer_note(struct sync_hub *h, struct peer *peer); /* if it is time and there is something */
+void hub_peer_says(struct sync_hub *h, struct peer *peer, uint64_t full, uint64_t scan,
+                   uint64_t done);
+void hub_peer_note(struct sync_hub *h,
+                   struct peer *peer); /* if it is time and there is something */
 void hub_peer_noted(struct sync_hub *h, struct peer *peer, const struct outcome *o);
 void hub_peers_free(struct sync_hub *h);
 void hub_peers_check(const struct sync_hub *h);
@@ -170,7 +174,8 @@ void hub_admission_forget(struct sync_hub *h, struct peer *peer);
 
 /* ---- hub_watches.c -------------------------------------------------------------- */
 
-void hub_watch(struct sync_hub *h, struct peer *peer, uint64_t request, const struct perche_watch *watch);
+void hub_watch(struct sync_hub *h, struct peer *peer, uint64_t request,
+               const struct perche_watch *watch);
 void hub_watch_news(struct sync_hub *h, struct job *job, const struct outcome *o);
 void hub_watch_answer(struct sync_hub *h, struct peer *peer, bool news);
 void hub_wake(struct sync_hub *h, const struct outcome *o);

@@ -3,11 +3,11 @@
  * to say, and one that has worked for long lets the others in. */
 #include "sync/hub.h"
 
-#define SLICE_MS 10000u   /* of work, while others wait */
-#define KEPT_MS 60000u    /* a place is kept for the next batch, which may be on a slow line already */
-#define TURN_MS 250u      /* what a place takes, as a guess */
+#define SLICE_MS    10000u /* of work, while others wait */
+#define KEPT_MS     60000u /* a place is kept for the next batch, which may be on a slow line already */
+#define TURN_MS     250u /* what a place takes, as a guess */
 #define TURN_MS_MAX 30000u
-#define MISSED_MS 5000u   /* after its turn a site that did not come is no longer waited for */
+#define MISSED_MS   5000u /* after its turn a site that did not come is no longer waited for */
 
 static uint32_t large_max(const struct sync_hub *h)
 {
@@ -63,7 +63,8 @@ static uint32_t ahead_of(struct sync_hub *h, const struct peer *peer, bool large
             continue;
         if (h->mono_ms > other->waits_until_ms + MISSED_MS)
             stop_waiting(h, other);
-        else if ((!peer->waiting || other->waits_since < peer->waits_since) && (large || !other->large))
+        else if ((!peer->waiting || other->waits_since < peer->waits_since) &&
+                 (large || !other->large))
             ahead++;
     }
     return ahead;

@@ -10,7 +10,7 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define NOTE_MS 1000u        /* at most one durable note of a site in this time */
+#define NOTE_MS       1000u  /* at most one durable note of a site in this time */
 #define NOTE_AGAIN_MS 30000u /* after one that failed */
 
 static uint32_t hash(const char *site)
@@ -49,7 +49,8 @@ struct peer *hub_peer_get(struct sync_hub *h, const char *site)
     return peer;
 }
 
-void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe, uint64_t session, uint64_t have)
+void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe, uint64_t session,
+                       uint64_t have)
 {
     hub_session_end(h, peer, PERCHE_NO_SESSION); /* the newer ends the older */
     if (pipe->peer != NULL)
@@ -107,7 +108,8 @@ struct peer *hub_session_find(const struct sync_hub *h, const struct pipe *pipe,
     return peer != NULL && session != 0 && peer->session == session ? peer : NULL;
 }
 
-void hub_peer_says(struct sync_hub *h, struct peer *peer, uint64_t full, uint64_t scan, uint64_t done)
+void hub_peer_says(struct sync_hub *h, struct peer *peer, uint64_t full, uint64_t scan,
+                   uint64_t done)
 {
     if (peer->full == full && peer->scan == scan && peer->done == done)
         return;
@@ -177,8 +179,9 @@ void hub_peers_check(const struct sync_hub *h)
         assert((peer->session != 0) == (peer->pipe != NULL));
         assert(peer->pipe == NULL || peer->pipe->peer == peer);
         /* Only a session has anything parked, held or under way. */
-        assert(peer->session != 0 || (!peer->watched && peer->early.message.op == 0 && !peer->pushing &&
-                                      peer->busy == 0 && !peer->working && !peer->waiting));
+        assert(peer->session != 0 ||
+               (!peer->watched && peer->early.message.op == 0 && !peer->pushing &&
+                peer->busy == 0 && !peer->working && !peer->waiting));
         assert(peer->busy <= HUB_BUSY_MAX);
         assert(!peer->pushing || peer->busy > 0);
         assert(!peer->wake || peer->watched);
@@ -190,7 +193,8 @@ void hub_peers_check(const struct sync_hub *h)
         waiting += peer->waiting;
         wakes += peer->wake;
     }
-    assert(working == h->working && large == h->working_large && waiting == h->waiting && wakes == h->wakes);
+    assert(working == h->working && large == h->working_large && waiting == h->waiting &&
+           wakes == h->wakes);
     assert(h->working <= h->sessions_max);
 }
 

@@ -39,7 +39,8 @@ void hub_hello(struct sync_hub *h, struct pipe *pipe, const struct sync_event *e
     reply->clock_ms = h->now_ms;
     reply->hub = h->hub;
     reply->epoch = h->epoch;
-    reply->version = hello->highest < PERCHE_PROTOCOL_HIGHEST ? hello->highest : PERCHE_PROTOCOL_HIGHEST;
+    reply->version =
+        hello->highest < PERCHE_PROTOCOL_HIGHEST ? hello->highest : PERCHE_PROTOCOL_HIGHEST;
     hub_reply(h, pipe->id, ev->request, &m);
 }
 
@@ -88,7 +89,8 @@ void hub_prove(struct sync_hub *h, struct pipe *pipe, const struct sync_event *e
     sync_message_move(&job->message, ev->message);
 }
 
-static bool signature_is_right(const struct sync_hub *h, const struct job *job, const struct member *member)
+static bool signature_is_right(const struct sync_hub *h, const struct job *job,
+                               const struct member *member)
 {
     struct perche_buf buf = {0};
     const struct perche_prove *prove = &job->message.u.prove;
@@ -101,8 +103,8 @@ static bool signature_is_right(const struct sync_hub *h, const struct job *job, 
 
 static void refuse(struct sync_hub *h, const struct job *job, enum perche_refusal why)
 {
-    actions_log(h->out, "hub.refused", "pipe=%llu op=%u why=%s", (unsigned long long)job->pipe, job->op,
-                perche_refusal_name(why));
+    actions_log(h->out, "hub.refused", "pipe=%llu op=%u why=%s", (unsigned long long)job->pipe,
+                job->op, perche_refusal_name(why));
     hub_no(h, job->pipe, job->request, job->op, why);
 }
 
@@ -172,7 +174,8 @@ void hub_prove_judged(struct sync_hub *h, struct job *job, struct outcome *o)
         reply->session = 0;
         actions_log(h->out, "hub.two_machines", "site=%s", job->site);
     } else if (pipe == NULL) {
-        hub_session_end(h, peer, PERCHE_NO_SESSION); /* what is stored is the new one, which nobody holds */
+        hub_session_end(h, peer,
+                        PERCHE_NO_SESSION); /* what is stored is the new one, which nobody holds */
     } else {
         reply->session = job->session;
         hub_session_begin(h, peer, pipe, job->session, reply->have);

@@ -8,12 +8,12 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define EARLY_MS 5000u    /* the batch in front was sent before: it is here soon or never */
-#define LARGE_ROWS 5000u  /* more than one batch of rows to say or to hear */
-#define CROWD_MS 1000u
+#define EARLY_MS   5000u /* the batch in front was sent before: it is here soon or never */
+#define LARGE_ROWS 5000u /* more than one batch of rows to say or to hear */
+#define CROWD_MS   1000u
 
-static struct work *session_work(struct sync_hub *h, enum work_kind kind, struct peer *peer, uint8_t op,
-                                 uint64_t request, struct job **job)
+static struct work *session_work(struct sync_hub *h, enum work_kind kind, struct peer *peer,
+                                 uint8_t op, uint64_t request, struct job **job)
 {
     struct work *w = hub_work(h, kind, job);
 
@@ -33,7 +33,8 @@ static struct work *session_work(struct sync_hub *h, enum work_kind kind, struct
 
 /* ---- push -------------------------------------------------------------------- */
 
-static void apply_push(struct sync_hub *h, struct peer *peer, uint64_t request, struct perche_message *m)
+static void apply_push(struct sync_hub *h, struct peer *peer, uint64_t request,
+                       struct perche_message *m)
 {
     struct job *job;
     struct work *w = session_work(h, WORK_PUSH_APPLY, peer, PERCHE_OP_PUSH, request, &job);
@@ -67,7 +68,8 @@ static void push(struct sync_hub *h, struct peer *peer, const struct sync_event 
         peer->early.until_ms = h->mono_ms + EARLY_MS;
         hub_at(h, peer->early.until_ms);
     } else {
-        hub_no_more(h, peer->pipe->id, ev->request, PERCHE_OP_PUSH, PERCHE_NO_POSITION, peer->have, 0);
+        hub_no_more(h, peer->pipe->id, ev->request, PERCHE_OP_PUSH, PERCHE_NO_POSITION, peer->have,
+                    0);
     }
 }
 
@@ -129,7 +131,8 @@ static bool digest_answered(struct sync_hub *h, struct job *job, struct outcome 
     struct perche_message question = {0};
     struct work *w;
 
-    if (o->rc != PERCHE_OK || o->message.op != PERCHE_OP_DIGEST || !o->message.reply || o->message.refused)
+    if (o->rc != PERCHE_OK || o->message.op != PERCHE_OP_DIGEST || !o->message.reply ||
+        o->message.refused)
         return false;
     if (reply->lsn > h->lsn)
         h->lsn = reply->lsn;

@@ -21,7 +21,8 @@ void hub_watch_answer(struct sync_hub *h, struct peer *peer, bool news)
     hub_reply(h, peer->pipe->id, peer->watch_request, &m);
 }
 
-void hub_watch(struct sync_hub *h, struct peer *peer, uint64_t request, const struct perche_watch *watch)
+void hub_watch(struct sync_hub *h, struct peer *peer, uint64_t request,
+               const struct perche_watch *watch)
 {
     struct job *job;
     struct work *w;

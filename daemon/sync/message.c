@@ -32,7 +32,8 @@ enum perche_rc sync_message_copy(struct perche_message *to, const struct perche_
     return rc;
 }
 
-void sync_message_no(struct perche_message *m, uint8_t op, enum perche_refusal why, const char *text)
+void sync_message_no(struct perche_message *m, uint8_t op, enum perche_refusal why,
+                     const char *text)
 {
     memset(m, 0, sizeof *m);
     m->op = op;

@@ -12,6 +12,7 @@ void sync_message_move(struct perche_message *to, struct perche_message *from);
 /* Makes @to a second owner of the same contents, by encoding and decoding them. */
 enum perche_rc sync_message_copy(struct perche_message *to, const struct perche_message *from);
 /* A reply that says no. @text is static. */
-void sync_message_no(struct perche_message *m, uint8_t op, enum perche_refusal why, const char *text);
+void sync_message_no(struct perche_message *m, uint8_t op, enum perche_refusal why,
+                     const char *text);
 
 #endif

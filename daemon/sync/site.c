@@ -9,14 +9,15 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define REPLY_MS 30000u         /* for an answer, beside the line time */
-#define WATCH_REPLY_MS 120000u  /* the hub answers after 45 s at the latest */
-#define DIAL_MS 60000u          /* for the runner to say up or down */
-#define PATIENCE_MAX 64u
-#define SHAKES_MAX 3u           /* in a row without anything done; then after a wait */
-#define SETTLE_MS 1000u         /* live: edits come in groups, one comparison serves them all */
-#define WATCH_IDLE_MS 1000u     /* a watch answered faster than this, with nothing, is not repeated at once */
-#define SYNC_WAIT_MS 60000u
+#define REPLY_MS       30000u  /* for an answer, beside the line time */
+#define WATCH_REPLY_MS 120000u /* the hub answers after 45 s at the latest */
+#define DIAL_MS        60000u  /* for the runner to say up or down */
+#define PATIENCE_MAX   64u
+#define LINE_MS_MAX    1800000u /* beyond that a line is dead: 16 MiB at 10 kB/s take it */
+#define SHAKES_MAX     3u       /* in a row without anything done; then after a wait */
+#define SETTLE_MS      1000u    /* live: edits come in groups, one comparison serves them all */
+#define WATCH_IDLE_MS  1000u /* a watch that ends faster, with nothing, is not repeated at once */
+#define SYNC_WAIT_MS   60000u
 
 /* ---- states ------------------------------------------------------------- */
 
@@ -114,15 +115,20 @@ void site_work_failed(struct sync_site *s, const struct outcome *o)
 
 /* ---- the line --------------------------------------------------------------- */
 
-void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t up, uint64_t down)
+void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t up,
+               uint64_t down)
 {
     struct channel *c = &s->channels[channel];
     struct sync_action *a;
-    uint64_t allowance = batch_size_allowance_ms(&s->up, up) + batch_size_allowance_ms(&s->down, down);
+    uint64_t allowance = s->patience * (batch_size_allowance_ms(&s->up, up) +
+                                        batch_size_allowance_ms(&s->down, down));
 
     assert(s->line_up && c->op == 0);
-    *c = (struct channel){.op = m->op, .tag = ++s->tags, .session = s->session, .sent_ms = s->mono_ms};
-    c->deadline_ms = s->mono_ms + (channel == CHANNEL_WATCH ? WATCH_REPLY_MS : REPLY_MS) + s->patience * allowance;
+    *c = (struct channel){
+        .op = m->op, .tag = ++s->tags, .session = s->session, .sent_ms = s->mono_ms};
+    c->sized = allowance > 0;
+    c->deadline_ms = s->mono_ms + (channel == CHANNEL_WATCH ? WATCH_REPLY_MS : REPLY_MS);
+    c->deadline_ms += allowance < LINE_MS_MAX ? allowance : LINE_MS_MAX;
     a = actions_add(s->out, SYNC_SEND);
     if (a == NULL) {
         sync_message_drop(m);
@@ -258,8 +264,8 @@ void site_give_up(struct sync_site *s, enum sync_state state, const char *reason
     disconnect(s, reason);
     site_become(s, state, reason);
     s->try_at_ms = s->mono_ms + wait_ms;
-    actions_log(s->out, state == SYNC_HELD ? "sync.held" : "sync.given_up", "why=%s retry_ms=%llu", reason,
-                (unsigned long long)wait_ms);
+    actions_log(s->out, state == SYNC_HELD ? "sync.held" : "sync.given_up", "why=%s retry_ms=%llu",
+                reason, (unsigned long long)wait_ms);
     while (waiters_take_any(&s->waiters, &tag))
         synced(s, tag, "offline");
 }
@@ -267,7 +273,8 @@ void site_give_up(struct sync_site *s, enum sync_state state, const char *reason
 /* Reason codes that a line may be lost for; event reasons are the runner's. */
 static const char *line_reason(const char *reason)
 {
-    static const char *const known[] = {"refused", "certificate", "timeout", "name", "route", "port", "clock"};
+    static const char *const known[] = {"refused", "certificate", "timeout", "name",
+                                        "route",   "port",        "clock"};
 
     for (size_t i = 0; reason != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(reason, known[i]) == 0)
@@ -283,8 +290,9 @@ static void line_down(struct sync_site *s, const char *why)
     if (!s->line_up && !s->dialling)
         return; /* given up already */
     forget_line(s);
-    go_offline(s, reason, strcmp(reason, "refused") == 0 ? backoff_refused_ms(&s->ops)
-                                                         : backoff_next_ms(&s->line_backoff, &s->ops));
+    go_offline(s, reason,
+               strcmp(reason, "refused") == 0 ? backoff_refused_ms(&s->ops)
+                                              : backoff_next_ms(&s->line_backoff, &s->ops));
 }
 
 static void line_up(struct sync_site *s)
@@ -309,7 +317,8 @@ static void dial(struct sync_site *s)
 
 /* ---- answers ------------------------------------------------------------------ */
 
-static void watch_answered(struct sync_site *s, const struct channel *c, const struct perche_message *m)
+static void watch_answered(struct sync_site *s, const struct channel *c,
+                           const struct perche_message *m)
 {
     if (m->refused) {
         site_watch_refused(s, c->session, &m->u.no);
@@ -356,7 +365,7 @@ static void reply(struct sync_site *s, const struct sync_event *ev)
     if (!s->line_up || ev->channel >= SYNC_CHANNELS)
         return;
     c = &s->channels[ev->channel];
-    if (c->op == 0 || (ev->tag != 0 && ev->tag != c->tag)) {
+    if (c->op == 0 || ev->tag != c->tag) {
         actions_log(s->out, "sync.late_reply", "channel=%u op=%u", ev->channel, m->op);
         return;
     }
@@ -492,7 +501,8 @@ static void outcome(struct sync_site *s, struct outcome *o)
 
 static void sync_now(struct sync_site *s, const struct sync_event *ev)
 {
-    struct waiter waiter = {.tag = ev->tag, .asked_ms = s->mono_ms, .harvest = s->harvest_number + 1};
+    struct waiter waiter = {
+        .tag = ev->tag, .asked_ms = s->mono_ms, .harvest = s->harvest_number + 1};
 
     waiter.deadline_ms = s->mono_ms + (ev->timeout_ms != 0 ? ev->timeout_ms : SYNC_WAIT_MS);
     s->harvest_due = true;
@@ -521,7 +531,7 @@ static void expire(struct sync_site *s)
             continue;
         actions_log(s->out, "uplink.timeout", "op=%u waited_ms=%llu", c->op,
                     (unsigned long long)(s->mono_ms - c->sent_ms));
-        if (s->patience < PATIENCE_MAX)
+        if (c->sized && s->patience < PATIENCE_MAX)
             s->patience *= 2;
         site_drop_line(s, "timeout");
         break;
@@ -559,7 +569,8 @@ static void local_go_on(struct sync_site *s)
 
 static void line_go_on(struct sync_site *s)
 {
-    if (s->state != SYNC_UNJOINED && s->known && !s->line_up && !s->dialling && s->mono_ms >= s->try_at_ms)
+    if (s->state != SYNC_UNJOINED && s->known && !s->line_up && !s->dialling &&
+        s->mono_ms >= s->try_at_ms)
         dial(s);
 }
 
@@ -599,7 +610,8 @@ static void watch_go_on(struct sync_site *s)
 {
     struct perche_message m = {.op = PERCHE_OP_WATCH};
 
-    if (s->state != SYNC_LIVE || s->channels[CHANNEL_WATCH].op != 0 || s->pull_due || s->mono_ms < s->watch_at_ms)
+    if (s->state != SYNC_LIVE || s->channels[CHANNEL_WATCH].op != 0 || s->pull_due ||
+        s->mono_ms < s->watch_at_ms)
         return;
     if (s->talk == TALK_PULL_BUILD || s->talk == TALK_PULL || s->talk == TALK_PULL_APPLY)
         return; /* parked at the position that this reaches */
@@ -612,7 +624,8 @@ static void watch_go_on(struct sync_site *s)
 
 static void tell(struct sync_site *s)
 {
-    if (s->state == s->told_state && strcmp(s->reason, s->told_reason) == 0 && s->st.proven_ms == s->told_proven_ms)
+    if (s->state == s->told_state && strcmp(s->reason, s->told_reason) == 0 &&
+        s->st.proven_ms == s->told_proven_ms)
         return;
     s->told_state = s->state;
     s->told_reason = s->reason;
@@ -670,7 +683,8 @@ static void check(const struct sync_site *s)
     window_check(&s->window);
     /* Without a line nothing is under way; without a proven session nothing but hello and prove begins. */
     if (!s->line_up)
-        assert(talk->op == 0 && second->op == 0 && watch->op == 0 && !s->proven && s->talk == TALK_NONE);
+        assert(talk->op == 0 && second->op == 0 && watch->op == 0 && !s->proven &&
+               s->talk == TALK_NONE);
     assert(!(s->line_up && s->dialling));
     assert(s->proven || s->talk <= TALK_PROVED);
     assert(s->proven == (s->state == SYNC_SYNCING || s->state == SYNC_LIVE));
@@ -679,12 +693,14 @@ static void check(const struct sync_site *s)
     assert(second->op == 0 || second->op == PERCHE_OP_PUSH);
     assert(watch->op == 0 || watch->op == PERCHE_OP_WATCH);
     assert(talk->op != PERCHE_OP_WATCH);
-    if (s->window.count == 1 && !s->window.batch[0].answered && s->window.batch[0].channel == CHANNEL_SECOND)
+    if (s->window.count == 1 && !s->window.batch[0].answered &&
+        s->window.batch[0].channel == CHANNEL_SECOND)
         assert(talk->op == 0); /* the one in front is acknowledged, the next is being built */
     for (uint32_t i = 0; i < s->window.count; i++) {
         const struct window_batch *b = &s->window.batch[i];
 
-        assert(b->answered || (s->channels[b->channel].op == PERCHE_OP_PUSH && !s->channels[b->channel].stale));
+        assert(b->answered ||
+               (s->channels[b->channel].op == PERCHE_OP_PUSH && !s->channels[b->channel].stale));
     }
     /* Batches are under way in TALK_PUSH alone, and each waiting request belongs to the talk. */
     assert(s->talk == TALK_PUSH || (s->window.count == 0 && !s->building));

@@ -16,7 +16,9 @@
 #include "sync/waiters.h"
 #include "sync/window.h"
 
-#define SITE_JOBS_MAX 16 /* works under way: harvest, state, push build, acknowledgement, one of the talk; and as many of a talk that was cut */
+/* Works under way: harvest, state, push build, acknowledgement and one of the talk, and
+ * as many of a talk that was cut. */
+#define SITE_JOBS_MAX 16
 
 enum { CHANNEL_TALK = 0, CHANNEL_SECOND = 1, CHANNEL_WATCH = 2 };
 
@@ -24,25 +26,34 @@ enum { CHANNEL_TALK = 0, CHANNEL_SECOND = 1, CHANNEL_WATCH = 2 };
  * requests under way, see window.h. */
 enum talk {
     TALK_NONE, /* free: site_go_on() decides what comes next */
-    TALK_HELLO, TALK_PROVE_BUILD, TALK_PROVE, TALK_PROVED,
+    TALK_HELLO,
+    TALK_PROVE_BUILD,
+    TALK_PROVE,
+    TALK_PROVED,
     TALK_PUSH,
-    TALK_PULL_BUILD, TALK_PULL, TALK_PULL_APPLY,
-    TALK_ROWS, TALK_ROWS_APPLY,
-    TALK_DIGEST_BUILD, TALK_DIGEST, TALK_DIGEST_TAKE,
+    TALK_PULL_BUILD,
+    TALK_PULL,
+    TALK_PULL_APPLY,
+    TALK_ROWS,
+    TALK_ROWS_APPLY,
+    TALK_DIGEST_BUILD,
+    TALK_DIGEST,
+    TALK_DIGEST_TAKE,
 };
 
 struct channel {
-    uint8_t op;           /* 0 = free */
-    bool stale;           /* its answer no longer matters; until it comes the channel is taken */
+    uint8_t op; /* 0 = free */
+    bool stale; /* its answer no longer matters; until it comes the channel is taken */
+    bool sized; /* its size gave it more time */
     uint64_t tag;
-    uint64_t session;     /* that the request was sent in */
+    uint64_t session;              /* that the request was sent in */
     uint64_t sent_ms, deadline_ms; /* monotonic */
 };
 
 struct site_job {
-    uint64_t tag;         /* 0 = free */
+    uint64_t tag; /* 0 = free */
     enum work_kind kind;
-    uint32_t talk_number; /* of the talk that asked: an answer for an earlier one is not acted upon */
+    uint32_t talk_number; /* of the talk that asked: an earlier one's answer is not acted upon */
 };
 
 struct sync_site {
@@ -56,69 +67,69 @@ struct sync_site {
 
     /* what people see */
     enum sync_state state;
-    const char *reason;           /* static, "" = none */
-    enum sync_state told_state;   /* when SYNC_STATE was last given */
+    const char *reason;         /* static, "" = none */
+    enum sync_state told_state; /* when SYNC_STATE was last given */
     const char *told_reason;
     uint64_t told_proven_ms;
-    struct sync_site_view view;   /* counters and the like; the rest is filled when asked for */
+    struct sync_site_view view; /* counters and the like; the rest is filled when asked for */
 
     /* the replica */
-    struct state st;              /* its numbers, from the latest outcome that wrote */
-    bool started, known;          /* known: st has been read */
+    struct state st;     /* its numbers, from the latest outcome that wrote */
+    bool started, known; /* known: st has been read */
     struct site_job jobs[SITE_JOBS_MAX];
-    uint64_t tags;                /* last tag given, to works and to requests */
+    uint64_t tags; /* last tag given, to works and to requests */
     bool harvest_due, harvesting;
     uint64_t harvest_number, harvest_at_ms;
     struct backoff harvest_backoff;
-    uint64_t state_at_ms;         /* WORK_STATE failed: again at */
+    uint64_t state_at_ms; /* WORK_STATE failed: again at */
 
     /* the line */
     bool line_up, dialling;
     uint64_t try_at_ms, dial_deadline_ms;
-    struct backoff line_backoff;  /* until a session is proven */
-    struct backoff trouble;       /* until something gets done in it */
+    struct backoff line_backoff; /* until a session is proven */
+    struct backoff trouble;      /* until something gets done in it */
     struct channel channels[SYNC_CHANNELS];
-    uint32_t patience;            /* factor of the allowance for line time: doubles with each time-out */
+    uint32_t patience; /* factor of the allowance for line time: doubles with each time-out */
 
     /* the talk */
     enum talk talk;
-    uint32_t talk_number;         /* goes up whenever a talk is cut: line gone, hands shaken again */
+    uint32_t talk_number; /* goes up whenever a talk is cut: line gone, hands shaken again */
     bool proven;
     uint64_t session;
     uint8_t challenge[32];
     uint8_t verdict;
-    uint64_t hub_lsn;             /* as prove said */
-    bool restored;                /* told so in the talk before: this prove announces the new epoch */
-    uint32_t shakes;              /* hands shaken again since something got done */
-    uint64_t hold_until_ms;       /* the hub is busy, or something failed: nothing but the watch goes out */
-    bool hold_is_turn;            /* the hub named the time */
-    uint64_t pace_until_ms;       /* max_rate */
+    uint64_t hub_lsn;       /* as prove said */
+    bool restored;          /* told so in the talk before: this prove announces the new epoch */
+    uint32_t shakes;        /* hands shaken again since something got done */
+    uint64_t hold_until_ms; /* hub busy, or something failed: only the watch goes out */
+    bool hold_is_turn;      /* the hub named the time */
+    uint64_t pace_until_ms; /* max_rate */
 
     bool push_due, pull_due;
-    bool pushed_last;             /* a pull that waits goes before the next push */
-    bool probe;                   /* the hub had no turn for a push: ask again with little */
-    bool building;                /* WORK_PUSH_BUILD is under way */
+    bool pushed_last; /* a pull that waits goes before the next push */
+    bool probe;       /* the hub had no turn for a push: ask again with little */
+    bool building;    /* WORK_PUSH_BUILD is under way */
     uint64_t build_from;
-    uint32_t standing;            /* batches in a row that did not move the cursor */
+    uint32_t standing; /* batches in a row that did not move the cursor */
     struct window window;
 
     uint64_t pull_full, pull_scan, pull_began_ms;
-    uint64_t wants_seen;          /* wants that were outstanding after the last pull */
-    struct perche_message rows;   /* request for rows that came without themselves; kept until applied */
+    uint64_t wants_seen;        /* wants that were outstanding after the last pull */
+    struct perche_message rows; /* asks for rows that came without themselves; kept until applied */
 
-    uint64_t changes;             /* goes up with everything that a comparison has not seen */
-    uint64_t compared;            /* a comparison begun at this count said equal */
+    uint64_t changes;  /* goes up with everything that a comparison has not seen */
+    uint64_t compared; /* a comparison begun at this count said equal */
     uint64_t compare_at_ms, changed_at_ms;
     uint64_t digest_changes, digest_began_ms;
     uint32_t digest_level;
-    uint32_t later, differs;      /* in a row */
+    uint32_t later, differs; /* in a row */
 
     uint64_t watch_at_ms, news_scan;
-    uint32_t idle_news;           /* news in a row that brought nothing */
+    uint32_t idle_news; /* news in a row that brought nothing */
 
     struct batch_size up, down;
     struct waiters waiters;
-    uint64_t timer_ms;            /* that was last asked for */
+    uint64_t timer_ms; /* that was last asked for */
 };
 
 /* ---- site.c ------------------------------------------------------------ */
@@ -127,7 +138,8 @@ void site_become(struct sync_site *s, enum sync_state next, const char *reason);
 /* A work for the replica, already an action: the caller fills in the rest. NULL: no memory. */
 struct work *site_work(struct sync_site *s, enum work_kind kind);
 /* Sends and takes @m. @up, @down: bytes that go each way, for the time-out. */
-void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t up, uint64_t down);
+void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t up,
+               uint64_t down);
 bool site_jobs_talking(const struct sync_site *s);
 /* Something got done: failures are counted anew. */
 void site_progress(struct sync_site *s);
@@ -162,7 +174,8 @@ void site_proved(struct sync_site *s, struct outcome *o);
 
 void site_push(struct sync_site *s); /* as far as it goes now */
 void site_push_built(struct sync_site *s, struct outcome *o);
-void site_push_answered(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t line_ms);
+void site_push_answered(struct sync_site *s, uint32_t channel, struct perche_message *m,
+                        uint64_t line_ms);
 void site_push_acked(struct sync_site *s, struct outcome *o);
 
 /* ---- site_pull.c: pull, and rows that came without themselves ------------ */
@@ -170,7 +183,8 @@ void site_push_acked(struct sync_site *s, struct outcome *o);
 void site_pull(struct sync_site *s);
 void site_pull_built(struct sync_site *s, struct outcome *o);
 bool site_pull_is_late(const struct sync_site *s, const struct perche_message *m);
-void site_pull_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes, uint64_t line_ms);
+void site_pull_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes,
+                        uint64_t line_ms);
 void site_pull_applied(struct sync_site *s, struct outcome *o);
 void site_rows(struct sync_site *s);
 void site_rows_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes);

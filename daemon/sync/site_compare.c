@@ -5,14 +5,15 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define LEVEL_ROWS 2u
-#define LATER_MS_MIN 250u
+#define LEVEL_ROWS          2u
+#define LATER_MS_MIN        250u
 #define LATER_MS_MAX_WAITED 2000u /* while somebody waits for the answer */
-#define DIFFERS_MAX 3u            /* repairs at once; then one each interval */
+#define DIFFERS_MAX         3u    /* repairs at once; then one each interval */
 
 bool site_compare_is_due(const struct sync_site *s)
 {
-    return s->changes != s->compared && s->mono_ms >= s->compare_at_ms && !s->harvest_due && !s->harvesting;
+    return s->changes != s->compared && s->mono_ms >= s->compare_at_ms && !s->harvest_due &&
+           !s->harvesting;
 }
 
 void site_compare(struct sync_site *s)
@@ -66,7 +67,8 @@ void site_digest_answered(struct sync_site *s, struct perche_message *m)
     struct work *w;
 
     if (answer != PERCHE_LATER)
-        waiters_pulled(&s->waiters, s->digest_began_ms); /* the hub had nothing above our position */
+        waiters_pulled(&s->waiters,
+                       s->digest_began_ms); /* the hub had nothing above our position */
     if (answer == PERCHE_LATER || (answer == PERCHE_EQUAL && s->digest_level > 0)) {
         if (answer == PERCHE_LATER)
             s->pull_due = true;
@@ -113,7 +115,8 @@ void site_digest_taken(struct sync_site *s, struct outcome *o)
         }
         return;
     }
-    actions_log(s->out, "sync.differs", "rows=%llu times=%u", (unsigned long long)o->rows, s->differs + 1);
+    actions_log(s->out, "sync.differs", "rows=%llu times=%u", (unsigned long long)o->rows,
+                s->differs + 1);
     s->differs++;
     s->push_due = true;
     s->pull_due = true;

@@ -43,7 +43,8 @@ bool site_pull_is_late(const struct sync_site *s, const struct perche_message *m
     return m->u.pull_reply.from_full != s->pull_full || m->u.pull_reply.from_scan != s->pull_scan;
 }
 
-void site_pull_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes, uint64_t line_ms)
+void site_pull_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes,
+                        uint64_t line_ms)
 {
     const struct perche_pull_reply *reply = &m->u.pull_reply;
     struct work *w;

@@ -6,8 +6,8 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define STANDING_MAX 8u /* batches that only carry rows the hub asked for; more in a row is a circle */
-#define PROBE_ROWS 100u
+#define STANDING_MAX 8u /* batches in a row of nothing but rows that the hub asked for */
+#define PROBE_ROWS   100u
 
 static void acknowledge(struct sync_site *s, struct window_batch *b)
 {
@@ -96,7 +96,8 @@ void site_push_built(struct sync_site *s, struct outcome *o)
     s->building = false;
     if (o->rc == PERCHE_OK && m->op != 0 &&
         (m->op != PERCHE_OP_PUSH || push->from != s->build_from || push->to < push->from))
-        o->rc = perche_err_set(&o->err, PERCHE_INTERNAL, "the batch that was built is not the one asked for");
+        o->rc = perche_err_set(&o->err, PERCHE_INTERNAL,
+                               "the batch that was built is not the one asked for");
     if (o->rc != PERCHE_OK) {
         site_work_failed(s, o);
         return;
@@ -106,8 +107,10 @@ void site_push_built(struct sync_site *s, struct outcome *o)
         bytes = push->batch.n + 256; /* and the envelope */
         b = window_push(&s->window);
         b->channel = free_channel(s);
-        assert(b->channel != SYNC_CHANNELS); /* looked at before building, and nobody else takes them */
-        assert(b->channel == CHANNEL_TALK || (s->window.count == 2 && !s->window.batch[0].answered));
+        assert(b->channel !=
+               SYNC_CHANNELS); /* looked at before building, and nobody else takes them */
+        assert(b->channel == CHANNEL_TALK ||
+               (s->window.count == 2 && !s->window.batch[0].answered));
         b->from = push->from;
         b->to = push->to;
         b->asof_lsn = push->asof.lsn;
@@ -125,7 +128,8 @@ void site_push_built(struct sync_site *s, struct outcome *o)
     }
 }
 
-void site_push_answered(struct sync_site *s, uint32_t channel, struct perche_message *m, uint64_t line_ms)
+void site_push_answered(struct sync_site *s, uint32_t channel, struct perche_message *m,
+                        uint64_t line_ms)
 {
     struct window_batch *b = window_on(&s->window, channel);
 

@@ -3,8 +3,8 @@
 
 #include "sync/actions.h"
 
-#define TURN_MS_MIN 100u
-#define TURN_MS_MAX 600000u /* a hub that names a later time is asked all the same */
+#define TURN_MS_MIN    100u
+#define TURN_MS_MAX    600000u /* a hub that names a later time is asked all the same */
 #define WATCH_AGAIN_MS 1000u
 
 enum consequence {
@@ -30,7 +30,8 @@ static const uint8_t consequences[] = {
     [PERCHE_NO_DISK] = WAIT,
     [PERCHE_NO_SCHEMA] = WAIT,
     [PERCHE_NO_INTERNAL] = WAIT,
-    [PERCHE_NO_INVITATION_USED] = DROP, /* an answer to `enrol`, which the conversation never sends */
+    [PERCHE_NO_INVITATION_USED] =
+        DROP, /* an answer to `enrol`, which the conversation never sends */
     [PERCHE_NO_INVITATION_EXPIRED] = DROP,
     [PERCHE_NO_INVITATION_UNKNOWN] = DROP,
 };
@@ -65,12 +66,8 @@ void site_refused(struct sync_site *s, uint8_t op, const struct perche_no *no)
         actions_log(s->out, "sync.refused", "op=%u why=%s", op, why);
     /* *no may live in what the lines below clear: it is not read any more. */
     switch (consequence(no->why)) {
-    case GIVE_UP:
-        site_give_up(s, SYNC_REFUSED, why);
-        return;
-    case SHAKE:
-        site_shake_again(s, why);
-        return;
+    case GIVE_UP: site_give_up(s, SYNC_REFUSED, why); return;
+    case SHAKE: site_shake_again(s, why); return;
     case TURN:
         site_cut_talk(s);
         due_again(s, op);
@@ -86,11 +83,8 @@ void site_refused(struct sync_site *s, uint8_t op, const struct perche_no *no)
             return;
         }
         break;
-    case WAIT:
-        break;
-    case DROP:
-        site_drop_line(s, why);
-        return;
+    case WAIT: break;
+    case DROP: site_drop_line(s, why); return;
     }
     site_cut_talk(s);
     due_again(s, op);
@@ -113,15 +107,9 @@ void site_watch_refused(struct sync_site *s, uint64_t session, const struct perc
         if (s->talk == TALK_NONE) /* else the request under way will hear the same */
             site_shake_again(s, why);
         break;
-    case TURN:
-        s->watch_at_ms = s->mono_ms + turn_ms(no);
-        break;
+    case TURN: s->watch_at_ms = s->mono_ms + turn_ms(no); break;
     case WAIT:
-    case SMALLER:
-        s->watch_at_ms = s->mono_ms + s->interval_ms;
-        break;
-    case DROP:
-        site_drop_line(s, why);
-        break;
+    case SMALLER: s->watch_at_ms = s->mono_ms + s->interval_ms; break;
+    case DROP: site_drop_line(s, why); break;
     }
 }

@@ -78,7 +78,7 @@ struct sync_event {
     uint64_t mono_ms;        /* monotonic: intervals and time-outs */
     uint32_t channel;
     uint64_t request, pipe;
-    uint64_t tag;            /* SYNC_NOW; REPLY and BAD at a site: the tag of the SEND that it answers, 0 = not known */
+    uint64_t tag;            /* SYNC_NOW; REPLY at a site: the tag of the SEND that it answers, any other is not taken */
     bool wait;
     uint64_t bytes;          /* size of the message */
     uint64_t line_ms;        /* site: time from send to reply */

@@ -68,7 +68,8 @@ bool waiters_take_equal(struct waiters *w, uint64_t changes, uint64_t *tag)
     return false;
 }
 
-bool waiters_take_late(struct waiters *w, uint64_t mono_ms, bool proven, uint64_t *tag, const char **missing)
+bool waiters_take_late(struct waiters *w, uint64_t mono_ms, bool proven, uint64_t *tag,
+                       const char **missing)
 {
     for (uint32_t i = 0; i < w->count; i++) {
         const struct waiter *waiter = &w->list[i];

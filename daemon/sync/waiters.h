@@ -10,10 +10,10 @@
 struct waiter {
     uint64_t tag;
     uint64_t asked_ms, deadline_ms; /* monotonic */
-    uint64_t harvest;  /* number of the harvest that has everything from before the command */
+    uint64_t harvest; /* number of the harvest that has everything from before the command */
     bool harvested;
-    uint64_t lsn;      /* own newest lsn after that harvest */
-    uint64_t changes;  /* a comparison begun at this count or later answers */
+    uint64_t lsn;     /* own newest lsn after that harvest */
+    uint64_t changes; /* a comparison begun at this count or later answers */
     bool pushed, pulled;
 };
 
@@ -33,7 +33,8 @@ void waiters_pulled(struct waiters *w, uint64_t began_ms);
 /* The comparison begun at @changes said equal: takes one who is satisfied, or returns false. */
 bool waiters_take_equal(struct waiters *w, uint64_t changes, uint64_t *tag);
 /* Takes one whose time is up, or returns false. *missing is what is not there yet. */
-bool waiters_take_late(struct waiters *w, uint64_t mono_ms, bool proven, uint64_t *tag, const char **missing);
+bool waiters_take_late(struct waiters *w, uint64_t mono_ms, bool proven, uint64_t *tag,
+                       const char **missing);
 /* Takes any, or returns false. */
 bool waiters_take_any(struct waiters *w, uint64_t *tag);
 uint64_t waiters_next_ms(const struct waiters *w); /* earliest deadline, UINT64_MAX = none */

@@ -6,30 +6,30 @@
 #include "sync/message.h"
 
 /* kind, name, needs the writer */
-#define WORK_MAP(X)                       \
-    X(NONE, "none", false)                \
-    X(HARVEST, "harvest", true)           \
-    X(STATE, "state", false)              \
-    X(PROVE_BUILD, "prove_build", false)  \
-    X(PROVED, "proved", true)             \
-    X(PUSH_BUILD, "push_build", false)    \
-    X(PUSH_ACKED, "push_acked", true)     \
-    X(PULL_BUILD, "pull_build", false)    \
-    X(PULL_APPLY, "pull_apply", true)     \
-    X(ROWS_APPLY, "rows_apply", true)     \
-    X(DIGEST_BUILD, "digest_build", false) \
-    X(DIGEST_TAKE, "digest_take", true)   \
-    X(SITE_KEY, "site_key", false)        \
-    X(PROVE_JUDGE, "prove_judge", true)   \
-    X(PUSH_APPLY, "push_apply", true)     \
-    X(PULL_ANSWER, "pull_answer", false)  \
-    X(ROWS_ANSWER, "rows_answer", false)  \
+#define WORK_MAP(X)                          \
+    X(NONE, "none", false)                   \
+    X(HARVEST, "harvest", true)              \
+    X(STATE, "state", false)                 \
+    X(PROVE_BUILD, "prove_build", false)     \
+    X(PROVED, "proved", true)                \
+    X(PUSH_BUILD, "push_build", false)       \
+    X(PUSH_ACKED, "push_acked", true)        \
+    X(PULL_BUILD, "pull_build", false)       \
+    X(PULL_APPLY, "pull_apply", true)        \
+    X(ROWS_APPLY, "rows_apply", true)        \
+    X(DIGEST_BUILD, "digest_build", false)   \
+    X(DIGEST_TAKE, "digest_take", true)      \
+    X(SITE_KEY, "site_key", false)           \
+    X(PROVE_JUDGE, "prove_judge", true)      \
+    X(PUSH_APPLY, "push_apply", true)        \
+    X(PULL_ANSWER, "pull_answer", false)     \
+    X(ROWS_ANSWER, "rows_answer", false)     \
     X(DIGEST_ANSWER, "digest_answer", false) \
-    X(REPAIR, "repair", true)             \
-    X(PEER_NOTE, "peer_note", true)       \
-    X(ENROL, "enrol", true)               \
-    X(NEWS, "news", false)                \
-    X(QUERY, "query", false)              \
+    X(REPAIR, "repair", true)                \
+    X(PEER_NOTE, "peer_note", true)          \
+    X(ENROL, "enrol", true)                  \
+    X(NEWS, "news", false)                   \
+    X(QUERY, "query", false)                 \
     X(COMMAND, "command", true)
 
 bool work_writes(enum work_kind kind)

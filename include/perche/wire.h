@@ -141,7 +141,7 @@ uint32_t perche_batch_name(struct perche_batch *b, const char *text); /* interns
 uint32_t perche_batch_part(struct perche_batch *b, const char *table, const char *const *columns, uint32_t columns_count);
 /* Appends a row; returned pointer is valid until the next row of this part. */
 struct perche_row *perche_batch_row(struct perche_batch *b, uint32_t part, struct perche_bytes key);
-/* Appends a cell to the last row of @part; columns in ascending order. Valid until the next cell. */
+/* Appends a cell to the last row of @part; columns in ascending order, which is asserted. Valid until the next cell. */
 struct perche_cell *perche_batch_cell(struct perche_batch *b, uint32_t part, uint16_t col, const struct perche_value *v);
 bool perche_batch_base(struct perche_batch *b, uint32_t part, uint64_t stamp, uint32_t origin); /* of the last cell */
 bool perche_batch_notice(struct perche_batch *b, const struct perche_notice *n);

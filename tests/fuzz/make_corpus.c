@@ -1,8 +1,7 @@
 /* Writes the seeds of the fuzz targets of the wire: valid messages, batches, keys and
- * invitations. Run it again when the format changes, from the top folder:
+ * invitations. Run it again when the format changes:
  *
- *   cc -D_GNU_SOURCE -Iinclude -Itests tests/fuzz/make_corpus.c proto/(all).c \
- *      -lmsgpackc -lzstd -lsodium -o make_corpus && ./make_corpus tests/fuzz/corpus */
+ *   cmake --build build --target make_corpus && build/make_corpus tests/fuzz/corpus */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>

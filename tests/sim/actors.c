@@ -264,7 +264,7 @@ struct statement {
     uint32_t equal[10];   /* ... and get another write's value */
     bool default_key;     /* the file makes the key */
     bool unlawful;
-    bool quiet;           /* the template's: values without names */
+    bool quiet;           /* the first rows: values without names */
 };
 
 /* Runs it; false: the file did not take it. */
@@ -996,13 +996,6 @@ void actor_resolved(struct world *w, struct node *n, const struct outcome *o)
 }
 
 /* ---- the beginning ---------------------------------------------------------------- */
-
-void actors_begin(struct world *w)
-{
-    for (uint32_t i = 0; i < w->rows_count; i++)
-        w->rows[i].tainted = w->rows[i].resolved = false;
-    w->writes_count = 0;
-}
 
 /* At each site a learner with an enrolment, a cohort, a project; some learners shared. The hub writes them. */
 void actors_fill(struct world *w)

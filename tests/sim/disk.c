@@ -67,15 +67,6 @@ struct disk {
     bool frozen;
 };
 
-struct disk_image {
-    uint32_t count;
-    struct {
-        char name[NAME_BYTES];
-        uint8_t *data;
-        int64_t size;
-    } files[FILES_MAX];
-};
-
 static void *must(void *p)
 {
     if (p == NULL) {
@@ -643,7 +634,7 @@ static int vfs_last_error(sqlite3_vfs *vfs, int n, char *out)
     return 0;
 }
 
-struct disk *disk_new(const char *name, bool standard, uint64_t (*clock)(void *ctx), void *ctx)
+struct disk *disk_new(const char *name, uint64_t (*clock)(void *ctx), void *ctx)
 {
     struct disk *d = must(calloc(1, sizeof *d));
 
@@ -666,16 +657,22 @@ struct disk *disk_new(const char *name, bool standard, uint64_t (*clock)(void *c
         .xGetLastError = vfs_last_error,
         .xCurrentTimeInt64 = vfs_time_ms,
     };
-    if (sqlite3_vfs_register(&d->vfs, standard) != SQLITE_OK)
+    if (sqlite3_vfs_register(&d->vfs, 0) != SQLITE_OK)
         abort();
     return d;
+}
+
+void disk_standard(struct disk *d)
+{
+    if (sqlite3_vfs_register(&d->vfs, 1) != SQLITE_OK)
+        abort();
 }
 
 void disk_free(struct disk *d)
 {
     if (d == NULL)
         return;
-    disk_clear(d, 0);
+    disk_clear(d);
     for (int i = 0; i < FILES_MAX; i++) {
         free(d->files[i].data);
         free(d->files[i].changes);
@@ -694,7 +691,12 @@ void disk_run_as(struct disk *d, enum disk_process process)
     d->process = process;
 }
 
-void disk_clear(struct disk *d, uint64_t seed)
+void disk_seed(struct disk *d, uint64_t seed)
+{
+    chance_seed(&d->chance, seed, 77);
+}
+
+void disk_clear(struct disk *d)
 {
     for (int i = 0; i < FILES_MAX; i++) {
         assert(d->files[i].mapped == NULL);
@@ -703,44 +705,4 @@ void disk_clear(struct disk *d, uint64_t seed)
     d->frozen = false;
     d->freeze_in = 0;
     d->writes = 0;
-    chance_seed(&d->chance, seed, 77);
-}
-
-struct disk_image *disk_save(const struct disk *d)
-{
-    struct disk_image *image = must(calloc(1, sizeof *image));
-
-    for (int i = 0; i < FILES_MAX; i++) {
-        const struct file *f = &d->files[i];
-
-        assert(f->mapped == NULL);
-        if (!f->exists)
-            continue;
-        (void)snprintf(image->files[image->count].name, NAME_BYTES, "%s", f->name);
-        image->files[image->count].data = must(malloc((size_t)f->size + 1));
-        memcpy(image->files[image->count].data, f->data, (size_t)f->size);
-        image->files[image->count++].size = f->size;
-    }
-    return image;
-}
-
-void disk_load(struct disk *d, const struct disk_image *image)
-{
-    for (uint32_t i = 0; i < image->count; i++) {
-        struct file *f = file_make(d, image->files[i].name);
-
-        assert(f != NULL && f->mapped == NULL);
-        file_empty(f);
-        f->exists = true;
-        raw_write(f, 0, image->files[i].data, (uint32_t)image->files[i].size);
-    }
-}
-
-void disk_image_free(struct disk_image *image)
-{
-    if (image == NULL)
-        return;
-    for (uint32_t i = 0; i < image->count; i++)
-        free(image->files[i].data);
-    free(image);
 }

@@ -20,15 +20,15 @@ struct disk;
 
 enum disk_process { DISK_DAEMON = 0, DISK_PROGRAM = 1 };
 
-/* @name is the VFS's, copied. @clock gives the wall clock in milliseconds since 1970.
- * The first disk made is SQLite's default VFS, and so the source of its randomness. */
-struct disk *disk_new(const char *name, bool standard, uint64_t (*clock)(void *ctx), void *ctx);
+/* @name is the VFS's, copied. @clock gives the wall clock in milliseconds since 1970. */
+struct disk *disk_new(const char *name, uint64_t (*clock)(void *ctx), void *ctx);
+void disk_standard(struct disk *d); /* it is SQLite's default VFS now, and so the source of its randomness */
 void disk_free(struct disk *d); /* every connection is closed */
 const char *disk_vfs(const struct disk *d);
 /* Whose calls follow: files that are opened now are this process's. */
 void disk_run_as(struct disk *d, enum disk_process process);
-/* Empties it and seeds what it draws. Every connection is closed. */
-void disk_clear(struct disk *d, uint64_t seed);
+void disk_seed(struct disk *d, uint64_t seed); /* what it draws */
+void disk_clear(struct disk *d); /* every connection is closed */
 
 /* ---- crashes ------------------------------------------------------------ */
 
@@ -44,12 +44,5 @@ void disk_power_cut(struct disk *d);
 /* Writes that no sync has followed yet. */
 uint32_t disk_unsynced(const struct disk *d);
 uint64_t disk_writes(const struct disk *d);
-
-/* ---- images: a disk to start from ------------------------------------------ */
-
-struct disk_image;
-struct disk_image *disk_save(const struct disk *d); /* every connection is closed */
-void disk_load(struct disk *d, const struct disk_image *image);
-void disk_image_free(struct disk_image *image);
 
 #endif

@@ -17,6 +17,7 @@
 
 #define MUST_FROM 500      /* seeds from which on everything in the mix must have happened */
 #define SHOWN_MAX 3        /* failing stories that are told */
+#define TIDY_EVERY 32      /* stories after which everything is freed: what leaks is seen */
 #define LIES 20            /* stories of an ordinary run that are told to the oracle with a lie */
 #define NEEDLESS_PERMILLE 5 /* needless questions a thousand stories may have */
 
@@ -32,8 +33,7 @@ struct failed {
     char kind[48], text[400];
 };
 
-struct result { /* in memory that the parent shares: what a worker that dies has found is not lost */
-    uint64_t next;             /* index of the story that is played */
+struct result { /* in memory that all processes share */
     bool ended;
     uint64_t passed, failed_count, events, lies, lies_found;
     uint64_t counts[COUNTS], stories[COUNTS]; /* how often, and in how many stories */
@@ -98,43 +98,22 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
     return true;
 }
 
-/* Leaves out steps as long as the story fails in the same way. */
-static void shrink(struct world *w, struct plan *p, const struct options *o, const struct template *t)
+/* The beginnings, one for each number of sites, made when they are first needed. All of
+ * a story is in memory, disks too: so each is played in a copy of this process. */
+static struct world *beginnings[SITES_MAX + 1];
+
+static struct world *beginning(uint8_t sites)
 {
-    struct options quiet = *o;
-    char kind[48];
-    uint32_t left = p->count, rounds = 0;
-    bool again = true;
+    if (beginnings[sites] == NULL) {
+        struct world *w = world_new();
 
-    quiet.verbose = false;
-    (void)world_play(w, p, &quiet, t);
-    (void)snprintf(kind, sizeof kind, "%s", w->failure_kind);
-    for (uint32_t chunk = p->count / 2 + 1; again || chunk > 1;) {
-        again = false;
-        for (uint32_t at = 0; at < p->count; at += chunk) {
-            struct plan trial = *p;
-            bool any = false;
-
-            for (uint32_t i = at; i < at + chunk && i < p->count; i++) {
-                any |= !trial.steps[i].off;
-                trial.steps[i].off = true;
-            }
-            if (!any)
-                continue;
-            if (!world_play(w, &trial, &quiet, t) && strcmp(w->failure_kind, kind) == 0) {
-                *p = trial;
-                again = true;
-            }
-            rounds++;
+        if (!world_prepare(w, sites)) {
+            world_free(w);
+            return NULL;
         }
-        chunk = chunk > 1 ? (chunk + 1) / 2 : 1;
-        if (chunk == 1 && !again)
-            break;
+        beginnings[sites] = w;
     }
-    left = 0;
-    for (uint32_t i = 0; i < p->count; i++)
-        left += !p->steps[i].off;
-    (void)printf("made shorter: %u of %u steps are needed (%u tries)\n", left, p->count, rounds);
+    return beginnings[sites];
 }
 
 static void add_counts(struct result *r, const struct world *w)
@@ -146,109 +125,164 @@ static void add_counts(struct result *r, const struct world *w)
     r->events += w->events;
 }
 
-static bool play_one(struct world *w, const struct template *t, const struct arguments *a, uint64_t seed, struct result *r)
+/* What became of one story, in memory that is shared with its process. */
+struct end {
+    bool ended, passed;
+    char kind[48], text[400];
+};
+static struct end *end_shared;
+
+/* Plays it in a process of its own. @r: counts go there, NULL = nowhere. */
+static struct end play(const struct plan *p, const struct options *o, struct result *r)
+{
+    struct world *w = beginning(p->mix.sites);
+    struct end failed = {.kind = "no beginning"};
+    pid_t child;
+
+    if (end_shared == NULL) {
+        end_shared = mmap(NULL, sizeof *end_shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (end_shared == MAP_FAILED)
+            abort();
+    }
+    if (w == NULL)
+        return failed;
+    memset(end_shared, 0, sizeof *end_shared);
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        end_shared->passed = world_play(w, p, o);
+        (void)snprintf(end_shared->kind, sizeof end_shared->kind, "%s", w->failure_kind);
+        (void)snprintf(end_shared->text, sizeof end_shared->text, "%s", w->failure);
+        if (r != NULL)
+            add_counts(r, w);
+        (void)fflush(stdout);
+        end_shared->ended = true;
+        if (p->seed % TIDY_EVERY != 0 || !end_shared->passed)
+            _exit(0);
+        for (int i = 0; i <= SITES_MAX; i++) /* now and then everything is given back, so that a sanitizer can tell what was not */
+            world_free(beginnings[i]);
+        perche_wire_thread_end();
+        exit(0);
+    }
+    if (child > 0) {
+        int status = 0;
+
+        (void)waitpid(child, &status, 0);
+        if (end_shared->ended && status != 0)
+            end_shared->ended = false;
+    }
+    if (!end_shared->ended) {
+        end_shared->passed = false;
+        (void)snprintf(end_shared->kind, sizeof end_shared->kind, "died");
+        (void)snprintf(end_shared->text, sizeof end_shared->text, "an assertion or a sanitizer ended the process");
+    }
+    return *end_shared;
+}
+
+/* Leaves out steps as long as the story fails in the same way. */
+static void shrink(struct plan *p, const struct options *o)
+{
+    struct options quiet = *o;
+    struct end first;
+    uint32_t left = 0, rounds = 0;
+    bool again = true;
+
+    quiet.verbose = false;
+    first = play(p, &quiet, NULL);
+    for (uint32_t chunk = p->count / 2 + 1; again || chunk > 1;) {
+        again = false;
+        for (uint32_t at = 0; at < p->count; at += chunk) {
+            static struct plan trial;
+            bool any = false;
+            struct end e;
+
+            trial = *p;
+            for (uint32_t i = at; i < at + chunk && i < p->count; i++) {
+                any |= !trial.steps[i].off;
+                trial.steps[i].off = true;
+            }
+            if (!any)
+                continue;
+            e = play(&trial, &quiet, NULL);
+            if (!e.passed && strcmp(e.kind, first.kind) == 0) {
+                *p = trial;
+                again = true;
+            }
+            rounds++;
+        }
+        chunk = chunk > 1 ? (chunk + 1) / 2 : 1;
+        if (chunk == 1 && !again)
+            break;
+    }
+    for (uint32_t i = 0; i < p->count; i++)
+        left += !p->steps[i].off;
+    (void)printf("made shorter: %u of %u steps are needed (%u tries)\n", left, p->count, rounds);
+}
+
+static bool play_one(const struct arguments *a, uint64_t seed, struct result *r)
 {
     static struct plan plan;
-    struct options o = a->options;
-    bool ok;
+    struct end e;
 
-    plan_draw(&plan, seed, &o);
-    ok = world_play(w, &plan, &o, t);
-    add_counts(r, w);
-    if (ok)
+    plan_draw(&plan, seed, &a->options);
+    e = play(&plan, &a->options, r);
+    if (e.passed) {
         r->passed++;
-    else {
+    } else {
         if (r->failed_count < sizeof r->failed / sizeof r->failed[0]) {
             struct failed *f = &r->failed[r->failed_count];
 
             f->seed = seed;
-            (void)snprintf(f->kind, sizeof f->kind, "%s", w->failure_kind);
-            (void)snprintf(f->text, sizeof f->text, "%s", w->failure);
+            (void)snprintf(f->kind, sizeof f->kind, "%s", e.kind);
+            (void)snprintf(f->text, sizeof f->text, "%s", e.text);
         }
         r->failed_count++;
     }
-    return ok;
+    return e.passed;
 }
 
-/* Every jobs-th seed from r->next on. */
-static void worker(const struct arguments *a, struct result *r)
+/* Every jobs-th seed from `first` on. */
+static void worker(const struct arguments *a, uint32_t first, struct result *r)
 {
-    struct world *w = world_new();
-    struct template *t = template_make(w, &a->options);
+    static struct result lie;
     struct arguments lying = *a;
 
-    if (t == NULL) {
-        r->failed_count = 1;
-        (void)snprintf(r->failed[0].kind, sizeof r->failed[0].kind, "template");
-        world_free(w);
-        r->ended = true;
-        return;
-    }
     lying.options.lie = true;
-    for (uint64_t i; (i = r->next) < a->seeds; r->next += a->jobs) {
-        if (play_one(w, t, a, a->from + i, r) && !a->options.lie && i < LIES) { /* and is the oracle awake? */
-            struct result *lie = calloc(1, sizeof *lie);
-
-            if (lie == NULL)
-                abort();
+    for (uint64_t i = first; i < a->seeds; i += a->jobs)
+        if (play_one(a, a->from + i, r) && !a->options.lie && i < LIES) { /* and is the oracle awake? */
             r->lies++;
-            r->lies_found += !play_one(w, t, &lying, a->from + i, lie);
-            free(lie);
+            r->lies_found += !play_one(&lying, a->from + i, &lie);
         }
-    }
-    template_free(t);
-    world_free(w);
-    perche_wire_thread_end();
-    r->ended = true;
 }
 
-/* Tells the story of one seed; in a process of its own, since a story may end in an assertion. */
+/* Tells the story of one seed. */
 static void tell(const struct arguments *a, uint64_t seed)
 {
     static struct plan plan;
-    struct world *w = world_new();
-    struct template *t;
     struct options o = a->options;
+    struct end e;
 
-    t = template_make(w, &o);
-    if (t != NULL) {
-        plan_draw(&plan, seed, &o);
-        if (a->shrink)
-            shrink(w, &plan, &o, t);
-        o.verbose = true;
-        (void)world_play(w, &plan, &o, t);
-        (void)printf("seed %llu: %s%s%s\n", (unsigned long long)seed, w->failure[0] == '\0' ? "passed" : w->failure_kind,
-                     w->failure[0] == '\0' ? "" : ": ", w->failure);
-    }
-    template_free(t);
-    world_free(w);
-    perche_wire_thread_end();
+    plan_draw(&plan, seed, &o);
+    if (a->shrink)
+        shrink(&plan, &o);
+    o.verbose = true;
+    e = play(&plan, &o, NULL);
+    (void)printf("seed %llu: %s%s%s\n", (unsigned long long)seed, e.passed ? "passed" : e.kind, e.passed ? "" : ": ", e.text);
 }
 
-static void in_a_child(const struct arguments *a, uint64_t seed)
+static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
 {
     pid_t child;
 
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
-        tell(a, seed);
+        worker(a, first, r);
+        for (int i = 0; i <= SITES_MAX; i++)
+            world_free(beginnings[i]);
+        perche_wire_thread_end();
         (void)fflush(stdout);
-        exit(0);
-    }
-    if (child > 0)
-        (void)waitpid(child, NULL, 0);
-}
-
-static pid_t start(const struct arguments *a, struct result *r)
-{
-    pid_t child;
-
-    (void)fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        worker(a, r);
-        (void)fflush(stdout);
+        r->ended = true;
         exit(0);
     }
     if (child < 0)
@@ -312,6 +346,9 @@ int main(int argc, char **argv)
     if (a.verbose || (a.shrink && a.seeds == 1)) {
         for (uint64_t i = 0; i < a.seeds; i++)
             tell(&a, a.from + i);
+        for (int i = 0; i <= SITES_MAX; i++)
+            world_free(beginnings[i]);
+        perche_wire_thread_end();
         return 0;
     }
     if (a.jobs > 64)
@@ -323,24 +360,14 @@ int main(int argc, char **argv)
         perror("perche-sim");
         return 1;
     }
+    for (uint32_t j = 0; j < a.jobs; j++)
+        children[j] = start(&a, j, &results[j]);
     for (uint32_t j = 0; j < a.jobs; j++) {
-        results[j].next = j;
-        children[j] = start(&a, &results[j]); /* before anything is opened */
-    }
-    for (uint32_t j = 0; j < a.jobs; j++) {
-        while (children[j] > 0 && waitpid(children[j], NULL, 0) == children[j] && !results[j].ended) {
-            struct result *r = &results[j]; /* an assertion, a sanitizer: that story has failed, the others go on */
-
-            if (r->failed_count < sizeof r->failed / sizeof r->failed[0]) {
-                r->failed[r->failed_count].seed = a.from + r->next;
-                (void)snprintf(r->failed[r->failed_count].kind, sizeof r->failed[0].kind, "died");
-                (void)snprintf(r->failed[r->failed_count].text, sizeof r->failed[0].text, "an assertion or a sanitizer ended the process");
-            }
-            r->failed_count++;
-            r->next += a.jobs;
-            if (r->next >= a.seeds)
-                break;
-            children[j] = start(&a, r);
+        if (children[j] > 0)
+            (void)waitpid(children[j], NULL, 0);
+        if (!results[j].ended) {
+            (void)printf("worker %u ended early\n", j);
+            total.failed_count++;
         }
         merge_results(&total, &results[j]);
     }
@@ -356,7 +383,7 @@ int main(int argc, char **argv)
                 one.shrink = true;
                 (void)printf("\nthe story of seed %llu (again: --from %llu --seeds 1 --verbose)\n", (unsigned long long)total.failed[i].seed,
                              (unsigned long long)total.failed[i].seed);
-                in_a_child(&one, total.failed[i].seed);
+                tell(&one, total.failed[i].seed);
             }
     report(&a, &total, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     if (a.options.lie) { /* every story must have failed */

@@ -72,14 +72,6 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
     p->mix.moves = o->moves >= 0 ? o->moves > 0 : false;
     p->mix.clocks = chance_permille(&c, 350);
     p->mix.scratch = chance_permille(&c, 20);
-    for (uint8_t i = 0; i < SITES_MAX; i++)
-        p->mix.order[i] = i;
-    for (uint8_t i = SITES_MAX - 1; i > 0; i--) {
-        uint8_t k = (uint8_t)chance_below(&c, i + 1u), x = p->mix.order[i];
-
-        p->mix.order[i] = p->mix.order[k];
-        p->mix.order[k] = x;
-    }
     for (int i = 0; p->mix.clocks && i < NODES_MAX; i++)
         if (chance_below(&c, 2) == 0)
             p->skew_ms[i] = chance_below(&c, 2) == 0 ? (int64_t)chance_between(&c, 0, 10000) - 5000

@@ -151,7 +151,6 @@ struct mix {
     bool moves;     /* rows change hands, readers come and go */
     bool clocks;    /* clocks are off */
     bool scratch;   /* begins with the first start, not with everybody joined */
-    uint8_t order[SITES_MAX]; /* which of the prepared sites plays which */
 };
 
 struct plan {
@@ -209,6 +208,7 @@ struct lane { /* works of a node that wait, in order */
 };
 
 struct node {
+    struct world *world;
     uint8_t index;
     char name[8];            /* "hub", "A".."E" */
     char id[PERCHE_ID_BYTES_MAX], hub_id[PERCHE_ID_BYTES_MAX];
@@ -293,7 +293,6 @@ struct world {
     bool healed, ended;
     uint64_t moved_ms;       /* virtual: when rows last changed anywhere */
     uint64_t events;
-    const char *building;    /* the template: no faults, no end */
 
     struct write *writes;
     uint32_t writes_count;
@@ -308,15 +307,13 @@ struct world {
     bool verbose;
 };
 
-struct template; /* a hub and five sites that have joined and are in step */
-struct template *template_make(struct world *w, const struct options *o);
-void template_free(struct template *t);
-
 /* world.c */
 struct world *world_new(void);
 void world_free(struct world *w);
-/* Plays the plan from beginning to end, checks included. false: w->failure says why. */
-bool world_play(struct world *w, const struct plan *p, const struct options *o, const struct template *t);
+/* What every story begins with: a hub and @sites sites that have joined, hold some rows, and are live. */
+bool world_prepare(struct world *w, uint8_t sites);
+/* Plays the plan from there to the end, checks included. false: w->failure says why. */
+bool world_play(struct world *w, const struct plan *p, const struct options *o);
 void world_fail(struct world *w, const char *kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 uint64_t world_wall(const struct world *w, const struct node *n);
 void node_event(struct world *w, struct node *n, struct sync_event *ev);
@@ -361,14 +358,13 @@ void line_node_died(struct world *w, struct node *n);
 void line_free(struct line *l);
 
 /* actors.c */
-void actors_begin(struct world *w);
 void actor_write(struct world *w, struct node *n, const struct step *s);
 void actor_commit_slow(struct world *w, struct node *n);
 void actor_resolve(struct world *w, struct node *n, const struct step *s);
 /* Just before and after "resolve" runs on the writer's lane. */
 void actor_resolving(struct world *w, struct node *n, const char *args);
 void actor_resolved(struct world *w, struct node *n, const struct outcome *o);
-void actors_fill(struct world *w); /* the template's rows */
+void actors_fill(struct world *w); /* the first rows */
 uint32_t writes_add(struct world *w, uint8_t node, uint32_t row, int col); /* number, from 1 */
 int row_find(const struct world *w, int table, const char *json); /* -1 */
 

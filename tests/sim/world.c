@@ -436,6 +436,8 @@ static bool reader_open(struct world *w, struct node *n)
     disk_run_as(n->disk, DISK_DAEMON);
     chance_bytes(&n->chance, config.random, sizeof config.random);
     if (replica_open_reader(&config, &n->reader, &err) != PERCHE_OK) {
+        if (err.rc == PERCHE_BUSY)
+            return false;
         world_fail(w, "open", "%s cannot open a reader: %s", n->name, err.text);
         return false;
     }
@@ -450,12 +452,11 @@ static void perform_read(struct world *w, struct node *n, struct event *e)
 
     if (o == NULL)
         abort();
-    if (!reader_open(w, n)) {
-        free(o);
-        return;
-    }
     disk_run_as(n->disk, DISK_DAEMON);
-    replica_perform(n->reader, e->work, o, 1);
+    if (reader_open(w, n))
+        replica_perform(n->reader, e->work, o, 1);
+    else
+        o->rc = perche_err_set(&o->err, PERCHE_BUSY, "no reader");
     look_at_outcome(w, n, e->work, o);
     if (died_writing(w, n)) {
         outcome_free(o);
@@ -479,6 +480,12 @@ static bool node_open(struct world *w, struct node *n)
     disk_run_as(n->disk, DISK_DAEMON);
     chance_bytes(&n->chance, config.random, sizeof config.random);
     if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
+        if (err.rc == PERCHE_BUSY) {
+            w->counts[COUNT_BUSY]++;
+            STORY(w, n, "finds the lock taken at its start, and tries again");
+            (void)world_at(w, 1000, EV_START, n);
+            return false;
+        }
         world_fail(w, "open", "%s cannot open its replica: %s: %s", n->name, perche_rc_name(err.rc), err.text);
         return false;
     }
@@ -493,10 +500,8 @@ static void node_start(struct world *w, struct node *n)
     struct sync_event ev = {.kind = SYNC_EV_START};
 
     assert(!n->up);
-    if (!node_open(w, n)) {
-        w->ended = true;
+    if (!node_open(w, n))
         return;
-    }
     n->up = true;
     n->life++;
     n->timer_ms = UINT64_MAX;
@@ -825,37 +830,31 @@ static bool converge(struct world *w)
     }
 }
 
-static uint64_t clock_of(void *ctx);
-
-struct clock {
-    struct world *w;
-    struct node *n;
-};
-static struct clock clocks[NODES_MAX];
-
 static uint64_t clock_of(void *ctx)
 {
-    struct clock *c = ctx;
+    const struct node *n = ctx;
 
-    return world_wall(c->w, c->n);
+    return world_wall(n->world, n);
 }
 
 struct world *world_new(void)
 {
+    static int number;
     struct world *w = calloc(1, sizeof *w);
 
     if (w == NULL)
         abort();
+    number++;
     w->writes = calloc(WRITES_MAX, sizeof *w->writes);
     w->rows = calloc(ROWS_MAX, sizeof *w->rows);
     if (w->writes == NULL || w->rows == NULL)
         abort();
     for (uint8_t i = 0; i < NODES_MAX; i++) {
-        char name[16];
+        char name[24];
 
-        clocks[i] = (struct clock){w, &w->nodes[i]};
-        (void)snprintf(name, sizeof name, "sim-%u", i);
-        w->nodes[i].disk = disk_new(name, i == HUB, clock_of, &clocks[i]);
+        w->nodes[i].world = w;
+        (void)snprintf(name, sizeof name, "sim-%d-%u", number, i);
+        w->nodes[i].disk = disk_new(name, clock_of, &w->nodes[i]);
     }
     return w;
 }
@@ -870,8 +869,10 @@ static void world_clear(struct world *w)
         process_end(n);
         programs_end(n);
         disk_settle(disk);
+        disk_clear(disk);
         memset(n, 0, sizeof *n);
         n->disk = disk;
+        n->world = w;
         line_free(&w->lines[i]);
         for (int k = 0; k < 4; k++) {
             dump_free(w->built[i][k].dump);
@@ -906,14 +907,6 @@ void world_free(struct world *w)
 }
 
 /* ---- the first start ---------------------------------------------------------------- */
-
-struct template {
-    struct disk_image *images[NODES_MAX];
-    char ids[NODES_MAX][PERCHE_ID_BYTES_MAX];
-    uint8_t keys[NODES_MAX][32];
-    struct row_note *rows; /* what programs inserted */
-    uint32_t rows_count;
-};
 
 static void name_nodes(struct world *w, uint32_t count)
 {
@@ -1045,88 +1038,52 @@ static void seed_chances(struct world *w, uint64_t seed)
     chance_seed(&w->work_chance, seed, 3);
     for (uint32_t i = 0; i < NODES_MAX; i++) {
         chance_seed(&w->nodes[i].chance, seed, 10 + i);
-        disk_clear(w->nodes[i].disk, seed * NODES_MAX + i);
+        disk_seed(w->nodes[i].disk, seed * NODES_MAX + i);
     }
-    sqlite3_randomness(0, NULL); /* drawn from the first disk again */
+    disk_standard(w->nodes[HUB].disk);
+    sqlite3_randomness(0, NULL); /* what was drawn before this story is forgotten */
 }
 
-struct template *template_make(struct world *w, const struct options *o)
+static void begin(struct world *w, const struct plan *p, const struct options *o)
 {
-    static struct plan none;
-    struct template *t = calloc(1, sizeof *t);
-
-    if (t == NULL)
-        abort();
-    world_clear(w);
-    w->plan = &none;
-    w->options = o;
-    w->verbose = false;
-    seed_chances(w, 0);
-    name_nodes(w, NODES_MAX);
-    if (first_start(w, false)) {
-        for (uint32_t i = 0; i < w->nodes_count; i++)
-            node_start(w, &w->nodes[i]);
-        actors_begin(w);
-        actors_fill(w);
-        (void)converge(w);
-    }
-    if (w->failure[0] != '\0') {
-        (void)printf("the template failed: %s: %s\n", w->failure_kind, w->failure);
-        template_free(t);
-        return NULL;
-    }
-    t->rows = calloc(ROWS_MAX, sizeof *t->rows);
-    if (t->rows == NULL)
-        abort();
-    memcpy(t->rows, w->rows, w->rows_count * sizeof *t->rows);
-    t->rows_count = w->rows_count;
-    for (uint32_t i = 0; i < w->nodes_count; i++) {
-        struct node *n = &w->nodes[i];
-
-        process_end(n);
-        programs_end(n);
-        t->images[i] = disk_save(n->disk);
-        memcpy(t->ids[i], n->id, sizeof n->id);
-        memcpy(t->keys[i], n->key, sizeof n->key);
-    }
-    return t;
-}
-
-void template_free(struct template *t)
-{
-    if (t == NULL)
-        return;
-    for (int i = 0; i < NODES_MAX; i++)
-        disk_image_free(t->images[i]);
-    free(t->rows);
-    free(t);
-}
-
-static void from_template(struct world *w, const struct template *t)
-{
-    memcpy(w->rows, t->rows, t->rows_count * sizeof *t->rows);
-    w->rows_count = t->rows_count;
-    for (uint32_t i = 0; i < w->nodes_count; i++) {
-        struct node *n = &w->nodes[i];
-        uint32_t from = i == HUB ? HUB : w->plan->mix.order[i - 1] + 1u;
-
-        disk_load(n->disk, t->images[from]);
-        memcpy(n->id, t->ids[from], sizeof n->id);
-        memcpy(n->key, t->keys[from], sizeof n->key);
-        if (i != HUB)
-            (void)snprintf(n->hub_id, sizeof n->hub_id, "%s", t->ids[HUB]);
-    }
-}
-
-bool world_play(struct world *w, const struct plan *p, const struct options *o, const struct template *t)
-{
-    world_clear(w);
     w->plan = p;
     w->options = o;
     w->verbose = o->verbose;
     seed_chances(w, p->seed);
-    name_nodes(w, p->mix.sites + 1u);
-    w->now_ms = 600000; /* the template took its time */
+    memset(w->counts, 0, sizeof w->counts);
+    w->events = 0;
+}
+
+bool world_prepare(struct world *w, uint8_t sites)
+{
+    static const struct plan none;
+    static const struct options quiet;
+
+    world_clear(w);
+    begin(w, &none, &quiet);
+    name_nodes(w, sites + 1u);
+    if (first_start(w, false)) {
+        for (uint32_t i = 0; i < w->nodes_count; i++)
+            node_start(w, &w->nodes[i]);
+        actors_fill(w);
+        if (converge(w))
+            run_until(w, 600000);
+    }
+    for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
+        dump_free(dump_take(w, &w->nodes[i], NULL)); /* prepares its statements */
+    if (w->failure[0] != '\0')
+        (void)printf("the beginning of every story failed: %s: %s\n", w->failure_kind, w->failure);
+    return w->failure[0] == '\0';
+}
+
+bool world_play(struct world *w, const struct plan *p, const struct options *o)
+{
+    if (p->mix.scratch) {
+        world_clear(w);
+        name_nodes(w, p->mix.sites + 1u);
+        w->now_ms = 600000;
+    }
+    begin(w, p, o);
     STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
           p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
           p->mix.scratch ? ", from the first start on" : "");
@@ -1135,16 +1092,13 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o, 
     if (p->mix.scratch) {
         w->counts[COUNT_SCRATCH]++;
         (void)first_start(w, p->seed % 4 == 0);
-    } else {
-        from_template(w, t);
+        for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
+            node_start(w, &w->nodes[i]);
+        if (w->failure[0] == '\0')
+            actors_fill(w);
     }
     for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
         STORY(w, &w->nodes[i], "is %s", w->nodes[i].id);
-    for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
-        node_start(w, &w->nodes[i]);
-    actors_begin(w);
-    if (p->mix.scratch && w->failure[0] == '\0')
-        actors_fill(w);
     for (uint32_t i = 0; i < p->count; i++)
         world_at(w, 1000 + p->steps[i].at_ms, EV_STEP, NULL)->a = i;
     run_until(w, w->now_ms + 1000 + p->end_ms);

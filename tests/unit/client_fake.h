@@ -102,6 +102,8 @@ struct ran {
 
 #define RUN_WORDS_MAX 24
 
+static bool run_tty; /* the client's output is a terminal */
+
 /* @line is split at blanks; '...' holds blanks together. */
 static inline int run_split(char *line, char **argv)
 {
@@ -136,7 +138,7 @@ static inline struct ran *run_at(const char *socket, const char *command_line, i
     char *line = strdup(command_line);
     char *argv[RUN_WORDS_MAX];
     size_t out_n, err_n;
-    struct client c = {.width = width, .socket = socket, .now_ms = FAKE_NOW};
+    struct client c = {.width = width, .tty = run_tty, .socket = socket, .now_ms = FAKE_NOW};
 
     assert_non_null(r);
     c.in = fmemopen((char *)(input ? input : "\n"), input ? strlen(input) : 1, "r");

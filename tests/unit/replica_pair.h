@@ -171,6 +171,18 @@ static inline void harvest_here(struct pair *p, struct fixture *f)
     }
 }
 
+/* Another program writes at p->now + @after_ms of its clock, and it is harvested. */
+static inline void pair_edit(struct pair *p, struct fixture *f, uint64_t after_ms, const char *sql)
+{
+    char at[100];
+
+    p->now += after_ms;
+    program(f, sql);
+    snprintf(at, sizeof at, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    program(f, at);
+    harvest_here(p, f);
+}
+
 static inline void pair_prove(struct pair *p, struct fixture *site)
 {
     struct outcome o = pair_do(p, site, pair_work(WORK_PROVE_BUILD, NULL));

@@ -18,9 +18,9 @@
 
 #include "sync/sync.h"
 
-#define SITE "0190f3a0-0000-7000-8000-000000000001"
+#define SITE  "0190f3a0-0000-7000-8000-000000000001"
 #define OTHER "0190f3a0-0000-7000-8000-000000000002"
-#define HUB "0190f3a0-0000-7000-8000-0000000000ff"
+#define HUB   "0190f3a0-0000-7000-8000-0000000000ff"
 #define CLOCK 1750000000000u /* wall clock of a script's start */
 
 /* ---- chance and keys that repeat -------------------------------------------- */
@@ -51,8 +51,8 @@ static inline void script_sign(void *ctx, const uint8_t *p, size_t n, uint8_t si
     script_sign_as(1, p, n, signature);
 }
 
-static inline bool script_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p, size_t n,
-                                 const uint8_t signature[64])
+static inline bool script_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p,
+                                 size_t n, const uint8_t signature[64])
 {
     uint8_t right[64];
 
@@ -69,7 +69,8 @@ struct trace {
     bool timers; /* write timers down too */
 };
 
-static inline void note(struct trace *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline void note(struct trace *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 static inline void note(struct trace *t, const char *fmt, ...)
 {
     va_list ap;
@@ -99,7 +100,8 @@ static inline void expect_at(struct trace *t, const char *wanted, const char *fi
 
 static inline const char *op_name(uint8_t op)
 {
-    static const char *const names[] = {"none", "hello", "prove", "push", "pull", "rows", "digest", "watch", "enrol"};
+    static const char *const names[] = {"none", "hello",  "prove", "push", "pull",
+                                        "rows", "digest", "watch", "enrol"};
 
     return op < sizeof names / sizeof *names ? names[op] : "?";
 }
@@ -121,9 +123,10 @@ static inline void note_message(struct trace *t, const struct perche_message *m)
         if (m->op == PERCHE_OP_PUSH)
             note(t, " have=%" PRIu64, m->u.push_reply.have);
         if (m->op == PERCHE_OP_DIGEST)
-            note(t, " %s", m->u.digest_reply.answer == PERCHE_EQUAL   ? "equal"
-                           : m->u.digest_reply.answer == PERCHE_LATER ? "later"
-                                                                      : "differs");
+            note(t, " %s",
+                 m->u.digest_reply.answer == PERCHE_EQUAL   ? "equal"
+                 : m->u.digest_reply.answer == PERCHE_LATER ? "later"
+                                                            : "differs");
         return;
     }
     switch (m->op) {

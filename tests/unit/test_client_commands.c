@@ -244,16 +244,39 @@ static void status_of_a_hub_counts_its_sites(void **state)
            "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, "
            "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
            "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
-           "'sites': 3, 'listen': 'tls+tcp://0.0.0.0:7447'}}\n",
+           "'sites': 3, 'sites_connected': 2, 'listen': 'tls+tcp://0.0.0.0:7447'}}\n",
            /* asked */
            "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
-           "hub (hub)    hub of 3 sites\n"
+           "hub (hub)    hub of 3 sites, 2 connected\n"
            "records      kept here for every site\n"
            "to decide    0 conflicts\n"
            "listens at   tls+tcp://0.0.0.0:7447\n"
            "position     1,204, epoch 4611686018427387905\n"
            "version      0.1.0\n",
+           /* err */
+           "");
+}
+
+static void status_of_a_hub_that_does_not_listen_says_so(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'hub', 'name': 'hub', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'offline', 'pending': 0, 'last_contact': null, "
+           "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, "
+           "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
+           "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
+           "'sites': 1, 'sites_connected': 0, 'listen': null}}\n",
+           /* asked */
+           "{'command':'status','args':{}}", CLIENT_DONE,
+           /* out */
+           "hub (hub)   hub of 1 site, but it does not listen\n"
+           "records     kept here for every site\n"
+           "to decide   0 conflicts\n"
+           "position    1,204, epoch 4611686018427387905\n"
+           "version     0.1.0\n",
            /* err */
            "");
 }
@@ -1326,6 +1349,40 @@ static void version_in_json(void **state)
            "");
 }
 
+static void watch_on_a_terminal_draws_the_page_anew(void **state)
+{
+    struct ran *r;
+    const char *first, *second;
+
+    (void)state;
+    run_tty = true;
+    r = run_answered("watch", 80, NULL,
+                     "{\"event\":{\"role\":\"site\",\"name\":\"A\",\"pending\":0}}\n"
+                     "{\"event\":{\"role\":\"site\",\"name\":\"A\",\"pending\":7}}\n"
+                     "{\"ok\":true,\"result\":{}}\n");
+    run_tty = false;
+    assert_int_equal(r->status, CLIENT_DONE);
+    assert_true(strncmp(r->out, "\033[2J\033[H\033[J", 10) == 0);
+    first = strstr(r->out, "0 rows");
+    assert_non_null(first);
+    second = strstr(first, "\033[H\033[J");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "7 rows"));
+    ran_free(r);
+}
+
+static void heads_are_bold_on_a_terminal(void **state)
+{
+    struct ran *r;
+
+    (void)state;
+    run_tty = true;
+    r = run_answered("list", 80, NULL, "{\"ok\":true,\"result\":{\"tables\":[]}}\n");
+    run_tty = false;
+    assert_string_equal(r->out, "\033[1mtable  rows  rule  policy\033[0m\n");
+    ran_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1337,6 +1394,7 @@ int main(void)
         cmocka_unit_test(status_of_a_site_that_is_refused_says_so),
         cmocka_unit_test(status_of_a_site_that_has_not_joined_says_what_to_do),
         cmocka_unit_test(status_of_a_hub_counts_its_sites),
+        cmocka_unit_test(status_of_a_hub_that_does_not_listen_says_so),
         cmocka_unit_test(status_invents_no_facts),
         cmocka_unit_test(status_in_json_is_what_the_daemon_said),
         cmocka_unit_test(watch_without_a_terminal_is_a_line_for_each_change),
@@ -1395,6 +1453,8 @@ int main(void)
         cmocka_unit_test(replicate_for_all_with_a_level),
         cmocka_unit_test(version_says_both),
         cmocka_unit_test(version_in_json),
+        cmocka_unit_test(watch_on_a_terminal_draws_the_page_anew),
+        cmocka_unit_test(heads_are_bold_on_a_terminal),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

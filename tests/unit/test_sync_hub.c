@@ -10,22 +10,22 @@ struct script {
     bool hold;
     struct work works[64];
     uint32_t works_count;
-    uint64_t request;           /* number of the latest request */
-    uint8_t challenge[32];      /* of the latest hello */
-    uint64_t session;           /* of the latest prove */
+    uint64_t request;      /* number of the latest request */
+    uint8_t challenge[32]; /* of the latest hello */
+    uint64_t session;      /* of the latest prove */
 
     /* a replica that counts */
     uint64_t lsn, have;
     bool revoked;
     bool news, woken_all;
     uint64_t captured;
-    uint64_t rows;              /* what the next push says it held */
-    bool more;                  /* what the next pull says */
+    uint64_t rows; /* what the next push says it held */
+    bool more;     /* what the next pull says */
     uint8_t verdict, equal;
     const char *wakes[3];
     uint32_t wakes_count;
     enum perche_rc fails[WORK_COMMAND + 1];
-    uint8_t says_no;            /* the next push is refused so */
+    uint8_t says_no; /* the next push is refused so */
     uint64_t notes;
     struct work last_note;
     uint32_t bytes_max;
@@ -58,7 +58,8 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         break;
     case WORK_STATE: o->state.lsn = sc->lsn; break;
     case WORK_SITE_KEY:
-        o->member.known = strcmp(w->site, SITE) == 0 || strcmp(w->site, OTHER) == 0 || w->site[0] == 's';
+        o->member.known =
+            strcmp(w->site, SITE) == 0 || strcmp(w->site, OTHER) == 0 || w->site[0] == 's';
         o->member.revoked = sc->revoked;
         o->member.public_key[0] = 1;
         break;
@@ -105,7 +106,8 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         break;
     default: break;
     }
-    if (work_writes(w->kind) && w->kind != WORK_PEER_NOTE && (sc->wakes_count > 0 || sc->woken_all)) {
+    if (work_writes(w->kind) && w->kind != WORK_PEER_NOTE &&
+        (sc->wakes_count > 0 || sc->woken_all)) {
         o->woken = calloc(3, sizeof *o->woken);
         o->woken_count = sc->wakes_count;
         for (uint32_t i = 0; i < sc->wakes_count; i++)
@@ -171,9 +173,7 @@ static void run(struct script *sc)
             sc->works[sc->works_count++] = a->work;
             memset(&a->work, 0, sizeof a->work);
             break;
-        case SYNC_TIMER:
-            sc->timer = a->at_ms;
-            break;
+        case SYNC_TIMER: sc->timer = a->at_ms; break;
         case SYNC_DISCONNECT: note(&sc->trace, "close %" PRIu64 " %s\n", a->pipe, a->reason); break;
         case SYNC_LOG: note(&sc->trace, "log %s\n", a->reason); break;
         default: fail_msg("a hub does not do that: %d", a->kind);
@@ -202,10 +202,14 @@ static void wait_ms(struct script *sc, uint64_t ms)
     sc->mono = end;
 }
 
-static uint64_t ask_bytes(struct script *sc, uint64_t pipe, struct perche_message *m, uint64_t bytes)
+static uint64_t ask_bytes(struct script *sc, uint64_t pipe, struct perche_message *m,
+                          uint64_t bytes)
 {
-    step(sc, (struct sync_event){
-                 .kind = SYNC_EV_REQUEST, .pipe = pipe, .request = ++sc->request, .message = m, .bytes = bytes});
+    step(sc, (struct sync_event){.kind = SYNC_EV_REQUEST,
+                                 .pipe = pipe,
+                                 .request = ++sc->request,
+                                 .message = m,
+                                 .bytes = bytes});
     return sc->request;
 }
 
@@ -252,8 +256,8 @@ static uint64_t push(struct script *sc, uint64_t pipe, uint64_t session, uint64_
     return ask(sc, pipe, m);
 }
 
-static uint64_t push_pending(struct script *sc, uint64_t pipe, uint64_t session, uint64_t from, uint64_t to,
-                             uint64_t pending)
+static uint64_t push_pending(struct script *sc, uint64_t pipe, uint64_t session, uint64_t from,
+                             uint64_t to, uint64_t pending)
 {
     struct perche_message m = {.op = PERCHE_OP_PUSH};
 
@@ -264,7 +268,8 @@ static uint64_t push_pending(struct script *sc, uint64_t pipe, uint64_t session,
     return ask(sc, pipe, m);
 }
 
-static uint64_t pull(struct script *sc, uint64_t pipe, uint64_t session, uint64_t full, uint64_t scan)
+static uint64_t pull(struct script *sc, uint64_t pipe, uint64_t session, uint64_t full,
+                     uint64_t scan)
 {
     struct perche_message m = {.op = PERCHE_OP_PULL};
 
@@ -300,13 +305,15 @@ static void gone(struct script *sc, uint64_t pipe)
 static struct script *script_new(uint32_t sessions_max)
 {
     struct script *sc = calloc(1, sizeof *sc);
-    struct sync_hub_config config = {.hub = HUB, .epoch = 1, .watch_ms = 45000, .sessions_max = sessions_max};
+    struct sync_hub_config config = {
+        .hub = HUB, .epoch = 1, .watch_ms = 45000, .sessions_max = sessions_max};
 
     sc->mono = 1000000;
     sc->lsn = 5;
     sc->verdict = PERCHE_PROVEN;
     sc->equal = PERCHE_EQUAL;
-    config.ops = (struct sync_ops){.ctx = &sc->seed, .random = script_random, .verify = script_verify};
+    config.ops =
+        (struct sync_ops){.ctx = &sc->seed, .random = script_random, .verify = script_verify};
     sc->hub = sync_hub_new(&config);
     assert_non_null(sc->hub);
     plain(sc, SYNC_EV_START);
@@ -718,7 +725,9 @@ static void test_a_revocation_reaches_a_proof_that_is_being_judged(void **state)
     one_work(sc); /* the key was still good */
     step(sc, (struct sync_event){.kind = SYNC_EV_REVOKED, .site = SITE});
     works(sc);
-    expect(sc, "1< hello\n   site_key\n   prove_judge\nlog hub.revoked\nlog hub.refused\n2< prove no revoked\n");
+    expect(
+        sc,
+        "1< hello\n   site_key\n   prove_judge\nlog hub.revoked\nlog hub.refused\n2< prove no revoked\n");
     push(sc, 11, sc->session, 0, 1);
     expect(sc, "3< push no session\n");
     script_free(sc);
@@ -770,7 +779,8 @@ static void test_one_early_batch_is_kept_and_no_more(void **state)
     script_free(sc);
 }
 
-static void test_an_early_batch_whose_forerunner_never_comes_is_refused_by_its_position(void **state)
+static void test_an_early_batch_whose_forerunner_never_comes_is_refused_by_its_position(
+    void **state)
 {
     struct script *sc = script_new(8);
     uint64_t s = proven(sc, 11, SITE);
@@ -832,7 +842,9 @@ static void test_a_batch_that_does_not_decode_closes_that_pipe_and_no_other(void
     (void)state;
     sc->fails[WORK_PUSH_APPLY] = PERCHE_CORRUPT;
     push(sc, 11, s, 0, 10);
-    expect(sc, "   push_apply\n101< push no bad_message\nlog hub.bad_message\n   peer_note\nclose 11 bad_message\n");
+    expect(
+        sc,
+        "   push_apply\n101< push no bad_message\nlog hub.bad_message\n   peer_note\nclose 11 bad_message\n");
     push(sc, 12, other, 0, 10);
     expect(sc, "   push_apply\n102< push have=10\n");
     script_free(sc);
@@ -1150,7 +1162,8 @@ static void test_a_site_with_little_to_say_is_not_kept_behind_those_with_much(vo
     script_free(sc);
 }
 
-static void test_a_place_is_kept_for_a_site_that_has_more_and_given_on_when_it_does_not_come(void **state)
+static void test_a_place_is_kept_for_a_site_that_has_more_and_given_on_when_it_does_not_come(
+    void **state)
 {
     struct script *sc = script_new(1);
     uint64_t a = proven(sc, 1, "sa"), b = proven(sc, 2, "sb");
@@ -1204,6 +1217,22 @@ static void test_a_parked_watch_takes_no_place(void **state)
     script_free(sc);
 }
 
+static void test_a_watch_that_is_being_parked_does_not_keep_a_place(void **state)
+{
+    struct script *sc = script_new(1);
+    uint64_t a = proven(sc, 1, "sa"), b = proven(sc, 2, "sb");
+
+    (void)state;
+    sc->hold = true;
+    pull(sc, 1, a, 0, 0);
+    watch(sc, 1, a);
+    works(sc); /* the pull first, the question of the watch after it */
+    trace_clear(&sc->trace);
+    pull(sc, 2, b, 0, 0);
+    expect(sc, "   pull_answer\n");
+    script_free(sc);
+}
+
 static void test_a_session_has_few_works_at_once(void **state)
 {
     struct script *sc = script_new(4);
@@ -1229,10 +1258,13 @@ static void test_a_message_that_does_not_decode_closes_the_pipe(void **state)
     watch(sc, 11, s);
     trace_clear(&sc->trace);
     step(sc, (struct sync_event){.kind = SYNC_EV_BAD, .pipe = 11, .request = 500});
-    expect(sc, "log hub.bad_message\n500< hello no bad_message\n   peer_note\n101< watch no session\nclose 11 bad_message\n");
+    expect(
+        sc,
+        "log hub.bad_message\n500< hello no bad_message\n   peer_note\n101< watch no session\nclose 11 bad_message\n");
     push(sc, 11, s, 0, 10);
     expect(sc, "102< push no session\n");
-    step(sc, (struct sync_event){.kind = SYNC_EV_BAD, .pipe = 99, .request = 501}); /* its first word */
+    step(sc,
+         (struct sync_event){.kind = SYNC_EV_BAD, .pipe = 99, .request = 501}); /* its first word */
     expect(sc, "log hub.bad_message\n501< hello no bad_message\nclose 99 bad_message\n");
     script_free(sc);
 }
@@ -1266,12 +1298,14 @@ static void test_any_message_in_any_state_leaves_the_hub_in_order(void **state)
             pipe = 1 + r[0] % 4;
             m.op = 1 + r[1] % 9;
             m.reply = r[2] < 4;
-            m.u.pull.session = session[1 + r[3] % 4]; /* `session` stands first in all that have one */
+            m.u.pull.session =
+                session[1 + r[3] % 4]; /* `session` stands first in all that have one */
             sc->hold = r[4] % 2;
             sc->equal = 1 + r[5] % 3;
             sc->news = r[6] % 4 == 0;
             sc->more = r[6] % 3 == 0;
-            sc->fails[1 + r[7] % WORK_NEWS] = r[8] < 40 ? (enum perche_rc) - (1 + r[9] % 17) : PERCHE_OK;
+            sc->fails[1 + r[7] % WORK_NEWS] =
+                r[8] < 40 ? (enum perche_rc) - (1 + r[9] % 17) : PERCHE_OK;
             if (m.op == PERCHE_OP_PUSH) {
                 m.u.push.from = sc->have + r[9] % 3 - (sc->have > 0);
                 m.u.push.to = m.u.push.from + r[10] % 3;
@@ -1292,15 +1326,24 @@ static void test_any_message_in_any_state_leaves_the_hub_in_order(void **state)
             switch (r[8] % 16) {
             case 0: gone(sc, pipe); break;
             case 1: wait_ms(sc, r[9] * 50u); break;
-            case 2: step(sc, (struct sync_event){.kind = SYNC_EV_BAD, .pipe = pipe, .request = ++sc->request}); break;
-            case 3: step(sc, (struct sync_event){.kind = SYNC_EV_REVOKED, .site = r[9] % 2 != 0 ? SITE : OTHER}); break;
+            case 2:
+                step(sc, (struct sync_event){
+                             .kind = SYNC_EV_BAD, .pipe = pipe, .request = ++sc->request});
+                break;
+            case 3:
+                step(sc, (struct sync_event){.kind = SYNC_EV_REVOKED,
+                                             .site = r[9] % 2 != 0 ? SITE : OTHER});
+                break;
             case 4: {
                 struct outcome o = {.woken_all = true, .tag = r[9]};
 
                 step(sc, (struct sync_event){.kind = SYNC_EV_WOKEN, .outcome = &o});
                 break;
             }
-            case 5: sc->captured += r[9]; plain(sc, SYNC_EV_CHANGED); break;
+            case 5:
+                sc->captured += r[9];
+                plain(sc, SYNC_EV_CHANGED);
+                break;
             default: ask_bytes(sc, pipe, &m, r[9] == 1 ? 5000 : 200);
             }
             session[pipe] = sc->session;
@@ -1375,6 +1418,7 @@ int main(void)
         T(a_place_is_kept_for_a_site_that_has_more_and_given_on_when_it_does_not_come),
         T(a_site_that_has_worked_for_long_lets_the_others_in),
         T(a_parked_watch_takes_no_place),
+        T(a_watch_that_is_being_parked_does_not_keep_a_place),
         T(a_session_has_few_works_at_once),
         T(a_message_that_does_not_decode_closes_the_pipe),
         T(a_reply_or_an_unknown_op_is_a_bad_message),

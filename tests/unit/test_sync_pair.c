@@ -4,17 +4,17 @@
  * everybody is live and proven equal. The seed is printed when a run fails. */
 #include "sync_script.h"
 
-#define SITES 3
+#define SITES      3
 #define EVENTS_MAX 8192
-#define LOG_MAX 20000
+#define LOG_MAX    20000
 
 enum what { TIMER, WORKED, TO_HUB, TO_SITE, LINE };
 
 struct event {
     uint64_t at, order;
     enum what what;
-    int node;                /* SITES = the hub */
-    uint32_t life;           /* of the node: what an earlier life asked for is nobody's */
+    int node;      /* SITES = the hub */
+    uint32_t life; /* of the node: what an earlier life asked for is nobody's */
     uint64_t pipe;
     uint32_t channel;
     uint64_t tag, request, sent_at;
@@ -27,16 +27,16 @@ struct node {
     struct sync_site *site;
     uint32_t life;
     uint64_t timer;
-    struct work writes[64];  /* the writer takes them in order */
+    struct work writes[64]; /* the writer takes them in order */
     uint32_t writes_count;
     bool writing;
     /* the replica of a site */
     struct state st;
     uint64_t captured, heard; /* rows of others that are here */
     bool wants;
-    uint64_t pipe;           /* 0 = no line */
-    uint64_t session;        /* as the hub stores it */
-    uint64_t have;           /* the hub's, of this site */
+    uint64_t pipe;    /* 0 = no line */
+    uint64_t session; /* as the hub stores it */
+    uint64_t have;    /* the hub's, of this site */
     uint64_t synced;
     bool synced_yes;
 };
@@ -45,13 +45,18 @@ struct world {
     uint64_t seed, draw, mono, order, pipes, requests;
     struct node node[SITES + 1];
     struct sync_hub *hub;
-    uint8_t log[LOG_MAX];    /* whose row has this position at the hub; SITES = its own */
-    uint64_t lsn;            /* the hub's newest */
+    uint8_t log[LOG_MAX]; /* whose row has this position at the hub; SITES = its own */
+    uint64_t lsn;         /* the hub's newest */
     uint64_t hub_captured;
     struct event events[EVENTS_MAX];
     uint32_t events_count;
-    bool rough;              /* lines lose and programs die */
-    struct { uint64_t request, pipe, tag; int site; uint32_t channel; uint64_t sent_at; } asked[4096];
+    bool rough; /* lines lose and programs die */
+    struct {
+        uint64_t request, pipe, tag;
+        int site;
+        uint32_t channel;
+        uint64_t sent_at;
+    } asked[4096];
     struct sync_actions out;
 };
 
@@ -234,7 +239,8 @@ static void perform_site(struct world *w, int site, struct work *work, struct ou
         m->u.pull.scan = st->scan;
         break;
     case WORK_PULL_APPLY:
-        assert_true(got->u.pull_reply.from_scan == st->scan && got->u.pull_reply.from_full == st->full);
+        assert_true(got->u.pull_reply.from_scan == st->scan &&
+                    got->u.pull_reply.from_full == st->full);
         o->rows = rows_for(w, site, st->scan, got->u.pull_reply.scan);
         n->heard += o->rows;
         st->scan = got->u.pull_reply.scan;
@@ -248,7 +254,8 @@ static void perform_site(struct world *w, int site, struct work *work, struct ou
         n->wants = false;
         break;
     case WORK_DIGEST_BUILD:
-        o->comparable = st->acked == st->lsn && n->captured == 0 && !n->wants && st->full == st->scan;
+        o->comparable =
+            st->acked == st->lsn && n->captured == 0 && !n->wants && st->full == st->scan;
         m->op = PERCHE_OP_DIGEST;
         m->u.digest.scan = st->scan;
         m->u.digest.acked = st->acked;
@@ -263,7 +270,8 @@ static void perform_site(struct world *w, int site, struct work *work, struct ou
     default: break;
     }
     if (n->wants && (work->kind == WORK_PROVED || work->kind == WORK_PULL_APPLY)) {
-        static const struct perche_want want = {.table = "t", .key = {(const uint8_t *)"0123456789abcdef", 16}};
+        static const struct perche_want want = {.table = "t",
+                                                .key = {(const uint8_t *)"0123456789abcdef", 16}};
 
         m->op = PERCHE_OP_ROWS;
         m->u.rows.wants = (struct perche_want *)&want;
@@ -342,8 +350,9 @@ static void cut(struct world *w, int site, bool site_knows)
     }
 }
 
-static void send_bytes(struct world *w, enum what what, int node, uint64_t pipe, uint32_t channel, uint64_t tag,
-                       uint64_t request, uint64_t sent_at, const struct perche_message *m)
+static void send_bytes(struct world *w, enum what what, int node, uint64_t pipe, uint32_t channel,
+                       uint64_t tag, uint64_t request, uint64_t sent_at,
+                       const struct perche_message *m)
 {
     unsigned copies = 1;
 
@@ -376,17 +385,19 @@ static void carry_out(struct world *w, int node)
             if (node == SITES) {
                 for (unsigned k = 0; k < 4096; k++) {
                     if (w->asked[k].request == a->request) {
-                        send_bytes(w, TO_SITE, w->asked[k].site, a->pipe, w->asked[k].channel, w->asked[k].tag, 0,
-                                   w->asked[k].sent_at, &a->message);
+                        send_bytes(w, TO_SITE, w->asked[k].site, a->pipe, w->asked[k].channel,
+                                   w->asked[k].tag, 0, w->asked[k].sent_at, &a->message);
                         break;
                     }
                 }
                 break;
             }
             if (a->message.op == PERCHE_OP_PUSH)
-                assert_true(a->message.u.push.from >= n->st.acked); /* what is acknowledged is not sent again */
+                assert_true(a->message.u.push.from >=
+                            n->st.acked); /* what is acknowledged is not sent again */
             if (n->pipe != 0)
-                send_bytes(w, TO_HUB, SITES, n->pipe, a->channel, a->tag, (uint64_t)site, w->mono, &a->message);
+                send_bytes(w, TO_HUB, SITES, n->pipe, a->channel, a->tag, (uint64_t)site, w->mono,
+                           &a->message);
             break;
         case SYNC_WORK:
             if (work_writes(a->work.kind)) {
@@ -435,7 +446,8 @@ static void carry_out(struct world *w, int node)
 
 static struct sync_ops ops_of(struct world *w)
 {
-    return (struct sync_ops){.ctx = &w->draw, .random = script_random, .sign = script_sign, .verify = script_verify};
+    return (struct sync_ops){
+        .ctx = &w->draw, .random = script_random, .sign = script_sign, .verify = script_verify};
 }
 
 static void start(struct world *w, int node)
@@ -444,7 +456,8 @@ static void start(struct world *w, int node)
 
     n->life++;
     if (node == SITES) {
-        struct sync_hub_config config = {.hub = HUB, .epoch = 1, .watch_ms = 45000, .sessions_max = 2};
+        struct sync_hub_config config = {
+            .hub = HUB, .epoch = 1, .watch_ms = 45000, .sessions_max = 2};
 
         config.ops = ops_of(w);
         w->hub = sync_hub_new(&config);
@@ -485,7 +498,9 @@ static void happen(struct world *w, struct event *e)
     struct perche_message m = {0};
 
     if (e->what == TO_HUB || e->what == TO_SITE)
-        assert_int_equal(perche_message_decode((struct perche_bytes){e->bytes.p, (uint32_t)e->bytes.n}, &m, NULL), PERCHE_OK);
+        assert_int_equal(perche_message_decode(
+                             (struct perche_bytes){e->bytes.p, (uint32_t)e->bytes.n}, &m, NULL),
+                         PERCHE_OK);
     switch (e->what) {
     case TIMER:
         if (e->life != n->life || e->tag != n->timer)
@@ -503,7 +518,8 @@ static void happen(struct world *w, struct event *e)
             if (e->node == SITES)
                 hub_step(w, (struct sync_event){.kind = SYNC_EV_OUTCOME, .outcome = e->outcome});
             else
-                site_step(w, e->node, (struct sync_event){.kind = SYNC_EV_OUTCOME, .outcome = e->outcome});
+                site_step(w, e->node,
+                          (struct sync_event){.kind = SYNC_EV_OUTCOME, .outcome = e->outcome});
         }
         if (e->outcome->message.arena == NULL)
             memset(&e->outcome->message, 0, sizeof e->outcome->message);
@@ -523,18 +539,26 @@ static void happen(struct world *w, struct event *e)
         w->asked[slot].site = site;
         w->asked[slot].channel = e->channel;
         w->asked[slot].sent_at = e->sent_at;
-        hub_step(w, (struct sync_event){.kind = SYNC_EV_REQUEST, .pipe = e->pipe, .request = w->requests,
-                                        .message = &m, .bytes = e->bytes.n});
-        if (w->node[site].pipe != e->pipe) /* the hub does not hear of the end before what came before it */
+        hub_step(w, (struct sync_event){.kind = SYNC_EV_REQUEST,
+                                        .pipe = e->pipe,
+                                        .request = w->requests,
+                                        .message = &m,
+                                        .bytes = e->bytes.n});
+        if (w->node[site].pipe !=
+            e->pipe) /* the hub does not hear of the end before what came before it */
             hub_step(w, (struct sync_event){.kind = SYNC_EV_PIPE_GONE, .pipe = e->pipe});
         break;
     }
     case TO_SITE:
         /* also from a line that is gone: the tag tells */
         if (w->node[e->node].life == e->life)
-            site_step(w, e->node, (struct sync_event){.kind = SYNC_EV_REPLY, .channel = e->channel, .tag = e->tag,
-                                                      .message = &m, .bytes = e->bytes.n,
-                                                      .line_ms = w->mono - e->sent_at});
+            site_step(w, e->node,
+                      (struct sync_event){.kind = SYNC_EV_REPLY,
+                                          .channel = e->channel,
+                                          .tag = e->tag,
+                                          .message = &m,
+                                          .bytes = e->bytes.n,
+                                          .line_ms = w->mono - e->sent_at});
         break;
     case LINE:
         if (e->node == SITES) {
@@ -542,8 +566,9 @@ static void happen(struct world *w, struct event *e)
         } else if (e->life == n->life) {
             if (e->up)
                 n->pipe = e->pipe;
-            site_step(w, e->node, (struct sync_event){.kind = e->up ? SYNC_EV_LINE_UP : SYNC_EV_LINE_DOWN,
-                                                      .reason = draw(w, 2) != 0 ? "refused" : "lost"});
+            site_step(w, e->node,
+                      (struct sync_event){.kind = e->up ? SYNC_EV_LINE_UP : SYNC_EV_LINE_DOWN,
+                                          .reason = draw(w, 2) != 0 ? "refused" : "lost"});
         }
         break;
     }
@@ -559,7 +584,8 @@ static void until(struct world *w, uint64_t end)
 
         for (uint32_t i = 0; i < w->events_count; i++) {
             if (first == UINT32_MAX || w->events[i].at < w->events[first].at ||
-                (w->events[i].at == w->events[first].at && w->events[i].order < w->events[first].order))
+                (w->events[i].at == w->events[first].at &&
+                 w->events[i].order < w->events[first].order))
                 first = i;
         }
         if (first == UINT32_MAX || w->events[first].at > end)
@@ -590,8 +616,8 @@ static bool in_step(struct world *w)
         const struct node *n = &w->node[i];
 
         sync_site_view(n->site, &view);
-        if (view.state != SYNC_LIVE || n->captured > 0 || n->st.acked != n->st.lsn || n->have != n->st.lsn ||
-            n->heard != rows_for(w, i, 0, w->lsn))
+        if (view.state != SYNC_LIVE || n->captured > 0 || n->st.acked != n->st.lsn ||
+            n->have != n->st.lsn || n->heard != rows_for(w, i, 0, w->lsn))
             return false;
     }
     return w->hub_captured == 0;
@@ -626,7 +652,10 @@ static void one_run(uint64_t seed, bool rough)
         }
         if (draw(w, 6) == 0)
             site_step(w, (int)draw(w, SITES),
-                      (struct sync_event){.kind = SYNC_EV_SYNC_NOW, .tag = 1, .wait = draw(w, 2) != 0, .timeout_ms = 5000});
+                      (struct sync_event){.kind = SYNC_EV_SYNC_NOW,
+                                          .tag = 1,
+                                          .wait = draw(w, 2) != 0,
+                                          .timeout_ms = 5000});
     }
     w->rough = false; /* the lines are whole from now on */
     end = w->mono + 3600000;
@@ -637,10 +666,11 @@ static void one_run(uint64_t seed, bool rough)
             struct sync_site_view v;
 
             sync_site_view(w->node[i].site, &v);
-            print_error("seed %" PRIu64 " site %d: %s %s lsn=%" PRIu64 " acked=%" PRIu64 " have=%" PRIu64 " scan=%" PRIu64
-                        " hub=%" PRIu64 " captured=%" PRIu64 " pipe=%" PRIu64 "\n",
-                        seed, i, sync_state_name(v.state), v.reason, v.lsn, v.acked, w->node[i].have, v.scan, w->lsn,
-                        w->node[i].captured, w->node[i].pipe);
+            print_error("seed %" PRIu64 " site %d: %s %s lsn=%" PRIu64 " acked=%" PRIu64
+                        " have=%" PRIu64 " scan=%" PRIu64 " hub=%" PRIu64 " captured=%" PRIu64
+                        " pipe=%" PRIu64 "\n",
+                        seed, i, sync_state_name(v.state), v.reason, v.lsn, v.acked,
+                        w->node[i].have, v.scan, w->lsn, w->node[i].captured, w->node[i].pipe);
         }
         fail_msg("seed %" PRIu64 " does not end in step", seed);
     }

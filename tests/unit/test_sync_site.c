@@ -9,19 +9,19 @@ struct script {
     struct trace trace;
     uint64_t mono, seed;
     uint64_t timer;
-    bool hold;                  /* works wait for script_works() */
+    bool hold; /* works wait for script_works() */
     struct work works[16];
     uint32_t works_count;
-    uint64_t tags[REQUESTS];    /* of the latest request on each channel */
+    uint64_t tags[REQUESTS]; /* of the latest request on each channel */
     uint64_t sessions;
 
     /* a replica that counts */
     struct state st;
     uint64_t captured;
-    uint64_t batch_rows;        /* cut of a batch */
+    uint64_t batch_rows; /* cut of a batch */
     bool pipelined;
     enum perche_rc fails[WORK_COMMAND + 1]; /* the next work of this kind answers so */
-    uint32_t rows_wanted;       /* the next apply asks for so many rows */
+    uint32_t rows_wanted;                   /* the next apply asks for so many rows */
     uint64_t full_rounds;
     struct perche_want wants[4];
     uint32_t bytes_max, rows_max; /* of the latest build */
@@ -164,7 +164,8 @@ static void run(struct script *sc)
             note(&sc->trace, "\n");
             sc->tags[a->channel] = a->tag;
             if (a->message.op >= PERCHE_OP_PUSH && a->message.op <= PERCHE_OP_WATCH)
-                assert_true(a->message.u.pull.session == sc->sessions); /* `session` stands first in all of them */
+                assert_true(a->message.u.pull.session ==
+                            sc->sessions); /* `session` stands first in all of them */
             break;
         case SYNC_WORK:
             note(&sc->trace, "   %s", work_name(a->work.kind));
@@ -188,10 +189,13 @@ static void run(struct script *sc)
         case SYNC_LOG: note(&sc->trace, "log %s\n", a->reason); break;
         case SYNC_STATE:
             sync_site_view(sc->site, &view);
-            note(&sc->trace, "state %s%s%s\n", sync_state_name(view.state), view.reason[0] != '\0' ? " " : "",
-                 view.reason);
+            note(&sc->trace, "state %s%s%s\n", sync_state_name(view.state),
+                 view.reason[0] != '\0' ? " " : "", view.reason);
             break;
-        case SYNC_SYNCED: note(&sc->trace, "synced %" PRIu64 " %s\n", a->tag, a->reason != NULL ? a->reason : "yes"); break;
+        case SYNC_SYNCED:
+            note(&sc->trace, "synced %" PRIu64 " %s\n", a->tag,
+                 a->reason != NULL ? a->reason : "yes");
+            break;
         }
     }
     sync_actions_free(&actions);
@@ -233,14 +237,20 @@ static void edit(struct script *sc, uint64_t rows)
 
 static void sync_now(struct script *sc, uint64_t tag, uint64_t timeout_ms)
 {
-    step(sc, (struct sync_event){.kind = SYNC_EV_SYNC_NOW, .tag = tag, .wait = true, .timeout_ms = timeout_ms});
+    step(sc, (struct sync_event){
+                 .kind = SYNC_EV_SYNC_NOW, .tag = tag, .wait = true, .timeout_ms = timeout_ms});
 }
 
-static void answer_line(struct script *sc, uint32_t channel, struct perche_message *m, uint64_t line_ms)
+static void answer_line(struct script *sc, uint32_t channel, struct perche_message *m,
+                        uint64_t line_ms)
 {
     m->reply = true;
-    step(sc, (struct sync_event){.kind = SYNC_EV_REPLY, .channel = channel, .tag = sc->tags[channel], .message = m,
-                                 .bytes = 200, .line_ms = line_ms});
+    step(sc, (struct sync_event){.kind = SYNC_EV_REPLY,
+                                 .channel = channel,
+                                 .tag = sc->tags[channel],
+                                 .message = m,
+                                 .bytes = 200,
+                                 .line_ms = line_ms});
 }
 
 static void answer(struct script *sc, uint32_t channel, struct perche_message m)
@@ -282,7 +292,8 @@ static void hub_push(struct script *sc, uint32_t channel, uint64_t have)
     answer(sc, channel, m);
 }
 
-static void hub_pull(struct script *sc, uint64_t from_full, uint64_t from_scan, uint64_t full, uint64_t scan)
+static void hub_pull(struct script *sc, uint64_t from_full, uint64_t from_scan, uint64_t full,
+                     uint64_t scan)
 {
     struct perche_message m = {.op = PERCHE_OP_PULL};
 
@@ -330,7 +341,8 @@ static void hub_no(struct script *sc, uint32_t channel, uint8_t op, uint8_t why)
 static struct script *script_new(const char *hub, uint64_t max_rate)
 {
     struct script *sc = calloc(1, sizeof *sc);
-    struct sync_site_config config = {.site = SITE, .hub = hub, .interval_ms = 30000, .max_rate = max_rate};
+    struct sync_site_config config = {
+        .site = SITE, .hub = hub, .interval_ms = 30000, .max_rate = max_rate};
 
     sc->mono = 1000000;
     sc->batch_rows = 10;
@@ -487,7 +499,8 @@ static void test_a_sync_with_nothing_to_send_costs_one_round_trip(void **state)
     script_free(sc);
 }
 
-static void test_a_local_change_is_pushed_at_once_when_live_and_compared_when_edits_have_settled(void **state)
+static void test_a_local_change_is_pushed_at_once_when_live_and_compared_when_edits_have_settled(
+    void **state)
 {
     struct script *sc = live();
 
@@ -699,7 +712,8 @@ static void test_the_acknowledgement_of_the_second_batch_waits_for_the_first(voi
     script_free(sc);
 }
 
-static void test_a_refusal_of_the_second_batch_waits_for_the_acknowledgement_of_the_first(void **state)
+static void test_a_refusal_of_the_second_batch_waits_for_the_acknowledgement_of_the_first(
+    void **state)
 {
     struct script *sc = bulk();
 
@@ -844,9 +858,11 @@ static void test_a_lost_reply_to_pull_is_pulled_again_from_the_same_position(voi
     lose_the_reply(sc);
     hub_hello(sc);
     hub_prove(sc, 0, 8);
-    expect(sc, "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
-               "   pull_build\n"
-               "0> pull 0/0\n");
+    expect(
+        sc,
+        "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
+        "   pull_build\n"
+        "0> pull 0/0\n");
     script_free(sc);
 }
 
@@ -878,8 +894,10 @@ static void test_a_lost_reply_to_digest_is_compared_again(void **state)
     lose_the_reply(sc);
     hub_hello(sc);
     hub_prove(sc, 0, 0);
-    expect(sc, "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
-               "   digest_build\n0> digest 0\n");
+    expect(
+        sc,
+        "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
+        "   digest_build\n0> digest 0\n");
     script_free(sc);
 }
 
@@ -969,7 +987,9 @@ static void test_an_answer_to_something_else_drops_the_line(void **state)
     hub_prove(sc, 0, 0);
     trace_clear(&sc->trace);
     hub_pull(sc, 0, 0, 1, 1);
-    expect(sc, "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
+    expect(
+        sc,
+        "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
     script_free(sc);
 }
 
@@ -979,7 +999,9 @@ static void test_an_answer_that_does_not_decode_drops_the_line(void **state)
 
     (void)state;
     plain(sc, SYNC_EV_BAD);
-    expect(sc, "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
+    expect(
+        sc,
+        "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
     plain(sc, SYNC_EV_BAD); /* the line is gone */
     expect(sc, "");
     script_free(sc);
@@ -997,7 +1019,9 @@ static void test_a_pull_that_says_more_and_does_not_move_drops_the_line(void **s
     m.u.pull_reply.from_scan = m.u.pull_reply.scan = 3;
     m.u.pull_reply.more = true;
     answer(sc, 0, m);
-    expect(sc, "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
+    expect(
+        sc,
+        "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
     script_free(sc);
 }
 
@@ -1049,7 +1073,8 @@ static void test_waits_between_dials_are_random_and_grow_to_five_minutes(void **
     script_free(sc);
 }
 
-static void test_after_a_refused_connection_the_wait_is_fifteen_seconds_at_most_however_often(void **state)
+static void test_after_a_refused_connection_the_wait_is_fifteen_seconds_at_most_however_often(
+    void **state)
 {
     struct script *sc = started();
     uint64_t longest = 0;
@@ -1137,8 +1162,9 @@ static void refused_for_good(uint8_t why, const char *reason)
     uint64_t waited;
 
     hub_no(sc, 0, PERCHE_OP_PROVE, why);
-    (void)snprintf(wanted, sizeof wanted, "log sync.refused\ndisconnect %s\nlog sync.given_up\nstate refused %s\n",
-                   reason, reason);
+    (void)snprintf(wanted, sizeof wanted,
+                   "log sync.refused\ndisconnect %s\nlog sync.given_up\nstate refused %s\n", reason,
+                   reason);
     expect(sc, wanted);
     waited = wait_timer(sc);
     assert_in_range(waited, 150000, 300000);
@@ -1146,7 +1172,8 @@ static void refused_for_good(uint8_t why, const char *reason)
     script_free(sc);
 }
 
-static void test_revoked_unknown_signature_and_version_are_states_with_a_reason_and_retried_slowly(void **state)
+static void test_revoked_unknown_signature_and_version_are_states_with_a_reason_and_retried_slowly(
+    void **state)
 {
     (void)state;
     refused_for_good(PERCHE_NO_REVOKED, "revoked");
@@ -1208,8 +1235,10 @@ static void test_no_session_shakes_hands_again_on_the_same_line(void **state)
     expect(sc, "");
     hub_hello(sc);
     hub_prove(sc, 0, 0);
-    expect(sc, "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
-               "   digest_build\n0> digest 0\n");
+    expect(
+        sc,
+        "   prove_build\n0> prove\n   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n"
+        "   digest_build\n0> digest 0\n");
     hub_digest(sc, PERCHE_EQUAL);
     expect(sc, "   digest_take\nsynced 1 yes\nlog sync.live\n2> watch 0/0\nstate live\n");
     script_free(sc);
@@ -1254,8 +1283,9 @@ static void test_no_position_takes_what_the_hub_has_from_a_new_prove(void **stat
     hub_no(sc, 0, PERCHE_OP_PUSH, PERCHE_NO_POSITION);
     hub_hello(sc);
     hub_prove(sc, 20, 0);
-    expect(sc, "log sync.refused\n0> hello\nstate connecting position\n   prove_build\n0> prove\n"
-               "   proved\nlog sync.proven\n   push_build from 20\nstate syncing\n0> push 20..30\n");
+    expect(sc,
+           "log sync.refused\n0> hello\nstate connecting position\n   prove_build\n0> prove\n"
+           "   proved\nlog sync.proven\n   push_build from 20\nstate syncing\n0> push 20..30\n");
     script_free(sc);
 }
 
@@ -1343,7 +1373,9 @@ static void test_a_message_that_the_hub_cannot_read_drops_the_line(void **state)
     hub_prove(sc, 0, 0);
     trace_clear(&sc->trace);
     hub_no(sc, 0, PERCHE_OP_HELLO, PERCHE_NO_BAD); /* it cannot say what it was */
-    expect(sc, "log sync.refused\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
+    expect(
+        sc,
+        "log sync.refused\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n");
     script_free(sc);
 }
 
@@ -1352,7 +1384,8 @@ static void test_every_refusal_of_every_request_ends_in_a_new_try(void **state)
     (void)state;
     for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_WATCH; op++) {
         for (uint8_t why = 0; why < 30; why++) { /* numbers that nobody has given yet too */
-            struct script *sc = op <= PERCHE_OP_PROVE ? script_new(HUB, 0) : greeted(op == PERCHE_OP_PUSH ? 10 : 0);
+            struct script *sc =
+                op <= PERCHE_OP_PROVE ? script_new(HUB, 0) : greeted(op == PERCHE_OP_PUSH ? 10 : 0);
             unsigned tries = 0;
 
             if (op <= PERCHE_OP_PROVE) {
@@ -1370,7 +1403,8 @@ static void test_every_refusal_of_every_request_ends_in_a_new_try(void **state)
             }
             trace_clear(&sc->trace);
             hub_no(sc, op == PERCHE_OP_WATCH ? 2 : 0, op, why);
-            while (strstr(sc->trace.text, "> ") == NULL && strstr(sc->trace.text, "connect\nstate connecting") == NULL) {
+            while (strstr(sc->trace.text, "> ") == NULL &&
+                   strstr(sc->trace.text, "connect\nstate connecting") == NULL) {
                 assert_true(++tries < 5);
                 wait_timer(sc);
             }
@@ -1386,7 +1420,8 @@ static void verdict_held(uint8_t verdict, const char *reason)
 
     sc->fails[WORK_PROVED] = PERCHE_STATE;
     hub_prove_says(sc, verdict, 0, 0);
-    (void)snprintf(wanted, sizeof wanted, "   proved\ndisconnect %s\nlog sync.held\nstate held %s\n", reason, reason);
+    (void)snprintf(wanted, sizeof wanted,
+                   "   proved\ndisconnect %s\nlog sync.held\nstate held %s\n", reason, reason);
     expect(sc, wanted);
     assert_in_range(wait_timer(sc), 150000, 300000);
     expect(sc, "connect\nstate connecting\n");
@@ -1424,7 +1459,9 @@ static void test_a_restored_site_announces_its_new_epoch_once(void **state)
     hub_hello(sc);
     trace_clear(&sc->trace);
     hub_prove_says(sc, PERCHE_RESTORED, 0, 0); /* a hub that says so again does not make a circle */
-    expect(sc, "   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n   digest_build\n0> digest 0\n");
+    expect(
+        sc,
+        "   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n   digest_build\n0> digest 0\n");
     script_free(sc);
 }
 
@@ -1458,7 +1495,9 @@ static void test_an_acknowledgement_that_cannot_be_stored_is_taken_again_later(v
     hub_push(sc, 0, 10);
     expect(sc, "   push_acked 0..10\nlog replica.failed\nstate syncing disk\n");
     wait_timer(sc);
-    expect(sc, "   push_build from 0\n0> push 0..10\n"); /* the hub will say position, prove will say 10 */
+    expect(
+        sc,
+        "   push_build from 0\n0> push 0..10\n"); /* the hub will say position, prove will say 10 */
     hub_no(sc, 0, PERCHE_OP_PUSH, PERCHE_NO_POSITION);
     hub_hello(sc);
     hub_prove(sc, 10, 0);
@@ -1531,7 +1570,8 @@ static void test_later_pulls_first_and_compares_again(void **state)
     script_free(sc);
 }
 
-static void test_later_again_and_again_compares_ever_less_often_and_is_live_all_the_same(void **state)
+static void test_later_again_and_again_compares_ever_less_often_and_is_live_all_the_same(
+    void **state)
 {
     struct script *sc = greeted(0);
     uint64_t scan = 0, began;
@@ -1565,7 +1605,8 @@ static void test_what_differs_is_narrowed_down_repaired_and_compared_again(void 
     hub_digest(sc, PERCHE_DIFFERS);
     expect(sc, "   digest_build\n0> digest 2\n");
     hub_digest(sc, PERCHE_DIFFERS);
-    expect(sc, "   digest_take\nlog sync.differs\n   pull_build\nstate live differs\n0> pull 0/0\n");
+    expect(sc,
+           "   digest_take\nlog sync.differs\n   pull_build\nstate live differs\n0> pull 0/0\n");
     hub_pull(sc, 0, 0, 6, 6);
     expect(sc, "   pull_apply\n   push_build from 0\n   digest_build\n0> digest 0\n");
     hub_digest(sc, PERCHE_EQUAL);
@@ -1606,13 +1647,17 @@ static void test_a_node_that_cannot_compare_now_does_so_later(void **state)
     expect(sc, "   harvest\n   push_build from 0\n0> push 0..1\n");
     sc->captured = 2;
     hub_push(sc, 0, 1);
-    expect(sc, "   push_acked 0..1\n   digest_build\n   pull_build\n0> pull 0/0\n"); /* not comparable */
+    expect(
+        sc,
+        "   push_acked 0..1\n   digest_build\n   pull_build\n0> pull 0/0\n"); /* not comparable */
     plain(sc, SYNC_EV_CHANGED);
     hub_pull(sc, 0, 0, 0, 0);
     expect(sc, "   harvest\n   pull_apply\n   push_build from 1\n0> push 1..3\n");
     hub_push(sc, 0, 3);
     hub_digest(sc, PERCHE_EQUAL);
-    expect(sc, "   push_acked 1..3\n   digest_build\n0> digest 0\n   digest_take\nsynced 1 yes\nstate live\n");
+    expect(
+        sc,
+        "   push_acked 1..3\n   digest_build\n0> digest 0\n   digest_take\nsynced 1 yes\nstate live\n");
     script_free(sc);
 }
 
@@ -1726,8 +1771,10 @@ static void test_those_who_wait_hear_at_once_that_the_hub_refuses(void **state)
     sync_now(sc, 4, 0);
     trace_clear(&sc->trace);
     hub_no(sc, 0, PERCHE_OP_DIGEST, PERCHE_NO_REVOKED);
-    expect(sc, "log sync.refused\ndisconnect revoked\nlog sync.given_up\nsynced 3 offline\nsynced 4 offline\n"
-               "state refused revoked\n");
+    expect(
+        sc,
+        "log sync.refused\ndisconnect revoked\nlog sync.given_up\nsynced 3 offline\nsynced 4 offline\n"
+        "state refused revoked\n");
     script_free(sc);
 }
 
@@ -1821,6 +1868,33 @@ static void test_a_pull_that_waits_goes_before_the_next_push(void **state)
     hub_push(sc, 0, 2);
     expect(sc, "   push_acked 0..1\n   push_build from 1\n0> push 1..2\n"
                "   push_acked 1..2\n   pull_build\n0> pull 0/0\n");
+    script_free(sc);
+}
+
+static void test_the_view_counts_what_went_and_came(void **state)
+{
+    struct script *sc = live();
+    struct sync_site_view before, view;
+
+    (void)state;
+    sync_site_view(sc->site, &before);
+    edit(sc, 3);
+    hub_push(sc, 0, 3);
+    hub_watch(sc, true);
+    hub_pull(sc, 0, 0, 5, 5);
+    sync_site_view(sc->site, &view);
+    assert_int_equal(view.state, SYNC_LIVE);
+    assert_int_equal(view.rows_out - before.rows_out, 3);
+    assert_int_equal(view.rows_in - before.rows_in, 5);
+    assert_int_equal(view.bytes_out - before.bytes_out, 3256);
+    assert_int_equal(view.bytes_in - before.bytes_in, 600);
+    assert_true(view.last_contact_ms == CLOCK + sc->mono);
+    assert_true(view.lsn == 3 && view.acked == 3 && view.scan == 5 && view.full == 5 &&
+                view.pending == 0);
+    assert_int_equal(view.next_try_ms, 0);
+    down(sc, "lost");
+    sync_site_view(sc->site, &view);
+    assert_in_range(view.next_try_ms - CLOCK - sc->mono, 1000, 2000);
     script_free(sc);
 }
 
@@ -1921,6 +1995,7 @@ int main(void)
         T(a_cut_under_a_batch_makes_the_next_one_smaller),
         T(max_rate_keeps_the_average_below),
         T(a_pull_that_waits_goes_before_the_next_push),
+        T(the_view_counts_what_went_and_came),
         T(events_of_a_hub_mean_nothing_to_a_site),
     };
 

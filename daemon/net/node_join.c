@@ -1,0 +1,469 @@
+/* A site joins its hub and leaves it.
+ *
+ * Happy path: parse the line; dial its hub with the certificate that is in it; enrol;
+ * write upstream.conf; let the replica take the id that the hub gave; begin the
+ * conversation. A stop after the file is made good at the next start, as the file holds
+ * all that the replica is to be told; a stop before it leaves a used invitation, which
+ * the hub honours again for the same key.
+ * Failures: each is told to the person who asked, with what to do. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "log.h"
+#include "net/container_of.h"
+#include "net/node_own.h"
+
+#define ENROL_MS_MAX 30000u
+
+struct join {
+    struct node *n; /* NULL: answered */
+    void *ctx;
+    node_answer_cb on_answer;
+    struct perche_invitation invitation;
+    struct perche_arena *arena; /* of the invitation */
+    struct upstream upstream;   /* as it comes together */
+    struct uplink *uplink;
+    uv_timer_t timer;
+    char warning[200];
+    unsigned handles_open;
+};
+
+/* ---- the end of a join -------------------------------------------------------- */
+
+static void join_gone(struct join *join)
+{
+    if (--join->handles_open > 0)
+        return;
+    upstream_clear(&join->upstream);
+    perche_arena_free(join->arena);
+    free(join);
+}
+
+static void on_line_gone(void *ctx)
+{
+    join_gone(ctx);
+}
+
+static void on_timer_gone(uv_handle_t *handle)
+{
+    join_gone(container_of((uv_timer_t *)handle, struct join, timer));
+}
+
+/* The line is done with; the rest goes when both handles are closed. */
+static void hang_up(struct join *join)
+{
+    if (!join->uplink)
+        return;
+    join->handles_open = 2;
+    uplink_close(join->uplink, join, on_line_gone);
+    join->uplink = NULL;
+    uv_close((uv_handle_t *)&join->timer, on_timer_gone);
+}
+
+static void fail(struct join *join, enum perche_rc rc, const char *text)
+{
+    struct node *n = join->n;
+    struct perche_err err = {0};
+
+    (void)perche_err_set(&err, rc, "%s", text);
+    log_warn("join.failed", "rc=%s err=\"%s\"", perche_rc_name(rc), text);
+    n->join = NULL;
+    join->n = NULL;
+    join->on_answer(join->ctx, NULL, &err);
+    hang_up(join);
+}
+
+void node_join_fail(struct node *n)
+{
+    if (n->join)
+        fail(n->join, PERCHE_STATE, "the daemon is stopping");
+}
+
+/* ---- the replica takes the new id ------------------------------------------------ */
+
+static json_t *joined_args(const struct upstream *u)
+{
+    char key[65];
+
+    sodium_bin2hex(key, sizeof(key), u->hub_key, sizeof(u->hub_key));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "site", u->site, "code", u->code, "name", u->name,
+                     "hub", u->hub, "hub_key", key);
+}
+
+/* WORK_COMMAND "joined" of n->upstream; false: out of memory. */
+static bool tell_replica(struct node *n, void (*on_done)(struct job *job))
+{
+    json_t *args = joined_args(&n->upstream);
+    struct job *job = job_new(WORK_COMMAND, n, on_done);
+
+    if (job && args)
+        job->work.args = json_dumps(args, JSON_COMPACT);
+    json_decref(args);
+    if (!job || !job->work.args) {
+        job_free(job);
+        return false;
+    }
+    (void)snprintf(job->name, sizeof(job->name), "joined");
+    job->work.name = job->name;
+    identity_random(job->work.random, sizeof(job->work.random));
+    node_run(n, job);
+    return true;
+}
+
+static enum perche_rc begin(struct node *n, struct perche_err *err)
+{
+    enum perche_rc rc;
+
+    (void)snprintf(n->site, sizeof(n->site), "%s", n->upstream.site);
+    readers_reopen(n->readers); /* they know the node by its old id */
+    n->joined = true;
+    rc = node_uplink(n, err);
+    if (rc == PERCHE_OK)
+        rc = node_converse(n, err);
+    return rc;
+}
+
+static void on_resumed(struct job *job)
+{
+    struct node *n = job->ctx;
+    struct perche_err err = job->outcome.err;
+    enum perche_rc rc = job->outcome.rc;
+
+    job_free(job);
+    if (n->closing || n->ended)
+        return;
+    if (rc == PERCHE_OK)
+        rc = begin(n, &err);
+    if (rc == PERCHE_OK)
+        return;
+    log_error("join.not_resumed", "hub=%s site=%s rc=%s err=\"%s\": this site works alone until it "
+              "joins again", n->upstream.hub, n->upstream.site, perche_rc_name(rc), err.text);
+    n->joined = false;
+    if (node_converse(n, &err) != PERCHE_OK)
+        node_end(n, "%s", err.text);
+}
+
+void node_join_resume(struct node *n)
+{
+    log_notice("join.resumed", "hub=%s site=%s", n->upstream.hub, n->upstream.site);
+    if (!tell_replica(n, on_resumed))
+        node_end(n, "out of memory");
+}
+
+static void succeed(struct join *join)
+{
+    struct node *n = join->n;
+    json_t *answer = json_pack("{s:s, s:s, s:s, s:s, s:s}", "site", n->upstream.site, "code",
+                               n->upstream.code, "name", n->upstream.name, "hub", n->upstream.hub,
+                               "url", node_upstream_url(n));
+    char *text;
+
+    json_object_set_new(answer, "warning",
+                        *join->warning ? json_string(join->warning) : json_null());
+    text = json_dumps(answer, JSON_COMPACT);
+    json_decref(answer);
+    log_notice("join.done", "hub=%s site=%s", n->upstream.hub, n->upstream.site);
+    n->join = NULL;
+    join->n = NULL;
+    join->on_answer(join->ctx, text ? text : "{}", NULL);
+    free(text);
+    hang_up(join);
+}
+
+static void on_joined(struct job *job)
+{
+    struct node *n = job->ctx;
+    struct join *join = n->join;
+    struct perche_err err = job->outcome.err;
+    enum perche_rc rc = job->outcome.rc;
+
+    job_free(job);
+    if (!join || n->closing || n->ended) /* answered already */
+        return;
+    if (rc == PERCHE_OK)
+        rc = begin(n, &err);
+    if (rc == PERCHE_OK) {
+        succeed(join);
+        return;
+    }
+    (void)upstream_remove(n->data, NULL); /* what is left of it fails at the next start, and says so */
+    upstream_clear(&n->upstream);
+    n->joined = false;
+    perche_err_wrap(&err, "the hub has taken this site, but its replica has not");
+    fail(join, rc, err.text);
+}
+
+/* ---- the line to the hub ------------------------------------------------------------ */
+
+static void on_up(void *ctx)
+{
+    struct join *join = ctx;
+    struct perche_message m = {.op = PERCHE_OP_ENROL};
+    struct perche_buf buf = {0};
+    struct perche_err err = {0};
+    enum perche_rc rc;
+
+    memcpy(m.u.enrol.invitation, join->invitation.id, sizeof(m.u.enrol.invitation));
+    memcpy(m.u.enrol.secret, join->invitation.secret, sizeof(m.u.enrol.secret));
+    memcpy(m.u.enrol.public_key, identity_public_key(join->n->identity),
+           sizeof(m.u.enrol.public_key));
+    m.u.enrol.name = join->n->name;
+    rc = perche_message_encode(&m, &buf, &err);
+    if (rc == PERCHE_OK)
+        rc = uplink_send(join->uplink, 0, (struct perche_bytes){buf.p, (uint32_t)buf.n}, &err);
+    if (buf.p)
+        sodium_memzero(buf.p, buf.n);
+    perche_buf_free(&buf);
+    sodium_memzero(&m, sizeof(m));
+    if (rc != PERCHE_OK)
+        fail(join, rc, err.text);
+}
+
+static void on_down(void *ctx, const char *reason, const char *detail)
+{
+    static const struct {
+        const char *reason;
+        enum perche_rc rc;
+        const char *words;
+    } kinds[] = {
+        {"refused", PERCHE_NET, "nobody listens there: is the hub up, and is the port right? "
+                                "--url says another address"},
+        {"certificate", PERCHE_AUTH, "another hub answers there than the one that invited: its "
+                                     "certificate is not the invitation's"},
+        {"timeout", PERCHE_TIMEOUT, "no answer in time: is the hub up, and does a firewall let "
+                                    "this through?"},
+        {"name", PERCHE_NET, "the name is not known here: --url says another address"},
+        {"route", PERCHE_NET, "there is no way to this address from here"},
+    };
+    struct join *join = ctx;
+    char text[400];
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].reason, reason) == 0) {
+            (void)snprintf(text, sizeof(text), "%s: %s", uplink_url(join->uplink), kinds[i].words);
+            fail(join, kinds[i].rc, text);
+            return;
+        }
+    (void)snprintf(text, sizeof(text), "%s: the line was lost (%s)", uplink_url(join->uplink), detail);
+    fail(join, PERCHE_NET, text);
+}
+
+static void refused(struct join *join, const struct perche_no *no)
+{
+    char text[400];
+
+    switch (no->why) {
+    case PERCHE_NO_INVITATION_USED:
+        fail(join, PERCHE_REFUSED, "this invitation has been used by another machine: ask the hub for a new one");
+        return;
+    case PERCHE_NO_INVITATION_EXPIRED:
+        fail(join, PERCHE_REFUSED, "this invitation has expired: ask the hub for a new one");
+        return;
+    case PERCHE_NO_INVITATION_UNKNOWN:
+        fail(join, PERCHE_REFUSED, "the hub does not know this invitation: it was withdrawn, or the "
+                                   "hub was restored; ask for a new one");
+        return;
+    default:
+        (void)snprintf(text, sizeof(text), "the hub refuses: %s%s%.200s", perche_refusal_name(no->why),
+                       no->text && *no->text ? ", " : "", no->text ? no->text : "");
+        fail(join, PERCHE_REFUSED, text);
+    }
+}
+
+static void enrolled(struct join *join, const struct perche_enrol_reply *reply)
+{
+    struct node *n = join->n;
+    struct upstream *u = &join->upstream;
+    struct perche_err err = {0};
+    enum perche_rc rc;
+
+    if (strcmp(reply->site, join->invitation.site) != 0 || strlen(reply->site) >= sizeof(u->site) ||
+        strlen(reply->code) >= sizeof(u->code) || strlen(reply->name) >= sizeof(u->name)) {
+        fail(join, PERCHE_CORRUPT, "the hub's answer does not fit the invitation");
+        return;
+    }
+    (void)snprintf(u->site, sizeof(u->site), "%s", reply->site);
+    (void)snprintf(u->code, sizeof(u->code), "%s", reply->code);
+    (void)snprintf(u->name, sizeof(u->name), "%s", reply->name);
+    uv_timer_stop(&join->timer); /* from here on it ends by itself */
+    rc = upstream_write(n->data, u, &err);
+    if (rc != PERCHE_OK) {
+        perche_err_wrap(&err, "the hub has taken this site, but that cannot be written down");
+        fail(join, rc, err.text);
+        return;
+    }
+    upstream_clear(&n->upstream);
+    n->upstream = *u;
+    memset(u, 0, sizeof(*u)); /* the node's now */
+    uplink_drop(join->uplink);
+    if (!tell_replica(n, on_joined))
+        fail(join, PERCHE_NOMEM, "out of memory");
+}
+
+static void on_reply(void *ctx, uint32_t channel, struct perche_bytes body, uint64_t line_ms)
+{
+    struct join *join = ctx;
+    struct perche_message m = {0};
+    struct perche_err err = {0};
+
+    (void)channel;
+    (void)line_ms;
+    if (!join->n)
+        return;
+    if (perche_message_decode(body, &m, &err) != PERCHE_OK) {
+        fail(join, PERCHE_CORRUPT, "what answers there is no hub of this kind");
+        return;
+    }
+    if (!m.reply || (m.op != PERCHE_OP_ENROL && !m.refused))
+        fail(join, PERCHE_CORRUPT, "the hub answers to something else");
+    else if (m.refused)
+        refused(join, &m.u.no);
+    else
+        enrolled(join, &m.u.enrol_reply);
+    perche_message_free(&m);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct join *join = container_of(timer, struct join, timer);
+
+    if (join->n)
+        fail(join, PERCHE_TIMEOUT, "the hub took the line but gave no answer in time");
+}
+
+/* ---- join ------------------------------------------------------------------------------ */
+
+static enum perche_rc prepare(struct join *join, const char *line, const char *url,
+                              struct perche_err *err)
+{
+    struct perche_invitation *i = &join->invitation;
+    struct upstream *u = &join->upstream;
+    uint64_t now = node_wall_ms();
+    enum perche_rc rc = perche_invitation_parse(line, i, &join->arena, err);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!url || !*url)
+        url = i->url;
+    if (strlen(url) >= sizeof(u->url) || strlen(i->hub) >= sizeof(u->hub))
+        return perche_err_set(err, PERCHE_TOO_LARGE, "the address of the hub is too long");
+    if (i->expires_ms < now) /* this clock may be wrong: the hub decides */
+        (void)snprintf(join->warning, sizeof(join->warning),
+                       "by this machine's clock the invitation expired %" PRIu64 " minutes ago",
+                       (now - i->expires_ms) / 60000u);
+    (void)snprintf(u->url, sizeof(u->url), "%s", url);
+    (void)snprintf(u->hub, sizeof(u->hub), "%s", i->hub);
+    memcpy(u->hub_key, i->hub_key, sizeof(u->hub_key));
+    return tls_pem_of_der(i->certificate.p, i->certificate.n, &u->certificate_pem,
+                          &u->certificate_pem_n, err);
+}
+
+static enum perche_rc call_hub(struct join *join, struct perche_err *err)
+{
+    struct uplink_config config = {.url = join->upstream.url,
+                                   .ca_pem = (const char *)join->upstream.certificate_pem,
+                                   .server_name = join->upstream.hub,
+                                   .bytes_max = 64u << 10};
+    struct uplink_events events = {
+        .ctx = join, .on_up = on_up, .on_down = on_down, .on_reply = on_reply};
+    struct node *n = join->n;
+    enum perche_rc rc = uplink_new(n->loop, &config, &events, &join->uplink, err);
+
+    if (rc != PERCHE_OK)
+        return rc == PERCHE_CONFIG ? perche_err_set(err, PERCHE_USAGE, "%s", err->text) : rc;
+    (void)uv_timer_init(n->loop, &join->timer); /* always 0 */
+    n->join = join;
+    rc = uplink_dial(join->uplink, err);
+    if (rc == PERCHE_OK)
+        (void)uv_timer_start(&join->timer, on_timer, ENROL_MS_MAX, 0); /* not closing: 0 */
+    return rc;
+}
+
+void node_join(struct node *n, const char *line, const char *url, void *ctx,
+               node_answer_cb on_answer)
+{
+    struct perche_err err = {0};
+    struct join *join;
+    enum perche_rc rc;
+
+    if (n->role == REPLICA_HUB || n->joined || *n->upstream.hub || n->join || n->leaving) {
+        node_answer_later(n, ctx, on_answer, n->join || n->leaving ? PERCHE_BUSY : PERCHE_STATE,
+                          n->role == REPLICA_HUB
+                              ? "this is a hub; a hub below another hub is for later"
+                          : n->join || n->leaving ? "a join or leave is under way"
+                                                  : "this site has joined a hub already: perche leave first");
+        return;
+    }
+    join = calloc(1, sizeof(*join));
+    if (!join) {
+        node_answer_later(n, ctx, on_answer, PERCHE_NOMEM, "out of memory");
+        return;
+    }
+    join->n = n;
+    join->ctx = ctx;
+    join->on_answer = on_answer;
+    rc = prepare(join, line, url, &err);
+    if (rc == PERCHE_OK)
+        rc = call_hub(join, &err);
+    if (rc == PERCHE_OK)
+        return;
+    log_warn("join.failed", "rc=%s err=\"%s\"", perche_rc_name(rc), err.text);
+    node_answer_later(n, ctx, on_answer, rc, err.text);
+    n->join = NULL;
+    join->n = NULL;
+    if (join->uplink) {
+        hang_up(join);
+    } else {
+        join->handles_open = 1;
+        join_gone(join);
+    }
+}
+
+/* ---- leave ------------------------------------------------------------------------------- */
+
+static void on_left(struct job *job)
+{
+    struct call *call = job->ctx;
+
+    call->n->leaving = false;
+    call_end(job, job->outcome.rc == PERCHE_OK ? "{\"left\":true}" : NULL);
+}
+
+static void on_uplink_gone(void *ctx)
+{
+    (void)ctx; /* nobody waits for it */
+}
+
+void node_leave(struct node *n, void *ctx, node_answer_cb on_answer)
+{
+    struct perche_err err = {0};
+    enum perche_rc rc;
+
+    if (n->role == REPLICA_HUB || n->join || n->leaving) {
+        node_answer_later(n, ctx, on_answer, n->role == REPLICA_HUB ? PERCHE_STATE : PERCHE_BUSY,
+                          n->role == REPLICA_HUB ? "this is a hub: it has nothing to leave"
+                                                 : "a join or leave is under way");
+        return;
+    }
+    /* The file first: a stop in between leaves a site that is not joined and may leave again. */
+    rc = upstream_remove(n->data, &err);
+    if (rc == PERCHE_OK && n->joined) {
+        n->joined = false;
+        if (n->uplink)
+            uplink_close(n->uplink, NULL, on_uplink_gone);
+        n->uplink = NULL;
+        rc = node_converse(n, &err); /* alone: what programs write is harvested all the same */
+    }
+    if (rc != PERCHE_OK) {
+        node_answer_later(n, ctx, on_answer, rc, err.text);
+        return;
+    }
+    log_notice("leave.done", "hub=%s site=%s", n->upstream.hub, n->site);
+    upstream_clear(&n->upstream);
+    n->leaving = true;
+    node_ask(n, WORK_COMMAND, "left", NULL, ctx, on_answer, on_left);
+}
