@@ -134,12 +134,9 @@ static int lay_out(const struct table *t, int *widths, int width)
         if (i >= 0) {
             widths[i]--;
             total--;
-        } else if (shown > 1) {
+        } else { /* one column never comes here: it is no wider than the page */
             shown--;
             total -= widths[shown] + GAP;
-        } else {
-            widths[0] = width > 1 ? width : 1;
-            break;
         }
     }
     return shown;

@@ -3,6 +3,7 @@
  * configuration. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +259,11 @@ int main(int argc, char **argv)
     bool check = false;
     int option, status;
 
+    /* P10: batches come and go on a dozen threads; with an arena for each, and a threshold that
+     * grows, glibc keeps several times what is in use. */
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 512 * 1024);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'c':

@@ -306,7 +306,7 @@ void request_start(struct client *client, const char *line, size_t n)
     struct request *r;
     char text[160];
 
-    if (!json_is_object(doc) || !name || (args && !json_is_object(args))) {
+    if (!name || (args && !json_is_object(args))) {
         json_decref(doc);
         client_refuse(client, PERCHE_USAGE,
                       "a request is a line {\"command\": TEXT, \"args\": {...}}");

@@ -156,7 +156,10 @@ static void on_signed(struct job *job)
     char *json = job->work.owner; /* what `replicate` answered, kept there meanwhile */
 
     if (job->outcome.rc == PERCHE_OK) {
+        struct sync_event ev = {.kind = SYNC_EV_SCHEMA};
+
         node_woken(call->n, &job->outcome);
+        node_step(call->n, &ev);
         call_end(job, json);
     } else {
         call_end(job, NULL);

@@ -159,7 +159,7 @@ static uint64_t rest_ms(struct writer *w, uint64_t held)
     if (w->others_ms != 0 && now - w->others_ms < WRITER_OTHERS_MS)
         return held / 2 > WRITER_STEP_BACK_MS ? held / 2 : WRITER_STEP_BACK_MS;
     if (now - w->rested_ms >= WRITER_BREATH_MS)
-        return WRITER_STEP_BACK_MS;
+        return WRITER_BREATH_REST_MS;
     return 0;
 }
 

@@ -229,7 +229,7 @@ static enum perche_rc note_unscanned(struct replica *r, const struct table *t)
 
 /* Statements of one installation, prepared once for all tables. */
 struct looks {
-    sqlite3_stmt *trigger, *columns;
+    sqlite3_stmt *triggers, *columns;
 };
 
 /* Is @column (NULL: the table itself) in the file? */
@@ -299,39 +299,36 @@ static enum perche_rc make_texts(struct replica *r, const struct looks *looks, c
     return r->fail;
 }
 
-/* Is the trigger in the file exactly this, and on this table? */
-static bool stands(struct replica *r, sqlite3_stmt *look, const struct table *t, int which, const char *text)
+/* Which of the triggers stand on the table, in exactly this form? A bit each. */
+static unsigned standing(struct replica *r, sqlite3_stmt *look, const struct table *t, char *const texts[TRIGGER_COUNT])
 {
-    char *name = sqlite3_mprintf("perche_%s_%s", t->name, ends[which]);
-    bool same = false;
+    unsigned found = 0;
     int rc;
 
-    if (name == NULL) {
-        (void)fail(r, PERCHE_NOMEM, "no memory for a trigger");
-        return false;
-    }
-    (void)sqlite3_bind_text(look, 1, name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
-    rc = sqlite3_step(look);
-    if (rc == SQLITE_ROW) {
-        const char *on = (const char *)sqlite3_column_text(look, 0), *sql = (const char *)sqlite3_column_text(look, 1);
+    (void)sqlite3_bind_text(look, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    while ((rc = sqlite3_step(look)) == SQLITE_ROW) {
+        const char *sql = (const char *)sqlite3_column_text(look, 0);
 
-        same = on != NULL && sql != NULL && sqlite3_stricmp(on, t->name) == 0 && strcmp(sql, text) == 0;
-    } else if (rc != SQLITE_DONE) {
-        (void)fail_sqlite(r, rc, "sqlite_schema");
+        for (int i = 0; sql != NULL && i < TRIGGER_COUNT; i++)
+            if (strcmp(sql, texts[i]) == 0)
+                found |= 1u << i;
     }
+    if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "sqlite_schema");
     (void)sqlite3_reset(look); /* repeats the step's error */
-    sqlite3_free(name);
-    return same;
+    return found;
 }
 
 static enum perche_rc install(struct replica *r, const struct looks *looks, const struct table *t, bool *changed)
 {
     char *texts[TRIGGER_COUNT] = {0};
+    unsigned found = 0;
     bool renewed = false;
 
-    (void)make_texts(r, looks, t, texts, changed);
+    if (make_texts(r, looks, t, texts, changed) == PERCHE_OK)
+        found = standing(r, looks->triggers, t, texts);
     for (int i = 0; r->fail == PERCHE_OK && i < TRIGGER_COUNT; i++) {
-        if (stands(r, looks->trigger, t, i, texts[i]) || r->fail != PERCHE_OK)
+        if (found >> i & 1)
             continue;
         /* of this name it may stand on a renamed table */
         if (run(r, sqlite3_mprintf("DROP TRIGGER IF EXISTS \"perche_%w_%s\"", t->name, ends[i])) == PERCHE_OK)
@@ -384,12 +381,12 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
         if (registry_load(r, err) != PERCHE_OK)
             return r->fail;
     }
-    looks.trigger = prepare(r, "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE");
+    looks.triggers = prepare(r, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE");
     looks.columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
         if (t->present && !t->is_conflict)
             (void)install(r, &looks, t, &changed);
-    (void)sqlite3_finalize(looks.trigger); /* their errors were seen by the steps */
+    (void)sqlite3_finalize(looks.triggers); /* their errors were seen by the steps */
     (void)sqlite3_finalize(looks.columns);
     if (r->fail != PERCHE_OK)
         goto fail;

@@ -232,7 +232,11 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
     uint64_t low = r->node.hub_stamp > hub_stamp ? r->node.hub_stamp : hub_stamp, limit = (hub_now_ms + 1) << 16;
     bool far = offset_ms > OFFSET_SHIFTED_MS || offset_ms < -OFFSET_SHIFTED_MS;
     size_t n = 0;
-    enum perche_rc rc = each_unpushed(r, collect, &sh);
+    enum perche_rc rc;
+
+    if (!far && r->node.stamp < limit)
+        return PERCHE_OK; /* every stamp of this node is at or below its last one */
+    rc = each_unpushed(r, collect, &sh);
 
     if (rc == PERCHE_OK && sh.count > 0) {
         qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);

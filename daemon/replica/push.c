@@ -11,7 +11,7 @@
 #include "replica/pack.h"
 #include "replica/statements.h"
 
-#define PENDING_COUNTED_MAX 20000 /* beyond, `to send` is told from the positions: one lsn for each changed row */
+#define PENDING_COUNTED_MAX 2000 /* beyond, `to send` is told from the positions: one lsn for each changed row */
 #define CLOCK_AHEAD_MS 60000u
 #define PARENT_DEPTH_MAX 6
 

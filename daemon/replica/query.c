@@ -199,9 +199,9 @@ static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct 
     struct ask_sites sites = {0};
     bool more = false;
     sqlite3_stmt *s = ask(r, args_true(r, a, "all")
-                                 ? "SELECT " CONFLICT_COLUMNS " FROM perche_conflict ORDER BY max(a_at, b_at), id"
+                                 ? "SELECT " CONFLICT_COLUMNS " FROM perche_conflict ORDER BY max(a_at, b_at), tab, key, col, id"
                                  : "SELECT " CONFLICT_COLUMNS ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
-                                   " GROUP BY tab, key, col ORDER BY 18, id");
+                                   " GROUP BY tab, key, col ORDER BY 18, tab, key, col");
 
     out_key(j, "conflicts");
     out_open(j, '[');

@@ -42,7 +42,7 @@ static int on_progress(void *ctx)
     return --*left < 0;
 }
 
-static char *list_text(struct replica *r, struct table *t, const char *where)
+static char *list_text(struct replica *r, struct table *t, const char *where, int64_t limit, int64_t offset)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
 
@@ -67,7 +67,7 @@ static char *list_text(struct replica *r, struct table *t, const char *where)
             sqlite3_str_appendall(s, ", ");
         append_name(s, t->keys[i].name);
     }
-    sqlite3_str_appendall(s, " LIMIT ?1 OFFSET ?2");
+    sqlite3_str_appendf(s, " LIMIT %lld OFFSET %lld", (long long)limit, (long long)offset);
     return sqlite3_str_finish(s);
 }
 
@@ -129,7 +129,7 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
         return fail(r, PERCHE_USAGE, "where is a condition in SQL");
     if (limit < 0 || limit > LIST_ROWS_MAX)
         limit = LIST_ROWS_MAX;
-    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL);
+    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, limit + 1, offset < 0 ? 0 : offset);
     if (sql_text == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a list");
     (void)sqlite3_set_authorizer(r->db, on_authorize, t->name); /* fails for no database only */
@@ -137,11 +137,9 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
     (void)sqlite3_set_authorizer(r->db, NULL, NULL);
     if (rc != SQLITE_OK)
         (void)fail(r, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_USAGE, "%s", sqlite3_errmsg(r->db));
-    else if (s == NULL || tail[strspn(tail, " \t\r\n;")] != '\0' || !sqlite3_stmt_readonly(s) || sqlite3_bind_parameter_count(s) != 2)
+    else if (s == NULL || tail[strspn(tail, " \t\r\n;")] != '\0' || !sqlite3_stmt_readonly(s) || sqlite3_bind_parameter_count(s) != 0)
         (void)fail(r, PERCHE_USAGE, "where is one condition, without parameters");
     if (r->fail == PERCHE_OK) {
-        sqlite3_bind_int64(s, 1, limit + 1);
-        sqlite3_bind_int64(s, 2, offset < 0 ? 0 : offset);
         sqlite3_progress_handler(r->db, STEPS_EACH, on_progress, &left);
         write_list(r, j, t, s, limit);
         sqlite3_progress_handler(r->db, 0, NULL, NULL);

@@ -340,6 +340,15 @@ static void revoked(struct sync_hub *h, const char *site)
     actions_log(h->out, "hub.revoked", "site=%.*s", PERCHE_ID_BYTES_MAX, site);
 }
 
+/* Migrations travel in the answer to `prove`: whoever holds a session is asked to prove again, on the same line. */
+static void schema_moved(struct sync_hub *h)
+{
+    for (struct peer *peer = h->all; peer != NULL; peer = peer->all)
+        if (peer->pipe != NULL)
+            hub_session_end(h, peer, PERCHE_NO_SESSION);
+    actions_log(h->out, "hub.schema", "every site is asked to shake hands again");
+}
+
 static void time_is_up(struct sync_hub *h)
 {
     h->next_ms = UINT64_MAX;
@@ -399,6 +408,7 @@ void sync_hub_step(struct sync_hub *h, const struct sync_event *ev, struct sync_
     case SYNC_EV_PIPE_GONE: pipe_gone(h, ev->pipe); break;
     case SYNC_EV_WOKEN: hub_wake(h, ev->outcome); break;
     case SYNC_EV_REVOKED: revoked(h, ev->site); break;
+    case SYNC_EV_SCHEMA: schema_moved(h); break;
     case SYNC_EV_LINE_UP:
     case SYNC_EV_LINE_DOWN:
     case SYNC_EV_REPLY:

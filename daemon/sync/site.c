@@ -736,7 +736,8 @@ void sync_site_step(struct sync_site *s, const struct sync_event *ev, struct syn
     case SYNC_EV_REQUEST:
     case SYNC_EV_PIPE_GONE:
     case SYNC_EV_WOKEN:
-    case SYNC_EV_REVOKED: break; /* a hub's */
+    case SYNC_EV_REVOKED:
+    case SYNC_EV_SCHEMA: break; /* a hub's */
     }
     expire(s);
     local_go_on(s);

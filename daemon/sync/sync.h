@@ -70,6 +70,7 @@ enum sync_event_kind {
     SYNC_EV_PIPE_GONE,   /* hub */
     SYNC_EV_WOKEN,       /* hub: a command changed rows: outcome->woken */
     SYNC_EV_REVOKED,     /* hub: site is revoked: end its session and pipe */
+    SYNC_EV_SCHEMA,      /* hub: a migration is to be handed out: every site shakes hands again */
 };
 
 struct sync_event {

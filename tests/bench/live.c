@@ -37,7 +37,6 @@ void bench_live(void)
     sqlite3 *from, *to, *h;
     sqlite3_stmt *in, *out;
     double disk, bytes;
-    char site[2][64];
 
     node_make(&hub, "hub-live", true);
     node_make(&a, "site-a", false);
@@ -48,24 +47,14 @@ void bench_live(void)
     node_join(&hub, &a);
     node_join(&hub, &b);
     h = db_open(hub.db);
-    db_run(h, BENCH_DDL "; ALTER TABLE bench ADD COLUMN site2 TEXT");
+    db_run(h, BENCH_DDL);
     sqlite3_close(h);
-    (void)node_perche(&hub, "replicate bench --scope site,site2");
+    (void)node_perche(&hub, "replicate bench --scope all");
     (void)node_perche(&a, "sync --wait");
     (void)node_perche(&b, "sync --wait");
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *s;
-
-        from = db_open(i == 0 ? a.db : b.db);
-        if (sqlite3_prepare_v2(from, "SELECT site_id FROM perche_self", -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW)
-            die("perche_self: %s", sqlite3_errmsg(from));
-        (void)snprintf(site[i], sizeof site[i], "%s", (const char *)sqlite3_column_text(s, 0));
-        sqlite3_finalize(s);
-        sqlite3_close(from);
-    }
     from = db_open(a.db);
     to = db_open(b.db);
-    if (sqlite3_prepare_v2(from, "INSERT INTO bench (id, given, site, site2) VALUES (?1, 'Live', ?2, ?3)", -1, &in, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(from, "INSERT INTO bench (id, given) VALUES (?1, 'Live')", -1, &in, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(to, "SELECT 1 FROM bench WHERE id = ?1", -1, &out, NULL) != SQLITE_OK)
         die("live: %s / %s", sqlite3_errmsg(from), sqlite3_errmsg(to));
     disk = sync_median();
@@ -76,8 +65,6 @@ void bench_live(void)
 
         (void)snprintf(id, sizeof id, "live-%d", i);
         sqlite3_bind_text(in, 1, id, -1, SQLITE_STATIC);
-        sqlite3_bind_text(in, 2, site[0], -1, SQLITE_STATIC);
-        sqlite3_bind_text(in, 3, site[1], -1, SQLITE_STATIC);
         if (sqlite3_step(in) != SQLITE_DONE)
             die("live: %s", sqlite3_errmsg(from));
         sqlite3_reset(in);

@@ -131,30 +131,42 @@ def _():
     net.proven()
 
 
-@case("a reader of an area gets the rows of its tables, and no others")
+@case("a reader of an area holds the rows of its tables and may write them, and gets no others")
 def _():
-    hub.sql(f"INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('{llp.id}', '{drx.id}', 'placement', 1)")
-    in_step(drx)
-    llp.sql(f"""INSERT INTO outcome_observation (id, enrolment_id, milestone, as_of, situation, source, recorded_at, recorded_site, recorded_by)
-        SELECT '01487832-4000-7000-8009-000000000008', '{ENROLMENT % 8}', 'W4', '2015-05-28', 'JOBSEEKING', 'LEARNER_CALL',
-               '2015-05-28T09:00:00Z', site_id, 'staff' FROM perche_self;
+    hub.sql(f"INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('{chr_.id}', '{drx.id}', 'placement', 1)")
+    in_step(drx, chr_)
+    chr_.sql("""INSERT INTO learner (id, home_site_id) SELECT '01487832-4000-7000-8001-000000002001', site_id FROM perche_self;
+        INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end)
+        SELECT '01487832-4000-7000-8002-000000002001', '01487832-4000-7000-8001-000000002001', id, site_id, '2015-05-04', '2015-09-30'
+        FROM cohort;
+        INSERT INTO half_day (id, cohort_id, day, half, mode) SELECT '01487832-4000-7000-8007-000000002001', id, '2015-05-04', 'AM', 'ON_SITE'
+        FROM cohort;
         INSERT INTO attendance (half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)
-        SELECT h.id, '{ENROLMENT % 8}', 'PRESENT', 210, 'PAPER_SCAN', '2014-10-06T12:00:00Z', s.site_id
-        FROM (SELECT id FROM half_day ORDER BY day LIMIT 1) h, perche_self s""")
+        SELECT '01487832-4000-7000-8007-000000002001', '01487832-4000-7000-8002-000000002001', 'PRESENT', 210, 'PAPER_SCAN',
+               '2015-05-04T12:00:00Z', site_id FROM perche_self;
+        INSERT INTO outcome_observation (id, enrolment_id, milestone, as_of, situation, source, recorded_at, recorded_site, recorded_by)
+        SELECT '01487832-4000-7000-8009-000000002001', '01487832-4000-7000-8002-000000002001', 'W4', '2015-10-28', 'JOBSEEKING',
+               'LEARNER_CALL', '2015-10-28T09:00:00Z', site_id, 'staff' FROM perche_self""")
     net.wait_for("the observation at Dreux", lambda: drx.count("outcome_observation") == 1)
-    in_step()
+    in_step(drx)
+    expect("the learner at Dreux", drx.count("learner", "id = '01487832-4000-7000-8001-000000002001'"), 1)
+    expect("the enrolment at Dreux", drx.count("enrolment", "id = '01487832-4000-7000-8002-000000002001'"), 1)
     expect("attendance at Dreux, a table of no area", drx.count("attendance"), 0)
-    expect("the observation at Chartres", chr_.count("outcome_observation"), 0)
-    drx.sql(f"""INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)
-        VALUES ('{ENROLMENT % 8}', 'W4', 'JOBSEEKING', '01487832-4000-7000-8009-000000000008', 'ONLY_ONE', 'staff', '2015-05-28T09:05:00Z')""")
-    net.wait_for("what the reader decided, at La Loupe", lambda: llp.sql("SELECT situation FROM outcome_decision") == "JOBSEEKING")
+    in_step(llp)
+    expect("the observation at La Loupe", llp.count("outcome_observation"), 0)
+    drx.sql("""INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)
+        VALUES ('01487832-4000-7000-8002-000000002001', 'W4', 'JOBSEEKING', '01487832-4000-7000-8009-000000002001', 'ONLY_ONE', 'staff',
+                '2015-10-28T09:05:00Z')""")
+    net.wait_for("what the reader decided, at Chartres", lambda: chr_.sql("SELECT situation FROM outcome_decision") == "JOBSEEKING")
     net.proven()
 
 
 @case("a reader who comes later gets the rows that were there")
 def _():
-    expect("learners of La Loupe at Dreux", drx.count("learner"), 28)
-    expect("contacts of La Loupe at Dreux", drx.count("learner_contact"), llp.count("learner_contact"))
+    hub.sql(f"INSERT INTO site_reader (site_id, reader_id, area) VALUES ('{llp.id}', '{drx.id}', 'placement')")
+    in_step(drx)
+    expect("learners of La Loupe at Dreux", drx.count("learner", "id LIKE '01487832-4000-7000-8001-0000000000%'"), 28)
+    expect("attendance at Dreux, a table of no area", drx.count("attendance"), 0)
 
 
 @case("a transfer that is refused takes the learner from the site that had asked, and from nobody else")

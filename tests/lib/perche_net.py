@@ -107,7 +107,9 @@ class Node:
         self.id = None  # of a site: its id, once it was invited
         self.sync = dict(sync or {})
         self.upstream = None
+        self.shown = 0  # of the log
         os.makedirs(self.data, exist_ok=True)
+        os.chmod(self.data, 0o2770)  # as tmpfiles makes it
         self.configure()
 
     def configure(self):
@@ -341,8 +343,8 @@ class Network:
         return self.hub.start()
 
     def invite(self, key, *args):
-        """The line, for a site of SITES or another name."""
-        name, code = self.SITES.get(key, (key, None))
+        """The line, for a site of SITES or the node of another name."""
+        name, code = self.SITES.get(key) or (self.nodes[key].name, None)
         answer = self.hub.json("invite", name, *(["--code", code] if code else []), *args)
         if key in self.nodes:
             self.nodes[key].id = answer["site"]
@@ -427,9 +429,13 @@ class Network:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def show_logs(self, lines=12):
+        """What the nodes have said since the last time."""
         for n in self.nodes.values():
-            print(f"#   --- last lines of {n.key}" + ("" if n.running() else " (not running)"))
-            for line in n.log_tail(lines).splitlines():
+            text = n.log_text(n.shown).splitlines()[-lines:]
+            n.shown = n.log_size()
+            if text or not n.running():
+                print(f"#   --- {n.key}" + ("" if n.running() else " (not running)"))
+            for line in text:
                 print("#   " + line[:300])
 
 
@@ -598,6 +604,9 @@ def main(build, *networks):
                 if run is not build:
                     print(f"ok {name} # {now() - at:.1f} s")
                     passed += 1
+                for net in networks:
+                    for n in net.nodes.values():
+                        n.shown = n.log_size()
                 continue
             except Exception as e:  # a test reports whatever went wrong
                 failed += 1

@@ -820,6 +820,16 @@ static bool do_one(struct world *w, struct node *n, const struct step *st, struc
     if (x < 800) {
         int row = choose(w, n, table, st->c, false);
 
+        if (table == T_ENROLMENT && row >= 0 && !w->plan->mix.moves) {
+            /* an enrolment that makes its site a member: its end moves the learner away */
+            int learner = -1;
+            char json[80];
+
+            (void)snprintf(json, sizeof json, "[\"%s\"]", w->rows[row].links[0]);
+            learner = row_find(w, T_LEARNER, json);
+            if (learner < 0 || strcmp(w->rows[learner].links[0], w->rows[row].links[1]) != 0)
+                return do_update(w, n, table, st, c);
+        }
         /* learners and enrolments have relatives: seldom */
         if (row < 0 || ((table == T_LEARNER || table == T_ENROLMENT || table == T_COHORT || table == T_UNIT) && st->d % 4 != 0))
             return do_update(w, n, table, st, c);

@@ -586,11 +586,7 @@ void oracle_end(struct world *w)
         if (w->rows[row].tainted)
             continue;
         if (notes->alive[row] && last_delete != 0 && last_insert < last_delete) {
-            bool again = false;
-
-            for (uint32_t i = last_delete; i <= w->writes_count; i++)
-                again |= w->writes[i].row == row && w->writes[i].again; /* a person decided that it lives */
-            if (!again)
+            if (!w->rows[row].resolved) /* else a person decided that it lives */
                 world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) and never inserted again", specs[w->rows[row].table].name,
                            w->rows[row].json, last_delete);
         }

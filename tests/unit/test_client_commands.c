@@ -353,6 +353,26 @@ static void watch_without_a_terminal_is_a_line_for_each_change(void **state)
            "");
 }
 
+static void watch_at_a_hub_says_so(void **state)
+{
+    (void)state;
+    expect("watch", 80, NULL,
+           "{'event': {'role': 'hub', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0}}\n"
+           "{'ok': true, 'result': {}}\n",
+           /* asked */
+           "{'command':'watch','args':{}}", CLIENT_DONE,
+           /* out */
+           "2025-09-01 16:05:24  hub  to send 0, to decide 1, proven equal 2025-09-01 16:05:12\n",
+           /* err */
+           "");
+}
+
 static void watch_in_json_is_a_document_on_each_line(void **state)
 {
     (void)state;
@@ -1398,6 +1418,7 @@ int main(void)
         cmocka_unit_test(status_invents_no_facts),
         cmocka_unit_test(status_in_json_is_what_the_daemon_said),
         cmocka_unit_test(watch_without_a_terminal_is_a_line_for_each_change),
+        cmocka_unit_test(watch_at_a_hub_says_so),
         cmocka_unit_test(watch_in_json_is_a_document_on_each_line),
         cmocka_unit_test(watch_ends_with_3_when_the_daemon_ends),
         cmocka_unit_test(sync_tells_the_daemon_and_comes_back),

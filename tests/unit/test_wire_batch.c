@@ -394,6 +394,9 @@ static void two_frames_in_a_row_are_refused(void **unused)
     memcpy(twice, whole.p, whole.n);
     memcpy(twice + whole.n, whole.p + 1, whole.n - 1);
     assert_int_equal(decodes(twice, whole.n * 2 - 1, &err), PERCHE_CORRUPT);
+    /* A frame to be skipped is one too: nobody would ever look into it. */
+    memcpy(twice + whole.n, "\x50\x2a\x4d\x18\x01\x00\x00\x00x", 9);
+    assert_int_equal(decodes(twice, whole.n + 9, &err), PERCHE_CORRUPT);
     free(twice);
     perche_buf_free(&whole);
 }

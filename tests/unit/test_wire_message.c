@@ -170,6 +170,8 @@ static void lying_counts_and_lengths_are_refused_before_memory_is_asked_for(void
     assert_int_equal(DECODES("\x93\x05\x00\x92\x01\xdc\x03\xe9"), PERCHE_CORRUPT);
     assert_int_equal(DECODES("\x93\x01\x00\x94\xdb\xff\xff\xff\xff"), PERCHE_CORRUPT);
     assert_int_equal(DECODES("\x93\x05\x01\x92\x01\xc6\xff\xff\xff\xff"), PERCHE_CORRUPT);
+    /* sums, which have no bound of their own: 17 GB */
+    assert_int_equal(DECODES("\x93\x06\x01\x94\x01\x01\x01\xdd\x0f\xff\xff\xff"), PERCHE_CORRUPT);
     /* a later version's hello whose new field is an array of arrays without end */
     assert_int_equal(DECODES("\x93\x01\x00\x95\xa1s\x01\x01\x00\xdd\xff\xff\xff\xff"),
                      PERCHE_CORRUPT);

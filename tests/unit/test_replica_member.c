@@ -1,0 +1,460 @@
+/* Membership: invitations, joining, leaving, revoking; and tables that a hub adds for all. */
+#include "replica_pair.h"
+
+#define LEARNER "0198f3a0-0000-7000-8000-00000000000"
+
+/* Enrols with an invitation that `invite` answered; the caller ends the outcome. */
+static struct outcome enrol_with(struct pair *p, const char *invitation, const char *secret, uint8_t key)
+{
+    struct work w = pair_work(WORK_ENROL, NULL);
+
+    w.message.op = PERCHE_OP_ENROL;
+    w.message.u.enrol.name = "host";
+    memset(w.message.u.enrol.public_key, key, 32);
+    for (int i = 0; i < 16; i++)
+        sscanf(invitation + 2 * i, "%2hhx", &w.message.u.enrol.invitation[i]);
+    for (int i = 0; i < 32; i++)
+        sscanf(secret + 2 * i, "%2hhx", &w.message.u.enrol.secret[i]);
+    return pair_do(p, p->hub, w);
+}
+
+static void enrols(struct pair *p, const char *json, uint8_t key, int refusal)
+{
+    struct outcome o = enrol_with(p, json_at(json, "$.invitation"), json_at(json, "$.secret"), key);
+
+    assert_int_equal(o.message.op, PERCHE_OP_ENROL);
+    assert_true(o.message.reply);
+    assert_int_equal(o.message.refused ? o.message.u.no.why : 0, refusal);
+    if (refusal == 0)
+        assert_string_equal(o.message.u.enrol_reply.site, json_at(json, "$.site"));
+    outcome_free(&o);
+}
+
+static struct member key_of(struct pair *p, const char *site)
+{
+    struct work w = {.kind = WORK_SITE_KEY};
+    struct outcome o;
+
+    snprintf(w.site, sizeof w.site, "%s", site);
+    o = pair_read(p, p->hub, w);
+    outcome_free(&o);
+    return o.member;
+}
+
+static void an_invitation_makes_a_site_of_its_name(void **state)
+{
+    struct pair *p = *state;
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux le Bel\"}");
+
+    assert_string_equal(json_at(json, "$.name"), "Dreux le Bel");
+    assert_string_equal(json_at(json, "$.code"), "DREUX LE");
+    assert_string_equal(json_at(json, "$.kind"), "SCHOOL");
+    assert_int_equal(strlen(json_at(json, "$.invitation")), 32);
+    assert_int_equal(strlen(json_at(json, "$.secret")), 64);
+    program_says(p->hub, "SELECT code || '|' || name || '|' || kind || '|' || status FROM site WHERE code = 'DREUX LE'", "DREUX LE|Dreux le Bel|SCHOOL|OPEN");
+    program_says(p->hub, "SELECT network_id = (SELECT id FROM network) FROM site WHERE code = 'DREUX LE'", "1");
+    pair_sync(p, p->sites[0]); /* reference data: it is stamped and goes to all */
+    program_says(p->sites[0], "SELECT name FROM site WHERE code = 'DREUX LE'", "Dreux le Bel");
+    free(json);
+}
+
+static void an_invitation_takes_the_site_that_is_there(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    pair_edit(p, p->hub, 1000, "INSERT INTO site (id, network_id, code, name, kind, status) VALUES ('site-drx', 'n', 'DRX', 'Dreux', 'SCHOOL', 'OPEN'),"
+                               " ('site-d2', 'n', 'D2', 'Double', 'SCHOOL', 'OPEN'), ('site-d3', 'n', 'D3', 'Double', 'SCHOOL', 'OPEN')");
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"DRX\"}");
+    assert_string_equal(json_at(json, "$.site"), "site-drx");
+    free(json);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
+    assert_string_equal(json_at(json, "$.site"), "site-drx");
+    free(json);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"Double\", \"code\": \"D3\"}");
+    assert_string_equal(json_at(json, "$.site"), "site-d3");
+    free(json);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Double\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"code\": \"DRX\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"HUB\"}", PERCHE_REFUSED);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"A\", \"kind\": \"HUB\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{}", PERCHE_USAGE);
+    pair_refuses(p, p->sites[0], WORK_COMMAND, "invite", "{\"name\": \"A\"}", PERCHE_STATE);
+    program_says(p->hub, "SELECT count(*) FROM site WHERE name LIKE 'D%'", "3");
+}
+
+static void a_site_with_a_living_node_is_invited_only_to_be_replaced(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"La Loupe\"}", PERCHE_REFUSED);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
+    assert_string_equal(json_at(json, "$.site"), replica_site_id(p->sites[0]->r));
+    assert_true(key_of(p, json_at(json, "$.site")).public_key[0] == 'L'); /* the old node until the new one comes */
+    pair_sync(p, p->sites[0]);
+    enrols(p, json, 99, 0);
+    assert_int_equal(key_of(p, json_at(json, "$.site")).public_key[0], 99);
+    assert_int_equal(key_of(p, json_at(json, "$.site")).session, 0);
+    /* it starts anew: nothing of the old node's positions counts */
+    program_says(p->hub, "SELECT epoch || ' ' || have || ' ' || scan || ' ' || done FROM perche_peer p JOIN perche_name n ON n.num = p.site"
+                         " WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')", "0 0 0 0");
+    free(json);
+}
+
+static void an_invitation_is_good_once_and_its_answer_may_be_lost(void **state)
+{
+    struct pair *p = *state;
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
+    struct outcome o;
+
+    assert_false(key_of(p, json_at(json, "$.site")).known);
+    o = enrol_with(p, json_at(json, "$.invitation"), "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 7);
+    assert_int_equal(o.message.u.no.why, PERCHE_NO_INVITATION_UNKNOWN); /* the id alone opens nothing */
+    outcome_free(&o);
+    o = enrol_with(p, "00112233445566778899aabbccddeeff", json_at(json, "$.secret"), 7);
+    assert_int_equal(o.message.u.no.why, PERCHE_NO_INVITATION_UNKNOWN);
+    outcome_free(&o);
+    enrols(p, json, 7, 0);
+    assert_true(key_of(p, json_at(json, "$.site")).known);
+    assert_string_equal(key_of(p, json_at(json, "$.site")).name, "Dreux");
+    enrols(p, json, 7, 0); /* the same node again: the same answer */
+    enrols(p, json, 8, PERCHE_NO_INVITATION_USED);
+    assert_int_equal(key_of(p, json_at(json, "$.site")).public_key[0], 7);
+    p->now += UINT64_C(30) * 24 * 3600 * 1000;
+    enrols(p, json, 7, 0); /* even when it would have expired */
+    program_says(p->hub, "SELECT host FROM perche_member WHERE name = 'Dreux'", "host");
+    free(json);
+}
+
+static void the_hub_stores_no_secret(void **state)
+{
+    struct pair *p = *state;
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}"), sql[200];
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_invitation WHERE lower(hex(secret_hash)) = '%s' OR lower(hex(id)) = substr('%s', 1, 32)",
+             json_at(json, "$.secret"), json_at(json, "$.secret"));
+    program_says(p->hub, sql, "0");
+    free(json);
+}
+
+static void an_invitation_expires_and_a_newer_one_ends_the_older(void **state)
+{
+    struct pair *p = *state;
+    char args[100], *first, *second;
+
+    snprintf(args, sizeof args, "{\"name\": \"Dreux\", \"expires_ms\": %llu}", (unsigned long long)p->now + 1000);
+    first = pair_command(p, p->hub, "invite", args);
+    p->now += 1000;
+    enrols(p, first, 7, PERCHE_NO_INVITATION_EXPIRED);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", args, PERCHE_USAGE); /* would have expired already */
+    second = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
+    assert_string_equal(json_at(second, "$.site"), json_at(first, "$.site"));
+    assert_string_equal(json_at(second, "$.code"), "DREUX");
+    enrols(p, first, 7, PERCHE_NO_INVITATION_UNKNOWN);
+    enrols(p, second, 7, 0);
+    free(first);
+    free(second);
+}
+
+static void a_revoked_site_is_out_until_it_is_invited_again(void **state)
+{
+    struct pair *p = *state;
+    const char *site = replica_site_id(p->sites[0]->r);
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
+
+    assert_true(key_of(p, site).session != 0);
+    free(pair_command(p, p->hub, "revoke", "{\"site\": \"La Loupe\"}"));
+    assert_true(key_of(p, site).revoked);
+    assert_int_equal(key_of(p, site).session, 0);
+    enrols(p, json, 9, PERCHE_NO_INVITATION_UNKNOWN); /* its open invitation went, too */
+    free(json);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\"}"); /* no node lives there now */
+    assert_true(key_of(p, site).revoked);
+    enrols(p, json, 9, 0);
+    assert_false(key_of(p, site).revoked);
+    free(pair_command(p, p->hub, "revoke", "{\"site\": \"LA LOUPE\"}")); /* by code */
+    enrols(p, json, 9, PERCHE_NO_REVOKED);
+    assert_true(key_of(p, site).revoked);
+    free(json);
+    pair_refuses(p, p->hub, WORK_COMMAND, "revoke", "{\"site\": \"nobody\"}", PERCHE_NOT_FOUND);
+    assert_false(key_of(p, "nobody").known);
+}
+
+/* What a site says moves its record on, of the present session only, and never back. */
+static void a_note_of_a_site_never_goes_back(void **state)
+{
+    struct pair *p = *state;
+    const char *look = "SELECT full || ' ' || scan || ' ' || done || ' ' || pending || ' ' || proven_ms || ' ' || offset_ms FROM perche_peer p"
+                       " JOIN perche_name n ON n.num = p.site WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')";
+    uint64_t session = key_of(p, replica_site_id(p->sites[0]->r)).session;
+    struct work w = pair_work(WORK_PEER_NOTE, p->sites[0]);
+    struct outcome o;
+
+    program(p->hub, "INSERT INTO perche_left SELECT site, 1, x'01', 500 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700 FROM perche_peer");
+    w.session = session;
+    w.full = w.scan = 600;
+    w.done = 550;
+    w.pending = 3;
+    w.proven_ms = 12345;
+    w.offset_ms = -7;
+    o = pair_do(p, p->hub, w);
+    outcome_free(&o);
+    program_says(p->hub, look, "600 600 550 3 12345 -7");
+    program_says(p->hub, "SELECT group_concat(lsn) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))", "700");
+    program_says(p->hub, "SELECT count(*) FROM perche_left", "3"); /* the other site's stay */
+    w.full = w.scan = 400;
+    w.done = 300;
+    w.pending = 0;
+    w.proven_ms = 0;
+    o = pair_do(p, p->hub, w);
+    outcome_free(&o);
+    program_says(p->hub, look, "600 600 550 0 12345 -7");
+    w.session = session + 1;
+    w.full = w.scan = w.done = 900;
+    w.pending = 99;
+    o = pair_do(p, p->hub, w);
+    outcome_free(&o);
+    program_says(p->hub, look, "600 600 550 0 12345 -7");
+}
+
+/* ---- join and leave ----------------------------------------------------------------------- */
+
+static struct fixture *newcomer(struct pair *p)
+{
+    struct fixture *f = pair_open(REPLICA_SITE, "dreux", 9);
+
+    (void)p;
+    return f;
+}
+
+static void a_site_that_joins_tells_what_it_wrote_before_under_its_new_id(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = newcomer(p);
+    char old[64], sql[300];
+    uint32_t level;
+    uint64_t repaired;
+
+    snprintf(old, sizeof old, "%s", replica_site_id(f->r));
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille');"
+                          "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('" LEARNER "2', '" LEARNER "1', 'c',"
+                          " (SELECT site_id FROM perche_self), '2026-01-05', '2026-06-30')");
+    pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
+    program(f, "UPDATE learner SET use_family_name = 'Martin'"); /* captured, not harvested yet */
+    pair_join(p, f, "Dreux");
+    assert_string_not_equal(replica_site_id(f->r), old);
+    snprintf(sql, sizeof sql, "SELECT group_concat(DISTINCT site_id) FROM (SELECT home_site_id AS site_id FROM learner UNION ALL SELECT site_id FROM enrolment)");
+    program_says(f, sql, replica_site_id(f->r));
+    program_says(f, "SELECT site_id || ' ' || hub_site_id FROM perche_self",
+                 strcat(strcat(strcpy(sql, replica_site_id(f->r)), " "), replica_site_id(p->hub->r)));
+    program_says(f, "SELECT count(*) FROM perche_capture", "0");
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_row WHERE scope <> (SELECT num FROM perche_name WHERE text = (SELECT site_id FROM perche_self))");
+    program_says(f, sql, "0");
+    pair_prove(p, f);
+    pair_sync(p, f);
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    program_says(p->hub, "SELECT call_name || ' ' || use_family_name FROM learner", "Cam Martin");
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_name WHERE text LIKE '%%%s%%'", old); /* nobody else has heard of it */
+    program_says(p->hub, sql, "0");
+    {
+        char *json = pair_query(p, f, "history", "{\"table\": \"learner\", \"id\": \"" LEARNER "1\"}");
+
+        assert_null(strstr(json, old));
+        assert_string_equal(json_at(json, "$.entries[0].site"), "Dreux");
+        free(json);
+        json = pair_query(p, f, "verify", "{}");
+        assert_string_equal(json_at(json, "$.equal"), "1");
+        free(json);
+    }
+    fixture_end(f);
+}
+
+static void a_joined_site_does_not_become_another(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char args[300];
+
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r), replica_site_id(p->hub->r));
+    free(pair_command(p, f, "joined", args)); /* told twice: fine */
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}", PERCHE_STATE);
+    free(pair_command(p, f, "leave", "{}"));
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}", PERCHE_STATE); /* others know it */
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"*\", \"hub\": \"h\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"a,b\", \"hub\": \"h\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"hub\": \"h\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"x\", \"hub\": \"h\", \"hub_key\": \"12\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "joined", args, PERCHE_STATE);
+}
+
+static void a_site_that_left_keeps_its_rows_and_may_come_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char *json, args[300];
+    uint32_t level;
+    uint64_t repaired;
+
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    pair_sync(p, f);
+    json = pair_command(p, f, "left", "{}");
+    assert_string_equal(json_at(json, "$.left"), "1");
+    free(json);
+    program_says(f, "SELECT joined FROM perche_self", "0");
+    program_says(f, "SELECT count(*) FROM learner", "1");
+    pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
+    enrols(p, json, 77, 0);
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", json_at(json, "$.site"), replica_site_id(p->hub->r));
+    free(json);
+    free(pair_command(p, f, "joined", args));
+    pair_prove(p, f);
+    pair_sync(p, f);
+    program_says(p->hub, "SELECT call_name FROM learner", "Cam");
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict", "0");
+}
+
+/* ---- replicate ------------------------------------------------------------------------------- */
+
+#define TABLE "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, \"odd name\" INTEGER DEFAULT 3)"
+
+static char *replicated(struct pair *p)
+{
+    char *json = pair_command(p, p->hub, "replicate", "{\"table\": \"visit\", \"scope\": \"site_id\", \"levels\": {\"who\": \"P1\"}}");
+    char args[300], *signature;
+
+    snprintf(args, sizeof args, "{\"number\": %s, \"signature\": \"%0128d\"}", json_at(json, "$.number"), 5);
+    signature = pair_command(p, p->hub, "migration_signature", args);
+    free(signature);
+    return json;
+}
+
+static void another_table_can_be_replicated_with_the_rows_it_has(void **state)
+{
+    struct pair *p = *state;
+    char *json, sql[400];
+    uint32_t level;
+    uint64_t repaired;
+
+    program(p->hub, TABLE);
+    snprintf(sql, sizeof sql, "INSERT INTO visit (id, site_id, who) VALUES ('v1', '%s', 'Ann'), ('v2', '%s', 'Bob')",
+             replica_site_id(p->sites[0]->r), replica_site_id(p->sites[1]->r));
+    program(p->hub, sql);
+    json = replicated(p);
+    assert_string_equal(json_at(json, "$.number"), "1000");
+    assert_string_equal(json_at(json, "$.rule"), "own site_id");
+    assert_string_equal(json_at(json, "$.rows"), "2");
+    free(json);
+    program_says(p->hub, "SELECT group_concat(col || ' ' || num || ' ' || level || ' ' || on_erase) FROM perche_column WHERE tab = 'visit'",
+                 "id 0 P2 keep,odd name 3 P2 keep,site_id 1 P2 keep,who 2 P1 null");
+    for (int i = 0; i < 2; i++) {
+        pair_prove(p, p->sites[i]);
+        pair_sync(p, p->sites[i]);
+    }
+    program_says(p->sites[0], "SELECT group_concat(id || who || \"odd name\") FROM visit", "v1Ann3");
+    program_says(p->sites[1], "SELECT group_concat(id || who) FROM visit", "v2Bob");
+    /* and it is captured there from now on */
+    pair_edit(p, p->sites[0], 1000, "INSERT INTO visit (id, site_id, who) VALUES ('v3', (SELECT site_id FROM perche_self), 'Cleo')");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT group_concat(who) FROM visit", "Ann,Bob,Cleo");
+    assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_EQUAL);
+    program_says(p->sites[0], "SELECT schema FROM perche_node", "1000");
+}
+
+static void a_table_that_a_site_has_already_brings_its_rows(void **state)
+{
+    struct pair *p = *state;
+
+    program(p->hub, TABLE);
+    program(p->sites[0], TABLE);
+    program(p->sites[0], "INSERT INTO visit (id, site_id, who) VALUES ('v9', (SELECT site_id FROM perche_self), 'Zoe')");
+    free(replicated(p));
+    pair_prove(p, p->sites[0]);
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT group_concat(id || who) FROM visit", "v9Zoe");
+}
+
+static void a_migration_goes_out_once_it_is_signed(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    program(p->hub, TABLE);
+    free(pair_command(p, p->hub, "replicate", "{\"table\": \"visit\", \"scope\": \"all\"}"));
+    pair_prove(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM sqlite_schema WHERE name = 'visit'", "0");
+    pair_refuses(p, p->hub, WORK_COMMAND, "migration_signature", "{\"number\": 1000, \"signature\": \"12\"}", PERCHE_USAGE);
+    json = pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \"" 
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}");
+    free(json);
+    pair_prove(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT rule FROM perche_table WHERE name = 'visit'", "*");
+    program_says(p->sites[0], "SELECT lower(hex(signature)) LIKE '001122%' FROM perche_migration WHERE number = 1000", "1");
+    pair_prove(p, p->sites[0]); /* a second time: nothing to do */
+}
+
+static void a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    program(p->hub, TABLE);
+    program(f, "CREATE VIEW visit AS SELECT 1 AS id"); /* the name is taken there */
+    free(replicated(p));
+    pair_prove(p, f);
+    pair_prove(p, f);
+    program_says(f, "SELECT group_concat(tab || ' ' || reason) FROM perche_refused", "perche_migration schema");
+    program_says(f, "SELECT schema FROM perche_node", "0");
+    program_says(f, "SELECT count(*) FROM perche_table WHERE name = 'visit'", "0");
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    pair_sync(p, f);
+    program_says(p->hub, "SELECT call_name FROM learner", "Camille");
+    program(f, "DROP VIEW visit");
+    pair_prove(p, f); /* it is tried again each time */
+    program_says(f, "SELECT schema FROM perche_node", "1000");
+}
+
+static void what_cannot_be_replicated_is_refused_with_the_reason(void **state)
+{
+    struct pair *p = *state;
+
+    program(p->hub, TABLE ";CREATE TABLE odd (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT); CREATE TABLE nn (id TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL)");
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"odd\", \"scope\": \"all\"}", PERCHE_REFUSED);
+    assert_non_null(strstr(p->hub->err.text, "AUTOINCREMENT"));
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"nowhere\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"learner\", \"scope\": \"all\"}", PERCHE_STATE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P9\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P1\"}", PERCHE_REFUSED); /* its key */
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"nn\", \"scope\": \"all\", \"levels\": {\"n\": \"P3\"}}", PERCHE_REFUSED);
+    pair_refuses(p, p->sites[0], WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\"}", PERCHE_STATE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "no such command", "{}", PERCHE_USAGE);
+    program_says(p->hub, "SELECT count(*) FROM perche_migration WHERE number >= 1000", "0");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+    const struct CMUnitTest tests[] = {
+        T(an_invitation_makes_a_site_of_its_name),
+        T(an_invitation_takes_the_site_that_is_there),
+        T(a_site_with_a_living_node_is_invited_only_to_be_replaced),
+        T(an_invitation_is_good_once_and_its_answer_may_be_lost),
+        T(the_hub_stores_no_secret),
+        T(an_invitation_expires_and_a_newer_one_ends_the_older),
+        T(a_revoked_site_is_out_until_it_is_invited_again),
+        T(a_note_of_a_site_never_goes_back),
+        T(a_site_that_joins_tells_what_it_wrote_before_under_its_new_id),
+        T(a_joined_site_does_not_become_another),
+        T(a_site_that_left_keeps_its_rows_and_may_come_back),
+        T(another_table_can_be_replicated_with_the_rows_it_has),
+        T(a_table_that_a_site_has_already_brings_its_rows),
+        T(a_migration_goes_out_once_it_is_signed),
+        T(a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops),
+        T(what_cannot_be_replicated_is_refused_with_the_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

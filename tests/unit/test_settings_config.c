@@ -1,0 +1,261 @@
+/* perched.conf: defaults that serve, and one line for everything that cannot be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+
+struct place {
+    char dir[64], path[96];
+};
+
+static int setup(void **state)
+{
+    struct place *p = calloc(1, sizeof(*p));
+
+    assert_non_null(p);
+    (void)snprintf(p->dir, sizeof(p->dir), "/tmp/perche-config-XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    (void)snprintf(p->path, sizeof(p->path), "%s/perched.conf", p->dir);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    char command[128];
+
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", p->dir);
+    assert_int_equal(system(command), 0);
+    free(p);
+    return 0;
+}
+
+/* @text with every "@" standing for the temporary folder. */
+static void put(struct place *p, const char *text)
+{
+    FILE *f = fopen(p->path, "w");
+
+    assert_non_null(f);
+    for (; *text; text++)
+        if (*text == '@')
+            fputs(p->dir, f);
+        else
+            fputc(*text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+#define PLACES "[control]\nsocket = @/s.sock\n[node]\ndata = @/data\n"
+
+static void every_key_has_a_default(void **state)
+{
+    struct place *p = *state;
+    struct config c;
+    struct perche_err err = {0};
+
+    put(p, PLACES);
+    if (config_load(p->path, false, &c, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(c.role, REPLICA_SITE);
+    assert_true(*c.name != '\0');
+    assert_string_equal(c.listen, "tls+tcp://0.0.0.0:7447");
+    assert_non_null(strstr(c.advertise, "tls+tcp://"));
+    assert_non_null(strstr(c.advertise, ":7447"));
+    assert_null(c.upstream_url);
+    assert_string_equal(c.web, "http://127.0.0.1:7480");
+    assert_int_equal(c.interval_ms, 30000);
+    assert_int_equal(c.max_rate, 0);
+    config_free(&c);
+}
+
+static void every_key_is_read(void **state)
+{
+    struct place *p = *state;
+    struct config c;
+    struct perche_err err = {0};
+    struct node_config n;
+
+    put(p, "; a comment\n"
+           "[node]\nrole = hub ; and another\nname = le moyeu\ndata = @/data/\n"
+           "[hub]\nlisten = tcp://127.0.0.1:1234\nadvertise = tls+tcp://hub.example.org:7447\n"
+           "[control]\nsocket = @/s.sock\n[web]\nlisten = off\n[sync]\ninterval = 10m\nmax_rate = 16000\n");
+    if (config_load(p->path, false, &c, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(c.role, REPLICA_HUB);
+    assert_string_equal(c.name, "le moyeu");
+    assert_string_equal(c.data + strlen(p->dir), "/data");
+    assert_string_equal(c.listen, "tcp://127.0.0.1:1234");
+    assert_string_equal(c.advertise, "tls+tcp://hub.example.org:7447");
+    assert_string_equal(c.web, "");
+    assert_int_equal(c.interval_ms, 600000);
+    assert_int_equal(c.max_rate, 16000);
+    n = config_node(&c);
+    assert_true(n.seeds);
+    assert_ptr_equal(n.name, c.name);
+    config_free(&c);
+}
+
+static void a_file_that_is_not_there_is_all_defaults_only_when_nobody_named_it(void **state)
+{
+    struct place *p = *state;
+    struct config c;
+    struct perche_err err = {0};
+    enum perche_rc rc;
+
+    assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, p->path));
+    memset(&err, 0, sizeof(err));
+    rc = config_load(p->path, true, &c, &err); /* /var/lib and /run/perche may lack here */
+    if (rc == PERCHE_OK)
+        config_free(&c);
+    else
+        assert_non_null(strstr(err.text, "not given, so"));
+}
+
+static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
+{
+    static const struct {
+        const char *text, *at, *words;
+    } cases[] = {
+        {PLACES "nmae = x\n", ":5: [node] nmae:", "no such key; this section has role, name, data"},
+        {PLACES "[nodes]\nname = x\n", ":5: [nodes]", "no such section"},
+        {PLACES "[webb]\n", ":5: [webb]", "no such section"},
+        {"name = x\n", ":1: [] name:", "no such section"},
+        {PLACES "role = server\n", ":5: [node] role:", "site or hub"},
+        {PLACES "name = a\nname = b\n", ":6: [node] name:", "second time"},
+        {PLACES "this is not a line\n", ":5:", "key = value"},
+        {PLACES "[hub]\nlisten = tls+tcp://0.0.0.0:99999\n", ":6: [hub] listen:", "1 to 65535"},
+        {PLACES "[hub]\nlisten = 0.0.0.0:7447\n", ":6: [hub] listen:", "tls+tcp://"},
+        {PLACES "[hub]\nadvertise = tls+tcp://:7447\n", ":6: [hub] advertise:", "no host"},
+        {PLACES "[upstream]\nurl = tls+tcp://hub\n", ":6: [upstream] url:", "no port"},
+        {PLACES "role = hub\n[upstream]\nurl = tls+tcp://h:7447\n", ":7: [upstream] url:",
+         "until then role = hub with [upstream] is refused"},
+        {PLACES "role = hub\n[upstream]\n", ":6: [upstream]:", "until then role = hub"},
+        {PLACES "[web]\nlisten = http://127.0.0.1:x\n", ":6: [web] listen:", "0 to 65535"},
+        {PLACES "[web]\nlisten = https://127.0.0.1:1\n", ":6: [web] listen:", "http://"},
+        {PLACES "[sync]\ninterval = 30\n", ":6: [sync] interval:", "unit"},
+        {PLACES "[sync]\ninterval = 5 fortnights\n", ":6: [sync] interval:", "unit"},
+        {PLACES "[sync]\ninterval = 2d\n", ":6: [sync] interval:", "1s to 24h"},
+        {PLACES "[sync]\nmax_rate = fast\n", ":6: [sync] max_rate:", "bytes"},
+        {PLACES "[sync]\nmax_rate = 5\n", ":6: [sync] max_rate:", "200"},
+        {PLACES "[sync]\nmax_rate = -5\n", ":6: [sync] max_rate:", "bytes"},
+        {"[node]\ndata = var/lib\n", ":2: [node] data:", "from / on"},
+        {"[control]\nsocket = @/s\n[node]\ndata = @/no/such\n", ":4: [node] data:", "does not exist"},
+        {"[control]\nsocket = @/s\n[node]\ndata = @/perched.conf\n", ":4: [node] data:", "not a folder"},
+        {"[node]\ndata = @\n[control]\nsocket = @/no/s.sock\n", ":4: [control] socket:", "does not exist"},
+        {"[node]\ndata = @\n[control]\nsocket = s.sock\n", ":4: [control] socket:", "from / on"},
+        {"[node]\ndata = @\n[control]\nsocket = /"
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+         ":4: [control] socket:", "107 bytes"},
+    };
+    struct place *p = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct perche_err err = {0};
+        struct config c;
+        char start[200];
+
+        put(p, cases[i].text);
+        if (config_load(p->path, false, &c, &err) != PERCHE_CONFIG)
+            fail_msg("taken: %s", cases[i].text);
+        (void)snprintf(start, sizeof(start), "%s%s", p->path, cases[i].at);
+        if (strncmp(err.text, start, strlen(start)) != 0)
+            fail_msg("\"%s\" does not begin with \"%s\"", err.text, start);
+        if (!strstr(err.text, cases[i].words))
+            fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].words);
+        assert_null(strchr(err.text, '\n'));
+    }
+}
+
+static void the_first_mistake_is_the_one_that_is_told(void **state)
+{
+    struct place *p = *state;
+    struct perche_err err = {0};
+    struct config c;
+
+    put(p, PLACES "role = x\nname = a\nname = b\n[zzz]\n");
+    assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, ":5: [node] role:"));
+}
+
+static void a_line_that_is_too_long_is_told(void **state)
+{
+    struct place *p = *state;
+    struct perche_err err = {0};
+    struct config c;
+    FILE *f = fopen(p->path, "w");
+
+    assert_non_null(f);
+    fputs("[node]\nname = ", f);
+    for (int i = 0; i < 5000; i++)
+        fputc('x', f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, ":2:"));
+    assert_non_null(strstr(err.text, "longer than"));
+}
+
+static void durations_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } cases[] = {{"1s", 1000},   {"500ms", 500}, {"2m", 120000}, {"2min", 120000},
+                 {"3h", 10800000}, {"7d", 604800000}, {"0s", 0}};
+    static const char *const bad[] = {"", "s", "1", "1.5s", "-1s", "1 s", "1w", "99999999999999999999s"};
+    uint64_t ms;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(config_duration(cases[i].text, &ms));
+        assert_int_equal(ms, cases[i].ms);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(config_duration(bad[i], &ms));
+}
+
+static void check_says_what_would_be_done(void **state)
+{
+    struct place *p = *state;
+    struct config c;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&text, &n);
+
+    put(p, PLACES "role = hub\n[hub]\nlisten = tls+tcp://127.0.0.1:7447\n");
+    assert_int_equal(config_load(p->path, false, &c, NULL), PERCHE_OK);
+    assert_non_null(to);
+    config_describe(&c, p->path, to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(text, "hub"));
+    assert_non_null(strstr(text, "tls+tcp://127.0.0.1:7447"));
+    assert_non_null(strstr(text, "replica.db, would be made"));
+    free(text);
+    config_free(&c);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(every_key_has_a_default),
+        CASE(every_key_is_read),
+        CASE(a_file_that_is_not_there_is_all_defaults_only_when_nobody_named_it),
+        CASE(whatever_cannot_be_is_one_line_with_file_line_and_key),
+        CASE(the_first_mistake_is_the_one_that_is_told),
+        CASE(a_line_that_is_too_long_is_told),
+        CASE(durations_have_units),
+        CASE(check_says_what_would_be_done),
+    };
+
+    return cmocka_run_group_tests_name("settings_config", tests, NULL, NULL);
+}
