@@ -18,23 +18,23 @@
 #define RATE_MIN        200u /* a smaller one could not even carry a handshake within a minute */
 
 /* Every key: section, name, default, how it is read. */
-#define CONFIG_MAP(X)                                                         \
-    X(NODE_ROLE, "node", "role", "site", read_role)                           \
-    X(NODE_NAME, "node", "name", "", read_name)                               \
-    X(NODE_DATA, "node", "data", "/var/lib/perche", read_data)                \
-    X(HUB_LISTEN, "hub", "listen", "tls+tcp://0.0.0.0:7447", read_listen)     \
-    X(HUB_ADVERTISE, "hub", "advertise", "", read_advertise)                  \
-    X(UPSTREAM_URL, "upstream", "url", "", read_upstream)                     \
+#define CONFIG_MAP(X)                                                               \
+    X(NODE_ROLE, "node", "role", "site", read_role)                                 \
+    X(NODE_NAME, "node", "name", "", read_name)                                     \
+    X(NODE_DATA, "node", "data", "/var/lib/perche", read_data)                      \
+    X(HUB_LISTEN, "hub", "listen", "tls+tcp://0.0.0.0:7447", read_listen)           \
+    X(HUB_ADVERTISE, "hub", "advertise", "", read_advertise)                        \
+    X(UPSTREAM_URL, "upstream", "url", "", read_upstream)                           \
     X(CONTROL_SOCKET, "control", "socket", "/run/perche/perched.sock", read_socket) \
-    X(WEB_LISTEN, "web", "listen", "http://127.0.0.1:7480", read_web)         \
-    X(SYNC_INTERVAL, "sync", "interval", "30s", read_interval)                \
+    X(WEB_LISTEN, "web", "listen", "http://127.0.0.1:7480", read_web)               \
+    X(SYNC_INTERVAL, "sync", "interval", "30s", read_interval)                      \
     X(SYNC_MAX_RATE, "sync", "max_rate", "0", read_rate)
 
 enum {
 #define X(id, section, key, value, read) KEY_##id,
     CONFIG_MAP(X)
 #undef X
-    KEY_COUNT
+        KEY_COUNT
 };
 
 struct parser {
@@ -42,7 +42,7 @@ struct parser {
     struct perche_err *err;
     const char *path;
     FILE *file;
-    unsigned line;    /* the one that was read last */
+    unsigned line;          /* the one that was read last */
     unsigned upstream_line; /* of the first key of [upstream] */
 };
 
@@ -168,8 +168,8 @@ bool config_duration(const char *text, uint64_t *ms)
     static const struct {
         const char *unit;
         uint64_t ms;
-    } units[] = {{"ms", 1},      {"s", 1000},       {"m", 60000},
-                 {"min", 60000}, {"h", 3600000},    {"d", 86400000}};
+    } units[] = {{"ms", 1},      {"s", 1000},    {"m", 60000},
+                 {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
     uint64_t n = 0;
     const char *p = text;
 
@@ -248,7 +248,8 @@ static void unknown(struct parser *p, const char *section, const char *name)
 
         has_section |= same;
         if (same)
-            n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", n > 0 ? ", " : "", keys[i].key);
+            n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", n > 0 ? ", " : "",
+                                  keys[i].key);
     }
     if (has_section)
         (void)perche_err_set(p->err, PERCHE_CONFIG,
@@ -257,7 +258,8 @@ static void unknown(struct parser *p, const char *section, const char *name)
     else
         (void)perche_err_set(p->err, PERCHE_CONFIG,
                              "%s:%u: [%s] %s: no such section; there are node, hub, upstream, "
-                             "control, web and sync", p->path, p->line, section, name);
+                             "control, web and sync",
+                             p->path, p->line, section, name);
 }
 
 /* Called by inih for each key = value; never stops it, as the first error is kept. */
@@ -277,7 +279,8 @@ static int on_value(void *user, const char *section, const char *name, const cha
         return 1;
     }
     if (p->config->lines[key] != 0) {
-        (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: [%s] %s: given a second time, first on line %u; remove one",
+        (void)perche_err_set(p->err, PERCHE_CONFIG,
+                             "%s:%u: [%s] %s: given a second time, first on line %u; remove one",
                              p->path, p->line, section, name, p->config->lines[key]);
         return 1;
     }
@@ -299,8 +302,9 @@ static char *on_line(char *out, int n, void *stream)
     p->line++;
     length = strlen(out);
     if (length + 1 == (size_t)n && out[length - 1] != '\n' && !has_failed(p))
-        (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: the line is longer than %d bytes; shorten it",
-                             p->path, p->line, n - 1);
+        (void)perche_err_set(p->err, PERCHE_CONFIG,
+                             "%s:%u: the line is longer than %d bytes; shorten it", p->path,
+                             p->line, n - 1);
     text = out + strspn(out, " \t");
     /* inih passes over a section without keys: say that it does not exist all the same. */
     if (*text == '[' && !has_failed(p)) {
@@ -308,11 +312,13 @@ static char *on_line(char *out, int n, void *stream)
         bool known = false;
 
         for (size_t i = 0; i < KEY_COUNT; i++)
-            known |= strlen(keys[i].section) == name_n && strncmp(keys[i].section, text + 1, name_n) == 0;
+            known |= strlen(keys[i].section) == name_n &&
+                     strncmp(keys[i].section, text + 1, name_n) == 0;
         if (text[1 + name_n] == ']' && !known)
             (void)perche_err_set(p->err, PERCHE_CONFIG,
                                  "%s:%u: [%.*s]: no such section; there are node, hub, upstream, "
-                                 "control, web and sync", p->path, p->line, (int)name_n, text + 1);
+                                 "control, web and sync",
+                                 p->path, p->line, (int)name_n, text + 1);
         if (name_n == strlen("upstream") && strncmp(text + 1, "upstream", name_n) == 0 &&
             p->upstream_line == 0)
             p->upstream_line = p->line;
@@ -362,16 +368,18 @@ static void check_folders(struct parser *p)
     } else {
         folder_of(c->data, folder);
         if (!is_folder(folder)) {
-            (void)snprintf(why, sizeof(why), "the folder %s does not exist, so %s cannot be made in it; make it, or name another",
-                           folder, c->data);
+            (void)snprintf(
+                why, sizeof(why),
+                "the folder %s does not exist, so %s cannot be made in it; make it, or name another",
+                folder, c->data);
             (void)refuse(p, KEY_NODE_DATA, why);
             return;
         }
     }
     folder_of(c->socket, folder);
     if (!is_folder(folder)) {
-        (void)snprintf(why, sizeof(why), "the folder %s does not exist; make it, or name another socket",
-                       folder);
+        (void)snprintf(why, sizeof(why),
+                       "the folder %s does not exist; make it, or name another socket", folder);
         (void)refuse(p, KEY_CONTROL_SOCKET, why);
     }
 }
@@ -387,12 +395,13 @@ static void finish(struct parser *p)
     if (has_failed(p))
         return;
     if (c->role == REPLICA_HUB && p->upstream_line != 0) {
-        (void)perche_err_set(p->err, PERCHE_CONFIG,
-                             "%s:%u: [upstream]%s: a hub may have an upstream hub of its own once the tree (site, "
-                             "department, Region, State) is built of the same link; until then role = hub "
-                             "with [upstream] is refused: remove [upstream], or say role = site",
-                             p->path, c->lines[KEY_UPSTREAM_URL] ? c->lines[KEY_UPSTREAM_URL] : p->upstream_line,
-                             c->lines[KEY_UPSTREAM_URL] ? " url" : "");
+        (void)perche_err_set(
+            p->err, PERCHE_CONFIG,
+            "%s:%u: [upstream]%s: a hub may have an upstream hub of its own once the tree (site, "
+            "department, Region, State) is built of the same link; until then role = hub "
+            "with [upstream] is refused: remove [upstream], or say role = site",
+            p->path, c->lines[KEY_UPSTREAM_URL] ? c->lines[KEY_UPSTREAM_URL] : p->upstream_line,
+            c->lines[KEY_UPSTREAM_URL] ? " url" : "");
         return;
     }
     if (!*c->advertise) { /* its own name, at the port where it listens */
@@ -400,8 +409,8 @@ static void finish(struct parser *p)
         const char *scheme_end = strstr(c->listen, "://"), *port = strrchr(c->listen, ':');
 
         (void)gethostname(host, sizeof(host) - 1); /* else localhost, which people will see */
-        (void)snprintf(why, sizeof(why), "%.*s://%s%s", (int)(scheme_end - c->listen), c->listen, host,
-                       port);
+        (void)snprintf(why, sizeof(why), "%.*s://%s%s", (int)(scheme_end - c->listen), c->listen,
+                       host, port);
         if (!keep(&c->advertise, why, why, sizeof(why)))
             (void)perche_err_set(p->err, PERCHE_NOMEM, "%s: out of memory", p->path);
     }
@@ -426,7 +435,8 @@ enum perche_rc config_load(const char *path, bool may_be_missing, struct config 
             (void)perche_err_set(&first, PERCHE_CONFIG, "%s: %s", path, strerror(errno));
         fclose(p.file);
     } else if (errno != ENOENT || !may_be_missing) {
-        (void)perche_err_set(&first, PERCHE_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+        (void)perche_err_set(&first, PERCHE_CONFIG, "%s: cannot be read: %s", path,
+                             strerror(errno));
     }
     if (!has_failed(&p))
         finish(&p);
@@ -472,7 +482,8 @@ void config_describe(const struct config *c, const char *path, FILE *to)
 
     (void)snprintf(replica, sizeof(replica), "%s/replica.db", c->data);
     (void)snprintf(upstream, sizeof(upstream), "%s/upstream.conf", c->data);
-    fprintf(to, "%s%s\n", path, access(path, F_OK) == 0 ? "" : " is not there: every key has its default");
+    fprintf(to, "%s%s\n", path,
+            access(path, F_OK) == 0 ? "" : " is not there: every key has its default");
     fprintf(to, "role       %s, named %s\n", c->role == REPLICA_HUB ? "hub" : "site", c->name);
     fprintf(to, "replica    %s%s\n", replica, access(replica, F_OK) == 0 ? "" : ", would be made");
     if (c->role == REPLICA_HUB) {

@@ -176,7 +176,7 @@ static void start_handles(struct daemon *d)
     uint64_t watchdog_us = 0;
 
     d->loop.data = d;
-    (void)uv_signal_init(&d->loop, &d->term); /* these fail only for want of descriptors, */
+    (void)uv_signal_init(&d->loop, &d->term);      /* these fail only for want of descriptors, */
     (void)uv_signal_init(&d->loop, &d->interrupt); /* which the loop has just had */
     (void)uv_signal_init(&d->loop, &d->hangup);
     (void)uv_timer_init(&d->loop, &d->pat);
@@ -270,16 +270,10 @@ int main(int argc, char **argv)
             d.path = optarg;
             d.path_given = true;
             break;
-        case 'k':
-            check = true;
-            break;
-        case 'v':
-            printf("perched " PERCHE_VERSION "\n");
-            return 0;
-        case 'h':
-            return usage(stdout, 0);
-        default:
-            return usage(stderr, 2);
+        case 'k': check = true; break;
+        case 'v': printf("perched " PERCHE_VERSION "\n"); return 0;
+        case 'h': return usage(stdout, 0);
+        default: return usage(stderr, 2);
         }
     }
     if (optind < argc) {

@@ -18,8 +18,8 @@
 /* Bounds (P10). Lines: PERCHE_CONTROL_REQUEST_MAX and _ANSWER_MAX in perche/control.h. */
 #define CONTROL_CLIENTS_MAX 32u /* people and their scripts; each may hold 1 MiB of request */
 /* and some to tell others that they are too many; who comes then waits in the kernel's queue */
-#define CONTROL_SLOTS (CONTROL_CLIENTS_MAX + 8u)
-#define CONTROL_UNSENT_MAX (64u << 20) /* bytes of answers not yet read, all clients together */
+#define CONTROL_SLOTS       (CONTROL_CLIENTS_MAX + 8u)
+#define CONTROL_UNSENT_MAX  (64u << 20) /* bytes of answers not yet read, all clients together */
 #define CONTROL_LINE_MS     10000u   /* from the connection, or a line's first byte, to its end */
 #define CONTROL_IDLE_MS     300000u  /* between an answer and the next request */
 #define CONTROL_SEND_MS     60000u   /* a client may leave an answer unread that long: a pager */

@@ -43,8 +43,8 @@ struct pipe {
     struct downlink *d;
     struct pipe *next; /* in its bucket, guarded by pipes_lock */
     uint32_t id;
-    bool proven;        /* on the loop */
-    struct slot *asked; /* on the loop */
+    bool proven;               /* on the loop */
+    struct slot *asked;        /* on the loop */
     struct pipe *next_dropped; /* on the loop, as the next two */
     bool dropping;             /* told to go: it is not listened to any more */
     uint64_t drop_ms;
@@ -59,8 +59,9 @@ struct downlink {
     uint32_t bytes_max_unproven;
     struct inbox inbox;
     pthread_mutex_t pipes_lock;
-    struct pipe *pipes[PIPE_BUCKETS]; /* guarded by pipes_lock; nng's threads add, the loop removes */
-    uint32_t lines;                   /* guarded by pipes_lock */
+    struct pipe
+        *pipes[PIPE_BUCKETS]; /* guarded by pipes_lock; nng's threads add, the loop removes */
+    uint32_t lines;           /* guarded by pipes_lock */
     struct slot **slots;
     uint32_t slots_count, slots_receiving;
     uv_timer_t drop_timer;
@@ -138,7 +139,8 @@ static struct slot *slot_of(struct downlink *d, uint64_t request)
     uint32_t index = (uint32_t)request - 1u;
     struct slot *slot = index < d->slots_count ? d->slots[index] : NULL;
 
-    return slot && slot->phase == SLOT_ASKED && slot->round == (uint32_t)(request >> 32) ? slot : NULL;
+    return slot && slot->phase == SLOT_ASKED && slot->round == (uint32_t)(request >> 32) ? slot
+                                                                                         : NULL;
 }
 
 static void slot_receive(struct slot *slot)
@@ -248,8 +250,7 @@ static void on_slot_taken(struct inbox_item *item)
         }
         slot_receive(slot);
         break;
-    default:
-        assert(!"a request that waits for its reply has no aio under way");
+    default: assert(!"a request that waits for its reply has no aio under way");
     }
 }
 
@@ -371,7 +372,8 @@ uint16_t downlink_port(const struct downlink *d)
 
 uint32_t downlink_lines(const struct downlink *d)
 {
-    struct downlink *open = (struct downlink *)(uintptr_t)d; /* the lock is not part of what is read */
+    struct downlink *open =
+        (struct downlink *)(uintptr_t)d; /* the lock is not part of what is read */
     uint32_t lines;
 
     pthread_mutex_lock(&open->pipes_lock);
@@ -510,8 +512,8 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
         return perche_err_set(err, PERCHE_NOMEM, "no memory to listen");
     pthread_mutex_init(&d->pipes_lock, NULL);
     d->events = *events;
-    d->bytes_max_unproven = config->bytes_max_unproven ? config->bytes_max_unproven
-                                                       : PERCHE_MESSAGE_BYTES_UNPROVEN;
+    d->bytes_max_unproven =
+        config->bytes_max_unproven ? config->bytes_max_unproven : PERCHE_MESSAGE_BYTES_UNPROVEN;
     d->slots = calloc(DOWNLINK_CONTEXTS_MAX, sizeof(struct slot *));
     if (!d->slots) {
         downlink_free(d);

@@ -26,7 +26,7 @@
 
 struct downlink;
 
-struct downlink_config { /* copied */
+struct downlink_config {         /* copied */
     const char *url;             /* tls+tcp://ADDRESS:PORT or tcp://ADDRESS:PORT; port 0 = any */
     const char *certificate_pem; /* NULL only with tcp:// */
     const char *key_pem;
@@ -52,7 +52,7 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
 /* Bytes are copied. NOT_FOUND: the request has ended. */
 enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perche_bytes body,
                               struct perche_err *err);
-void downlink_prove(struct downlink *d, uint64_t pipe);     /* it may send large messages from now on */
+void downlink_prove(struct downlink *d, uint64_t pipe); /* it may send large messages from now on */
 /* Ends a line: its requests now, the line itself after DOWNLINK_GRACE_MS, so that a reply
  * given before arrives. on_pipe_gone follows. */
 void downlink_drop_pipe(struct downlink *d, uint64_t pipe);

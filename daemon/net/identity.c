@@ -31,7 +31,8 @@ static enum perche_rc seed_read(const char *path, const uint8_t *text, size_t n,
         got != crypto_sign_SEEDBYTES || end != (const char *)text + n)
         return perche_err_set(err, PERCHE_CORRUPT,
                               "%s is not a node key: restore it from a backup, or move it away and "
-                              "let the hub invite this node anew", path);
+                              "let the hub invite this node anew",
+                              path);
     return PERCHE_OK;
 }
 
@@ -133,6 +134,5 @@ static bool op_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p,
 
 struct sync_ops identity_ops(struct identity *i)
 {
-    return (struct sync_ops){
-        .ctx = i, .random = op_random, .sign = op_sign, .verify = op_verify};
+    return (struct sync_ops){.ctx = i, .random = op_random, .sign = op_sign, .verify = op_verify};
 }

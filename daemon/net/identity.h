@@ -10,7 +10,7 @@ struct identity; /* never changes after it was loaded: any thread may use it */
 /* Loads the key at @path, making it when absent. CORRUPT when it is not a key, AUTH when
  * others may read it: such a key may be anybody's by now. */
 enum perche_rc identity_load(const char *path, struct identity **out, struct perche_err *err);
-void identity_free(struct identity *i); /* wipes it */
+void identity_free(struct identity *i);                       /* wipes it */
 const uint8_t *identity_public_key(const struct identity *i); /* 32 bytes */
 /* random, sign and verify for the conversation; valid as long as @i. */
 struct sync_ops identity_ops(struct identity *i);

@@ -16,7 +16,8 @@ struct job {
     char name[64]; /* what work.name points to, for queries and commands */
 };
 
-struct job *job_new(enum work_kind kind, void *ctx, void (*on_done)(struct job *job)); /* NULL: out of memory */
+struct job *job_new(enum work_kind kind, void *ctx,
+                    void (*on_done)(struct job *job)); /* NULL: out of memory */
 void job_free(struct job *job);
 /* Fills the outcome of a job that was not carried out. */
 void job_fail(struct job *job, enum perche_rc rc, const char *text);

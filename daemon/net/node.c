@@ -193,7 +193,8 @@ static void set_timer(struct node *n, uint64_t at_ms)
     uint64_t now = node_mono_ms();
 
     uv_update_time(n->loop); /* its clock stands still while callbacks run */
-    (void)uv_timer_start(&n->timer, on_timer, at_ms > now ? at_ms - now : 0, 0); /* not closing: 0 */
+    (void)uv_timer_start(&n->timer, on_timer, at_ms > now ? at_ms - now : 0,
+                         0); /* not closing: 0 */
 }
 
 static void connect_line(struct node *n)
@@ -230,33 +231,19 @@ static void tell_status(struct node *n)
 static void carry_out(struct node *n, struct sync_action *a)
 {
     switch (a->kind) {
-    case SYNC_SEND:
-        send_message(n, a);
-        break;
-    case SYNC_WORK:
-        start_work(n, a);
-        break;
-    case SYNC_TIMER:
-        set_timer(n, a->at_ms);
-        break;
-    case SYNC_CONNECT:
-        connect_line(n);
-        break;
+    case SYNC_SEND: send_message(n, a); break;
+    case SYNC_WORK: start_work(n, a); break;
+    case SYNC_TIMER: set_timer(n, a->at_ms); break;
+    case SYNC_CONNECT: connect_line(n); break;
     case SYNC_DISCONNECT:
         if (n->uplink)
             uplink_drop(n->uplink);
         else if (n->downlink)
             downlink_drop_pipe(n->downlink, a->pipe);
         break;
-    case SYNC_LOG:
-        log_notice(a->reason, "%s", a->text);
-        break;
-    case SYNC_STATE:
-        tell_status(n);
-        break;
-    case SYNC_SYNCED:
-        node_waiter_done(n, a->tag, a->reason);
-        break;
+    case SYNC_LOG: log_notice(a->reason, "%s", a->text); break;
+    case SYNC_STATE: tell_status(n); break;
+    case SYNC_SYNCED: node_waiter_done(n, a->tag, a->reason); break;
     }
 }
 
@@ -344,7 +331,8 @@ static void on_reply(void *ctx, uint32_t channel, struct perche_bytes body, uint
 
     if (perche_message_decode(body, &m, &err) != PERCHE_OK) {
         memset(&m, 0, sizeof(m));
-        log_warn("uplink.bad_message", "hub=%s bytes=%u err=\"%s\"", n->upstream.hub, body.n, err.text);
+        log_warn("uplink.bad_message", "hub=%s bytes=%u err=\"%s\"", n->upstream.hub, body.n,
+                 err.text);
     }
     if (m.op == 0 || !migrations_are_the_hubs(n, &m)) {
         n->bad_messages++;
@@ -359,8 +347,7 @@ static void on_reply(void *ctx, uint32_t channel, struct perche_bytes body, uint
 static void bad_request(struct node *n, uint64_t request, uint64_t pipe, uint64_t bytes,
                         const char *why)
 {
-    struct sync_event ev = {
-        .kind = SYNC_EV_BAD, .request = request, .pipe = pipe, .bytes = bytes};
+    struct sync_event ev = {.kind = SYNC_EV_BAD, .request = request, .pipe = pipe, .bytes = bytes};
     char peer[64];
 
     downlink_peer(n->downlink, pipe, peer, sizeof(peer));
@@ -375,11 +362,8 @@ static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche
     struct node *n = ctx;
     struct perche_message m = {0};
     struct perche_err err = {0};
-    struct sync_event ev = {.kind = SYNC_EV_REQUEST,
-                            .request = request,
-                            .pipe = pipe,
-                            .bytes = body.n,
-                            .message = &m};
+    struct sync_event ev = {
+        .kind = SYNC_EV_REQUEST, .request = request, .pipe = pipe, .bytes = body.n, .message = &m};
 
     if (perche_message_decode(body, &m, &err) != PERCHE_OK) {
         bad_request(n, request, pipe, body.n, err.text);
@@ -392,7 +376,8 @@ static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche
 
 static void on_too_large(void *ctx, uint64_t request, uint64_t pipe, uint64_t bytes)
 {
-    bad_request(ctx, request, pipe, bytes, "larger than a line may send that has not proven itself");
+    bad_request(ctx, request, pipe, bytes,
+                "larger than a line may send that has not proven itself");
 }
 
 static void on_pipe_gone(void *ctx, uint64_t pipe)
@@ -417,8 +402,10 @@ static void on_replaced(void *ctx)
 {
     struct node *n = ctx;
 
-    node_end(n, "%s was replaced or removed under the running daemon: nothing more is acknowledged. "
-                "Stop perched before a restore, then start it again", n->db);
+    node_end(n,
+             "%s was replaced or removed under the running daemon: nothing more is acknowledged. "
+             "Stop perched before a restore, then start it again",
+             n->db);
 }
 
 static void writer_perform(void *ctx, const struct work *works, struct outcome *outcomes,
@@ -507,7 +494,8 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
     if (stat(config->data, &st) == 0 && !(st.st_mode & S_ISGID))
         (void)snprintf(note, note_n,
                        "the folder %s is not setgid: a file that another program makes there while "
-                       "perched is down may not be the group's; chmod 2770 it", config->data);
+                       "perched is down may not be the group's; chmod 2770 it",
+                       config->data);
     rc = file_path(keys, sizeof(keys), config->data, "keys", err);
     if (rc == PERCHE_OK)
         rc = make_folder(keys, 0700, &made, err);

@@ -25,15 +25,16 @@ struct node;
 
 struct node_config { /* copied by node_new() */
     enum replica_role role;
-    const char *name;         /* [node] name */
-    const char *data;         /* [node] data: an existing folder, see node_prepare() */
-    const char *listen;       /* hub: [hub] listen */
-    const char *advertise;    /* hub: [hub] advertise, the address in an invitation */
-    const char *upstream_url; /* site: [upstream] url of the main configuration file, NULL = none there:
+    const char *name;      /* [node] name */
+    const char *data;      /* [node] data: an existing folder, see node_prepare() */
+    const char *listen;    /* hub: [hub] listen */
+    const char *advertise; /* hub: [hub] advertise, the address in an invitation */
+    const char
+        *upstream_url;    /* site: [upstream] url of the main configuration file, NULL = none there:
                                * then upstream.conf in the data folder, which join wrote, has it */
-    uint64_t interval_ms;     /* [sync] interval */
-    uint64_t max_rate;        /* [sync] max_rate, bytes/s, 0 = no limit */
-    bool seeds;               /* hub, first start: load the code lists */
+    uint64_t interval_ms; /* [sync] interval */
+    uint64_t max_rate;    /* [sync] max_rate, bytes/s, 0 = no limit */
+    bool seeds;           /* hub, first start: load the code lists */
 };
 
 /* What only daemon/main.c may do about it. */

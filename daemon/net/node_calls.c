@@ -68,7 +68,11 @@ void call_end(struct job *job, const char *json)
     if (job->outcome.rc != PERCHE_OK)
         call->on_answer(call->ctx, NULL, &job->outcome.err);
     else
-        call->on_answer(call->ctx, json ? json : job->outcome.json ? job->outcome.json : "{}", NULL);
+        call->on_answer(call->ctx,
+                        json                ? json
+                        : job->outcome.json ? job->outcome.json
+                                            : "{}",
+                        NULL);
     free(call);
     job_free(job);
 }
@@ -205,7 +209,8 @@ static void on_replicated(struct job *job)
         next->work.args = strdup(args);
     if (!next || !next->work.args) {
         job_free(next);
-        call_fail(job, PERCHE_NOMEM, "out of memory: the table is replicated, but not signed for the sites yet");
+        call_fail(job, PERCHE_NOMEM,
+                  "out of memory: the table is replicated, but not signed for the sites yet");
         return;
     }
     (void)snprintf(next->name, sizeof(next->name), "migration_signature");
@@ -419,7 +424,8 @@ static void on_sites(struct job *job)
     peers = peers_of(call->n, &count);
     if (count > 0)
         qsort(peers, count, sizeof(*peers), by_site);
-    json_array_foreach(json_object_get(answer, "sites"), i, site) {
+    json_array_foreach(json_object_get(answer, "sites"), i, site)
+    {
         struct sync_peer_view wanted = {.site = ""}, *peer;
 
         (void)snprintf(wanted.site, sizeof(wanted.site), "%s",
@@ -440,7 +446,8 @@ static void on_sites(struct job *job)
 void node_sites(struct node *n, void *ctx, node_answer_cb on_answer)
 {
     if (n->role != REPLICA_HUB)
-        node_answer_later(n, ctx, on_answer, PERCHE_STATE, "this is a site: its hub knows the sites");
+        node_answer_later(n, ctx, on_answer, PERCHE_STATE,
+                          "this is a site: its hub knows the sites");
     else
         node_ask(n, WORK_QUERY, "sites", NULL, ctx, on_answer, on_sites);
 }
@@ -482,15 +489,17 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
 
     if (n->role == REPLICA_HUB || !n->joined) {
         node_answer_later(n, ctx, on_answer, PERCHE_STATE,
-                          n->role == REPLICA_HUB ? "this is a hub: its sites call when they have something"
-                                                 : "this site has not joined a hub: perche join LINE");
+                          n->role == REPLICA_HUB
+                              ? "this is a hub: its sites call when they have something"
+                              : "this site has not joined a hub: perche join LINE");
         return;
     }
     for (size_t i = 0; wait && i < NODE_WAITERS_MAX && !w; i++)
         if (n->waiters[i].tag == 0)
             w = &n->waiters[i];
     if (wait && !w) {
-        node_answer_later(n, ctx, on_answer, PERCHE_BUSY, "too many are waiting for a sync already");
+        node_answer_later(n, ctx, on_answer, PERCHE_BUSY,
+                          "too many are waiting for a sync already");
         return;
     }
     ev.tag = ++n->waiter_tags;
@@ -522,7 +531,9 @@ static void on_compared(void *ctx, const char *json, const struct perche_err *er
         bool differs = missing && strcmp(missing, "not_equal") == 0;
 
         json_object_set_new(v->answer, "equal", differs ? json_false() : json_null());
-        json_object_set_new(v->answer, "hub", json_string(missing ? missing : perche_rc_name(err ? err->rc : PERCHE_TIMEOUT)));
+        json_object_set_new(
+            v->answer, "hub",
+            json_string(missing ? missing : perche_rc_name(err ? err->rc : PERCHE_TIMEOUT)));
     }
     json_decref(said);
     text = json_dumps(v->answer, JSON_COMPACT);
@@ -557,7 +568,8 @@ static void on_verified(struct job *job)
     if (call->n->joined)
         node_sync(call->n, true, 0, v, on_compared);
     else
-        answer_later(call->n, v, on_compared, "{\"done\":false,\"missing\":\"unjoined\"}", PERCHE_OK, NULL);
+        answer_later(call->n, v, on_compared, "{\"done\":false,\"missing\":\"unjoined\"}",
+                     PERCHE_OK, NULL);
     free(call);
     job_free(job);
 }

@@ -140,8 +140,10 @@ static void on_resumed(struct job *job)
         rc = begin(n, &err);
     if (rc == PERCHE_OK)
         return;
-    log_error("join.not_resumed", "hub=%s site=%s rc=%s err=\"%s\": this site works alone until it "
-              "joins again", n->upstream.hub, n->upstream.site, perche_rc_name(rc), err.text);
+    log_error("join.not_resumed",
+              "hub=%s site=%s rc=%s err=\"%s\": this site works alone until it "
+              "joins again",
+              n->upstream.hub, n->upstream.site, perche_rc_name(rc), err.text);
     n->joined = false;
     if (node_converse(n, &err) != PERCHE_OK)
         node_end(n, "%s", err.text);
@@ -157,9 +159,9 @@ void node_join_resume(struct node *n)
 static void succeed(struct join *join)
 {
     struct node *n = join->n;
-    json_t *answer = json_pack("{s:s, s:s, s:s, s:s, s:s}", "site", n->upstream.site, "code",
-                               n->upstream.code, "name", n->upstream.name, "hub", n->upstream.hub,
-                               "url", node_upstream_url(n));
+    json_t *answer =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "site", n->upstream.site, "code", n->upstream.code,
+                  "name", n->upstream.name, "hub", n->upstream.hub, "url", node_upstream_url(n));
     char *text;
 
     json_object_set_new(answer, "warning",
@@ -190,7 +192,8 @@ static void on_joined(struct job *job)
         succeed(join);
         return;
     }
-    (void)upstream_remove(n->data, NULL); /* what is left of it fails at the next start, and says so */
+    (void)upstream_remove(n->data,
+                          NULL); /* what is left of it fails at the next start, and says so */
     upstream_clear(&n->upstream);
     n->joined = false;
     perche_err_wrap(&err, "the hub has taken this site, but its replica has not");
@@ -230,12 +233,15 @@ static void on_down(void *ctx, const char *reason, const char *detail)
         enum perche_rc rc;
         const char *words;
     } kinds[] = {
-        {"refused", PERCHE_NET, "nobody listens there: is the hub up, and is the port right? "
-                                "--url says another address"},
-        {"certificate", PERCHE_AUTH, "another hub answers there than the one that invited: its "
-                                     "certificate is not the invitation's"},
-        {"timeout", PERCHE_TIMEOUT, "no answer in time: is the hub up, and does a firewall let "
-                                    "this through?"},
+        {"refused", PERCHE_NET,
+         "nobody listens there: is the hub up, and is the port right? "
+         "--url says another address"},
+        {"certificate", PERCHE_AUTH,
+         "another hub answers there than the one that invited: its "
+         "certificate is not the invitation's"},
+        {"timeout", PERCHE_TIMEOUT,
+         "no answer in time: is the hub up, and does a firewall let "
+         "this through?"},
         {"name", PERCHE_NET, "the name is not known here: --url says another address"},
         {"route", PERCHE_NET, "there is no way to this address from here"},
     };
@@ -248,7 +254,8 @@ static void on_down(void *ctx, const char *reason, const char *detail)
             fail(join, kinds[i].rc, text);
             return;
         }
-    (void)snprintf(text, sizeof(text), "%s: the line was lost (%s)", uplink_url(join->uplink), detail);
+    (void)snprintf(text, sizeof(text), "%s: the line was lost (%s)", uplink_url(join->uplink),
+                   detail);
     fail(join, PERCHE_NET, text);
 }
 
@@ -258,18 +265,21 @@ static void refused(struct join *join, const struct perche_no *no)
 
     switch (no->why) {
     case PERCHE_NO_INVITATION_USED:
-        fail(join, PERCHE_REFUSED, "this invitation has been used by another machine: ask the hub for a new one");
+        fail(join, PERCHE_REFUSED,
+             "this invitation has been used by another machine: ask the hub for a new one");
         return;
     case PERCHE_NO_INVITATION_EXPIRED:
         fail(join, PERCHE_REFUSED, "this invitation has expired: ask the hub for a new one");
         return;
     case PERCHE_NO_INVITATION_UNKNOWN:
-        fail(join, PERCHE_REFUSED, "the hub does not know this invitation: it was withdrawn, or the "
-                                   "hub was restored; ask for a new one");
+        fail(join, PERCHE_REFUSED,
+             "the hub does not know this invitation: it was withdrawn, or the "
+             "hub was restored; ask for a new one");
         return;
     default:
-        (void)snprintf(text, sizeof(text), "the hub refuses: %s%s%.200s", perche_refusal_name(no->why),
-                       no->text && *no->text ? ", " : "", no->text ? no->text : "");
+        (void)snprintf(text, sizeof(text), "the hub refuses: %s%s%.200s",
+                       perche_refusal_name(no->why), no->text && *no->text ? ", " : "",
+                       no->text ? no->text : "");
         fail(join, PERCHE_REFUSED, text);
     }
 }
@@ -391,11 +401,11 @@ void node_join(struct node *n, const char *line, const char *url, void *ctx,
     enum perche_rc rc;
 
     if (n->role == REPLICA_HUB || n->joined || *n->upstream.hub || n->join || n->leaving) {
-        node_answer_later(n, ctx, on_answer, n->join || n->leaving ? PERCHE_BUSY : PERCHE_STATE,
-                          n->role == REPLICA_HUB
-                              ? "this is a hub; a hub below another hub is for later"
-                          : n->join || n->leaving ? "a join or leave is under way"
-                                                  : "this site has joined a hub already: perche leave first");
+        node_answer_later(
+            n, ctx, on_answer, n->join || n->leaving ? PERCHE_BUSY : PERCHE_STATE,
+            n->role == REPLICA_HUB  ? "this is a hub; a hub below another hub is for later"
+            : n->join || n->leaving ? "a join or leave is under way"
+                                    : "this site has joined a hub already: perche leave first");
         return;
     }
     join = calloc(1, sizeof(*join));

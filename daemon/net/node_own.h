@@ -26,7 +26,7 @@
 #define NODE_SESSIONS_MAX 256u
 #define NODE_WATCH_MS     45000u
 
-struct waiter { /* an asked-for sync */
+struct waiter {   /* an asked-for sync */
     uint64_t tag; /* 0 = free */
     void *ctx;
     node_answer_cb on_answer;
@@ -46,14 +46,14 @@ struct node {
     char db[PATH_MAX];
 
     struct identity *identity;
-    struct tls_identity tls;   /* hub */
-    struct upstream upstream;  /* site, once it has joined */
-    bool joined;               /* site: in conversation with upstream.hub; hub: always */
+    struct tls_identity tls;        /* hub */
+    struct upstream upstream;       /* site, once it has joined */
+    bool joined;                    /* site: in conversation with upstream.hub; hub: always */
     char site[PERCHE_ID_BYTES_MAX]; /* own id */
 
     struct replica_config replica_config; /* for the readers; its texts are the node's */
-    struct replica *replica;   /* the writer thread's from its start to its end */
-    struct file_id file;       /* of replica.db when it was opened */
+    struct replica *replica;              /* the writer thread's from its start to its end */
+    struct file_id file;                  /* of replica.db when it was opened */
     struct writer *writer;
     struct readers *readers;
     struct wal_watch *watch;
@@ -62,23 +62,23 @@ struct node {
 
     struct sync_site *sync_site;
     struct sync_hub *sync_hub;
-    uintptr_t conversation;    /* counts conversations: an outcome of an earlier one is dropped */
+    uintptr_t conversation; /* counts conversations: an outcome of an earlier one is dropped */
     struct sync_actions actions;
     bool stepping;
     uint64_t tags[UPLINK_CHANNELS]; /* of the request last sent on each channel */
 
-    struct inbox inbox;        /* what is to be done after the present step */
+    struct inbox inbox; /* what is to be done after the present step */
     struct inbox_item dial_failed;
     uv_timer_t timer;
 
     struct waiter waiters[NODE_WAITERS_MAX];
     uint64_t waiter_tags;
-    struct join *join;         /* under way, or NULL */
+    struct join *join; /* under way, or NULL */
     bool leaving;
 
     uint64_t bad_messages, works;
     uint64_t sites_count, sites_counted_ms; /* hub: for status; 0 = not counted yet */
-    bool ended;                /* acknowledges nothing more, waits to be closed */
+    bool ended;                             /* acknowledges nothing more, waits to be closed */
     bool closing;
     unsigned closing_parts;
     void *closed_ctx;

@@ -217,8 +217,8 @@ enum perche_rc readers_put(struct readers *r, struct job *job, struct perche_err
     }
     pthread_mutex_unlock(&r->lock);
     if (rc != PERCHE_OK)
-        return perche_err_set(err, rc, rc == PERCHE_STATE ? "the daemon is stopping"
-                                                          : "too much waits to be read");
+        return perche_err_set(
+            err, rc, rc == PERCHE_STATE ? "the daemon is stopping" : "too much waits to be read");
     return PERCHE_OK;
 }
 

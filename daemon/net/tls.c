@@ -57,8 +57,8 @@ static bool copy_bytes(const uint8_t *p, size_t n, uint8_t **out, size_t *out_n)
     return true;
 }
 
-static int write_certificate(const char *hub, mbedtls_pk_context *key, mbedtls_ctr_drbg_context *drbg,
-                             char *pem, size_t pem_n)
+static int write_certificate(const char *hub, mbedtls_pk_context *key,
+                             mbedtls_ctr_drbg_context *drbg, char *pem, size_t pem_n)
 {
     char subject[160];
     unsigned char random[16];
@@ -181,10 +181,12 @@ static enum perche_rc check(const struct tls_identity *t, const char *hub, const
         return rc;
     }
     if (strcmp(facts.name, hub) != 0)
-        return perche_err_set(err, PERCHE_AUTH,
-                              "%s is the certificate of the hub %s, and the replica is that of %s: "
-                              "restore the replica.db that belongs to it, or move hub.crt and keys/hub.key "
-                              "away and invite every site anew", path, facts.name, hub);
+        return perche_err_set(
+            err, PERCHE_AUTH,
+            "%s is the certificate of the hub %s, and the replica is that of %s: "
+            "restore the replica.db that belongs to it, or move hub.crt and keys/hub.key "
+            "away and invite every site anew",
+            path, facts.name, hub);
     mbedtls_x509_crt_init(&crt);
     mbedtls_pk_init(&key);
     if (mbedtls_x509_crt_parse(&crt, t->certificate_pem, t->certificate_pem_n + 1) != 0 ||
@@ -257,8 +259,9 @@ enum perche_rc tls_pem_of_der(const uint8_t *der, size_t der_n, uint8_t **out, s
     pem = calloc(1, cap);
     if (!pem)
         return perche_err_set(err, PERCHE_NOMEM, "no memory for a certificate");
-    number = mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n",
-                                      der, der_n, pem, cap, &written);
+    number =
+        mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n",
+                                 der, der_n, pem, cap, &written);
     if (number != 0) {
         free(pem);
         return failed(err, number, "cannot write the hub's certificate");

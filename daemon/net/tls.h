@@ -26,11 +26,9 @@ void tls_identity_free(struct tls_identity *t); /* what is in it; wipes the key 
 /* Reads @certificate_path and @key_path, making both when neither is there. AUTH when
  * the certificate is another hub's or the key is not its own. */
 enum perche_rc tls_identity_load(const char *certificate_path, const char *key_path,
-                                 const char *hub, struct tls_identity *out,
-                                 struct perche_err *err);
+                                 const char *hub, struct tls_identity *out, struct perche_err *err);
 /* Makes key and certificate in memory. */
-enum perche_rc tls_identity_make(const char *hub, struct tls_identity *out,
-                                 struct perche_err *err);
+enum perche_rc tls_identity_make(const char *hub, struct tls_identity *out, struct perche_err *err);
 
 /* Certificate of a peer as PEM (zero-terminated, free()) from the DER of an invitation. */
 enum perche_rc tls_pem_of_der(const uint8_t *der, size_t der_n, uint8_t **out, size_t *out_n,

@@ -46,9 +46,9 @@ struct line {
     nng_socket sock;
     nng_dialer dialer;
     uv_thread_t thread;
-    int dial_result;       /* written by the thread before `dialled` is put */
-    atomic_int pipe;       /* id of the line's one pipe, 0 = none yet */
-    bool is_up, over;      /* on the loop */
+    int dial_result;            /* written by the thread before `dialled` is put */
+    atomic_int pipe;            /* id of the line's one pipe, 0 = none yet */
+    bool is_up, over;           /* on the loop */
     struct exchange *exchanges; /* all of them */
     struct exchange *current[UPLINK_CHANNELS];
 };
@@ -83,7 +83,8 @@ enum perche_rc uplink_check_url(const char *url, bool listen, struct perche_err 
         host = url + 6;
     if (!host)
         return perche_err_set(err, PERCHE_CONFIG,
-                              "\"%.100s\" does not begin with tls+tcp:// (or tcp://, for tests)", url);
+                              "\"%.100s\" does not begin with tls+tcp:// (or tcp://, for tests)",
+                              url);
     if (host[0] == '[') { /* an IPv6 address */
         colon = strchr(host, ']');
         colon = colon && colon[1] == ':' ? colon + 1 : NULL;
@@ -101,8 +102,8 @@ enum perche_rc uplink_check_url(const char *url, bool listen, struct perche_err 
     while (*end >= '0' && *end <= '9' && port <= 65535)
         port = port * 10 + (unsigned long)(*end++ - '0');
     if (end == colon + 1 || *end != '\0' || port > 65535 || (port == 0 && !listen))
-        return perche_err_set(err, PERCHE_CONFIG, "\"%.100s\": the port has to be a number from 1 to 65535",
-                              url);
+        return perche_err_set(err, PERCHE_CONFIG,
+                              "\"%.100s\": the port has to be a number from 1 to 65535", url);
     return PERCHE_OK;
 }
 
@@ -133,8 +134,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev ev, void *arg)
         if (atomic_load(&line->pipe) == id)
             inbox_put(&line->u->inbox, &line->down);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -378,7 +378,8 @@ enum perche_rc uplink_new(uv_loop_t *loop, const struct uplink_config *config,
         rc = perche_err_set(err, PERCHE_NOMEM, "no memory for the line");
     if (rc == PERCHE_OK && strncmp(config->url, "tls+", 4) == 0) {
         if (!config->ca_pem || !config->server_name)
-            rc = perche_err_set(err, PERCHE_CONFIG, "no certificate of the hub for %s", config->url);
+            rc =
+                perche_err_set(err, PERCHE_CONFIG, "no certificate of the hub for %s", config->url);
         else if ((rv = tls_of(config, &u->tls)) != 0)
             rc = perche_err_set(err, PERCHE_CONFIG, "the hub's certificate cannot be used: %s",
                                 nng_strerror(rv));
@@ -444,7 +445,8 @@ enum perche_rc uplink_dial(struct uplink *u, struct perche_err *err)
         return perche_err_set(err, PERCHE_NET, "cannot dial %s: %s", u->url, nng_strerror(rv));
     }
     u->line = line;
-    (void)uv_timer_start(&u->dial_timer, on_dial_timer, u->dial_ms_max, 0); /* not closing: always 0 */
+    (void)uv_timer_start(&u->dial_timer, on_dial_timer, u->dial_ms_max,
+                         0); /* not closing: always 0 */
     return PERCHE_OK;
 }
 

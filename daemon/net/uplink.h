@@ -20,7 +20,7 @@
 
 struct uplink;
 
-struct uplink_config { /* copied */
+struct uplink_config {       /* copied */
     const char *url;         /* tls+tcp://HOST:PORT or tcp://HOST:PORT */
     const char *ca_pem;      /* the hub's certificate; NULL only with tcp:// */
     const char *server_name; /* the hub's id, the name in that certificate */

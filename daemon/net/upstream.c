@@ -58,18 +58,21 @@ static enum perche_rc parse(char *text, const char *path, struct upstream *u,
         if (line[0] == '\0' || line[0] == ';' || strcmp(line, "[upstream]") == 0)
             continue;
         if (!(take(line, "url", u->url, sizeof(u->url), &fits) ||
-              take(line, "hub", u->hub, sizeof(u->hub), &fits) || take_key(line, u->hub_key, &fits) ||
+              take(line, "hub", u->hub, sizeof(u->hub), &fits) ||
+              take_key(line, u->hub_key, &fits) ||
               take(line, "site", u->site, sizeof(u->site), &fits) ||
               take(line, "code", u->code, sizeof(u->code), &fits) ||
               take(line, "name", u->name, sizeof(u->name), &fits)) ||
             !fits)
-            return perche_err_set(err, PERCHE_CONFIG,
-                                  "%s:%u: not what perche join wrote: remove the file and join again",
-                                  path, number);
+            return perche_err_set(
+                err, PERCHE_CONFIG,
+                "%s:%u: not what perche join wrote: remove the file and join again", path, number);
     }
     if (!*u->url || !*u->hub || !*u->site)
-        return perche_err_set(err, PERCHE_CONFIG, "%s: url, hub or site is missing: remove the file "
-                                                  "and join again", path);
+        return perche_err_set(err, PERCHE_CONFIG,
+                              "%s: url, hub or site is missing: remove the file "
+                              "and join again",
+                              path);
     return PERCHE_OK;
 }
 
@@ -94,7 +97,8 @@ enum perche_rc upstream_read(const char *data, struct upstream *out, struct perc
         if (rc == PERCHE_OK)
             rc = tls_certificate_facts(u.certificate_pem, &facts, err);
         if (rc == PERCHE_OK && strcmp(facts.name, u.hub) != 0)
-            rc = perche_err_set(err, PERCHE_CONFIG, "it is not the certificate of the hub %s", u.hub);
+            rc = perche_err_set(err, PERCHE_CONFIG, "it is not the certificate of the hub %s",
+                                u.hub);
         if (rc != PERCHE_OK) {
             perche_err_wrap(err, "%s: put it back, or leave and join again", path);
             rc = PERCHE_CONFIG;

@@ -29,7 +29,7 @@ struct writer {
     bool closing;             /* guarded by lock; the loop alone sets it */
     bool file_replaced;       /* the thread's */
     uint64_t others_ms, rested_ms;
-    struct work *works;       /* of a group, the thread's */
+    struct work *works; /* of a group, the thread's */
     struct outcome *outcomes;
     void *closed_ctx;
     void (*on_closed)(void *ctx);
@@ -145,7 +145,8 @@ static void step_back(struct writer *w, uint64_t ms)
     until.tv_sec += (time_t)(ms / 1000u) + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     while (!w->closing && now_ms() < end)
-        (void)pthread_cond_timedwait(&w->changed, &w->lock, &until); /* late or woken: asked above */
+        (void)pthread_cond_timedwait(&w->changed, &w->lock,
+                                     &until); /* late or woken: asked above */
     w->rested_ms = now_ms();
 }
 
@@ -301,8 +302,9 @@ enum perche_rc writer_put(struct writer *w, struct job *job, struct perche_err *
     }
     pthread_mutex_unlock(&w->lock);
     if (rc != PERCHE_OK)
-        return perche_err_set(err, rc, rc == PERCHE_STATE ? "the daemon is stopping"
-                                                          : "too much waits to be written");
+        return perche_err_set(err, rc,
+                              rc == PERCHE_STATE ? "the daemon is stopping"
+                                                 : "too much waits to be written");
     return PERCHE_OK;
 }
 

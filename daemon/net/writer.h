@@ -11,7 +11,7 @@
 #include "net/job.h"
 
 /* Works that wait: three a site, for more sites than a hub admits; the next one gets BUSY. */
-#define WRITER_JOBS_MAX     8192u
+#define WRITER_JOBS_MAX 8192u
 /* Batches of one group: 5,000 rows are 250 batches of 20 changes. */
 #define WRITER_GROUP_MAX    256u
 #define WRITER_STEP_BACK_MS 10u   /* none of 661 writers failed; 2 ms: 3 of 42 */

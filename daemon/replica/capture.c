@@ -22,6 +22,7 @@
 struct capture {
     uint32_t *unscanned;
     uint32_t count, cap;
+    int64_t installed; /* schema version at which every trigger was found to stand; -1 or 0 = look */
 };
 
 enum { TRIGGER_KEY, TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE, TRIGGER_COUNT };
@@ -168,6 +169,12 @@ enum perche_rc capture_read(struct replica *r)
         (void)fail_sqlite(r, rc, "perche_rescan");
     (void)sqlite3_finalize(s); /* its error was seen by the step */
     return r->fail;
+}
+
+void capture_stale(struct replica *r)
+{
+    if (r->capture != NULL)
+        r->capture->installed = -1;
 }
 
 const uint32_t *capture_unscanned(struct replica *r, uint32_t *count)
@@ -374,6 +381,8 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
     const struct table *t;
     bool changed = false, registered = false;
 
+    if (r->schema_version != -1 && r->capture->installed == r->schema_version)
+        return PERCHE_OK;
     if (register_columns(r, &registered) != PERCHE_OK)
         goto fail;
     if (registered) {
@@ -390,8 +399,11 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
     (void)sqlite3_finalize(looks.columns);
     if (r->fail != PERCHE_OK)
         goto fail;
-    return changed ? registry_load(r, err) : PERCHE_OK; /* the file's schema version moved */
+    if (changed && registry_load(r, err) != PERCHE_OK) /* the file's schema version moved */
+        return r->fail;
+    r->capture->installed = r->schema_version;
+    return PERCHE_OK;
 
 fail:
-    return perche_err_set(err, r->fail, "%s", r->fail_err.text);
+    return fail_tell(r, err);
 }

@@ -15,11 +15,6 @@ static enum perche_rc refuse(struct perche_err *err, char *text)
     return PERCHE_REFUSED;
 }
 
-static enum perche_rc failed(struct replica *r, struct perche_err *err)
-{
-    return perche_err_set(err, r->fail, "%s", r->fail_err.text);
-}
-
 static sqlite3_stmt *about(struct replica *r, const char *query, const char *table)
 {
     sqlite3_stmt *s = prepare(r, query);
@@ -172,5 +167,5 @@ enum perche_rc registry_check_table(struct replica *r, const char *name, struct 
         why = check_indexes(r, name);
     if (why != NULL)
         return refuse(err, why);
-    return r->fail == PERCHE_OK ? PERCHE_OK : failed(r, err);
+    return r->fail == PERCHE_OK ? PERCHE_OK : fail_tell(r, err);
 }

@@ -423,8 +423,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen++; /* its delete stands further on in the capture log; that one will find it dead */
     else if (!alive && present && before == m.gen && before % 2 == 0 && m.gen != 0)
         goto out; /* an update of what a later capture row will bring back */
-    if (!m.stored && m.gen == 0)
-        goto out; /* updated or deleted what never was here */
+    if (!m.stored && !meta_alive(&m))
+        goto out; /* never was here, or came and went since the last harvest: nobody else has ever had it */
     gen = m.gen != before;
     alive = meta_alive(&m);
     if (!gen && mask == 0)

@@ -190,6 +190,8 @@ struct replica {
 
 /* Remembers the first failure of a work and returns it: `return fail(r, PERCHE_CORRUPT, "...")`. */
 enum perche_rc fail(struct replica *r, enum perche_rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Copies the failure to *err, which may be NULL or r->fail_err itself; returns it. */
+enum perche_rc fail_tell(const struct replica *r, struct perche_err *err);
 void fail_clear(struct replica *r);                       /* the failure was dealt with (parked, refused): go on */
 enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what); /* maps FULL, BUSY, CORRUPT, IOERR, CONSTRAINT ... */
 
@@ -197,7 +199,7 @@ enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what); 
  * pointers of earlier transactions are then gone), and a writer renews its triggers; a reader reads its node row again. */
 enum perche_rc tx_begin(struct replica *r, bool write);
 enum perche_rc tx_commit(struct replica *r);              /* stores node, mark, digests; then COMMIT; any failure rolls back */
-void tx_rollback(struct replica *r);                      /* memory follows disk: reloads node, drops caches that ran ahead */
+void tx_rollback(struct replica *r);                      /* nothing when there is none; memory follows disk: reloads node, drops caches that ran ahead */
 enum perche_rc savepoint(struct replica *r);              /* one level: a work's own; clears r->fail, stores dirty digests */
 enum perche_rc savepoint_release(struct replica *r);
 void savepoint_rollback(struct replica *r);               /* also restores node, digests, woken as at savepoint() */

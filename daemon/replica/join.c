@@ -289,11 +289,35 @@ static enum perche_rc rename_site(struct replica *r, const char *site)
     return rc == PERCHE_OK ? harvest_all(r) : rc;
 }
 
+/* A position is one hub's. Only the hub that this site left finds it where it was: what it wrote meanwhile is then no
+ * news against what it had read. */
+static enum perche_rc take_hub(struct replica *r, const uint8_t *key)
+{
+    sqlite3_stmt *s = ask(r, "SELECT hub_key IS NOT NULL AND hub_key IS ?1 FROM perche_node");
+    enum perche_rc rc = PERCHE_OK;
+    bool same;
+
+    if (key != NULL)
+        ask_bind_bytes(s, 1, (struct perche_bytes){key, 32});
+    same = ask_row(r, s, "look up the hub's key") && sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    if (r->fail != PERCHE_OK || same)
+        return r->fail;
+    r->node.full = r->node.scan = r->node.done = 0;
+    r->node.asof = (struct perche_pos){0};
+    rc = exec(r, "DELETE FROM perche_leaving; DELETE FROM perche_wanted");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "UPDATE perche_node SET hub_key = ?1");
+    if (key != NULL)
+        ask_bind_bytes(s, 1, (struct perche_bytes){key, 32});
+    return ask_run(r, s, "note the hub's key");
+}
+
 enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a, struct json *j)
 {
     char site[PERCHE_ID_BYTES_MAX], hub[PERCHE_ID_BYTES_MAX], key_text[65];
     uint8_t key[32];
-    sqlite3_stmt *s;
     enum perche_rc rc = args_need(r, a, "site", site, sizeof site);
 
     if (rc == PERCHE_OK)
@@ -318,11 +342,7 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
     (void)snprintf(r->node.hub, sizeof r->node.hub, "%s", hub);
     r->node.joined_ms = w->now_ms;
     r->node_dirty = true;
-    if (*key_text != '\0') {
-        s = ask(r, "UPDATE perche_node SET hub_key = ?1");
-        ask_bind_bytes(s, 1, (struct perche_bytes){key, sizeof key});
-        rc = ask_run(r, s, "note the hub's key");
-    }
+    rc = take_hub(r, *key_text != '\0' ? key : NULL);
     out_key(j, "site");
     out_text(j, r->node.site);
     out_key(j, "hub");
@@ -336,9 +356,11 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
 static enum perche_rc forget_acked(struct replica *r, struct meta *m, void *ctx)
 {
     uint64_t first = 0;
-    bool changed = false;
+    bool changed = m->flags & META_FRESH && m->cells[0].lsn <= r->node.acked;
 
     (void)ctx;
+    if (changed) /* the hub has it: what it had made of it until our position has come to us */
+        m->flags &= ~(uint32_t)META_FRESH;
     for (uint32_t num = 0; num < m->count; num++) {
         struct clock_cell *c = &m->cells[num];
 
@@ -358,7 +380,6 @@ static enum perche_rc forget_acked(struct replica *r, struct meta *m, void *ctx)
 
 enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a, struct json *j)
 {
-    static const char *const ends[] = {"DELETE FROM perche_leaving", "DELETE FROM perche_wanted", "UPDATE perche_node SET hub_key = NULL"};
     enum perche_rc rc = PERCHE_OK;
 
     (void)w;
@@ -367,13 +388,10 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
         rc = harvest_all(r);
         if (rc == PERCHE_OK)
             rc = each_row(r, forget_acked, NULL);
-        for (size_t i = 0; rc == PERCHE_OK && i < sizeof ends / sizeof ends[0]; i++)
-            rc = exec(r, ends[i]);
         if (r->node.acked == 0 && r->node.scan == 0)
             r->node.joined_ms = 0; /* nothing was exchanged: it may still become another site */
         *r->node.hub = '\0';
-        r->node.acked = r->node.full = r->node.scan = r->node.done = 0;
-        r->node.asof = (struct perche_pos){0};
+        r->node.acked = 0; /* the pull position stays: see take_hub() */
         r->node.proven_ms = 0;
         r->node_dirty = true;
     }

@@ -43,7 +43,8 @@ static void no(struct outcome *o, enum perche_refusal why, const char *text)
     o->message.u.no = (struct perche_no){.why = (uint8_t)why, .text = text};
 }
 
-/* A new node starts at (0, 0), and nothing of the one before it counts. */
+/* A new node starts at (0, 0), and nothing of the one before it counts; one that comes back shows its own position.
+ * Marks stay: it may still hold what they name. What was refused is judged again when it is pushed again. */
 static enum perche_rc peer_anew(struct replica *r, const char *site)
 {
     struct peer p = {.known = true, .eplsn = r->node.lsn};
@@ -59,12 +60,6 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
         sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
     }
     rc = ask_run(r, s, "note a new node");
-    if (rc != PERCHE_OK)
-        return rc;
-    s = ask(r, "DELETE FROM perche_left WHERE site = ?1"); /* it holds nothing that could leave */
-    if (s != NULL)
-        sqlite3_bind_int64(s, 1, num);
-    rc = ask_run(r, s, "end marks");
     if (rc != PERCHE_OK)
         return rc;
     s = ask(r, "DELETE FROM perche_refusal WHERE site = ?1");

@@ -776,9 +776,9 @@ enum perche_rc registry_load(struct replica *r, struct perche_err *err)
     r->registry = g;
     r->schema_version = version;
     r->tx->reloaded = true;
+    capture_stale(r); /* also at the same schema version: a rollback, or rows of perche_table alone */
     return PERCHE_OK;
 
 fail:
-    perche_err_set(err, r->fail, "%s", r->fail_err.text);
-    return r->fail;
+    return fail_tell(r, err);
 }

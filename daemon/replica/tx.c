@@ -86,6 +86,13 @@ void fail_clear(struct replica *r)
     r->fail_err.text[0] = '\0';
 }
 
+enum perche_rc fail_tell(const struct replica *r, struct perche_err *err)
+{
+    if (err != NULL && err != &r->fail_err)
+        *err = r->fail_err;
+    return r->fail;
+}
+
 static enum perche_rc code_of(int sqlite_rc)
 {
     switch (sqlite_rc) {
@@ -261,8 +268,7 @@ static void restore(struct replica *r, const struct saved *s)
         r->schema_version = -1; /* another program may reach the number that we had */
         r->tx->reloaded = false;
     }
-    if (!r->reader)
-        digests_forget(r);
+    digests_forget(r);
 }
 
 static enum perche_rc look_at_schema(struct replica *r)
@@ -286,7 +292,7 @@ enum perche_rc tx_begin(struct replica *r, bool write)
     assert(!r->in_tx && !(write && r->reader));
     fail_clear(r);
     t->lost.rc = PERCHE_OK;
-    t->settled = false;
+    t->settled = t->saved_stands = false;
     t->reloaded = false;
     t->write = write;
     if (run(r, write ? TX_BEGIN_WRITE : TX_BEGIN_READ) != PERCHE_OK)
@@ -370,21 +376,25 @@ void tx_rollback(struct replica *r)
     struct perche_err err = r->fail_err;
     enum perche_rc rc = r->fail;
 
-    assert(r->in_tx);
+    if (!r->in_tx)
+        return;
     reset_busy(r);
     if (!tx_lost(r))
         (void)run(r, TX_ROLLBACK); /* what it was rolled back for says more */
     r->in_tx = false;
+    if (!r->tx->write) { /* memory holds what was read, which stays true */
+        r->fail = rc;
+        r->fail_err = err;
+        return;
+    }
     restore(r, &r->tx->begun);
     woken_clear(r);
-    if (!r->reader) {
-        fail_clear(r);
-        if (node_load(r) != PERCHE_OK) /* after a COMMIT that failed only the disk knows */
-            r->node = r->tx->begun.node;
-        r->node_dirty = false;
-        fail_clear(r);
-        (void)capture_read(r); /* read again at the next begin at the latest */
-    }
+    fail_clear(r);
+    if (node_load(r) != PERCHE_OK) /* after a COMMIT that failed only the disk knows */
+        r->node = r->tx->begun.node;
+    r->node_dirty = false;
+    fail_clear(r);
+    (void)capture_read(r); /* of a file that cannot be read the next begin tells */
     r->fail = rc;
     r->fail_err = err;
 }
@@ -409,6 +419,7 @@ enum perche_rc savepoint(struct replica *r)
     if (run(r, TX_SAVEPOINT) != PERCHE_OK)
         return r->fail;
     save(r, &t->saved);
+    t->saved_stands = true;
     return PERCHE_OK;
 }
 
@@ -418,7 +429,10 @@ enum perche_rc savepoint_release(struct replica *r)
         return PERCHE_OK;
     if (tx_lost(r))
         return fail(r, PERCHE_DISK, "SQLite ended the transaction");
-    return run(r, TX_RELEASE);
+    if (run(r, TX_RELEASE) != PERCHE_OK)
+        return r->fail;
+    r->tx->saved_stands = false;
+    return PERCHE_OK;
 }
 
 void savepoint_rollback(struct replica *r)
@@ -426,8 +440,10 @@ void savepoint_rollback(struct replica *r)
     struct perche_err err = r->fail_err;
     enum perche_rc rc = r->fail;
 
-    if (!r->tx->write)
+    r->tx->settled = true;
+    if (!r->tx->saved_stands) /* savepoint() itself has failed: there is nothing to go back from */
         return;
+    r->tx->saved_stands = false;
     reset_busy(r);
     if (!tx_lost(r)) {
         (void)run(r, TX_BACK); /* a failure here loses the transaction, which tx_commit finds */
@@ -440,5 +456,5 @@ void savepoint_rollback(struct replica *r)
     }
     r->fail = rc;
     r->fail_err = err;
-    r->tx->settled = true;
+    r->tx->settled = true; /* again: fail() has cleared it if a step above said something */
 }

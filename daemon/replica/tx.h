@@ -19,6 +19,7 @@ struct tx {
     uint32_t marks;          /* written since the last thinning */
     bool write;
     bool reloaded;           /* the registry was read in this transaction */
+    bool saved_stands;       /* between savepoint() and its end */
     bool settled;            /* the failure in r->fail was rolled back to its savepoint */
     int64_t data_version;    /* replica_others_wrote */
 };
@@ -31,5 +32,7 @@ enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);
 /* marks_thin() with what every peer has. */
 enum perche_rc marks_thin_known(struct replica *r);
 bool registry_foreign_triggers(const struct replica *r); /* on any registered table */
+
+void capture_stale(struct replica *r); /* the registry is new: the next capture_install looks at every trigger */
 
 #endif

@@ -209,8 +209,6 @@ static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct ou
     }
     h->failures = 0;
     h->harvest_at_ms = 0;
-    if (o->state.lsn > h->lsn)
-        h->lsn = o->state.lsn;
     if (kind == WORK_STATE) {
         h->known = true;
         h->harvest_due = true; /* what was written while the daemon was down */
@@ -225,8 +223,11 @@ static void outcome(struct sync_hub *h, struct outcome *o)
 {
     struct job *job = take_job(h, o->tag);
 
-    if (o->rc == PERCHE_OK)
+    if (o->rc == PERCHE_OK) {
         hub_wake(h, o);
+        if (o->state.lsn > h->lsn)
+            h->lsn = o->state.lsn;
+    }
     if (job == NULL)
         return;
     o->kind = job->kind;

@@ -106,6 +106,8 @@ struct sync_site {
     uint64_t pace_until_ms; /* max_rate */
 
     bool push_due, pull_due;
+    bool push_first; /* after a restore: push to the end before pulling */
+    uint64_t push_began_ms;
     bool pushed_last; /* a pull that waits goes before the next push */
     bool probe;       /* the hub had no turn for a push: ask again with little */
     bool building;    /* WORK_PUSH_BUILD is under way */

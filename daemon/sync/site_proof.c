@@ -115,6 +115,7 @@ void site_proved(struct sync_site *s, struct outcome *o)
         site_shake_again(s, held);
         return;
     }
+    s->push_first = s->restored || s->verdict != PERCHE_PROVEN;
     s->restored = false;
     site_take_rows(s, &o->message); /* wanted since before a restart */
     s->talk = TALK_NONE;

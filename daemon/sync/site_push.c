@@ -6,7 +6,8 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define STANDING_MAX 8u /* batches in a row of nothing but rows that the hub asked for */
+#define STANDING_MAX 8u     /* batches in a row of nothing but rows that the hub asked for */
+#define YIELD_MS     60000u /* a load of hours does not keep the hub's news waiting */
 #define PROBE_ROWS   100u
 
 static void acknowledge(struct sync_site *s, struct window_batch *b)
@@ -54,6 +55,10 @@ static void build_more(struct sync_site *s)
 
     if (s->building || s->mono_ms < s->hold_until_ms || s->mono_ms < s->pace_until_ms)
         return;
+    if (s->pull_due && !s->push_first && s->mono_ms - s->push_began_ms >= YIELD_MS) {
+        s->push_due = true; /* those under way come in; then the pull, then the rest */
+        return;
+    }
     if (free_channel(s) == SYNC_CHANNELS)
         return;
     if (w->count == 0) {
@@ -71,6 +76,8 @@ void site_push(struct sync_site *s)
 {
     struct window_batch *first = &s->window.batch[0];
 
+    if (s->talk == TALK_NONE)
+        s->push_began_ms = s->mono_ms;
     s->talk = TALK_PUSH;
     if (s->window.count > 0 && first->answered && !first->acking) {
         if (first->reply.refused) {
@@ -83,6 +90,8 @@ void site_push(struct sync_site *s)
     if (s->window.count == 0 && !s->building) {
         s->talk = TALK_NONE;
         s->pushed_last = true;
+        if (!s->push_due)
+            s->push_first = false; /* to the end */
     }
 }
 

@@ -108,6 +108,7 @@ class Node:
         self.sync = dict(sync or {})
         self.upstream = None
         self.shown = 0  # of the log
+        os.makedirs(self.folder, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
         os.chmod(self.data, 0o2770)  # as tmpfiles makes it
         self.configure()
@@ -213,13 +214,21 @@ class Node:
 
     # ---- plain SQL
 
-    def sql(self, *statements, code=0):
+    def sql(self, *statements):
         """The sqlite3 shell, as any program would; returns what it printed."""
         p = subprocess.run(["sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", self.db, *statements], text=True,
                            input="", capture_output=True, timeout=120 * SLOW)
-        if p.returncode != code:
+        if p.returncode != 0:
             raise Failure(f"sqlite3 at {self.key}: {p.stderr.strip() or p.returncode}: {statements[0][:200]}")
-        return (p.stdout if code == 0 else p.stderr).strip()
+        return p.stdout.strip()
+
+    def sql_fails(self, *statements):
+        """What the sqlite3 shell says when it fails, as it has to."""
+        p = subprocess.run(["sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", self.db, *statements], text=True,
+                           input="", capture_output=True, timeout=120 * SLOW)
+        if p.returncode == 0:
+            raise Failure(f"sqlite3 at {self.key} did not fail: {statements[0][:200]}")
+        return p.stderr.strip()
 
     def sql_file(self, name):
         with open(os.path.join(HERE, name), encoding="utf-8") as f:
@@ -258,38 +267,51 @@ class Node:
 
 
 class Relay:
-    """The line of a site: perche-relay forwards it, and can cut it and say what goes over it."""
+    """The line of a site: perche-relay forwards it, cuts it, and with --decode writes each frame as a line of JSON."""
 
     def __init__(self, net, key, *args):
-        self.net = net
-        self.port = net.free_port()
-        self.url = f"{net.scheme}://{net.host}:{self.port}"
         self.control = os.path.join(net.folder, key + ".relay")
         self.out = os.path.join(net.folder, key + ".lines")
-        self.err = os.path.join(net.folder, key + ".relay.log")
-        with open(self.out, "ab") as out, open(self.err, "ab") as err:
+        self.read_at = 0  # of self.out
+        err = os.path.join(net.folder, key + ".relay.log")
+        with open(self.out, "ab") as out, open(err, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "perche-relay"), "--listen", f"{net.host}:{self.port}", "--to",
-                 f"{net.host}:{net.port}", "--control", self.control, *args], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                start_new_session=True, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
-        net.wait_for("the relay to answer", lambda: self.ask("status") is not None, seconds=10)
+                [os.path.join(BUILD, "perche-relay"), "--listen", "0", "--to", f"{net.host}:{net.port}", "--control", self.control, *args],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True,
+                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+        try:
+            first = net.wait_for("the relay to listen", lambda: self.lines() or self.process.poll() is not None, seconds=10)
+            self.port = first[0]["port"]
+        except (Failure, TypeError):
+            self.stop()
+            with open(err, encoding="utf-8", errors="replace") as f:
+                raise Failure(f"perche-relay did not start: {f.read()[-500:]}") from None
+        self.url = f"{net.scheme}://127.0.0.1:{self.port}"
+
+    def lines(self):
+        """What it has written since the last time, whole lines."""
+        with open(self.out, "rb") as f:
+            f.seek(self.read_at)
+            data = f.read()
+        data = data[:data.rfind(b"\n") + 1]
+        self.read_at += len(data)
+        return [json.loads(line) for line in data.splitlines()]
 
     def ask(self, words):
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-                s.settimeout(10 * SLOW)
-                s.connect(self.control)
-                s.sendall(words.encode() + b"\n")
-                s.shutdown(socket.SHUT_WR)
-                said = b""
-                while chunk := s.recv(65536):
-                    said += chunk
-                return said.decode().strip()
-        except (FileNotFoundError, ConnectionRefusedError):
-            if self.process.poll() is not None:
-                with open(self.err, encoding="utf-8", errors="replace") as f:
-                    raise Failure(f"perche-relay ended with {self.process.returncode}: {f.read()[-500:]}") from None
-            return None
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(10 * SLOW)
+            s.connect(self.control)
+            s.sendall(words.encode() + b"\n")
+            said = b""
+            while not said.endswith(b"\n"):
+                chunk = s.recv(65536)
+                if not chunk:
+                    raise Failure(f"the relay hung up after {words!r}")
+                said += chunk
+        answer = json.loads(said)
+        if "error" in answer:
+            raise Failure(f"the relay, told {words!r}: {answer}")
+        return answer
 
     def cut(self):
         self.ask("cut")

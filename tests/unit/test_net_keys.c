@@ -142,7 +142,8 @@ static void the_certificate_of_an_invitation_is_the_one_of_the_hub(void **state)
 
     (void)state;
     assert_int_equal(tls_identity_make(HUB, &t, NULL), PERCHE_OK);
-    assert_int_equal(tls_pem_of_der(t.certificate_der, t.certificate_der_n, &pem, &n, NULL), PERCHE_OK);
+    assert_int_equal(tls_pem_of_der(t.certificate_der, t.certificate_der_n, &pem, &n, NULL),
+                     PERCHE_OK);
     assert_string_equal((char *)pem, (char *)t.certificate_pem);
     assert_int_equal(n, t.certificate_pem_n);
     free(pem);
@@ -177,12 +178,15 @@ static void what_a_node_signs_others_verify_with_its_public_key_alone(void **sta
     assert_int_equal(identity_load(p->node_key, &i, NULL), PERCHE_OK);
     ops = identity_ops(i);
     ops.sign(ops.ctx, (const uint8_t *)"prove", 5, signature);
-    assert_true(ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prove", 5, signature));
-    assert_false(ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prowe", 5, signature));
+    assert_true(
+        ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prove", 5, signature));
+    assert_false(
+        ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prowe", 5, signature));
     ops.random(ops.ctx, other, sizeof(other));
     assert_false(ops.verify(ops.ctx, other, (const uint8_t *)"prove", 5, signature));
     signature[0] ^= 1;
-    assert_false(ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prove", 5, signature));
+    assert_false(
+        ops.verify(ops.ctx, identity_public_key(i), (const uint8_t *)"prove", 5, signature));
     identity_free(i);
 }
 
@@ -201,8 +205,8 @@ static void a_node_key_that_others_may_read_is_refused(void **state)
 
 static void a_file_that_is_no_node_key_is_refused_and_left_alone(void **state)
 {
-    static const char *const contents[] = {"", "perche-node-key-1 ", "hello", "perche-node-key-1 00ff\n",
-                                           "perche-node-key-1 zz"};
+    static const char *const contents[] = {"", "perche-node-key-1 ", "hello",
+                                           "perche-node-key-1 00ff\n", "perche-node-key-1 zz"};
     struct place *p = *state;
 
     for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
@@ -211,7 +215,8 @@ static void a_file_that_is_no_node_key_is_refused_and_left_alone(void **state)
         uint8_t *still = NULL;
         size_t n = 0;
 
-        assert_int_equal(file_write(p->node_key, 0600, contents[i], strlen(contents[i]), NULL), PERCHE_OK);
+        assert_int_equal(file_write(p->node_key, 0600, contents[i], strlen(contents[i]), NULL),
+                         PERCHE_OK);
         assert_int_equal(identity_load(p->node_key, &identity, &err), PERCHE_CORRUPT);
         assert_non_null(strstr(err.text, p->node_key));
         assert_int_equal(file_read(p->node_key, 1000, &still, &n, NULL), PERCHE_OK);
@@ -275,7 +280,8 @@ static void what_join_wrote_is_read_back_and_leave_removes_it(void **state)
 static void a_name_with_a_newline_cannot_write_a_key_of_its_own(void **state)
 {
     struct place *p = *state;
-    struct upstream u = {.url = "tls+tcp://h:1", .hub = HUB, .site = OTHER, .name = "x\nurl = tcp://evil:1"};
+    struct upstream u = {
+        .url = "tls+tcp://h:1", .hub = HUB, .site = OTHER, .name = "x\nurl = tcp://evil:1"};
 
     assert_int_equal(upstream_write(p->dir, &u, NULL), PERCHE_CORRUPT);
     assert_int_equal(upstream_read(p->dir, &u, NULL), PERCHE_NOT_FOUND);

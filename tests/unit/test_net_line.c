@@ -27,7 +27,7 @@ struct world {
     struct uplink *site;
     char url[64];
     /* what the hub saw */
-    bool echoes;          /* it answers at once */
+    bool echoes; /* it answers at once */
     uint64_t request, pipe;
     unsigned requests, too_large, gone;
     bool asked, was_too_large, pipe_gone;
@@ -123,8 +123,8 @@ static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
     if (downlink_new(&w->loop, &config, &events, &w->hub, &err) != PERCHE_OK)
         fail_msg("%s", err.text);
     assert_int_not_equal(downlink_port(w->hub), 0);
-    (void)snprintf(w->url, sizeof(w->url), "%.*s127.0.0.1:%u",
-                   (int)(strstr(url, "://") + 3 - url), url, (unsigned)downlink_port(w->hub));
+    (void)snprintf(w->url, sizeof(w->url), "%.*s127.0.0.1:%u", (int)(strstr(url, "://") + 3 - url),
+                   url, (unsigned)downlink_port(w->hub));
 }
 
 static void hub_stop(struct world *w)
@@ -489,8 +489,9 @@ static void a_message_beyond_the_bound_drops_that_line(void **state)
     site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
     site_dial(w);
     assert_true(loop_until(&w->loop, &w->up));
-    assert_int_equal(uplink_send(w->site, 0, (struct perche_bytes){.p = big, .n = sizeof(big)}, NULL),
-                     PERCHE_OK);
+    assert_int_equal(
+        uplink_send(w->site, 0, (struct perche_bytes){.p = big, .n = sizeof(big)}, NULL),
+        PERCHE_OK);
     assert_true(loop_until(&w->loop, &w->down));
     assert_true(loop_until(&w->loop, &w->pipe_gone));
     assert_int_equal(w->requests + w->too_large, 0);

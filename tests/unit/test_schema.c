@@ -287,7 +287,7 @@ static void what_is_said_once_in_the_domain_is_said_so_here(void **state)
     none(
         db, /* name, rule, area, mover, policy */
         "WITH want(name, rule, area, mover, policy) AS (VALUES"
-        " ('learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER)',"
+        " ('learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER); transfer.to_site via learner_id where state IN (ASKED, ACCEPTED)',"
         "  'placement', 'hub', 'review'),"
         " ('learner_contact', 'parent learner(learner_id)', 'placement', 'hub', 'lww'),"
         " ('cohort', 'own site_id', NULL, 'holder', 'lww'),"

@@ -84,10 +84,11 @@ static void every_key_is_read(void **state)
     struct perche_err err = {0};
     struct node_config n;
 
-    put(p, "; a comment\n"
-           "[node]\nrole = hub ; and another\nname = le moyeu\ndata = @/data/\n"
-           "[hub]\nlisten = tcp://127.0.0.1:1234\nadvertise = tls+tcp://hub.example.org:7447\n"
-           "[control]\nsocket = @/s.sock\n[web]\nlisten = off\n[sync]\ninterval = 10m\nmax_rate = 16000\n");
+    put(p,
+        "; a comment\n"
+        "[node]\nrole = hub ; and another\nname = le moyeu\ndata = @/data/\n"
+        "[hub]\nlisten = tcp://127.0.0.1:1234\nadvertise = tls+tcp://hub.example.org:7447\n"
+        "[control]\nsocket = @/s.sock\n[web]\nlisten = off\n[sync]\ninterval = 10m\nmax_rate = 16000\n");
     if (config_load(p->path, false, &c, &err) != PERCHE_OK)
         fail_msg("%s", err.text);
     assert_int_equal(c.role, REPLICA_HUB);
@@ -137,8 +138,8 @@ static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
         {PLACES "[hub]\nlisten = 0.0.0.0:7447\n", ":6: [hub] listen:", "tls+tcp://"},
         {PLACES "[hub]\nadvertise = tls+tcp://:7447\n", ":6: [hub] advertise:", "no host"},
         {PLACES "[upstream]\nurl = tls+tcp://hub\n", ":6: [upstream] url:", "no port"},
-        {PLACES "role = hub\n[upstream]\nurl = tls+tcp://h:7447\n", ":7: [upstream] url:",
-         "until then role = hub with [upstream] is refused"},
+        {PLACES "role = hub\n[upstream]\nurl = tls+tcp://h:7447\n",
+         ":7: [upstream] url:", "until then role = hub with [upstream] is refused"},
         {PLACES "role = hub\n[upstream]\n", ":6: [upstream]:", "until then role = hub"},
         {PLACES "[web]\nlisten = http://127.0.0.1:x\n", ":6: [web] listen:", "0 to 65535"},
         {PLACES "[web]\nlisten = https://127.0.0.1:1\n", ":6: [web] listen:", "http://"},
@@ -149,9 +150,12 @@ static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
         {PLACES "[sync]\nmax_rate = 5\n", ":6: [sync] max_rate:", "200"},
         {PLACES "[sync]\nmax_rate = -5\n", ":6: [sync] max_rate:", "bytes"},
         {"[node]\ndata = var/lib\n", ":2: [node] data:", "from / on"},
-        {"[control]\nsocket = @/s\n[node]\ndata = @/no/such\n", ":4: [node] data:", "does not exist"},
-        {"[control]\nsocket = @/s\n[node]\ndata = @/perched.conf\n", ":4: [node] data:", "not a folder"},
-        {"[node]\ndata = @\n[control]\nsocket = @/no/s.sock\n", ":4: [control] socket:", "does not exist"},
+        {"[control]\nsocket = @/s\n[node]\ndata = @/no/such\n",
+         ":4: [node] data:", "does not exist"},
+        {"[control]\nsocket = @/s\n[node]\ndata = @/perched.conf\n",
+         ":4: [node] data:", "not a folder"},
+        {"[node]\ndata = @\n[control]\nsocket = @/no/s.sock\n",
+         ":4: [control] socket:", "does not exist"},
         {"[node]\ndata = @\n[control]\nsocket = s.sock\n", ":4: [control] socket:", "from / on"},
         {"[node]\ndata = @\n[control]\nsocket = /"
          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
@@ -209,9 +213,10 @@ static void durations_have_units(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } cases[] = {{"1s", 1000},   {"500ms", 500}, {"2m", 120000}, {"2min", 120000},
+    } cases[] = {{"1s", 1000},     {"500ms", 500},    {"2m", 120000}, {"2min", 120000},
                  {"3h", 10800000}, {"7d", 604800000}, {"0s", 0}};
-    static const char *const bad[] = {"", "s", "1", "1.5s", "-1s", "1 s", "1w", "99999999999999999999s"};
+    static const char *const bad[] = {"",    "s",   "1",  "1.5s",
+                                      "-1s", "1 s", "1w", "99999999999999999999s"};
     uint64_t ms;
 
     (void)state;

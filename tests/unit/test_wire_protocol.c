@@ -31,7 +31,7 @@ static uint32_t examples_count;
 static void take_hex(struct example *e, const char *line)
 {
     for (; *line != '\0' && *line != '#'; line++) {
-        unsigned byte;
+        unsigned byte = 0;
 
         if (isspace((unsigned char)*line))
             continue;
