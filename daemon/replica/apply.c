@@ -539,6 +539,10 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         goto out;
     a->applied++;
     if (a->peer.at_hub)
+        rc = unique_check(r, &m, out.write);
+    if (rc != PERCHE_OK)
+        goto out;
+    if (a->peer.at_hub)
         rc = spread(a, &m, born, made || (born && !(m.flags & META_AGREED)));
     else if (m.scope != old_scope && old_scope != 0 && !t->is_conflict)
         rc = conflict_rescope(r, &m);

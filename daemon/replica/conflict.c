@@ -26,7 +26,7 @@ static bool is_higher(struct replica *r, const struct conflict_side *a, const st
 }
 
 struct id_text {
-    uint8_t p[PERCHE_KEY_BYTES_MAX + 2 * PERCHE_NAME_BYTES_MAX + 2 * (PERCHE_ID_BYTES_MAX + 8) + 32];
+    uint8_t p[2 * PERCHE_KEY_BYTES_MAX + 6 * PERCHE_NAME_BYTES_MAX + 2 * (PERCHE_ID_BYTES_MAX + 8) + 32];
     size_t n;
 };
 
@@ -62,6 +62,25 @@ static void conflict_id(struct replica *r, const struct meta *row, const char *c
     id_add(&t, row->key, row->key_n);
     id_add_text(&t, column);
     id_add_number(&t, 0);
+    id_add_number(&t, low->stamp);
+    id_add_text(&t, name_text(r, low->origin));
+    id_add_number(&t, high->stamp);
+    id_add_text(&t, name_text(r, high->origin));
+    digest_hash(t.p, t.n, id);
+}
+
+/* Of a value used twice: the key of the other row is part of the question's identity. */
+static void conflict_id_unique(struct replica *r, const struct meta *row, const char *columns, struct perche_bytes other,
+                               const struct conflict_side *low, const struct conflict_side *high, uint8_t id[16])
+{
+    struct id_text t = {.n = 0};
+
+    id_add_text(&t, row->table->name);
+    id_add_number(&t, row->key_n);
+    id_add(&t, row->key, row->key_n);
+    id_add_text(&t, columns);
+    id_add_number(&t, other.n);
+    id_add(&t, other.p, other.n);
     id_add_number(&t, low->stamp);
     id_add_text(&t, name_text(r, low->origin));
     id_add_number(&t, high->stamp);
@@ -127,17 +146,15 @@ static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct
     return rc == PERCHE_OK ? scope_woken(r, scope, 0) : rc;
 }
 
-enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
-                              const struct conflict_side *a, const struct conflict_side *b)
+/* Writes the row of this question unless it is there: the other node, or an earlier batch, may have found it too. */
+static enum perche_rc ask_once(struct replica *r, const struct meta *row, const char *column, const char *kind,
+                               const struct conflict_side *low, const struct conflict_side *high, const uint8_t id[16])
 {
-    const struct conflict_side *low = is_higher(r, a, b) ? b : a, *high = low == a ? b : a;
-    const char *column = num == 0 ? "" : row->table->columns[num - 1].name;
     bool open = strcmp(kind, "lww") != 0;
     struct table *t = conflict_table(r);
     struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
     uint32_t scope = row->scope;
     uint64_t mask = 0;
-    uint8_t id[16];
     struct meta m;
     char *key;
     enum perche_rc rc;
@@ -146,12 +163,11 @@ enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_
         return r->fail;
     if (row->table->is_conflict || row->flags & META_ERASED)
         return PERCHE_OK;
-    conflict_id(r, row, column, low, high, id);
     rc = meta_load(r, t, (struct perche_bytes){id, 16}, &m);
     if (rc != PERCHE_OK || m.stored) {
         if (rc == PERCHE_OK)
             meta_clear(&m);
-        return rc; /* the other node, or an earlier batch, has found it too */
+        return rc;
     }
     if (scope == 0)
         scope = name_number(r, "");
@@ -178,6 +194,28 @@ enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_
     free(key);
     meta_clear(&m);
     return rc;
+}
+
+enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
+                              const struct conflict_side *a, const struct conflict_side *b)
+{
+    const struct conflict_side *low = is_higher(r, a, b) ? b : a, *high = low == a ? b : a;
+    const char *column = num == 0 ? "" : row->table->columns[num - 1].name;
+    uint8_t id[16];
+
+    conflict_id(r, row, column, low, high, id);
+    return ask_once(r, row, column, kind, low, high, id);
+}
+
+enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,
+                                     const struct conflict_side *own, struct perche_bytes other_key,
+                                     const struct conflict_side *other)
+{
+    const struct conflict_side *low = is_higher(r, own, other) ? other : own, *high = low == own ? other : own;
+    uint8_t id[16];
+
+    conflict_id_unique(r, row, columns, other_key, low, high, id);
+    return ask_once(r, row, columns, "unique", low, high, id);
 }
 
 /* ---- scope ----------------------------------------------------------------------------- */

@@ -307,6 +307,7 @@ static enum perche_rc record(struct author *a, const struct meta *m, const struc
 static enum perche_rc finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
 {
     struct replica *r = a->r;
+    struct perche_value again[PERCHE_COLUMNS_MAX + 1];
     uint32_t scope;
     enum perche_rc rc;
 
@@ -333,8 +334,13 @@ static enum perche_rc finish(struct author *a, struct meta *m, const struct perc
     rc = meta_save(r, m);
     if (rc != PERCHE_OK || !r->hub)
         return rc;
-    rc = scope_woken(r, m->scope, 0);
-    return rc == PERCHE_OK ? scope_follow(r, m, values, 0) : rc;
+    rc = unique_check(r, m, mask);
+    if (rc == PERCHE_OK)
+        rc = scope_woken(r, m->scope, 0);
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = row_values(r, m, again); /* a question may have been written meanwhile */
+    return rc == PERCHE_OK ? scope_follow(r, m, again, 0) : rc;
 }
 
 /* Old values of a deleted row, from perche_gone_: those that its scope is made from. */

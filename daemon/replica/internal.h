@@ -76,6 +76,10 @@ struct table {
     sqlite3_stmt *delete_row, *exists_row;
     struct { uint64_t mask; sqlite3_stmt *stmt; } upsert[8], update[8]; /* by mask of columns, least recently made goes */
     uint32_t upsert_next, update_next;
+    /* unique.c: values declared unique in perche_unique; read at first use */
+    bool uniques_read;
+    uint32_t uniques_count;
+    struct { uint16_t nums[4]; uint32_t n; } uniques[4];
 };
 
 enum perche_rc registry_load(struct replica *r, struct perche_err *err); /* (re)reads everything when schema_version moved; frees the old */
@@ -181,6 +185,7 @@ struct replica {
     struct woken *woken;         /* sites that have news after this transaction */
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
+    int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     bool triggers_off;           /* this transaction: SQLITE_DBCONFIG_ENABLE_TRIGGER 0 */
     bool applying;               /* between applying_begin() and applying_end() */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
@@ -340,6 +345,11 @@ enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_
                               const struct conflict_side *a, const struct conflict_side *b);
 /* Scope of the row that a conflict with these values (by num) speaks of; 0 = that row is not here. */
 uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values);
+/* The same value twice where it is declared unique: a question about @row, open, in its scope. @columns: names joined by
+ * ','. Names the other's site and time, not its key nor its value. */
+enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,
+                                     const struct conflict_side *own, struct perche_bytes other_key,
+                                     const struct conflict_side *other);
 /* New scope of a row: its conflicts go along. */
 enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
 /* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
@@ -363,6 +373,12 @@ enum perche_rc scope_indexes(struct replica *r);                       /* a hub:
 void scopes_forget(struct replica *r);                                 /* after a rollback */
 void scopes_free(struct replica *r);
 enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* sites of the scope have news */
+
+/* ---- unique.c, at a hub ----------------------------------------------------- */
+
+/* A row of @written columns was saved: does another live row have the value that is declared unique? Then both stay,
+ * and each gets its question. */
+enum perche_rc unique_check(struct replica *r, struct meta *m, uint64_t written);
 
 /* ---- merge.c, harvest.c, push.c, pull.c, apply.c, prove.c: works ------------- */
 

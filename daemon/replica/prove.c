@@ -254,8 +254,8 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
         sh.count = n;
         sh.top = low;
         rc = each_unpushed(r, restamp, &sh);
-        /* the clock of this node follows, also back */
-        if (rc == PERCHE_OK && far && offset_ms < 0) {
+        /* the clock of this node follows, on and also back */
+        if (rc == PERCHE_OK && (low > r->node.stamp || (far && offset_ms < 0))) {
             r->node.stamp = low;
             r->node_dirty = true;
         }

@@ -338,55 +338,15 @@ static void add_scope(struct replica *r, struct set *s, uint32_t scope)
         add(r, s, sites[i]);
 }
 
-/* A conflict has the scope of the row that it speaks of: columns 1 and 2 are its table and its key as a JSON array. */
+/* A conflict has the scope of the row that it speaks of. */
 static void derive_conflict(struct replica *r, const struct meta *m, const struct perche_value *values, struct set *s)
 {
-    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
-    uint8_t key[PERCHE_KEY_BYTES_MAX];
-    uint32_t n = 0, key_n;
-    struct table *t = NULL;
-    struct meta *row;
-    char name[PERCHE_NAME_BYTES_MAX];
-    sqlite3_stmt *q;
+    uint32_t scope = conflict_scope(r, m->table, values);
 
-    s->unknown = true;
-    if (values[1].type == PERCHE_TEXT && values[1].n < sizeof name && values[2].type == PERCHE_TEXT) {
-        memcpy(name, values[1].p, values[1].n);
-        name[values[1].n] = '\0';
-        t = registry_table(r, name);
-    }
-    q = t == NULL ? NULL : prepare(r, "SELECT atom FROM json_each(?1) WHERE json_valid(?1)");
-    if (q == NULL)
-        return;
-    bind_value(q, 1, &values[2]);
-    row = malloc(sizeof *row);
-    if (row == NULL)
-        (void)fail(r, PERCHE_NOMEM, "no memory for a row's relative");
-    {
-        uint8_t texts[PERCHE_KEY_COLUMNS_MAX][PERCHE_KEY_BYTES_MAX];
-
-        while (row != NULL && n < t->keys_count && sqlite3_step(q) == SQLITE_ROW) {
-            column_value(q, 0, &kv[n]);
-            if (kv[n].type == PERCHE_TEXT || kv[n].type == PERCHE_BLOB) {
-                if (kv[n].n > sizeof texts[0])
-                    break;
-                memcpy(texts[n], kv[n].p, kv[n].n); /* the next step takes it away */
-                kv[n].p = texts[n];
-            }
-            n++;
-        }
-        if (row != NULL && n == t->keys_count && perche_key_encode(kv, n, key, &key_n) == PERCHE_OK &&
-            meta_load(r, t, (struct perche_bytes){key, key_n}, row) == PERCHE_OK) {
-            if (row->stored) {
-                s->unknown = false;
-                add_scope(r, s, row->scope);
-            }
-            meta_clear(row);
-        }
-    }
-    free(row);
-    sqlite3_finalize(q);
-    (void)m;
+    if (scope == 0)
+        s->unknown = true;
+    else
+        add_scope(r, s, scope);
 }
 
 static void derive_set(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher,
@@ -690,6 +650,10 @@ enum perche_rc scope_indexes(struct replica *r)
 {
     char text[1024];
     enum perche_rc rc = PERCHE_OK;
+
+    if (r->indexed_version == r->schema_version)
+        return PERCHE_OK;
+    r->indexed_version = r->schema_version;
 
     for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++) {
         struct table *t = registry_at(r, i);

@@ -144,6 +144,8 @@ void replica_perform(struct replica *r, const struct work *works, struct outcome
         rc = registry_load(r, &r->fail_err);
         if (rc == PERCHE_OK && writes)
             rc = capture_install(r, &r->fail_err);
+        if (rc == PERCHE_OK && writes)
+            rc = scope_indexes(r);
     }
     for (uint32_t i = 0; i < n; i++) {
         assert(work_writes(works[i].kind) == writes);

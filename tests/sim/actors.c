@@ -221,6 +221,7 @@ static void see(struct world *w, struct write *x, const struct shown *shown, int
         if (shown->tokens[i] != 0 && shown->tokens[i] <= w->writes_count && (col < 0 || col == i)) {
             bit_set(x->seen, shown->tokens[i]);
             bits_add(x->seen, w->writes[shown->tokens[i]].seen);
+            bits_add(x->knew, w->writes[shown->tokens[i]].knew);
         }
     bits_add(x->knew, x->seen);
     for (uint32_t i = 1; i <= w->writes_count; i++) { /* and what was seen here before */
@@ -982,10 +983,14 @@ void actor_resolving(struct world *w, struct node *n, const char *args)
             x->again = true;
             if (taken != 0)
                 x->value_of = taken;
-            if (side_a != 0 && side_a <= w->writes_count)
-                bit_set(x->seen, side_a);
-            if (side_b != 0 && side_b <= w->writes_count)
-                bit_set(x->seen, side_b);
+            for (int i = 0; i < 2; i++) {
+                uint32_t side = i ? side_b : side_a;
+
+                if (side == 0 || side > w->writes_count)
+                    continue;
+                bit_set(x->seen, side);
+                bits_add(x->knew, w->writes[side].knew);
+            }
             see(w, x, &shown, -1);
             w->rows[row].resolved = true;
         }

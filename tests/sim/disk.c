@@ -241,7 +241,6 @@ void disk_power_cut(struct disk *d)
         uint32_t keep = chance_below(&d->chance, 3); /* none, some, all */
 
         assert(f->mapped == NULL);
-        if (getenv("SIMDBG")) for (uint32_t k = 0; k < f->changes_count; k++) printf("  %s keep %u: %s at %lld n %u old %u before %lld\n", f->name, keep, f->changes[k].truncate ? "truncate" : "write", (long long)f->changes[k].at, f->changes[k].n, f->changes[k].old_n, (long long)f->changes[k].size_before);
         for (uint32_t k = f->changes_count; k > 0; k--)
             change_undo(f, &f->changes[k - 1]);
         for (uint32_t k = 0; keep > 0 && k < f->changes_count; k++) {

@@ -585,10 +585,17 @@ void oracle_end(struct world *w)
         }
         if (w->rows[row].tainted)
             continue;
-        if (notes->alive[row] && last_delete != 0 && last_insert < last_delete) {
-            if (!w->rows[row].resolved) /* else a person decided that it lives */
-                world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) and never inserted again", specs[w->rows[row].table].name,
-                           w->rows[row].json, last_delete);
+        for (uint32_t d = 1; notes->alive[row] && d <= w->writes_count && !w->rows[row].resolved; d++) { /* else a person decided that it lives */
+            const struct write *x = &w->writes[d];
+            bool excused = false;
+
+            if (x->row != row || x->col != COL_DELETE || x->dead || x->unlawful)
+                continue;
+            for (uint32_t i = 1; i <= w->writes_count && !excused; i++) /* an insert that its author had not known of */
+                excused = w->writes[i].row == row && w->writes[i].col == COL_INSERT && !w->writes[i].dead && !bit(x->knew, i);
+            if (!excused)
+                world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) by somebody who knew of all that inserted it",
+                           specs[w->rows[row].table].name, w->rows[row].json, d);
         }
         if (!notes->alive[row] && last_delete == 0 && (last_insert != 0))
             world_fail(w, "row lost", "%s %s is gone, and nobody deleted it", specs[w->rows[row].table].name, w->rows[row].json);

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""The hub adds tables and columns: sites apply them by themselves, and what came too early or cannot be placed is kept."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import perche_net
+from perche_net import Failure, case, expect
+
+net = perche_net.Network()
+
+
+def build():
+    global hub, llp, chr_, drx
+    hub = net.add_hub()
+    llp, chr_, drx = (net.add_site(key) for key in net.SITES)
+    for site in (llp, chr_, drx):
+        site.sync_wait()
+
+
+def registered(site, table):
+    return site.sql(f"SELECT rule FROM perche_table WHERE name = '{table}'")
+
+
+def get(*sites):
+    for site in sites or (llp, chr_, drx):
+        site.sync_wait()
+
+
+@case("a table of the hub's, with the rows that it has, is at every site that is live, and its later rows too")
+def _():
+    hub.sql("""CREATE TABLE opening_hours (id TEXT NOT NULL PRIMARY KEY, day TEXT NOT NULL, opens TEXT, minutes INTEGER DEFAULT 210, note ANY) STRICT, WITHOUT ROWID;
+        INSERT INTO opening_hours VALUES ('mon', 'Monday', '09:00', 480, x'00ff'), ('tue', 'Tuesday', NULL, 0, 1.5)""")
+    hub.perche("replicate", "opening_hours", "--scope", "all", "--level", "P0")
+    for site in (llp, chr_, drx):
+        net.wait_for(f"the table at {site.key}", lambda site=site: registered(site, "opening_hours") == "*")
+    hub.sql("INSERT INTO opening_hours (id, day) VALUES ('wed', 'Wednesday')")
+    get()
+    for site in (llp, chr_, drx):
+        expect(f"its declaration at {site.key}", site.sql("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('opening_hours')"),
+               hub.sql("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('opening_hours')"))
+        expect(f"its rows at {site.key}", site.sql("SELECT id, day, opens, minutes, quote(note) FROM opening_hours"),
+               "mon|Monday|09:00|480|X'00FF'\ntue|Tuesday||0|1.5\nwed|Wednesday||210|NULL")
+        expect(f"parked at {site.key}", site.status()["parked"], 0)
+    net.proven()
+
+
+@case("a table of --scope all is the hub's to write: a site's row is refused and taken back")
+def _():
+    llp.sql("INSERT INTO opening_hours (id, day) VALUES ('thu', 'Thursday')")
+    get()
+    expect("the row at the hub", hub.count("opening_hours", "id = 'thu'"), 0)
+    expect("the row at La Loupe", llp.count("opening_hours", "id = 'thu'"), 0)
+    net.proven()
+
+
+@case("a table of --scope COLUMN: each site has and writes its own rows, the hub all")
+def _():
+    hub.sql(f"""CREATE TABLE equipment (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, what TEXT, bought TEXT);
+        INSERT INTO equipment VALUES ('e1', '{llp.id}', 'projector', '2014-09-01'), ('e2', '{chr_.id}', 'printer', '2014-10-01')""")
+    hub.perche("replicate", "equipment", "--scope", "site_id")
+    for site in (llp, chr_, drx):
+        net.wait_for(f"the table at {site.key}", lambda site=site: registered(site, "equipment") == "own site_id")
+    get()
+    expect("rows at La Loupe", llp.sql("SELECT id FROM equipment"), "e1")
+    expect("rows at Chartres", chr_.sql("SELECT id FROM equipment"), "e2")
+    expect("rows at Dreux", drx.sql("SELECT id FROM equipment"), "")
+    drx.sql("INSERT INTO equipment (id, site_id, what) SELECT 'e3', site_id, 'desk' FROM perche_self; ")
+    llp.sql("UPDATE equipment SET what = 'beamer'; DELETE FROM opening_hours WHERE 0")
+    get()
+    expect("rows at the hub", hub.sql("SELECT id, what FROM equipment ORDER BY 1"), "e1|beamer\ne2|printer\ne3|desk")
+    net.proven()
+
+
+@case("a table of --scope hub: its rows are at no site")
+def _():
+    hub.sql("CREATE TABLE ledger (id TEXT NOT NULL PRIMARY KEY, amount INTEGER); INSERT INTO ledger VALUES ('l1', 100)")
+    hub.perche("replicate", "ledger", "--scope", "hub")
+    get()
+    for site in (llp, chr_, drx):
+        if site.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'ledger'") == "1":
+            expect(f"rows at {site.key}", site.count("ledger"), 0)
+    net.proven()
+
+
+@case("a site that was away applies what came meanwhile when it is back, and a new site has all from the start")
+def _():
+    chr_.stop()
+    hub.sql("CREATE TABLE first (id TEXT NOT NULL PRIMARY KEY, v TEXT); CREATE TABLE second (id TEXT NOT NULL PRIMARY KEY, v TEXT)")
+    for table in ("first", "second"):
+        hub.perche("replicate", table, "--scope", "all")
+        hub.sql(f"INSERT INTO {table} VALUES ('a', '{table}')")
+    chr_.start()
+    get()
+    late = net.add("late", name="Late").start()
+    late.perche("join", "-", stdin=net.invite("late") + "\n")
+    get(late)
+    for site in (llp, chr_, drx, late):
+        expect(f"rows at {site.key}", site.sql("SELECT v FROM first UNION ALL SELECT v FROM second"), "first\nsecond")
+    net.proven(late, chr_)
+
+
+@case("a column that the hub adds is at every site, empty, and then with what is written in it; the rows are not sent again")
+def _():
+    sent = {site.key: site.status()["rows_in"] for site in (llp, drx)}
+    hub.sql("ALTER TABLE opening_hours ADD COLUMN closes TEXT DEFAULT '17:00'")
+    hub.perche("replicate", "opening_hours", "--scope", "all", "--level", "P0")
+    for site in (llp, chr_, drx):
+        net.wait_for(f"the column at {site.key}", lambda site=site: site.sql("SELECT count(*) FROM pragma_table_info('opening_hours') WHERE name = 'closes'") == "1")
+    get()
+    for site in (llp, drx):
+        expect(f"rows sent to {site.key} for it", site.status()["rows_in"] - sent[site.key], 0)
+    hub.sql("UPDATE opening_hours SET closes = '18:30' WHERE id = 'mon'")
+    get()
+    for site in (llp, chr_, drx):
+        expect(f"the column at {site.key}", site.sql("SELECT id, closes FROM opening_hours"), "mon|18:30\ntue|17:00\nwed|17:00")
+    net.proven()
+
+
+@case("a table of a site's own stands in the way: its cells are parked and shown, all else goes on; once it fits, they are applied")
+def _():
+    llp.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, who TEXT)")  # of a program that knows nothing of the hub
+    hub.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, day TEXT, who TEXT); INSERT INTO visits VALUES ('v1', '2015-01-05', 'staff')")
+    hub.perche("replicate", "visits", "--scope", "all")
+    hub.sql("INSERT INTO visits VALUES ('v2', '2015-01-06', 'staff'); INSERT INTO opening_hours (id, day) VALUES ('fri', 'Friday')")
+    net.wait_for("the table at Dreux", lambda: drx.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'visits'") == "1" and drx.count("visits") == 2)
+    net.wait_for("the cells to be parked at La Loupe", lambda: llp.status()["parked"] > 0)
+    net.wait_for("all else at La Loupe", lambda: llp.count("opening_hours", "id = 'fri'") == 1)
+    expect("what is listed", llp.sql("SELECT reason FROM perche_refused WHERE tab = 'perche_migration'"), "schema")
+    expect("the program's table", llp.sql("SELECT name FROM pragma_table_info('visits')"), "id\nwho")
+    llp.sql("INSERT INTO equipment (id, site_id, what) SELECT 'e4', site_id, 'chair' FROM perche_self")
+    net.wait_for("an edit of La Loupe at the hub meanwhile", lambda: hub.count("equipment", "id = 'e4'") == 1)
+    llp.sql("ALTER TABLE visits ADD COLUMN day TEXT")
+    llp.stop()
+    llp.start()
+    get()
+    expect("parked", llp.status()["parked"], 0)
+    expect("the rows", llp.sql("SELECT id, day, who FROM visits ORDER BY id"), "v1|2015-01-05|staff\nv2|2015-01-06|staff")
+    net.proven()
+
+
+@case("a column that a program adds to a replicated table at its own site stays there, and capture goes on")
+def _():
+    drx.sql("ALTER TABLE equipment ADD COLUMN shelf TEXT; UPDATE equipment SET what = 'table', shelf = 'B2' WHERE id = 'e3'")
+    get()
+    expect("the edit at the hub", hub.sql("SELECT what FROM equipment WHERE id = 'e3'"), "table")
+    hub.sql("UPDATE equipment SET bought = '2015-02-02' WHERE id = 'e3'")
+    get()
+    expect("the row at Dreux", drx.sql("SELECT what, bought, shelf FROM equipment"), "table|2015-02-02|B2")
+    drx.sync_wait()
+    expect("verify at Dreux", drx.json("verify")["equal"], True)
+
+
+@case("a migration that no hub has signed is not applied: only the hub replicates tables")
+def _():
+    llp.sql("CREATE TABLE mine (id TEXT NOT NULL PRIMARY KEY, v TEXT)")
+    llp.says_no("replicate", "mine", "--scope", "all", words=["hub"])
+    net.proven(llp)
+
+
+if __name__ == "__main__":
+    perche_net.main(build, net)
