@@ -183,7 +183,7 @@ static void start_invite(struct request *r)
     clock_gettime(CLOCK_REALTIME, &now);
     json_object_del(r->args, "expires_in_ms");
     if (json_object_set_new(r->args, "expires_ms",
-                            json_integer((json_int_t)((uint64_t)now.tv_sec * 1000 + in_ms))) != 0) {
+                            json_integer((json_int_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + in_ms))) != 0) {
         refuse(r, PERCHE_NOMEM, perche_rc_text(PERCHE_NOMEM));
         return;
     }

@@ -448,7 +448,8 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
         return rc;
     s = ask(r, "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2)"
                " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
-               " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)");
+               " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
+               " OR EXISTS (SELECT 1 FROM perche_capture)"); /* what a program here has just written is not numbered yet */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)d->scan);

@@ -16,7 +16,7 @@
 
 /* A decoded block, and where each key stands in it. */
 struct block {
-    uint64_t number, at_ms, body_hash, used;
+    uint64_t number, at_ms, hash, used;
     size_t bytes; /* about so many in memory */
     uint32_t via;
     struct perche_batch *batch;
@@ -191,10 +191,11 @@ static struct block *block_load(struct replica *r, uint64_t number)
     }
     body.p = sqlite3_column_blob(s, 3);
     body.n = (uint32_t)sqlite3_column_bytes(s, 3);
-    hash = XXH3_64bits(body.p, body.n); /* erasing rewrites blocks, a rollback gives their numbers anew */
+    /* erasing rewrites blocks, a rollback gives their numbers anew */
+    hash = XXH3_64bits_withSeed(body.p, body.n, XXH3_64bits(sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2)));
     b = &h->blocks[0];
     for (uint32_t i = 0; i < BLOCKS_KEPT; i++) {
-        if (h->blocks[i].batch != NULL && h->blocks[i].number == number && h->blocks[i].body_hash == hash) {
+        if (h->blocks[i].batch != NULL && h->blocks[i].number == number && h->blocks[i].hash == hash) {
             b = &h->blocks[i];
             goto found;
         }
@@ -203,7 +204,7 @@ static struct block *block_load(struct replica *r, uint64_t number)
     }
     block_close(b);
     b->number = number;
-    b->body_hash = hash;
+    b->hash = hash;
     b->at_ms = (uint64_t)sqlite3_column_int64(s, 0);
     b->via = (uint32_t)sqlite3_column_int64(s, 1);
     b->batch = perche_batch_new();

@@ -706,6 +706,10 @@ static enum perche_rc take_rows(struct replica *r, struct perche_batch *b, struc
             rc = end_leaving(r, b, wanted_kind); /* a row that comes, comes back: its mark is older */
         if (rc == PERCHE_OK)
             rc = apply_rows(a);
+        if (rc == PERCHE_OK && a->stamp > r->node.hub_stamp) { /* no shift of a clock goes below what was read */
+            r->node.hub_stamp = a->stamp;
+            r->node_dirty = true;
+        }
         ended = applying_end(r);
         rc = rc != PERCHE_OK ? rc : ended;
     }

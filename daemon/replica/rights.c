@@ -159,6 +159,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             return r->fail;
         }
     }
+    if (loaded && t->policy == POLICY_APPEND && meta_alive(m) && in->gen > m->gen) {
+        *reason = "append"; /* what the hub has is only added to: corrections name what they void */
+        return r->fail;
+    }
     for (uint32_t i = 0; i < in->cells_count; i++) {
         const struct merge_cell *c = &in->cells[i];
         const struct column *col = &t->columns[c->num - 1];
@@ -167,7 +171,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         if (col->policy == POLICY_HUB)
             why = "hub_column";
         else if (loaded && col->policy == POLICY_APPEND && m->cells[c->num].written && meta_alive(m) && in->gen == m->gen &&
-                 m->cells[c->num].via != site)
+                 !in->has_gen) /* its insert is acknowledged, or it would be here again */
             why = "append";
         else if (loaded && col->scope_cell && !t->mover_holder && t->rule != RULE_PARENT && meta_alive(m) && in->gen == m->gen &&
                  perche_value_compare(&values[c->num], c->value) != 0)

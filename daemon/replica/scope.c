@@ -511,10 +511,37 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
     return rc;
 }
 
-/* Calls for each live row of @child whose column names the key of @m. */
+/* The row of @t whose key the statement's first columns are. */
+static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stmt *q, uint32_t pusher)
+{
+    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n;
+    struct meta *m;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t k = 0; k < t->keys_count; k++)
+        column_value(q, (int)k, &kv[k]);
+    if (perche_key_encode(kv, t->keys_count, key, &key_n) != PERCHE_OK)
+        return PERCHE_OK; /* no key of a replicated row */
+    m = malloc(sizeof *m);
+    if (m == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a row's relative");
+    rc = meta_load(r, t, (struct perche_bytes){key, key_n}, m);
+    if (rc == PERCHE_OK && m->stored) {
+        rc = row_values(r, m, values);
+        if (rc == PERCHE_OK)
+            rc = scope_follow(r, m, values, pusher);
+    }
+    meta_clear(m);
+    free(m);
+    return rc;
+}
+
+/* Follows each live row whose column names the key of @m. */
 static enum perche_rc follow_children(struct replica *r, const struct meta *m, uint32_t pusher)
 {
-    struct perche_value key_values[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
+    struct perche_value key_values[PERCHE_KEY_COLUMNS_MAX];
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX], text[1024];
     uint32_t n = 0;
     enum perche_rc rc = PERCHE_OK;
@@ -542,28 +569,8 @@ static enum perche_rc follow_children(struct replica *r, const struct meta *m, u
             if (q == NULL)
                 return r->fail;
             bind_value(q, 1, &key_values[0]);
-            while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW) {
-                struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
-                uint8_t key[PERCHE_KEY_BYTES_MAX];
-                uint32_t key_n;
-                struct meta *c = malloc(sizeof *c);
-
-                for (uint32_t k = 0; k < t->keys_count; k++)
-                    column_value(q, (int)k, &kv[k]);
-                if (c == NULL) {
-                    rc = fail(r, PERCHE_NOMEM, "no memory for a row's child");
-                } else if (perche_key_encode(kv, t->keys_count, key, &key_n) == PERCHE_OK) {
-                    rc = meta_load(r, t, (struct perche_bytes){key, key_n}, c);
-                    if (rc == PERCHE_OK && c->stored) {
-                        rc = row_values(r, c, values);
-                        if (rc == PERCHE_OK)
-                            rc = scope_follow(r, c, values, pusher);
-                    }
-                    if (rc == PERCHE_OK || c->stored)
-                        meta_clear(c);
-                }
-                free(c);
-            }
+            while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
+                rc = follow_key(r, t, q, pusher);
             sqlite3_finalize(q);
         }
     }
@@ -611,6 +618,37 @@ static enum perche_rc follow_members(struct replica *r, const struct meta *m, co
     return rc;
 }
 
+/* Every live row of @t: its scope may be another now. */
+static enum perche_rc follow_table(struct replica *r, struct table *t)
+{
+    char text[1024];
+    size_t used = (size_t)snprintf(text, sizeof text, "SELECT ");
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *q;
+
+    for (uint32_t k = 0; k < t->keys_count; k++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", k ? ", " : "", t->keys[k].name);
+    (void)snprintf(text + used, sizeof text - used, " FROM \"%s\"", t->name);
+    q = prepare(r, text);
+    if (q == NULL)
+        return r->fail;
+    while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
+        rc = follow_key(r, t, q, 0);
+    sqlite3_finalize(q);
+    return rc;
+}
+
+/* A reader came or went: the rows of his area, in every table that has it. */
+static enum perche_rc follow_readers(struct replica *r)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++)
+        if (registry_at(r, i)->area != NULL && registry_at(r, i)->present)
+            rc = follow_table(r, registry_at(r, i));
+    return rc;
+}
+
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher)
 {
     uint32_t old = m->scope, scope;
@@ -641,6 +679,8 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         rc = follow_children(r, m, pusher);
     if (rc == PERCHE_OK)
         rc = follow_members(r, m, values, pusher);
+    if (rc == PERCHE_OK && strcmp(m->table->name, "site_reader") == 0)
+        rc = follow_readers(r);
     return rc;
 }
 

@@ -166,4 +166,4 @@ def _():
 
 
 if __name__ == "__main__":
-    perche_net.main(build, net)
+    perche_net.main(build, [net])

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The hub adds tables and columns: sites apply them by themselves, and what came too early or cannot be placed is kept."""
+import contextlib
 import os
 import sys
 
@@ -101,57 +102,6 @@ def _():
     net.proven(late, chr_)
 
 
-@case("a column that the hub adds is at every site, empty, and then with what is written in it; the rows are not sent again")
-def _():
-    sent = {site.key: site.status()["rows_in"] for site in (llp, drx)}
-    hub.sql("ALTER TABLE opening_hours ADD COLUMN closes TEXT DEFAULT '17:00'")
-    hub.perche("replicate", "opening_hours", "--scope", "all", "--level", "P0")
-    for site in (llp, chr_, drx):
-        net.wait_for(f"the column at {site.key}", lambda site=site: site.sql("SELECT count(*) FROM pragma_table_info('opening_hours') WHERE name = 'closes'") == "1")
-    get()
-    for site in (llp, drx):
-        expect(f"rows sent to {site.key} for it", site.status()["rows_in"] - sent[site.key], 0)
-    hub.sql("UPDATE opening_hours SET closes = '18:30' WHERE id = 'mon'")
-    get()
-    for site in (llp, chr_, drx):
-        expect(f"the column at {site.key}", site.sql("SELECT id, closes FROM opening_hours"), "mon|18:30\ntue|17:00\nwed|17:00")
-    net.proven()
-
-
-@case("a table of a site's own stands in the way: its cells are parked and shown, all else goes on; once it fits, they are applied")
-def _():
-    llp.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, who TEXT)")  # of a program that knows nothing of the hub
-    hub.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, day TEXT, who TEXT); INSERT INTO visits VALUES ('v1', '2015-01-05', 'staff')")
-    hub.perche("replicate", "visits", "--scope", "all")
-    hub.sql("INSERT INTO visits VALUES ('v2', '2015-01-06', 'staff'); INSERT INTO opening_hours (id, day) VALUES ('fri', 'Friday')")
-    net.wait_for("the table at Dreux", lambda: drx.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'visits'") == "1" and drx.count("visits") == 2)
-    net.wait_for("the cells to be parked at La Loupe", lambda: llp.status()["parked"] > 0)
-    net.wait_for("all else at La Loupe", lambda: llp.count("opening_hours", "id = 'fri'") == 1)
-    expect("what is listed", llp.sql("SELECT reason FROM perche_refused WHERE tab = 'perche_migration'"), "schema")
-    expect("the program's table", llp.sql("SELECT name FROM pragma_table_info('visits')"), "id\nwho")
-    llp.sql("INSERT INTO equipment (id, site_id, what) SELECT 'e4', site_id, 'chair' FROM perche_self")
-    net.wait_for("an edit of La Loupe at the hub meanwhile", lambda: hub.count("equipment", "id = 'e4'") == 1)
-    llp.sql("ALTER TABLE visits ADD COLUMN day TEXT")
-    llp.stop()
-    llp.start()
-    get()
-    expect("parked", llp.status()["parked"], 0)
-    expect("the rows", llp.sql("SELECT id, day, who FROM visits ORDER BY id"), "v1|2015-01-05|staff\nv2|2015-01-06|staff")
-    net.proven()
-
-
-@case("a column that a program adds to a replicated table at its own site stays there, and capture goes on")
-def _():
-    drx.sql("ALTER TABLE equipment ADD COLUMN shelf TEXT; UPDATE equipment SET what = 'table', shelf = 'B2' WHERE id = 'e3'")
-    get()
-    expect("the edit at the hub", hub.sql("SELECT what FROM equipment WHERE id = 'e3'"), "table")
-    hub.sql("UPDATE equipment SET bought = '2015-02-02' WHERE id = 'e3'")
-    get()
-    expect("the row at Dreux", drx.sql("SELECT what, bought, shelf FROM equipment"), "table|2015-02-02|B2")
-    drx.sync_wait()
-    expect("verify at Dreux", drx.json("verify")["equal"], True)
-
-
 @case("a migration that no hub has signed is not applied: only the hub replicates tables")
 def _():
     llp.sql("CREATE TABLE mine (id TEXT NOT NULL PRIMARY KEY, v TEXT)")
@@ -159,5 +109,93 @@ def _():
     net.proven(llp)
 
 
+# Each of these in a network of its own: one that is off would keep the others from being proven.
+
+networks = [net]
+
+
+@contextlib.contextmanager
+def small_network():
+    """A hub and two sites with a table of --scope all, in step."""
+    small = perche_net.Network()
+    networks.append(small)
+    hub = small.add_hub()
+    hub.sql("CREATE TABLE opening_hours (id TEXT NOT NULL PRIMARY KEY, day TEXT NOT NULL, opens TEXT); INSERT INTO opening_hours VALUES ('mon', 'Monday', '09:00'), ('tue', 'Tuesday', NULL)")
+    hub.perche("replicate", "opening_hours", "--scope", "all", "--level", "P0")
+    sites = [small.add_site("la-loupe"), small.add_site("dreux")]
+    get(*sites)
+    yield small, hub, *sites
+    networks.remove(small)
+    small.close()
+
+
+@case("a column that the hub adds is at every site, with its default, and then with what is written in it; the rows are not sent again")
+def _():
+    with small_network() as (small, hub, llp, drx):
+        sent = {site.key: site.status()["rows_in"] for site in (llp, drx)}
+        hub.sql("ALTER TABLE opening_hours ADD COLUMN closes TEXT DEFAULT '17:00'")
+        hub.perche("replicate", "opening_hours", "--scope", "all", "--level", "P0")
+        for site in (llp, drx):
+            small.wait_for(f"the column at {site.key}", lambda site=site: site.sql(
+                "SELECT count(*) FROM pragma_table_info('opening_hours') WHERE name = 'closes'") == "1")
+        get(llp, drx)
+        for site in (llp, drx):
+            expect(f"rows sent to {site.key} for it", site.status()["rows_in"] - sent[site.key], 0)
+        hub.sql("UPDATE opening_hours SET closes = '18:30' WHERE id = 'mon'")
+        get(llp, drx)
+        for site in (llp, drx):
+            expect(f"the column at {site.key}", site.sql("SELECT id, closes FROM opening_hours ORDER BY id"), "mon|18:30\ntue|17:00")
+        small.proven()
+
+
+@case("a column that the hub adds without saying so to perche: nothing that was in step falls out of it")
+def _():
+    with small_network() as (small, hub, llp, drx):
+        hub.sql("ALTER TABLE opening_hours ADD COLUMN closes TEXT")
+        get(llp, drx)
+        hub.sql("INSERT INTO opening_hours (id, day, closes) VALUES ('wed', 'Wednesday', '17:00'); UPDATE network SET kind = 'x'")
+        for site in (llp, drx):
+            small.wait_for(f"all else at {site.key}", lambda site=site: site.sql("SELECT kind FROM network") == "x")
+            small.wait_for(f"what is known of the row at {site.key}", lambda site=site: site.sql("SELECT day FROM opening_hours WHERE id = 'wed'") == "Wednesday")
+            site.sync_wait()
+
+
+@case("a column that a program adds to a replicated table at its own site stays there, and capture goes on")
+def _():
+    with small_network() as (small, hub, llp, drx):
+        hub.sql(f"CREATE TABLE equipment (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, what TEXT, bought TEXT); INSERT INTO equipment VALUES ('e3', '{drx.id}', 'desk', '2014-09-01')")
+        hub.perche("replicate", "equipment", "--scope", "site_id")
+        small.wait_for("the table at Dreux", lambda: registered(drx, "equipment") == "own site_id" and drx.count("equipment") == 1)
+        drx.sql("ALTER TABLE equipment ADD COLUMN shelf TEXT; UPDATE equipment SET what = 'table', shelf = 'B2' WHERE id = 'e3'")
+        get(drx)
+        expect("the edit at the hub", hub.sql("SELECT what FROM equipment"), "table")
+        hub.sql("UPDATE equipment SET bought = '2015-02-02'")
+        get(drx, llp)
+        expect("the row at Dreux", drx.sql("SELECT what, bought, shelf FROM equipment"), "table|2015-02-02|B2")
+        expect("verify at Dreux", drx.json("verify")["equal"], True)
+
+
+@case("a table of a site's own stands in the way: its cells are parked and shown, all else goes on; once it fits, they are applied")
+def _():
+    with small_network() as (small, hub, llp, drx):
+        llp.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, who TEXT)")  # of a program that knows nothing of the hub
+        hub.sql("CREATE TABLE visits (id TEXT NOT NULL PRIMARY KEY, day TEXT, who TEXT); INSERT INTO visits VALUES ('v1', '2015-01-05', 'staff')")
+        hub.perche("replicate", "visits", "--scope", "all")
+        hub.sql("INSERT INTO visits VALUES ('v2', '2015-01-06', 'staff'); INSERT INTO opening_hours (id, day) VALUES ('fri', 'Friday')")
+        small.wait_for("the table at Dreux", lambda: drx.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'visits'") == "1" and drx.count("visits") == 2)
+        small.wait_for("the cells to be parked at La Loupe", lambda: llp.status()["parked"] > 0)
+        small.wait_for("all else at La Loupe", lambda: llp.count("opening_hours", "id = 'fri'") == 1)
+        expect("the program's table", llp.sql("SELECT name FROM pragma_table_info('visits')"), "id\nwho")
+        llp.sql("INSERT INTO cohort (site_id, training_id, code, starts_on, ends_on, capacity, mode, status) SELECT site_id, 't', 'P9', '2015-01-05', '2015-06-30', 9, 'ON_SITE', 'PLANNED' FROM perche_self")
+        small.wait_for("what La Loupe writes meanwhile, at the hub", lambda: hub.count("cohort", "code = 'P9'") == 1)
+        llp.sql("ALTER TABLE visits ADD COLUMN day TEXT")
+        llp.stop()
+        llp.start()
+        get(llp)
+        expect("parked", llp.status()["parked"], 0)
+        expect("the rows", llp.sql("SELECT id, day, who FROM visits ORDER BY id"), "v1|2015-01-05|staff\nv2|2015-01-06|staff")
+        small.proven()
+
+
 if __name__ == "__main__":
-    perche_net.main(build, net)
+    perche_net.main(build, networks)

@@ -337,4 +337,4 @@ def _():
 
 
 if __name__ == "__main__":
-    perche_net.main(build, net, other)
+    perche_net.main(build, [net, other])

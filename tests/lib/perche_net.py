@@ -9,7 +9,7 @@ A test is a list of cases:
     net = perche_net.Network()
     @case("a row that ...")
     def _(): ...
-    perche_net.main(net)
+    perche_net.main(build, [net])
 """
 import base64
 import contextlib
@@ -612,8 +612,8 @@ def _on_term(_signal, _frame):
     sys.exit(143)
 
 
-def main(build, *networks):
-    """Runs @build, then the cases in order, prints a line for each, closes the networks, and exits."""
+def main(build, networks):
+    """Runs @build, then the cases in order, prints a line for each, closes the networks, and exits. A case may add to them."""
     passed = failed = 0
     began = now()
     signal.signal(signal.SIGTERM, _on_term)

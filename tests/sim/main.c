@@ -1,6 +1,6 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
- *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--moves] [--sites N]
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--sites N]
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is
@@ -83,11 +83,13 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
             a->shrink = true;
         } else if (strcmp(argv[i], "--lie") == 0) {
             a->options.lie = true;
+        } else if (strcmp(argv[i], "--strict") == 0) {
+            a->options.strict = true;
         } else if (strcmp(argv[i], "--moves") == 0) {
             a->options.moves = 1;
         } else {
             (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--moves] [--sites N]\n", argv[i]);
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--sites N]\n", argv[i]);
             return false;
         }
     }

@@ -433,6 +433,8 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
                 continue;
             w->counts[COUNT_NEEDLESS]++;
             STORY(w, hub, "needless question: %s, %s", say_write(w, x, p, sizeof p), say_write(w, y, q, sizeof q));
+            if (w->options->strict)
+                world_fail(w, "needless question", "%s, %s", p, q);
         }
         if (strcmp(kind, "deleted") == 0 && (x != 0) != (y != 0)) {
             uint32_t v = x != 0 ? x : y, deletes = 0, knowing = 0;
@@ -446,6 +448,8 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             if (deletes > 0 && knowing == deletes) {
                 w->counts[COUNT_NEEDLESS]++;
                 STORY(w, hub, "needless question: every deletion of the row had seen %s, or it had seen them", say_write(w, v, p, sizeof p));
+                if (w->options->strict)
+                    world_fail(w, "needless question", "every deletion of the row had seen %s", p);
             }
         }
     }

@@ -164,6 +164,7 @@ struct plan {
 
 struct options {
     bool verbose, lie;
+    bool strict;    /* a needless question fails the story, so that it can be made shorter */
     int moves;      /* -1 drawn */
     int sites;      /* 0 drawn */
 };

@@ -3,14 +3,14 @@
 
 #include "replica/apply.h"
 
-#define LEARNER "0198f3a0-0000-7000-8000-00000000000"
+#define LEARNER "0198f3a0-0000-7000-8000-000000000"
 
 static void insert_learner(struct fixture *f, int n, const char *name)
 {
     char sql[512];
 
     snprintf(sql, sizeof sql,
-             "INSERT INTO learner (id, home_site_id, call_name, use_family_name) VALUES ('" LEARNER "%d', (SELECT site_id FROM perche_self), '%s', 'Martin')",
+             "INSERT INTO learner (id, home_site_id, call_name, use_family_name) VALUES ('" LEARNER "%03d', (SELECT site_id FROM perche_self), '%s', 'Martin')",
              n, name);
     program(f, sql);
 }
@@ -20,7 +20,7 @@ static struct perche_bytes learner_key(int n, uint8_t key[16])
 {
     char id[37];
 
-    snprintf(id, sizeof id, LEARNER "%d", n);
+    snprintf(id, sizeof id, LEARNER "%03d", n);
     assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
     return (struct perche_bytes){key, 16};
 }
@@ -180,6 +180,28 @@ static void a_row_that_differs_is_found_and_comes_whole_from_the_hub(void **stat
     verified(p, p->hub);
 }
 
+static void only_the_row_that_differs_is_sent_of_its_bucket(void **state)
+{
+    struct pair *p = *state;
+    uint8_t one[16], other[16];
+    uint64_t repaired;
+    uint32_t level;
+    int twin = 2;
+
+    learner_key(1, one);
+    while (digest_bucket(learner_key(twin, other).p, 16) != digest_bucket(one, 16))
+        twin++;
+    assert_true(twin < 1000);
+    insert_learner(p->sites[0], 1, "Camille");
+    insert_learner(p->sites[0], twin, "Dominique");
+    pair_sync(p, p->sites[0]);
+    corrupt(p->sites[0], 1, "Somebody");
+    assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_DIFFERS);
+    assert_int_equal(repaired, 1);
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
 static void a_row_that_the_site_has_lost_comes_from_the_hub(void **state)
 {
     struct pair *p = *state;
@@ -214,7 +236,7 @@ static void what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes(v
     uint8_t key[16];
     struct meta m;
 
-    program(p->hub, "INSERT INTO learner (id, home_site_id, call_name) SELECT '" LEARNER "1', id, 'Camille' FROM site WHERE name = 'La Loupe'");
+    program(p->hub, "INSERT INTO learner (id, home_site_id, call_name) SELECT '" LEARNER "001', id, 'Camille' FROM site WHERE name = 'La Loupe'");
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "1");
     lose(p->hub, 1);
@@ -276,18 +298,21 @@ static void a_row_that_the_hub_has_deleted_is_deleted(void **state)
 static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
 {
     struct pair *p = *state;
-    struct perche_sum asked = {.scope = replica_site_id(p->sites[1]->r), .table = "learner"};
+    struct perche_sum all[256];
+    const char *other = replica_site_id(p->sites[1]->r);
     struct work w;
     struct outcome o;
 
     insert_learner(p->sites[1], 2, "Dominique");
     pair_sync(p, p->sites[1]);
     pair_sync(p, p->sites[0]);
+    for (uint32_t i = 0; i < 256; i++)
+        all[i] = (struct perche_sum){.scope = other, .table = "learner", .bucket = i};
     for (uint32_t level = 1; level <= 2; level++) { /* asks for the other's */
         w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
         w.message.op = PERCHE_OP_DIGEST;
         w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .done = 0, .acked = p->sites[0]->r->node.acked,
-                                                    .level = level, .sums = &asked, .sums_count = 1};
+                                                    .level = level, .sums = all, .sums_count = 256};
         o = pair_read(p, p->hub, w);
         assert_int_equal(o.message.u.digest_reply.answer, PERCHE_DIFFERS);
         assert_int_equal(o.message.u.digest_reply.sums_count, 0);
@@ -300,7 +325,7 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
     o = pair_read(p, p->hub, w);
     assert_true(o.message.u.digest_reply.sums_count > 0);
     for (uint32_t i = 0; i < o.message.u.digest_reply.sums_count; i++)
-        assert_null(strstr(o.message.u.digest_reply.sums[i].scope, asked.scope));
+        assert_null(strstr(o.message.u.digest_reply.sums[i].scope, other));
     outcome_free(&o);
 }
 
@@ -397,6 +422,7 @@ int main(void)
         T(a_hub_with_something_for_the_site_says_later),
         T(the_own_rows_of_the_asker_do_not_make_the_hub_say_later),
         T(a_row_that_differs_is_found_and_comes_whole_from_the_hub),
+        T(only_the_row_that_differs_is_sent_of_its_bucket),
         T(a_row_that_the_site_has_lost_comes_from_the_hub),
         T(a_row_that_the_hub_has_lost_is_pushed_again),
         T(what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes),
