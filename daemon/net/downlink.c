@@ -382,6 +382,11 @@ uint32_t downlink_lines(const struct downlink *d)
     return lines;
 }
 
+uint32_t downlink_requests(const struct downlink *d)
+{
+    return d->slots_count - d->slots_receiving;
+}
+
 enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perche_bytes body,
                               struct perche_err *err)
 {

@@ -60,6 +60,8 @@ void downlink_drop_pipe(struct downlink *d, uint64_t pipe);
 void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n);
 uint16_t downlink_port(const struct downlink *d);
 uint32_t downlink_lines(const struct downlink *d); /* open now */
+uint32_t downlink_requests(
+    const struct downlink *d); /* waiting for their reply, or for nng to take it */
 /* Ends all lines and frees @d; no callback but @on_closed follows. */
 void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx));
 

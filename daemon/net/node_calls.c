@@ -334,6 +334,7 @@ static void status_of_hub(const struct node *n, json_t *j)
     json_object_set_new(j, "hub_url", json_null());
     json_object_set_new(j, "sites_connected", number(live));
     json_object_set_new(j, "lines", number(n->downlink ? downlink_lines(n->downlink) : 0));
+    json_object_set_new(j, "requests", number(n->downlink ? downlink_requests(n->downlink) : 0));
     json_object_set_new(j, "listen", text_or_null(n->listen));
     json_object_set_new(j, "port", number(node_port(n)));
 }

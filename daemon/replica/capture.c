@@ -347,49 +347,14 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     return renewed && r->fail == PERCHE_OK ? note_unscanned(r, t) : r->fail;
 }
 
-/* A column that was added to a table of `perche replicate` joins it; in a school's table it is a site's own affair, as their
- * columns come with migrations. Nothing is known of what is in it, hence P1: erasing clears it. */
-static enum perche_rc register_columns(struct replica *r, bool *changed)
-{
-    const struct table *t;
-
-    for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        if (t->is_conflict || !t->present || registry_is_school(t->name) || t->columns_count >= PERCHE_COLUMNS_MAX)
-            continue;
-        if (!finds(r, sqlite3_mprintf("SELECT 1 FROM pragma_table_xinfo(%Q) x WHERE hidden = 0 AND pk = 0 AND NOT EXISTS"
-                                      " (SELECT 1 FROM perche_column c WHERE c.tab = %Q AND c.col = x.name COLLATE NOCASE)", t->name, t->name)))
-            continue;
-        if (r->fail != PERCHE_OK)
-            break;
-        *changed = true;
-        (void)run(r, sqlite3_mprintf(
-                      "INSERT INTO perche_column (tab, col, num, policy, level, on_erase)"
-                      " SELECT %Q, x.name, (SELECT coalesce(max(num), 0) FROM perche_column WHERE tab = %Q) + row_number() OVER (ORDER BY cid),"
-                      "  (SELECT policy FROM perche_table WHERE name = %Q), 'P1', CASE WHEN NOT \"notnull\" THEN 'null'"
-                      "   WHEN dflt_value LIKE '''%%' THEN dflt_value"
-                      "   WHEN type LIKE '%%INT%%' OR type LIKE '%%REAL%%' OR type LIKE '%%NUM%%' THEN '''0''' ELSE '''''' END"
-                      " FROM pragma_table_xinfo(%Q) x WHERE hidden = 0 AND pk = 0 AND NOT EXISTS"
-                      " (SELECT 1 FROM perche_column c WHERE c.tab = %Q AND c.col = x.name COLLATE NOCASE)",
-                      t->name, t->name, t->name, t->name, t->name));
-    }
-    return r->fail;
-}
-
 enum perche_rc capture_install(struct replica *r, struct perche_err *err)
 {
     struct looks looks = {0};
     const struct table *t;
-    bool changed = false, registered = false;
+    bool changed = false;
 
     if (r->schema_version != -1 && r->capture->installed == r->schema_version)
         return PERCHE_OK;
-    if (register_columns(r, &registered) != PERCHE_OK)
-        goto fail;
-    if (registered) {
-        registry_changed(r);
-        if (registry_load(r, err) != PERCHE_OK)
-            return r->fail;
-    }
     looks.triggers = prepare(r, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE");
     looks.columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)

@@ -62,10 +62,31 @@ static void chunk_free(struct chunk *c)
     free(c->gones);
 }
 
+/* "SELECT <first> [, column ...] FROM perche_gone_<table> <rest>": the key's columns, or those that the scope is made from. */
+static sqlite3_stmt *gone_select(struct replica *r, const struct table *t, const char *first, bool keys, const char *rest)
+{
+    sqlite3_str *s = sqlite3_str_new(r->db);
+    sqlite3_stmt *stmt = NULL;
+    char *text;
+
+    sqlite3_str_appendf(s, "SELECT %s", first);
+    for (uint32_t i = 0; keys && i < t->keys_count; i++)
+        sqlite3_str_appendf(s, ", \"%w\"", t->keys[i].name);
+    for (uint32_t i = 0; !keys && i < t->columns_count; i++)
+        if (t->columns[i].scope_cell)
+            sqlite3_str_appendf(s, ", \"%w\"", t->columns[i].name);
+    sqlite3_str_appendf(s, " FROM \"perche_gone_%w\" %s", t->name, rest);
+    text = sqlite3_str_finish(s);
+    if (text == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
+    else
+        stmt = prepare(r, text);
+    sqlite3_free(text);
+    return stmt;
+}
+
 static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
 {
-    char text[8192];
-    size_t used;
     struct gone *g;
 
     for (uint32_t i = 0; i < c->gones_count; i++)
@@ -77,17 +98,8 @@ static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
         return (void)fail(r, PERCHE_NOMEM, "no memory for deleted rows"), NULL;
     g = &c->gones[c->gones_count++];
     g->table = t;
-    used = (size_t)snprintf(text, sizeof text, "SELECT rowid");
-    for (uint32_t i = 0; i < t->keys_count; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, ", \"%s\"", t->keys[i].name);
-    (void)snprintf(text + used, sizeof text - used, " FROM \"perche_gone_%s\" ORDER BY rowid", t->name);
-    g->scan = prepare(r, text);
-    used = (size_t)snprintf(text, sizeof text, "SELECT 0");
-    for (uint32_t i = 0; i < t->columns_count; i++)
-        if (t->columns[i].scope_cell)
-            used += (size_t)snprintf(text + used, sizeof text - used, ", \"%s\"", t->columns[i].name);
-    (void)snprintf(text + used, sizeof text - used, " FROM \"perche_gone_%s\" WHERE rowid = ?1", t->name);
-    g->get = g->scan == NULL ? NULL : prepare(r, text);
+    g->scan = gone_select(r, t, "rowid", true, "ORDER BY rowid");
+    g->get = g->scan == NULL ? NULL : gone_select(r, t, "0", false, "WHERE rowid = ?1");
     return g->get == NULL ? NULL : g;
 }
 
@@ -425,8 +437,10 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     present = rc == PERCHE_OK;
     rc = PERCHE_OK;
     alive = meta_alive(&m);
+    if (alive && !present && c->more)
+        goto out; /* its delete stands further on in the capture log, and there its old values */
     if (alive && !present)
-        m.gen++; /* its delete stands further on in the capture log; that one will find it dead */
+        m.gen++;
     else if (!alive && present && before == m.gen && before % 2 == 0 && m.gen != 0)
         goto out; /* an update of what a later capture row will bring back */
     if (!m.stored && !meta_alive(&m))
@@ -532,14 +546,14 @@ static int by_table(const void *x, const void *y)
 
 static enum perche_rc empty_gone(struct replica *r, struct chunk *c)
 {
-    char text[256];
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t i = 0; rc == PERCHE_OK && i < c->gones_count; i++) {
+        char *text = sqlite3_mprintf("DELETE FROM \"perche_gone_%w\" WHERE rowid <= %lld", c->gones[i].table->name, c->gones[i].newest);
+
         sqlite3_reset(c->gones[i].scan); /* no statement of it may be open while its rows go */
-        (void)snprintf(text, sizeof text, "DELETE FROM \"perche_gone_%s\" WHERE rowid <= %lld", c->gones[i].table->name,
-                       (long long)c->gones[i].newest);
-        rc = exec(r, text);
+        rc = text == NULL ? fail(r, PERCHE_NOMEM, "no memory for a statement") : exec(r, text);
+        sqlite3_free(text);
     }
     return rc;
 }

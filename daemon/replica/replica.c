@@ -348,12 +348,40 @@ static enum perche_rc look_and_install(struct replica *r)
     return PERCHE_OK;
 }
 
+/* A migration only adds: what is there already is left as it is, also a column. */
+static enum perche_rc run_additive(struct replica *r, const char *text)
+{
+    while (*text != '\0') {
+        sqlite3_stmt *s = NULL;
+        int rc = sqlite3_prepare_v2(r->db, text, -1, &s, &text);
+
+        if (rc != SQLITE_OK) {
+            if (strncmp(sqlite3_errmsg(r->db), "duplicate column name", 21) == 0) {
+                text = strchr(text, ';'); /* ALTER TABLE fails before it tells where it ends */
+                if (text == NULL)
+                    break;
+                text++;
+                continue;
+            }
+            return fail_sqlite(r, rc, "a migration");
+        }
+        if (s == NULL)
+            continue; /* white space */
+        while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+            ;
+        (void)sqlite3_finalize(s); /* its error was seen by the step */
+        if (rc != SQLITE_DONE)
+            return fail_sqlite(r, rc, "a migration");
+    }
+    return PERCHE_OK;
+}
+
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql_text, const struct perche_bytes *signature)
 {
     assert(r->in_tx && !r->reader);
     if (noted(r, number, NULL) || r->fail != PERCHE_OK)
         return r->fail;
-    if (exec(r, sql_text) != PERCHE_OK || note(r, number, name, sql_text, signature) != PERCHE_OK || make_views(r, true) != PERCHE_OK)
+    if (run_additive(r, sql_text) != PERCHE_OK || note(r, number, name, sql_text, signature) != PERCHE_OK || make_views(r, true) != PERCHE_OK)
         return r->fail;
     registry_changed(r); /* it may hold rows of perche_table alone */
     return look_and_install(r);

@@ -61,7 +61,7 @@ static enum perche_rc capture_new(struct replica *r)
 struct plan {
     char table[PERCHE_NAME_BYTES_MAX], scope[PERCHE_NAME_BYTES_MAX], level[8];
     char rule[PERCHE_NAME_BYTES_MAX + 8];
-    const char *mover;
+    const char *mover, *policy;
 };
 
 static bool is_level(const char *text)
@@ -75,6 +75,7 @@ static enum perche_rc plan_rule(struct replica *r, struct plan *p)
     bool found;
 
     p->mover = "hub";
+    p->policy = strcmp(p->scope, "all") == 0 ? "hub" : "lww"; /* what all have, the hub writes */
     if (strcmp(p->scope, "hub") == 0 || strcmp(p->scope, "all") == 0) {
         (void)snprintf(p->rule, sizeof p->rule, "%s", p->scope[0] == 'h' ? "hub" : "*");
         return PERCHE_OK;
@@ -126,8 +127,8 @@ static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlit
     }
     sqlite3_str_appendf(sql,
                         "INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)"
-                        " VALUES (%Q, %Q, %d, 'lww', %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
-                        p->table, name, num, level, on_erase, strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
+                        " VALUES (%Q, %Q, %d, %Q, %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
+                        p->table, name, num, p->policy, level, on_erase, strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
     return PERCHE_OK;
 }
 
@@ -162,9 +163,9 @@ static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
     char *text;
 
     sqlite3_str_appendf(sql,
-                        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, 'lww', NULL)"
+                        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, %Q, NULL)"
                         " ON CONFLICT DO NOTHING;\n",
-                        p->table, p->rule, p->mover);
+                        p->table, p->rule, p->mover, p->policy);
     if (rc == PERCHE_OK)
         rc = plan_columns(r, a, p, sql);
     text = sqlite3_str_finish(sql);
@@ -175,6 +176,35 @@ static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
         return NULL;
     }
     return text;
+}
+
+/* Columns that a registered table has got since: added to every node's, with the next numbers. NULL with r->fail clear: none. */
+static char *plan_added(struct replica *r, const struct plan *p)
+{
+    sqlite3_str *sql = sqlite3_str_new(r->db);
+    sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\", x.dflt_value,"
+                             " (SELECT max(num) FROM perche_column WHERE tab = ?1) + row_number() OVER (ORDER BY x.cid)"
+                             " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 AND x.pk = 0 AND NOT EXISTS"
+                             " (SELECT 1 FROM perche_column c WHERE c.tab = ?1 AND c.col = x.name COLLATE NOCASE) ORDER BY x.cid");
+    uint32_t added = 0;
+    char *text;
+
+    ask_bind_text(s, 1, p->table);
+    while (r->fail == PERCHE_OK && ask_row(r, s, "look for new columns")) {
+        const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
+
+        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s;\n", p->table, ask_text(s, 0), ask_text(s, 1),
+                            sqlite3_column_int(s, 2) ? " NOT NULL" : "", value != NULL ? " DEFAULT " : "", value != NULL ? value : "");
+        if (plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
+            break;
+        added++;
+    }
+    sqlite3_finalize(s);
+    text = sqlite3_str_finish(sql);
+    if (r->fail == PERCHE_OK && added > 0)
+        return text;
+    sqlite3_free(text);
+    return NULL;
 }
 
 enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a, struct json *j)
@@ -195,14 +225,21 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
         return rc;
     if (*p.level == '\0')
         (void)snprintf(p.level, sizeof p.level, "P2");
-    if (registry_table(r, p.table) != NULL)
-        return fail(r, PERCHE_STATE, "%s is replicated already", p.table);
+    if (registry_is_school(p.table))
+        return fail(r, PERCHE_STATE, "%s is one of the school's tables: it is replicated already", p.table);
     rc = registry_check_table(r, p.table, &err);
     if (rc != PERCHE_OK)
         return fail(r, rc, "%s", err.text);
     rc = plan_rule(r, &p);
-    if (rc == PERCHE_OK)
+    if (rc != PERCHE_OK)
+        return rc;
+    if (registry_table(r, p.table) != NULL) {
+        text = plan_added(r, &p);
+        if (text == NULL)
+            return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_STATE, "%s is replicated already, with every column that it has", p.table);
+    } else {
         rc = (text = plan_text(r, a, &p)) == NULL ? r->fail : PERCHE_OK;
+    }
     if (rc == PERCHE_OK) {
         number = ask_number(r, "SELECT max(coalesce(max(number), 0) + 1, ?1) FROM perche_migration", MIGRATION_DISTRIBUTED_FROM, NULL);
         (void)snprintf(name, sizeof name, "replicate %s", p.table);

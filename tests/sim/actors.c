@@ -341,8 +341,16 @@ static bool run(struct statement *st)
         }
         if (st->keep[i] && shown.there) {
             bind_value_of(s, bound, c, 0, shown.null[i] ? NULL : shown.texts[i]);
-            if (!st->quiet)
-                w->counts[COUNT_SAME]++;
+            if (st->quiet)
+                continue;
+            w->counts[COUNT_SAME]++;
+            if (st->how == HOW_REPLACE && shown.tokens[i] != 0) { /* every column is written: nobody can see that it is the same */
+                x = &w->writes[writes_add(w, st->n->index, (uint32_t)st->row, i)];
+                x->again = true;
+                x->value_of = shown.tokens[i];
+                x->unlawful = st->unlawful;
+                see(w, x, &shown, i);
+            }
             continue;
         }
         if (st->quiet) {
@@ -358,6 +366,7 @@ static bool run(struct statement *st)
             x->again = true;
             x->value_of = st->equal[i];
             w->counts[COUNT_EQUAL]++;
+            r->equal = true;
         } else {
             x = &w->writes[writes_add(w, st->n->index, (uint32_t)st->row, i)];
             x->null = st->null[i] && !c->notnull;

@@ -417,7 +417,7 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             }
         if (strcmp(kind, "deleted") != 0 && strcmp(a, b) == 0 && sqlite3_column_text(s, 5)[0] == sqlite3_column_text(s, 7)[0])
             world_fail(w, "equal values", "a conflict of %s %s.%s between equal values %s", tab, key, col, a + 1);
-        if (w->rows[row].resolved || w->rows[row].tainted)
+        if (w->rows[row].resolved || w->rows[row].tainted || w->rows[row].equal)
             continue;
         if (x != 0 && y != 0 && (w->writes[x].row != row || w->writes[y].row != row || w->writes[x].col != w->writes[y].col)) {
             world_fail(w, "wrong place", "a conflict of %s %s.%s names values of other cells", tab, key, col);
@@ -432,14 +432,20 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             if (again)
                 continue;
             w->counts[COUNT_NEEDLESS]++;
-            STORY(w, hub, "needless question: %s, %s", say_write(w, x, p, sizeof p), say_write(w, y, q, sizeof q));
+            (void)say_write(w, x, p, sizeof p);
+            (void)say_write(w, y, q, sizeof q);
+            STORY(w, hub, "needless question: %s, %s", p, q);
             if (w->options->strict)
                 world_fail(w, "needless question", "%s, %s", p, q);
         }
-        if (strcmp(kind, "deleted") == 0 && (x != 0) != (y != 0)) {
+        if (strcmp(kind, "deleted") == 0 && (x != 0) != (y != 0) && sqlite3_column_text(s, x != 0 ? 7 : 5)[0] == 'n') {
             uint32_t v = x != 0 ? x : y, deletes = 0, knowing = 0;
             char p[160];
 
+            for (uint32_t i = 1; i <= w->writes_count; i++)
+                deletes += w->writes[i].again && !w->writes[i].dead && w->writes[i].value_of == v;
+            if (deletes > 0)
+                continue; /* by then it was another's */
             for (uint32_t i = 1; i <= w->writes_count; i++)
                 if (w->writes[i].row == row && w->writes[i].col == COL_DELETE && !w->writes[i].dead) {
                     deletes++;
@@ -447,7 +453,8 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
                 }
             if (deletes > 0 && knowing == deletes) {
                 w->counts[COUNT_NEEDLESS]++;
-                STORY(w, hub, "needless question: every deletion of the row had seen %s, or it had seen them", say_write(w, v, p, sizeof p));
+                (void)say_write(w, v, p, sizeof p);
+                STORY(w, hub, "needless question: every deletion of the row had seen %s, or it had seen them", p);
                 if (w->options->strict)
                     world_fail(w, "needless question", "every deletion of the row had seen %s", p);
             }
@@ -589,7 +596,7 @@ void oracle_end(struct world *w)
         }
         if (w->rows[row].tainted)
             continue;
-        for (uint32_t d = 1; notes->alive[row] && d <= w->writes_count && !w->rows[row].resolved; d++) { /* else a person decided that it lives */
+        for (uint32_t d = 1; notes->alive[row] && d <= w->writes_count && !w->rows[row].resolved && !w->rows[row].equal; d++) { /* else a person decided that it lives */
             const struct write *x = &w->writes[d];
             bool excused = false;
 

@@ -195,6 +195,7 @@ struct row_note { /* every key that a program ever inserted */
     char links[2][PERCHE_ID_BYTES_MAX]; /* values of the table's LINK columns when first inserted */
     bool tainted;         /* an unlawful write, a change of hands: what becomes of it is not judged */
     bool resolved;        /* by a person: which question was needless is not judged */
+    bool equal;           /* a value was written twice: who had seen which is not judged */
 };
 
 /* ---- the world ---------------------------------------------------------------- */

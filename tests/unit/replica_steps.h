@@ -451,24 +451,24 @@ static inline const char *scope_text(struct pair *p, unsigned sites)
 
 static inline void learner(struct pair *p, struct fixture *at, const char *id, const char *home)
 {
-    edit(p, at, "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES (%Q, %Q, 'Martin', 'Camille')", id, home);
+    edit(p, at, "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES ('%s', '%s', 'Martin', 'Camille')", id, home);
 }
 
 static inline void cohort(struct pair *p, struct fixture *at, const char *id, const char *site)
 {
     edit(p, at, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
-                " VALUES (%Q, %Q, 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED')", id, site);
+                " VALUES ('%s', '%s', 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED')", id, site);
 }
 
 static inline void enrolment(struct pair *p, struct fixture *at, const char *id, const char *learner_id, const char *cohort_id, const char *site)
 {
     edit(p, at, "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end)"
-                " VALUES (%Q, %Q, %Q, %Q, '2026-01-05', '2026-06-30')", id, learner_id, cohort_id, site);
+                " VALUES ('%s', '%s', '%s', '%s', '2026-01-05', '2026-06-30')", id, learner_id, cohort_id, site);
 }
 
 static inline void contact(struct pair *p, struct fixture *at, const char *id, const char *learner_id, const char *value)
 {
-    edit(p, at, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES (%Q, %Q, 'MAIL', %Q)", id, learner_id, value);
+    edit(p, at, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('%s', '%s', 'MAIL', '%s')", id, learner_id, value);
 }
 
 #endif

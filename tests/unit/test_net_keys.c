@@ -239,9 +239,11 @@ static void the_first_start_makes_the_folders_with_their_modes(void **state)
     assert_int_equal(mode_of(data), 02770);
     assert_int_equal(mode_of(keys) & 0777, 0700);
     assert_string_equal(note, "");
-    assert_int_equal(chmod(data, 0770), 0); /* a folder that is there is the administrator's */
+    assert_int_equal(chmod(data, 0770), 0); /* a folder that is there is the administrator's, */
+    assert_int_equal(chmod(keys, 0755), 0); /* but keys/ is nobody else's */
     assert_int_equal(node_prepare(&config, note, sizeof(note), NULL), PERCHE_OK);
     assert_int_equal(mode_of(data), 0770);
+    assert_int_equal(mode_of(keys) & 0777, 0700);
     assert_non_null(strstr(note, "setgid"));
 }
 
@@ -307,7 +309,11 @@ static void a_file_is_replaced_whole_or_not_at_all(void **state)
     uint8_t *text = NULL;
     size_t n = 0;
 
+    mode_t old = umask(0077);
+
     assert_int_equal(file_write(p->crt, 0640, "old", 3, NULL), PERCHE_OK);
+    umask(old);
+    assert_int_equal(mode_of(p->crt), 0640);
     assert_int_equal(file_write(p->crt, 0600, "new one", 7, NULL), PERCHE_OK);
     assert_int_equal(file_read(p->crt, 100, &text, &n, NULL), PERCHE_OK);
     assert_string_equal((char *)text, "new one");

@@ -448,6 +448,64 @@ static void a_request_of_a_line_that_went_is_not_repeated_on_the_next(void **sta
     assert_int_equal(w->requests, 1);
 }
 
+static void a_request_that_ended_leaves_its_place_to_the_next(void **state)
+{
+    struct world *w = *state;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    w->echoes = false;
+    for (unsigned i = 0; i < 4; i++) { /* the line goes by either end's will */
+        w->asked = w->pipe_gone = false;
+        ask(w, 0, "push");
+        ask(w, 2, "watch");
+        while (w->requests < 2 * (i + 1)) {
+            w->asked = false;
+            assert_true(loop_until(&w->loop, &w->asked));
+        }
+        assert_int_equal(downlink_requests(w->hub), 2);
+        if (i % 2 == 0) {
+            downlink_drop_pipe(w->hub, w->pipe);
+            assert_int_equal(downlink_requests(w->hub), 0);
+            assert_true(loop_until(&w->loop, &w->down));
+        } else {
+            uplink_drop(w->site);
+        }
+        assert_true(loop_until(&w->loop, &w->pipe_gone));
+        assert_int_equal(downlink_requests(w->hub), 0);
+        site_dial(w);
+        assert_true(loop_until(&w->loop, &w->up));
+    }
+}
+
+static void a_late_reply_is_not_given_to_the_next_request_in_its_place(void **state)
+{
+    struct world *w = *state;
+    uint64_t first;
+
+    joined(w, "tcp://127.0.0.1:0");
+    w->echoes = false;
+    ask(w, 0, "first");
+    assert_true(loop_until(&w->loop, &w->asked));
+    first = w->request;
+    assert_int_equal(downlink_reply(w->hub, first, text("1"), NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->replied));
+    do { /* until nng hands a request to the same context again */
+        if (w->request != first) {
+            assert_int_equal(downlink_reply(w->hub, w->request, text("x"), NULL), PERCHE_OK);
+            assert_true(loop_until(&w->loop, &w->replied));
+        }
+        w->asked = false;
+        ask(w, 0, "next");
+        assert_true(loop_until(&w->loop, &w->asked));
+        assert_true(w->request != first);
+    } while ((uint32_t)w->request != (uint32_t)first);
+    assert_int_equal(downlink_reply(w->hub, first, text("late"), NULL), PERCHE_NOT_FOUND);
+    w->replied = false;
+    assert_int_equal(downlink_reply(w->hub, w->request, text("right"), NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_string_equal(w->body, "right");
+}
+
 static void dropping_a_line_by_order_makes_no_callback(void **state)
 {
     struct world *w = *state;
@@ -641,6 +699,8 @@ int main(void)
         CASE(a_line_that_is_cut_is_noticed_at_both_ends),
         CASE(a_hub_that_stops_takes_its_lines_with_it),
         CASE(a_request_of_a_line_that_went_is_not_repeated_on_the_next),
+        CASE(a_request_that_ended_leaves_its_place_to_the_next),
+        CASE(a_late_reply_is_not_given_to_the_next_request_in_its_place),
         CASE(dropping_a_line_by_order_makes_no_callback),
         CASE(a_reply_arrives_before_the_line_that_it_ends),
         CASE(a_message_beyond_the_bound_drops_that_line),

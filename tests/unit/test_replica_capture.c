@@ -446,17 +446,17 @@ static void a_trigger_dropped_or_altered_by_somebody_comes_back(void **state)
     fixture_end(f);
 }
 
-static void a_column_added_to_a_table_of_replicate_is_registered_and_captured(void **state)
+static void a_column_added_to_a_table_of_replicate_waits_until_replicate_is_said_again(void **state)
 {
     struct fixture *f = ordinary();
 
     (void)state;
-    program(f, "ALTER TABLE t ADD COLUMN c TEXT; ALTER TABLE t ADD COLUMN d INTEGER NOT NULL DEFAULT 7; ALTER TABLE t ADD COLUMN e TEXT NOT NULL DEFAULT 'it''s'");
+    program(f, "ALTER TABLE t ADD COLUMN c TEXT");
     fixture_look(f);
-    program_says(f, "SELECT group_concat(col || num || on_erase || policy, ' ') FROM perche_column WHERE tab = 't' AND num > 2", "c3nulllww d4'0'lww e5'it''s'lww");
-    program(f, "UPDATE t SET c = 'new' WHERE id = 'x'; UPDATE t SET e = 'new', a = 'n' WHERE id = 'x'; DELETE FROM t WHERE id = 'x'");
-    captured(f, "4:'x' 17:'x' 0:'x'");
-    program_says(f, "SELECT c || d || e FROM perche_gone_t", "new7new");
+    program_says(f, "SELECT count(*) FROM perche_column WHERE tab = 't' AND num > 2", "0");
+    program(f, "UPDATE t SET c = 'new' WHERE id = 'x'; UPDATE t SET c = 'newer', a = 'n' WHERE id = 'x'; DELETE FROM t WHERE id = 'x'");
+    captured(f, "1:'x' 0:'x'"); /* else a row with a cell that no other node knows would be set aside there */
+    program_says(f, "SELECT c FROM perche_gone_t", "newer");
     fixture_end(f);
 }
 
@@ -499,7 +499,7 @@ static void a_column_dropped_by_a_rebuild_is_captured_no_more_and_keeps_its_numb
     fixture_look(f);
     captured(f, "");
     program(f, "UPDATE t SET b = 2; UPDATE t SET c = 'd'");
-    captured(f, "2:'x' 4:'x'");
+    captured(f, "2:'x'");
     t = registry_table(f->r, "t");
     assert_int_equal(t->absent, 1);
     assert_true(t->columns[0].absent);
@@ -719,7 +719,7 @@ int main(void)
         cmocka_unit_test(a_rebuilt_table_gets_its_triggers_back_and_is_to_be_scanned),
         cmocka_unit_test(a_table_renamed_away_and_made_anew_gets_the_triggers),
         cmocka_unit_test(a_trigger_dropped_or_altered_by_somebody_comes_back),
-        cmocka_unit_test(a_column_added_to_a_table_of_replicate_is_registered_and_captured),
+        cmocka_unit_test(a_column_added_to_a_table_of_replicate_waits_until_replicate_is_said_again),
         cmocka_unit_test(a_column_added_to_a_schools_table_stays_at_this_node),
         cmocka_unit_test(a_deletion_not_yet_harvested_outlives_a_new_column),
         cmocka_unit_test(a_column_dropped_by_a_rebuild_is_captured_no_more_and_keeps_its_number),

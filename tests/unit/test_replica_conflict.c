@@ -113,6 +113,7 @@ static void the_same_sides_make_the_same_row_on_any_node(void **state)
     for (int i = 0; i < 2; i++) {
         struct replica *r = i == 0 ? p->hub->r : site_of(p)->r;
         uint8_t key[16];
+        uint64_t lsn;
         struct meta m;
 
         assert_int_equal(tx_begin(r, true), PERCHE_OK);
@@ -122,7 +123,17 @@ static void the_same_sides_make_the_same_row_on_any_node(void **state)
         a.origin = name_number(r, "site-a");
         b.origin = name_number(r, "site-b");
         assert_int_equal(conflict_raise(r, &m, 2, "review", i == 0 ? &a : &b, i == 0 ? &b : &a), PERCHE_OK);
+        lsn = r->node.lsn;
         assert_int_equal(conflict_raise(r, &m, 2, "review", &a, &b), PERCHE_OK); /* found again: nothing */
+        assert_int_equal(r->node.lsn, lsn);
+        meta_clear(&m);
+        assert_true(perche_uuid_parse((const uint8_t *)asked(r->db, "SELECT id FROM perche_conflict"), 36, key));
+        assert_int_equal(meta_load(r, registry_table(r, "perche_conflict"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+        for (uint32_t num = 0; num < m.count; num++) { /* of the later side, whoever found it and whenever */
+            assert_true(m.cells[num].written);
+            assert_int_equal(m.cells[num].stamp, b.stamp);
+            assert_int_equal(m.cells[num].origin, b.origin);
+        }
         meta_clear(&m);
         assert_int_equal(tx_commit(r), PERCHE_OK);
         strcpy(rows[i], asked(i == 0 ? p->hub->program : site_of(p)->program,

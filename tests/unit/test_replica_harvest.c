@@ -1,0 +1,316 @@
+/* Harvest: captured changes become stamped and numbered state (MODEL A 16, 17, 26 to 28; B 4, 7, 20). */
+#include "replica_steps.h"
+
+static void a_change_has_the_time_of_its_program_not_of_the_harvest(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t monday;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    p->now += SECOND(60);
+    monday = p->now;
+    written(a, "UPDATE cohort SET code = 'Monday'"); /* the daemon is down until Friday */
+    written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)monday);
+    p->now += SECOND(2 * 86400);
+    edit(p, p->hub, "UPDATE cohort SET code = 'Wednesday'");
+    p->now += SECOND(2 * 86400);
+    pair_sync(p, a);
+    says(a, "Wednesday", "SELECT code FROM cohort");
+    says(p->hub, "Wednesday", "SELECT code FROM cohort");
+    says(p->hub, "Monday", "SELECT a_value FROM perche_conflict"); /* lost, and kept */
+}
+
+static void a_stamp_lies_above_the_last_one_and_not_after_now(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t first, second, future;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    first = cell_at(a, "cohort", ID(1), "code").stamp;
+    assert_true(first >> 16 == p->now);
+    written(a, "UPDATE cohort SET code = 'P2'");
+    written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now - 5000); /* the clock went back in between */
+    harvest_here(p, a);
+    second = cell_at(a, "cohort", ID(1), "code").stamp;
+    assert_true(second > first && second >> 16 == p->now);
+    written(a, "UPDATE cohort SET code = 'P3'");
+    written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now + 86400000);
+    harvest_here(p, a);
+    future = cell_at(a, "cohort", ID(1), "code").stamp;
+    assert_true(future > second && future >> 16 <= p->now);
+}
+
+static void delete_and_insert_are_two_generations_whenever_the_harvest_comes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    written(a, "CREATE TEMP TABLE keep AS SELECT * FROM cohort; DELETE FROM cohort WHERE id = '" ID(1) "';"
+               "INSERT INTO cohort SELECT * FROM keep WHERE id = '" ID(1) "'");
+    harvest_here(p, a);
+    written(a, "DELETE FROM cohort WHERE id = '" ID(2) "'");
+    harvest_here(p, a);
+    written(a, "INSERT INTO cohort SELECT * FROM keep WHERE id = '" ID(2) "'");
+    harvest_here(p, a);
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen, 3);
+    assert_int_equal(header_at(a, "cohort", ID(2)).gen, 3);
+    equal(p, a);
+    assert_int_equal(header_at(p->hub, "cohort", ID(1)).gen, 3);
+}
+
+static void what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t lsn;
+
+    edit(p, a, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" ID(1) "', (SELECT site_id FROM perche_self), 'Ada'),"
+               " ('" ID(2) "', (SELECT site_id FROM perche_self), 'Bo')");
+    lsn = header_at(a, "learner", ID(1)).lsn;
+    assert_true(cell_at(a, "learner", ID(1), "call_name").lsn == lsn && cell_at(a, "learner", ID(1), NULL).lsn == lsn);
+    assert_true(header_at(a, "learner", ID(2)).lsn != lsn);
+    written(a, "UPDATE learner SET call_name = 'X' WHERE id = '" ID(1) "'; UPDATE learner SET ine = '7' WHERE id = '" ID(1) "'");
+    harvest_here(p, a);
+    lsn = header_at(a, "learner", ID(1)).lsn;
+    assert_true(cell_at(a, "learner", ID(1), "call_name").lsn == lsn && cell_at(a, "learner", ID(1), "ine").lsn == lsn);
+    says(a, "0", "SELECT count(*) - count(DISTINCT lsn) FROM perche_row");
+}
+
+static void what_came_and_went_between_two_harvests_is_told_to_nobody(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before = state_of(p, a), after;
+
+    written(a, "INSERT INTO learner (id, home_site_id) VALUES ('" ID(1) "', (SELECT site_id FROM perche_self)); DELETE FROM learner");
+    harvest_here(p, a);
+    after = state_of(p, a);
+    assert_true(after.lsn == before.lsn && after.pending == 0);
+    says(a, "0", "SELECT count(*) FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')");
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    says(a, "0", "SELECT count(*) FROM perche_gone_learner");
+}
+
+static void harvest_in_chunks(struct pair *p, struct fixture *f, uint32_t rows_max)
+{
+    bool more = true;
+
+    while (more) {
+        struct work w = pair_work(WORK_HARVEST, NULL);
+        struct outcome o;
+
+        w.rows_max = rows_max;
+        o = pair_do(p, f, w);
+        assert_true(o.rows <= rows_max);
+        more = o.more;
+        outcome_free(&o);
+    }
+}
+
+static void a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(p->hub, "UPDATE cohort SET code = 'P2'; DELETE FROM cohort");
+    harvest_in_chunks(p, p->hub, 1);
+    assert_string_equal(header_at(p->hub, "cohort", ID(1)).scope, SITE_ID(p, 0));
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM cohort");
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen, 2); /* deleted, not left */
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+}
+
+static void chunks_of_one_end_as_one_harvest(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "CREATE TEMP TABLE keep AS SELECT * FROM cohort; UPDATE cohort SET code = 'x'; DELETE FROM cohort; INSERT INTO cohort SELECT * FROM keep;"
+               "UPDATE cohort SET seq = 4; DELETE FROM cohort; INSERT INTO cohort SELECT * FROM keep; UPDATE cohort SET code = 'last'");
+    harvest_in_chunks(p, a, 1);
+    says(a, "last", "SELECT code FROM cohort");
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen % 2, 1);
+    says(a, "0", "SELECT count(*) FROM perche_gone_cohort");
+    equal(p, a);
+    says(p->hub, "last", "SELECT code FROM cohort");
+}
+
+static void a_replace_that_changed_nothing_changes_no_stamp(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    before = state_of(p, a);
+    edit(p, a, "REPLACE INTO cohort SELECT * FROM cohort");
+    assert_true(state_of(p, a).lsn == before.lsn);
+    edit(p, a, "REPLACE INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+               " SELECT id, site_id, training_id, 'P2', starts_on, ends_on, capacity, mode, status FROM cohort");
+    assert_true(state_of(p, a).lsn == before.lsn + 1);
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen, 1);
+}
+
+static void a_hubs_column_left_at_its_default_is_no_cell_of_a_site(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    assert_false(cell_at(a, "learner", ID(1), "restricted").written);
+    assert_false(cell_at(a, "learner", ID(1), "erased_at").written);
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    assert_true(cell_at(p->hub, "learner", ID(2), "restricted").written);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+}
+
+static void parents_are_numbered_before_their_children(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    written(a, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" ID(1) "', '" ID(2) "', 'MAIL', 'a@b.org');"
+               "INSERT INTO learner (id, home_site_id) VALUES ('" ID(2) "', (SELECT site_id FROM perche_self))");
+    harvest_here(p, a);
+    assert_true(header_at(a, "learner", ID(2)).lsn < header_at(a, "learner_contact", ID(1)).lsn);
+}
+
+static void a_deleted_row_keeps_the_cells_of_its_scope_and_no_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "DELETE FROM cohort");
+    equal(p, a);
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = i == 0 ? a : p->hub;
+
+        assert_int_equal(header_at(f, "cohort", ID(1)).gen, 2);
+        assert_true(cell_at(f, "cohort", ID(1), "site_id").written);
+        assert_false(cell_at(f, "cohort", ID(1), "code").written);
+        assert_string_equal(header_at(f, "cohort", ID(1)).scope, SITE_ID(p, 0));
+    }
+}
+
+static void only_a_write_over_an_unfinished_pull_names_what_it_replaced(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char long_note[4000];
+
+    cohort(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE cohort SET code = 'x'");
+    assert_false(cell_at(a, "cohort", ID(1), "code").based);
+    equal(p, a);
+    edit(p, p->hub, "UPDATE cohort SET code = 'hub'");
+    for (int i = 0; i < 8; i++) { /* more than one answer holds */
+        for (size_t k = 0; k + 1 < sizeof long_note; k++)
+            long_note[k] = (char)('a' + (int)(k * (size_t)(i + 7) * 31 % 26));
+        long_note[sizeof long_note - 1] = '\0';
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id, given_names) VALUES ('0198f3a0-0000-7000-8000-0000000001%02d', '%s', '%s')", i, SITE_ID(p, 0), long_note);
+    }
+    assert_true(pull_once(p, a, 1000));
+    says(a, "hub", "SELECT code FROM cohort");
+    edit(p, a, "UPDATE cohort SET code = 'mine'");
+    assert_true(cell_at(a, "cohort", ID(1), "code").based);
+    assert_true(cell_at(a, "cohort", ID(1), "code").base_stamp == cell_at(p->hub, "cohort", ID(1), "code").stamp);
+    equal(p, a);
+    says(p->hub, "mine", "SELECT code FROM cohort");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict"); /* it had seen the hub's */
+}
+
+static void an_implausible_clock_marks_its_rows(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t now = p->now, stamp;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    stamp = cell_at(a, "cohort", ID(1), "code").stamp;
+    p->now = 1000; /* 1970 */
+    written(a, "UPDATE cohort SET code = 'x'");
+    harvest_here(p, a);
+    assert_true(header_at(a, "cohort", ID(1)).flags & META_SUSPECT);
+    assert_true(cell_at(a, "cohort", ID(1), "code").stamp == stamp + 1);
+    p->now = now;
+}
+
+static void a_harvest_that_fails_leaves_every_captured_change(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before = state_of(p, a);
+    struct work w = pair_work(WORK_HARVEST, NULL);
+    struct outcome o;
+
+    for (int i = 0; i < 200; i++)
+        written(a, "INSERT INTO learner (id, home_site_id, given_names) VALUES (printf('0198f3a0-0000-7000-8000-%%012d', %d), (SELECT site_id FROM perche_self), hex(randomblob(500)))", i);
+    assert_int_equal(sqlite3_exec(a->r->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL), SQLITE_OK); /* as many as there are */
+    o = pair_try(p, a, &w);
+    assert_int_equal(o.rc, PERCHE_FULL);
+    outcome_free(&o);
+    says(a, "200", "SELECT count(*) FROM perche_capture");
+    assert_int_equal(sqlite3_exec(a->r->db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL), SQLITE_OK);
+    assert_true(state_of(p, a).lsn == before.lsn + 200);
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    equal(p, a);
+}
+
+static void names_that_need_quotes_are_harvested_and_travel(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char *json;
+
+    program(p->hub, "CREATE TABLE \"it's \"\"odd\"\"\" (\"k\"\"'1\" TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, \"a\"\"b'c\" TEXT) STRICT");
+    json = pair_command(p, p->hub, "replicate", "{\"table\": \"it's \\\"odd\\\"\", \"scope\": \"site_id\"}");
+    free(json);
+    json = pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}");
+    free(json);
+    pair_prove(p, a);
+    edit(p, a, "INSERT INTO \"it's \"\"odd\"\"\" VALUES ('x', (SELECT site_id FROM perche_self), 'v')");
+    equal(p, a);
+    says(p->hub, "v", "SELECT \"a\"\"b'c\" FROM \"it's \"\"odd\"\"\"");
+    edit(p, a, "DELETE FROM \"it's \"\"odd\"\"\"");
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM \"it's \"\"odd\"\"\"");
+    says(a, "0", "SELECT count(*) FROM \"perche_gone_it's \"\"odd\"\"\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_change_has_the_time_of_its_program_not_of_the_harvest),
+        TEST(a_stamp_lies_above_the_last_one_and_not_after_now),
+        TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
+        TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
+        TEST(what_came_and_went_between_two_harvests_is_told_to_nobody),
+        TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
+        TEST(chunks_of_one_end_as_one_harvest),
+        TEST(a_replace_that_changed_nothing_changes_no_stamp),
+        TEST(a_hubs_column_left_at_its_default_is_no_cell_of_a_site),
+        TEST(parents_are_numbered_before_their_children),
+        TEST(a_deleted_row_keeps_the_cells_of_its_scope_and_no_other),
+        TEST(only_a_write_over_an_unfinished_pull_names_what_it_replaced),
+        TEST(an_implausible_clock_marks_its_rows),
+        TEST(a_harvest_that_fails_leaves_every_captured_change),
+        TEST(names_that_need_quotes_are_harvested_and_travel),
+    };
+
+    return cmocka_run_group_tests_name("replica_harvest", tests, NULL, NULL);
+}
