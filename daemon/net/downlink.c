@@ -22,6 +22,7 @@
 
 #include "net/container_of.h"
 #include "net/inbox.h"
+#include "net/nng_mend.h"
 #include "net/uplink.h"
 
 #define PIPE_BUCKETS 1024u
@@ -309,7 +310,9 @@ static void on_pipe_gone(struct inbox_item *item)
             slot_receive(slot); /* nng forgets the request that it held */
     }
     free(p);
-    if (!d->closing)
+    if (!d->closing && nng_mend_was_too_large(id))
+        d->events.on_flood(d->events.ctx, id);
+    if (!d->closing) /* the event before may have closed it */
         d->events.on_pipe_gone(d->events.ctx, id);
 }
 

@@ -14,11 +14,15 @@
  * of the draws are below zero, and nng dials at once. uplink.c dials by itself and sets a
  * wait beyond every line's life; this makes it one.
  *
+ * nni_pipe_bump_error: a peer that announces a message beyond the bound loses its pipe, and
+ * nobody is told why; such a peer is to be counted and logged.
+ *
  * mbedtls_ssl_config_defaults: mbedTLS offers secp521r1 first, and both ends compute with
  * it; P-256 alone halves a handshake. nng has no option for it. */
-#include <stdbool.h>
+#include "net/nng_mend.h"
+
+#include <pthread.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <nng/nng.h>
 
@@ -72,6 +76,41 @@ uint32_t __wrap_nni_random(void);
 uint32_t __wrap_nni_random(void)
 {
     return __real_nni_random() & INT32_MAX;
+}
+
+/* Pipes that ended so and were not asked for yet: few at a time, and the oldest may be lost. */
+static pthread_mutex_t too_large_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t too_large[64];
+static unsigned too_large_next;
+
+struct nni_pipe;
+uint32_t nni_pipe_id(struct nni_pipe *pipe); /* nng's own */
+void __real_nni_pipe_bump_error(struct nni_pipe *pipe, int result);
+void __wrap_nni_pipe_bump_error(struct nni_pipe *pipe, int result);
+
+void __wrap_nni_pipe_bump_error(struct nni_pipe *pipe, int result)
+{
+    if (result == NNG_EMSGSIZE) {
+        pthread_mutex_lock(&too_large_lock);
+        too_large[too_large_next++ % (sizeof(too_large) / sizeof(too_large[0]))] =
+            nni_pipe_id(pipe);
+        pthread_mutex_unlock(&too_large_lock);
+    }
+    __real_nni_pipe_bump_error(pipe, result);
+}
+
+bool nng_mend_was_too_large(uint32_t pipe)
+{
+    bool was = false;
+
+    pthread_mutex_lock(&too_large_lock);
+    for (size_t i = 0; i < sizeof(too_large) / sizeof(too_large[0]) && !was; i++)
+        if (too_large[i] == pipe) {
+            too_large[i] = 0; /* no pipe's id */
+            was = true;
+        }
+    pthread_mutex_unlock(&too_large_lock);
+    return was;
 }
 
 int __real_mbedtls_ssl_config_defaults(mbedtls_ssl_config *conf, int endpoint, int transport,

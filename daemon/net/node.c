@@ -228,6 +228,13 @@ static void tell_status(struct node *n)
     n->on_event(n->ctx, NODE_STATUS, text);
 }
 
+/* The conversation says once of each message that was none, whether it did not decode, came
+ * out of turn or held a damaged batch: counted there. */
+static bool is_bad_message(const char *event)
+{
+    return strcmp(event, "hub.bad_message") == 0 || strcmp(event, "sync.bad_reply") == 0;
+}
+
 static void carry_out(struct node *n, struct sync_action *a)
 {
     switch (a->kind) {
@@ -241,7 +248,10 @@ static void carry_out(struct node *n, struct sync_action *a)
         else if (n->downlink)
             downlink_drop_pipe(n->downlink, a->pipe);
         break;
-    case SYNC_LOG: log_notice(a->reason, "%s", a->text); break;
+    case SYNC_LOG:
+        n->bad_messages += is_bad_message(a->reason);
+        log_notice(a->reason, "%s", a->text);
+        break;
     case SYNC_STATE: tell_status(n); break;
     case SYNC_SYNCED: node_waiter_done(n, a->tag, a->reason); break;
     }
@@ -331,11 +341,10 @@ static void on_reply(void *ctx, uint32_t channel, struct perche_bytes body, uint
 
     if (perche_message_decode(body, &m, &err) != PERCHE_OK) {
         memset(&m, 0, sizeof(m));
-        log_warn("uplink.bad_message", "hub=%s bytes=%u err=\"%s\"", n->upstream.hub, body.n,
+        log_info("uplink.undecoded", "hub=%s bytes=%u err=\"%s\"", n->upstream.hub, body.n,
                  err.text);
     }
     if (m.op == 0 || !migrations_are_the_hubs(n, &m)) {
-        n->bad_messages++;
         ev.kind = SYNC_EV_BAD;
         ev.message = NULL;
     }
@@ -351,9 +360,8 @@ static void bad_request(struct node *n, uint64_t request, uint64_t pipe, uint64_
     char peer[64];
 
     downlink_peer(n->downlink, pipe, peer, sizeof(peer));
-    log_warn("downlink.bad_message", "peer=%s bytes=%llu err=\"%s\"", peer,
-             (unsigned long long)bytes, why);
-    n->bad_messages++;
+    log_info("downlink.undecoded", "pipe=%llu peer=%s bytes=%llu err=\"%s\"",
+             (unsigned long long)pipe, peer, (unsigned long long)bytes, why);
     node_step(n, &ev);
 }
 
@@ -378,6 +386,15 @@ static void on_too_large(void *ctx, uint64_t request, uint64_t pipe, uint64_t by
 {
     bad_request(ctx, request, pipe, bytes,
                 "larger than a line may send that has not proven itself");
+}
+
+static void on_flood(void *ctx, uint64_t pipe)
+{
+    struct node *n = ctx;
+
+    n->bad_messages++;
+    log_notice("downlink.bad_message", "pipe=%llu: announced more than %u bytes",
+               (unsigned long long)pipe, PERCHE_MESSAGE_BYTES_MAX);
 }
 
 static void on_pipe_gone(void *ctx, uint64_t pipe)
@@ -650,6 +667,7 @@ enum perche_rc node_converse(struct node *n, struct perche_err *err)
     if (n->uplink)
         uplink_drop(n->uplink); /* a new conversation begins with a new line */
     node_step(n, &ev);
+    node_waiters_again(n);
     return PERCHE_OK;
 }
 
@@ -666,6 +684,7 @@ static enum perche_rc start_hub(struct node *n, const struct state *state, struc
     struct downlink_events events = {.ctx = n,
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
+                                     .on_flood = on_flood,
                                      .on_pipe_gone = on_pipe_gone};
     struct sync_event ev = {.kind = SYNC_EV_START};
     enum perche_rc rc = downlink_new(n->loop, &line, &events, &n->downlink, err);

@@ -472,6 +472,22 @@ void node_waiter_done(struct node *n, uint64_t tag, const char *missing)
     }
 }
 
+void node_waiters_again(struct node *n)
+{
+    uint64_t now = node_mono_ms();
+
+    for (size_t i = 0; i < NODE_WAITERS_MAX; i++) {
+        struct waiter *w = &n->waiters[i];
+        struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW, .tag = w->tag, .wait = true};
+
+        if (w->tag == 0)
+            continue;
+        if (w->limit != 0)
+            ev.timeout_ms = w->limit > now ? w->limit - now : 1;
+        node_step(n, &ev); /* may answer it */
+    }
+}
+
 void node_waiters_fail(struct node *n)
 {
     for (size_t i = 0; i < NODE_WAITERS_MAX; i++) {
@@ -505,7 +521,10 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
     }
     ev.tag = ++n->waiter_tags;
     if (w)
-        *w = (struct waiter){.tag = ev.tag, .ctx = ctx, .on_answer = on_answer};
+        *w = (struct waiter){.tag = ev.tag,
+                             .limit = timeout_ms > 0 ? node_mono_ms() + timeout_ms : 0,
+                             .ctx = ctx,
+                             .on_answer = on_answer};
     else
         answer_later(n, ctx, on_answer, "{\"done\":null,\"missing\":null}", PERCHE_OK, NULL);
     node_step(n, &ev); /* may have answered already, and that comes later too */

@@ -26,8 +26,9 @@
 #define NODE_SESSIONS_MAX 256u
 #define NODE_WATCH_MS     45000u
 
-struct waiter {   /* an asked-for sync */
-    uint64_t tag; /* 0 = free */
+struct waiter {     /* an asked-for sync */
+    uint64_t tag;   /* 0 = free */
+    uint64_t limit; /* node_mono_ms() at which it gives up, 0 = the conversation's own */
     void *ctx;
     node_answer_cb on_answer;
 };
@@ -107,7 +108,8 @@ enum perche_rc node_uplink(struct node *n, struct perche_err *err);
 /* "2026-01-31T08:00:00.000Z", JSON null for 0. */
 json_t *node_json_time(uint64_t ms);
 void node_waiter_done(struct node *n, uint64_t tag, const char *missing);
-void node_waiters_fail(struct node *n); /* the node is closing */
+void node_waiters_again(struct node *n); /* a new conversation has to answer them */
+void node_waiters_fail(struct node *n);  /* the node is closing */
 /* Answers with @rc later, on the loop, never inside the present call. */
 void node_answer_later(struct node *n, void *ctx, node_answer_cb on_answer, enum perche_rc rc,
                        const char *text);

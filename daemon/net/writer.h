@@ -3,8 +3,9 @@
  * transaction, before their replies go out.
  *
  * SQLite's lock has no queue, so the writer steps back for other programs: after each
- * transaction it leaves the lock alone for at least WRITER_STEP_BACK_MS while another
- * writer was seen in the last second. */
+ * transaction it leaves the lock alone while another writer was seen in the last second,
+ * four times as long as it held it, up to WRITER_STEP_BACK_MS (or half of a longer hold):
+ * a commit that took a millisecond must not put off the next change of a live line. */
 #ifndef NET_WRITER_H
 #define NET_WRITER_H
 

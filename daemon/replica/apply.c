@@ -18,9 +18,9 @@ enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_bat
 
     a->r = r;
     a->batch = batch;
-    a->rows = a->wants_count = 0;
+    a->rows = 0;
     a->applied = a->stamp = 0;
-    a->refused = a->wanted = false;
+    a->refused = false;
     a->names = calloc(batch->names_count + 1, sizeof *a->names);
     a->prev = calloc(rows + 1, sizeof *a->prev);
     if (a->names == NULL || a->prev == NULL)
@@ -352,16 +352,27 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     return rc;
 }
 
+/* Entries of the row that are set aside: is one there with @row_itself, which is not there for lack of its row? */
+static bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
+{
+    sqlite3_stmt *s = sql(r, SQL_PARKED_ROW);
+    bool has = false;
+
+    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
+    while (!has && sqlite3_step(s) == SQLITE_ROW)
+        has = !row_itself == (strcmp((const char *)sqlite3_column_text(s, 4), "row") == 0);
+    sql_done(s);
+    return has;
+}
+
+/* A site asks with its next request; a hub reads perche_parked for its answer. A row that is here and set aside is not asked for. */
 static enum perche_rc ask_for(struct apply *a, struct table *t, const struct perche_row *row)
 {
     sqlite3_stmt *s;
 
-    a->wanted = true;
-    if (a->peer.at_hub) {
-        if (a->wants_count < PERCHE_KEYS_MAX)
-            a->wants[a->wants_count++] = (struct perche_want){t->name, row->key};
+    if (a->peer.at_hub || parked_has(a->r, t->name, row->key, true))
         return PERCHE_OK;
-    }
     s = sql(a->r, SQL_WANTED_PUT);
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
@@ -424,7 +435,8 @@ static enum perche_rc spread(struct apply *a, struct meta *m, bool born, bool ec
     struct perche_value now[PERCHE_COLUMNS_MAX + 1];
     enum perche_rc rc = scope_woken(a->r, m->scope, echo ? 0 : a->pusher);
 
-    if (rc != PERCHE_OK || (born && m->table->rule == RULE_OWN && !m->table->member_child))
+    if (rc != PERCHE_OK ||
+        (born && m->table->rule == RULE_OWN && !m->table->member_child && scope_holds(a->r, m->scope, a->pusher)))
         return rc;
     rc = row_values(a->r, m, now);
     return rc == PERCHE_OK ? scope_follow(a->r, m, now, a->pusher) : rc;
@@ -577,6 +589,46 @@ static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
     return rc;
 }
 
+/* Cells that waited for a row which is here now. Those that came over the same link are in it, or it deletes them. */
+static enum perche_rc meet_parked(struct apply *a)
+{
+    struct replica *r = a->r;
+    sqlite3_stmt *s = sql(r, SQL_PARKED_COUNT);
+    bool any = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int64(s, 0) > 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    sql_done(s);
+    for (uint32_t p = 0; any && rc == PERCHE_OK && p < a->batch->parts_count; p++) {
+        const struct perche_part *part = &a->batch->parts[p];
+        struct table *t = registry_table(r, part->table);
+
+        for (uint32_t i = 0; t != NULL && t->present && rc == PERCHE_OK && i < part->rows_count; i++) {
+            struct perche_row *row = &part->rows[i];
+            struct meta m;
+            bool here;
+
+            if (row->gen == 0 || !(row->flags & PERCHE_ROW_GEN) || !parked_has(r, part->table, row->key, false))
+                continue;
+            rc = meta_load(r, t, row->key, &m);
+            here = rc == PERCHE_OK && m.gen >= row->gen;
+            meta_clear(&m);
+            if (!here)
+                continue;
+            s = prepare(r, "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2 AND via = ?3 AND reason = 'row'");
+            if (s == NULL)
+                return r->fail;
+            sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
+            sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
+            sqlite3_bind_int64(s, 3, a->peer.via);
+            rc = sql_run(r, s, "end what waited for a row");
+            sqlite3_finalize(s);
+            if (rc == PERCHE_OK && parked_has(r, part->table, row->key, false))
+                rc = parked_retry(r, part->table, &row->key);
+        }
+    }
+    return rc;
+}
+
 enum perche_rc apply_rows(struct apply *a)
 {
     uint32_t ranks[PERCHE_BATCH_TABLES_MAX], last = 0, rank = 0;
@@ -602,7 +654,7 @@ enum perche_rc apply_rows(struct apply *a)
     }
     if (rc == PERCHE_OK && a->stamp != 0)
         stamp_seen(a->r, a->stamp);
-    return rc;
+    return rc == PERCHE_OK ? meet_parked(a) : rc;
 }
 
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
@@ -706,7 +758,7 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
         a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
         rc = apply_rows(a);
-        if (rc == PERCHE_OK)
+        if (rc == PERCHE_OK && a->applied > 0)
             rc = apply_history(a, body);
     }
     if (a != NULL)

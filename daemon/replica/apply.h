@@ -23,9 +23,6 @@ struct apply {
     uint32_t pusher;         /* at a hub: interned site */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */
-    bool wanted;             /* rows came that are not here: see perche_wanted, or wants below */
-    struct perche_want wants[PERCHE_KEYS_MAX]; /* at a hub: to ask for; table names are the registry's, keys the batch's */
-    uint32_t wants_count;
     uint64_t applied;        /* rows changed */
 };
 

@@ -186,7 +186,7 @@ struct replica {
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
-    bool triggers_off;           /* this transaction: SQLITE_DBCONFIG_ENABLE_TRIGGER 0 */
+    bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
     struct tx *tx;               /* tx.c's and node.c's own */
@@ -211,6 +211,8 @@ void savepoint_rollback(struct replica *r);               /* also restores node,
 /* Applying: what follows is not captured (flag up, or triggers off when all are ours). */
 enum perche_rc applying_begin(struct replica *r);
 enum perche_rc applying_end(struct replica *r);
+/* What follows writes as programs do and is captured: commands. */
+enum perche_rc capturing(struct replica *r);
 
 /* At most once a site and transaction; @site is interned. */
 enum perche_rc woken_add(struct replica *r, uint32_t site);

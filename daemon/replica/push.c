@@ -124,6 +124,42 @@ static enum perche_rc add_wanted(struct pusher *p)
     return rc;
 }
 
+/* A batch that begins ahead of the acknowledgement: what was written since into rows of the batches under way. */
+static enum perche_rc add_written_since(struct pusher *p)
+{
+    struct replica *r = p->pack.r;
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *s;
+    int step = SQLITE_DONE;
+
+    if (p->from <= r->node.acked)
+        return PERCHE_OK;
+    s = prepare(r, "SELECT first, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_first"
+                   " WHERE first > ?1 AND first <= ?2 AND lsn > ?2 ORDER BY first");
+    if (s == NULL)
+        return r->fail;
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->node.acked);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)p->from);
+    while (rc == PERCHE_OK && (step = sqlite3_step(s)) == SQLITE_ROW) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+        struct meta m;
+
+        if (t == NULL || !t->present)
+            continue;
+        rc = meta_unpack(r, t, s, 3, &m);
+        if (rc == PERCHE_OK) {
+            m.key_n = (uint32_t)sqlite3_column_bytes(s, 2);
+            memcpy(m.key, sqlite3_column_blob(s, 2), m.key_n);
+            rc = add_row(p, &m, 0);
+            meta_clear(&m);
+        }
+    }
+    if (step != SQLITE_ROW && step != SQLITE_DONE)
+        rc = fail_sqlite(r, step, "read rows to send");
+    sqlite3_finalize(s);
+    return rc;
+}
+
 /* Fills the batch with rows of first > from, at most @rows_max or @bytes_max; p->to becomes what it reaches. */
 static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max, bool *more, uint32_t *taken)
 {
@@ -148,6 +184,7 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
     }
     sql_done(s);
     p->to = cut;
+    rc = add_written_since(p);
     s = sql(r, SQL_PUSH_ROWS);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)p->from);
     while (rc == PERCHE_OK && (step = sqlite3_step(s)) == SQLITE_ROW) {
@@ -451,7 +488,6 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
 {
     struct apply *a = calloc(1, sizeof *a);
     struct perche_buf body = {0};
-    struct perche_push_reply *reply = &o->message.u.push_reply;
     enum perche_rc rc, ended;
 
     if (a == NULL)
@@ -470,16 +506,40 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
         rc = encode_taken(a, &body);
     if (rc == PERCHE_OK)
         rc = apply_history(a, a->refused ? (struct perche_bytes){body.p, (uint32_t)body.n} : push->batch);
-    if (rc == PERCHE_OK && a->wants_count > 0) {
-        reply->wants = outcome_wants(o, a->wants, a->wants_count);
-        if (reply->wants == NULL)
-            rc = fail(r, PERCHE_NOMEM, "no memory for a reply");
-        reply->wants_count = a->wants_count;
-    }
     o->rows = a->applied;
     perche_buf_free(&body);
     apply_end(a);
     free(a);
+    return rc;
+}
+
+/* Rows whose cells wait for them: asked for until they come, as an answer may be lost. Not those that are set aside themselves. */
+static enum perche_rc ask_rows(struct replica *r, uint32_t site, struct outcome *o)
+{
+    struct perche_push_reply *reply = &o->message.u.push_reply;
+    sqlite3_stmt *s = prepare(r, "SELECT DISTINCT tab, key FROM perche_parked p WHERE via = ?1 AND reason = 'row' AND NOT EXISTS"
+                                 " (SELECT 1 FROM perche_parked o WHERE o.tab = p.tab AND o.key = p.key AND o.reason <> 'row') LIMIT ?2");
+    struct perche_want *wants = NULL;
+    enum perche_rc rc = s == NULL ? r->fail : PERCHE_OK;
+
+    if (rc != PERCHE_OK)
+        return rc;
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
+    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+        struct perche_want one = {(const char *)sqlite3_column_text(s, 0),
+                                  {sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}};
+        struct perche_want *copy = outcome_wants(o, &one, 1);
+
+        if (wants == NULL)
+            wants = perche_message_alloc(&o->message, PERCHE_KEYS_MAX * sizeof *wants);
+        if (wants == NULL || copy == NULL)
+            rc = fail(r, PERCHE_NOMEM, "no memory for a reply");
+        else
+            wants[reply->wants_count++] = *copy;
+    }
+    sqlite3_finalize(s);
+    reply->wants = wants;
     return rc;
 }
 
@@ -544,6 +604,8 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             rc = sql_run(r, s, "note a site's contact");
         }
     }
+    if (rc == PERCHE_OK && push->to > push->from) /* a batch that only brought what was asked for is not asked again */
+        rc = ask_rows(r, site, o);
     o->message.u.push_reply.have = peer.have;
     perche_batch_free(batch);
     return rc;

@@ -80,6 +80,21 @@ static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct t
     return PERCHE_OK;
 }
 
+/* A relative of the row has left the site, which cannot have known it when it wrote: until `done` passes the mark, its
+ * edits and new children are taken (DESIGN 4.6). */
+static bool relative_left(struct replica *r, uint32_t site, struct meta *m, const struct perche_value *values)
+{
+    for (uint32_t i = 0; m->table->rule == RULE_PARENT && i < m->table->parts_count; i++) {
+        struct table *parent;
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+
+        if (scope_parent_key(r, m, values, i, &parent, key, &key_n) && rights_left(r, site, parent->num, key, key_n))
+            return true;
+    }
+    return false;
+}
+
 static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                                 const char **reason)
 {
@@ -111,7 +126,7 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "scope";
         return r->fail;
     }
-    if (t->rule == RULE_PARENT && !scope_may_write(r, t, m, values, site) && t->area != NULL) {
+    if (t->rule == RULE_PARENT && t->area != NULL && !relative_left(r, site, m, values) && !scope_may_write(r, t, m, values, site)) {
         *reason = "readonly";
         return r->fail;
     }
@@ -153,7 +168,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         if (rc != PERCHE_OK)
             return rc;
         loaded = true;
-        if (t->area != NULL && !rights_left(r, site, t->num, m->key, m->key_n) &&
+        if (t->area != NULL && !rights_left(r, site, t->num, m->key, m->key_n) && !relative_left(r, site, m, values) &&
             !scope_may_write(r, t, m, values, site)) {
             *reason = "readonly";
             return r->fail;

@@ -185,15 +185,21 @@ static enum perche_rc triggers(struct replica *r, bool on)
     return PERCHE_OK;
 }
 
+/* Turning triggers off or on makes SQLite parse every prepared statement again, which costs more than many a batch.
+ * So they stay off from the first batch on, until a work comes that writes as programs do: capturing(). */
 enum perche_rc applying_begin(struct replica *r)
 {
-    enum perche_rc rc;
+    enum perche_rc rc = PERCHE_OK;
 
     assert(!r->applying);
-    if (registry_foreign_triggers(r))
-        rc = exec(r, "UPDATE perche_flag SET applying = 1");
-    else
+    if (registry_foreign_triggers(r)) {
+        if (r->triggers_off)
+            rc = triggers(r, true);
+        if (rc == PERCHE_OK)
+            rc = exec(r, "UPDATE perche_flag SET applying = 1");
+    } else if (!r->triggers_off) {
         rc = triggers(r, false);
+    }
     if (rc == PERCHE_OK)
         r->applying = true;
     return rc;
@@ -203,16 +209,18 @@ enum perche_rc applying_end(struct replica *r)
 {
     assert(r->applying);
     r->applying = false;
-    if (r->triggers_off)
-        return triggers(r, true);
-    return exec(r, "UPDATE perche_flag SET applying = 0");
+    return r->triggers_off ? PERCHE_OK : exec(r, "UPDATE perche_flag SET applying = 0");
+}
+
+enum perche_rc capturing(struct replica *r)
+{
+    assert(!r->applying);
+    return r->triggers_off ? triggers(r, true) : PERCHE_OK;
 }
 
 /* After a rollback, which has put the flag's row back by itself. */
 static void applying_back(struct replica *r, bool applying)
 {
-    if (r->applying && !applying && r->triggers_off)
-        (void)triggers(r, true); /* cannot fail: the option exists */
     r->applying = applying;
 }
 

@@ -117,6 +117,8 @@ static void perform_one(struct replica *r, const struct work *w, struct outcome 
     begin_one(r, w, o);
     assert(f != NULL);
     rc = writes ? savepoint(r) : PERCHE_OK;
+    if (rc == PERCHE_OK && w->kind == WORK_COMMAND)
+        rc = capturing(r);
     if (rc == PERCHE_OK)
         rc = f(r, w, o);
     if (rc == PERCHE_OK)

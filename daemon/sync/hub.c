@@ -399,6 +399,7 @@ void sync_hub_step(struct sync_hub *h, const struct sync_event *ev, struct sync_
     h->now_ms = ev->now_ms;
     h->mono_ms = ev->mono_ms;
     h->out = out;
+    h->notes = 0;
     switch (ev->kind) {
     case SYNC_EV_START: h->started = true; break;
     case SYNC_EV_TIME: time_is_up(h); break;

@@ -10,11 +10,13 @@
 
 #include "sync/sync.h"
 
-#define HUB_UNPROVEN_MAX      1024u /* pipes without proof: the oldest go */
+#define HUB_STRANGERS_MAX     1024u /* pipes that have never proven anything: the oldest go */
+#define HUB_SESSIONLESS_MAX   4096u /* pipes without a session, strangers or not: likewise */
 #define HUB_UNPROVEN_REQUESTS 16u   /* of one such pipe, then it is closed */
 #define HUB_PROVING_MAX       256u  /* works for peers without proof at once, all pipes together */
 #define HUB_BUSY_MAX          4u    /* works of one session: two pushes, a question, a watch */
 #define HUB_WAKES_MAX         256u  /* watches answered in one step: an action is 6 KiB */
+#define HUB_NOTES_MAX         64u /* notes of what sites said in one step, the others in the next */
 #define HUB_BUCKETS           1024u /* some thousands of sites at most */
 
 struct peer;
@@ -63,6 +65,7 @@ struct peer {
 
     /* what it said, and what of it is on disk */
     uint64_t full, scan, done, pending, proven_ms;
+    uint64_t said_in; /* the session in which it said full, scan and done */
     int64_t offset_ms;
     uint64_t last_contact_ms;
     bool dirty, noting;
@@ -101,9 +104,10 @@ struct sync_hub {
     uint32_t peers_count;
     struct job *jobs[HUB_BUCKETS];
     uint64_t tags, pipe_numbers, queue_numbers;
-    uint32_t pipes_count, unproven, proving;
+    uint32_t pipes_count, strangers, sessionless, proving;
     uint32_t working, working_large, waiting;
     uint32_t wakes; /* peers marked `wake` */
+    uint32_t notes; /* of this step */
 
     bool started, known;
     uint64_t lsn;

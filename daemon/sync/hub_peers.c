@@ -57,14 +57,20 @@ void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe,
         hub_session_end(h, pipe->peer, PERCHE_NO_SESSION);
     peer->session = session;
     peer->pipe = pipe;
+    /* A restored site may say less than it did: what it said in an older session does not
+     * count for this one. */
+    peer->said_in = session;
+    peer->full = peer->scan = peer->done = 0;
+    peer->dirty = false;
     peer->have = have;
     peer->offset_ms = pipe->offset_ms;
     peer->last_contact_ms = h->now_ms;
     peer->dirty_soft = true;
     pipe->peer = peer;
     pipe->asked = 0;
+    h->strangers -= !pipe->proven;
+    h->sessionless--;
     pipe->proven = true;
-    h->unproven--;
     actions_log(h->out, "hub.proven", "site=%s have=%llu", peer->site, (unsigned long long)have);
 }
 
@@ -97,7 +103,7 @@ void hub_session_end(struct sync_hub *h, struct peer *peer, enum perche_refusal 
     peer->busy = 0; /* works under way belong to nobody now */
     peer->pushing = false;
     pipe->peer = NULL;
-    h->unproven++;
+    h->sessionless++;
 }
 
 struct peer *hub_session_find(const struct sync_hub *h, const struct pipe *pipe, uint64_t session)
@@ -131,16 +137,21 @@ void hub_peer_note(struct sync_hub *h, struct peer *peer)
         hub_at(h, peer->note_at_ms);
         return;
     }
+    if (h->notes >= HUB_NOTES_MAX) {
+        hub_at(h, h->mono_ms); /* in the next step */
+        return;
+    }
     w = hub_work(h, WORK_PEER_NOTE, &job);
     if (w == NULL)
         return;
     job->peer = peer;
+    h->notes++;
     peer->dirty = false;
     peer->dirty_soft = false;
     peer->noting = true;
     peer->note_at_ms = h->mono_ms + NOTE_MS;
     (void)snprintf(w->site, sizeof w->site, "%s", peer->site);
-    w->session = peer->session;
+    w->session = peer->said_in;
     w->full = peer->full;
     w->scan = peer->scan;
     w->done = peer->done;

@@ -21,13 +21,15 @@ struct pipe *hub_pipe_find(const struct sync_hub *h, uint64_t id)
     return p;
 }
 
-static struct pipe *oldest_unproven(const struct sync_hub *h)
+static struct pipe *oldest_sessionless(const struct sync_hub *h, bool stranger)
 {
     struct pipe *oldest = NULL;
 
     for (uint32_t i = 0; i < HUB_BUCKETS; i++) {
         for (struct pipe *p = h->pipes[i]; p != NULL; p = p->next) {
-            if (p->peer == NULL && (oldest == NULL || p->number < oldest->number))
+            if (p->peer != NULL || (stranger && p->proven))
+                continue;
+            if (oldest == NULL || p->number < oldest->number)
                 oldest = p;
         }
     }
@@ -48,7 +50,8 @@ struct pipe *hub_pipe_get(struct sync_hub *h, uint64_t id)
     p->next = *bucket(h, id);
     *bucket(h, id) = p;
     h->pipes_count++;
-    h->unproven++;
+    h->strangers++;
+    h->sessionless++;
     return p;
 }
 
@@ -63,7 +66,8 @@ void hub_pipe_gone(struct sync_hub *h, struct pipe *p)
         at = &(*at)->next;
     *at = p->next;
     h->pipes_count--;
-    h->unproven--;
+    h->strangers -= !p->proven;
+    h->sessionless--;
     free(p);
 }
 
@@ -93,8 +97,10 @@ bool hub_pipe_may_ask(struct sync_hub *h, struct pipe *p)
 
 void hub_pipes_thin(struct sync_hub *h)
 {
-    while (h->unproven > HUB_UNPROVEN_MAX)
-        hub_pipe_close(h, oldest_unproven(h), "crowd");
+    while (h->strangers > HUB_STRANGERS_MAX)
+        hub_pipe_close(h, oldest_sessionless(h, true), "crowd");
+    while (h->sessionless > HUB_SESSIONLESS_MAX)
+        hub_pipe_close(h, oldest_sessionless(h, false), "crowd");
 }
 
 void hub_pipes_free(struct sync_hub *h)
@@ -111,6 +117,6 @@ void hub_pipes_free(struct sync_hub *h)
 
 void hub_pipes_check(const struct sync_hub *h)
 {
-    assert(h->unproven <= HUB_UNPROVEN_MAX);
-    assert(h->unproven <= h->pipes_count);
+    assert(h->strangers <= HUB_STRANGERS_MAX && h->sessionless <= HUB_SESSIONLESS_MAX);
+    assert(h->strangers <= h->sessionless && h->sessionless <= h->pipes_count);
 }

@@ -34,7 +34,7 @@ void bench_live(void)
 {
     static double took[COMMITS];
     struct bench_node hub, a, b;
-    sqlite3 *from, *to, *h;
+    sqlite3 *from, *to;
     sqlite3_stmt *in, *out;
     double disk, bytes;
 
@@ -46,16 +46,16 @@ void bench_live(void)
     node_start(&b, NULL);
     node_join(&hub, &a);
     node_join(&hub, &b);
-    h = db_open(hub.db);
-    db_run(h, BENCH_DDL);
-    sqlite3_close(h);
-    (void)node_perche(&hub, "replicate bench --scope all");
-    (void)node_perche(&a, "sync --wait");
-    (void)node_perche(&b, "sync --wait");
     from = db_open(a.db);
     to = db_open(b.db);
-    if (sqlite3_prepare_v2(from, "INSERT INTO bench (id, given) VALUES (?1, 'Live')", -1, &in, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(to, "SELECT 1 FROM bench WHERE id = ?1", -1, &out, NULL) != SQLITE_OK)
+    /* a learner of A whose transfer to B is asked belongs to both, and so do the contacts */
+    db_run(from, "INSERT INTO learner (id, home_site_id, call_name) SELECT 'live', site_id, 'Live' FROM perche_self;"
+                 " INSERT INTO transfer (learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+                 " SELECT 'live', 'e', s.site_id, o.id, 'c', '2026-01-01', '2026-02-01', 'ASKED' FROM perche_self s, site o WHERE o.name = 'site-b'");
+    (void)node_perche(&a, "sync --wait");
+    (void)node_perche(&b, "sync --wait");
+    if (sqlite3_prepare_v2(from, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES (?1, 'live', 'PHONE', '0639980000')", -1, &in, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(to, "SELECT 1 FROM learner_contact WHERE id = ?1", -1, &out, NULL) != SQLITE_OK)
         die("live: %s / %s", sqlite3_errmsg(from), sqlite3_errmsg(to));
     disk = sync_median();
     for (int i = 0; i < COMMITS; i++) {

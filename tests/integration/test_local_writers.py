@@ -198,6 +198,29 @@ def _():
     net.proven()
 
 
+@case("another process checkpoints, vacuums and reads for long: nothing is lost")
+def _():
+    reader = llp.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM learner").fetchone()
+    llp.sql("UPDATE learner SET call_name = 'while read'")
+    llp.sync_wait()
+    expect("edits at the hub", hub.count("learner", "call_name = 'while read'"), llp.count("learner", "call_name = 'while read'"))
+    reader.execute("COMMIT")
+    reader.close()
+    llp.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    llp.sql("VACUUM")
+    llp.sql("UPDATE learner SET call_name = 'after'")
+    llp.kill()
+    llp.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    llp.sql("VACUUM")
+    llp.sql("UPDATE learner SET ine = id")
+    llp.start()
+    llp.sync_wait()
+    same("learner")
+    net.proven()
+
+
 @case("a table that a program rebuilds, with what it changes before the daemon looks: its triggers are back and the changes arrive")
 def _():
     declared = llp.sql("SELECT sql FROM sqlite_schema WHERE name = 'project'")
@@ -228,29 +251,6 @@ def _():
     net.wait_for("the trigger to be back", lambda: llp.sql("SELECT count(*) FROM sqlite_schema WHERE name = 'perche_project_update'") == "1")
     llp.sync_wait()
     expect("the edit at the hub", hub.count("project", "title = 'unseen'"), 1)
-    net.proven()
-
-
-@case("another process checkpoints, vacuums and reads for long: nothing is lost")
-def _():
-    reader = llp.connect()
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM learner").fetchone()
-    llp.sql("UPDATE learner SET call_name = 'while read'")
-    llp.sync_wait()
-    expect("edits at the hub", hub.count("learner", "call_name = 'while read'"), llp.count("learner", "call_name = 'while read'"))
-    reader.execute("COMMIT")
-    reader.close()
-    llp.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    llp.sql("VACUUM")
-    llp.sql("UPDATE learner SET call_name = 'after'")
-    llp.kill()
-    llp.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    llp.sql("VACUUM")
-    llp.sql("UPDATE learner SET ine = id")
-    llp.start()
-    llp.sync_wait()
-    same("learner")
     net.proven()
 
 

@@ -24,6 +24,7 @@ def build():
     llp = net.add_site("la-loupe")
     chr_ = net.add_site("chartres")
     net.cohort("la-loupe")
+    chr_.sync_wait()
     chr_.sql("""INSERT INTO learner (id, home_site_id) SELECT '01487832-4000-7000-8001-000000002001', site_id FROM perche_self;
         INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)
         SELECT '01487832-4000-7000-8003-000000000002', site_id, (SELECT id FROM training), 'C1', '2015-05-04', '2015-09-30', 12,

@@ -36,7 +36,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("PERCHE_BUILD") or os.path.join(HERE, "..", "..", "build")
 BUILD_NAME = os.environ.get("PERCHE_BUILD_NAME", "release")
 LONG = os.environ.get("PERCHE_LONG") == "1"
-SLOW = 5 if BUILD_NAME in ("asan", "tsan") else 1  # a sanitizer takes that much more time, and no limit is meant for it
+SLOW = 3 if BUILD_NAME in ("asan", "tsan") else 1  # a sanitizer takes that much more time, and no limit is meant for it
 os.environ["TZ"] = "UTC"
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -45,6 +45,10 @@ PR_SET_PDEATHSIG = 1
 
 class Failure(Exception):
     """What a test expected and did not find; its text is all that a reader gets."""
+
+
+class Died(Failure):
+    """A daemon has ended: there is no use in going on."""
 
 
 def expect(what, found, wanted):
@@ -210,7 +214,24 @@ class Node:
         return self.json("status")
 
     def sync_wait(self, seconds=30):
-        self.perche("sync", "--wait", "--timeout", f"{seconds * SLOW}s", seconds=seconds + 15)
+        """In step with the hub, or a Failure; at once when a daemon ends meanwhile."""
+        with tempfile.TemporaryFile("w+") as said:
+            p = subprocess.Popen([os.path.join(BUILD, "perche"), "--socket", self.socket, "sync", "--wait", "--timeout", f"{seconds * SLOW}s"],
+                                 stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+            ends = [os.pidfd_open(q.pid) for q in (p, *(n.process for n in self.net.nodes.values() if n.running()))]
+            try:
+                select.select(ends, [], [], (seconds + 15) * SLOW)
+                self.net.check_alive()
+                p.wait(1)
+            finally:
+                for fd in ends:
+                    os.close(fd)
+                if p.poll() is None:
+                    p.kill()
+                    p.wait()
+            said.seek(0)
+            if p.returncode != 0:
+                raise Failure(f"perche sync --wait at {self.key}: exit {p.returncode}: {said.read().strip()[-600:]}")
 
     # ---- plain SQL
 
@@ -391,6 +412,12 @@ class Network:
         self.nodes[site].sql_file("cohort_llp.sql")
         self.nodes[site].sync_wait()
 
+    def check_alive(self):
+        """A daemon that was started and not stopped has to run."""
+        for n in self.nodes.values():
+            if n.process is not None and n.process.poll() is not None:
+                raise Died(f"perched of {n.key} has ended by itself, with {n.process.returncode}: {n.log_tail(2)}")
+
     def wait_for(self, what, predicate, seconds=20):
         """Returns the first true answer of @predicate, asked again whenever a node has written something. A Failure of
         @predicate is a "not yet"."""
@@ -406,6 +433,7 @@ class Network:
                     said = answer
                 except Failure as e:
                     said = e
+                self.check_alive()
                 left = end - now()
                 if left <= 0:
                     raise Failure(f"waited {seconds * SLOW} s for {what}; last: {said!r}")
@@ -623,6 +651,8 @@ def main(build, networks):
             at = now()
             try:
                 run()
+                for net in networks:
+                    net.check_alive()
                 if run is not build:
                     print(f"ok {name} # {now() - at:.1f} s")
                     passed += 1
@@ -642,7 +672,8 @@ def main(build, networks):
                     print(f"#   {e!r}")
                 for net in networks:
                     net.show_logs()
-                if run is build:
+                if run is build or any(n.process is not None and not n.running() for net in networks for n in net.nodes.values()):
+                    print("# the rest was not run")
                     break
     finally:
         for net in networks:

@@ -857,6 +857,30 @@ static bool exec(struct world *w, struct node *n, const char *sql)
     return rc == SQLITE_OK;
 }
 
+/* Marks of a whole term, loaded at once: too many for one batch. Their values have no names; what becomes of them is
+ * seen by comparing the replicas. */
+static bool do_bulk(struct world *w, struct node *n, const struct step *st, struct chance *c)
+{
+    int enrolment = choose(w, n, T_ENROLMENT, st->c, false), rc;
+    uint32_t rows = 300 + chance_below(c, 900);
+    sqlite3_stmt *s;
+
+    if (enrolment < 0)
+        return false;
+    s = prepared(w, n, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)"
+                       " INSERT INTO attendance (half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site, proof_sha256)"
+                       " SELECT 'half ' || i, ?1, 'PRESENT', 210, hex(randomblob(8)), 'day ' || i, ?1, hex(randomblob(24)) FROM n");
+    if (s == NULL)
+        return false;
+    sqlite3_bind_text(s, 1, w->rows[enrolment].key[0], -1, SQLITE_STATIC);
+    sqlite3_bind_int(s, 2, (int)rows);
+    rc = sqlite3_step(s);
+    sqlite3_finalize(s);
+    w->counts[COUNT_BULK]++;
+    STORY(w, n, "loads %u rows of attendance", rows);
+    return rc == SQLITE_DONE;
+}
+
 static void writes_dead(struct world *w, uint32_t from, uint8_t node)
 {
     for (uint32_t i = from; i <= w->writes_count; i++)
@@ -876,6 +900,11 @@ void actor_write(struct world *w, struct node *n, const struct step *st)
         w->counts[COUNT_CHECKPOINT]++;
         STORY(w, n, "a program checkpoints the WAL");
         (void)exec(w, n, chance_below(&c, 2) ? "PRAGMA wal_checkpoint(TRUNCATE)" : "PRAGMA wal_checkpoint(PASSIVE)");
+        return;
+    }
+    if (chance_below(&c, 1500) == 0) {
+        if (do_bulk(w, n, st, &c))
+            node_changed(w, n);
         return;
     }
     several = chance_below(&c, 5) == 0 ? 2 + chance_below(&c, 4) : 1;

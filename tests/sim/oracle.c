@@ -443,9 +443,10 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             char p[160];
 
             for (uint32_t i = 1; i <= w->writes_count; i++)
-                deletes += w->writes[i].again && !w->writes[i].dead && w->writes[i].value_of == v;
+                deletes += !w->writes[i].dead && ((w->writes[i].again && w->writes[i].value_of == v) ||
+                                                  (w->writes[i].null && w->writes[i].row == row && w->writes[i].col == w->writes[v].col));
             if (deletes > 0)
-                continue; /* by then it was another's */
+                continue; /* by then it was another's; or NULL is a value that somebody wrote */
             for (uint32_t i = 1; i <= w->writes_count; i++)
                 if (w->writes[i].row == row && w->writes[i].col == COL_DELETE && !w->writes[i].dead) {
                     deletes++;

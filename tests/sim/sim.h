@@ -55,6 +55,7 @@
     X(SAME, "writes of the value that was there", 1)                 \
     X(EQUAL, "equal values written twice", 1)                        \
     X(TRANSACTION, "transactions of several rows", 1)                \
+    X(BULK, "loads of hundreds of rows", 1)                          \
     X(ROLLBACK, "transactions rolled back", 1)                       \
     X(SLOW, "transactions that kept the lock", 1)                    \
     X(COMPOSITE, "writes under a composite key", 1)                  \
@@ -91,7 +92,7 @@
     X(BUSY, "works that found the lock taken", 1)                    \
     X(GROUP, "works grouped in one commit", 1)                       \
     X(PUSH, "batches pushed", 1)                                     \
-    X(PUSH_PIPELINED, "of these, before the one in front was acknowledged", 0) \
+    X(PUSH_PIPELINED, "of these, before the one in front was acknowledged", 1) \
     X(PULL, "pulls answered", 1)                                     \
     X(PULL_CUT, "of these, with more to come", 1)                    \
     X(WANT, "rows asked for that came without themselves", 0)        \

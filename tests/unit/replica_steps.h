@@ -242,6 +242,7 @@ static inline struct perche_bytes batch_bytes(struct perche_message *m, struct p
 {
     struct perche_buf buf = {0};
     struct perche_err err = {0};
+    struct perche_bytes out;
     uint8_t *copy;
 
     if (perche_batch_encode(b, 1, &buf, &err) != PERCHE_OK)
@@ -249,9 +250,10 @@ static inline struct perche_bytes batch_bytes(struct perche_message *m, struct p
     copy = perche_message_alloc(m, buf.n + 1);
     assert_non_null(copy);
     memcpy(copy, buf.p, buf.n);
+    out = (struct perche_bytes){copy, (uint32_t)buf.n};
     perche_batch_free(b);
     perche_buf_free(&buf);
-    return (struct perche_bytes){copy, (uint32_t)(buf.n)};
+    return out;
 }
 
 static inline struct perche_part *part_named(struct perche_batch *b, const char *table)

@@ -29,7 +29,7 @@ struct world {
     /* what the hub saw */
     bool echoes; /* it answers at once */
     uint64_t request, pipe;
-    unsigned requests, too_large, gone;
+    unsigned requests, too_large, floods, gone;
     bool asked, was_too_large, pipe_gone;
     /* what the site saw */
     bool up, down, replied, closed;
@@ -61,6 +61,12 @@ static void on_too_large(void *ctx, uint64_t request, uint64_t pipe, uint64_t by
     w->too_large++;
     w->was_too_large = true;
     downlink_drop_pipe(w->hub, pipe);
+}
+
+static void on_flood(void *ctx, uint64_t pipe)
+{
+    (void)pipe;
+    ((struct world *)ctx)->floods++;
 }
 
 static void on_pipe_gone(void *ctx, uint64_t pipe)
@@ -117,6 +123,7 @@ static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
     struct downlink_events events = {.ctx = w,
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
+                                     .on_flood = on_flood,
                                      .on_pipe_gone = on_pipe_gone};
     struct perche_err err = {0};
 
@@ -515,6 +522,7 @@ static void dropping_a_line_by_order_makes_no_callback(void **state)
     assert_false(uplink_is_up(w->site));
     assert_true(loop_until(&w->loop, &w->pipe_gone));
     assert_int_equal(w->downs, 0);
+    assert_int_equal(w->floods, 0);
 }
 
 static void a_reply_arrives_before_the_line_that_it_ends(void **state)
@@ -553,6 +561,7 @@ static void a_message_beyond_the_bound_drops_that_line(void **state)
     assert_true(loop_until(&w->loop, &w->down));
     assert_true(loop_until(&w->loop, &w->pipe_gone));
     assert_int_equal(w->requests + w->too_large, 0);
+    assert_int_equal(w->floods, 1); /* told, as the bytes are not there to be seen */
 }
 
 static void a_line_sends_large_messages_only_after_it_has_proven_itself(void **state)

@@ -511,6 +511,22 @@ static void a_sync_whose_hub_is_away_ends_in_time_and_says_what_is_missing(void 
     reply_clear(&r);
 }
 
+static void a_sync_that_is_waited_for_outlives_a_reload(void **state)
+{
+    struct world *w = *state;
+    struct node_config config = {
+        .role = REPLICA_SITE, .name = "site", .data = w->site.data, .interval_ms = 5000};
+    struct reply r = {0};
+    char note[300];
+
+    joined(w);
+    node_sync(w->site.node, true, 15000, &r, on_answer);
+    assert_int_equal(node_reload(w->site.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    wait_reply(w, &r);
+    assert_true(json_is_true(json_object_get(r.json, "done")));
+    reply_clear(&r);
+}
+
 static void a_close_answers_everything_once(void **state)
 {
     enum { CALLS = 40 };
@@ -728,6 +744,7 @@ int main(void)
         CASE(what_nobody_knows_is_answered_with_an_error_later),
         CASE(a_command_of_the_other_role_is_refused),
         CASE(a_sync_whose_hub_is_away_ends_in_time_and_says_what_is_missing),
+        CASE(a_sync_that_is_waited_for_outlives_a_reload),
         CASE(a_close_answers_everything_once),
         CASE(a_close_in_the_middle_of_a_join_answers_it),
         CASE(a_message_that_does_not_decode_drops_that_line_alone),

@@ -521,6 +521,10 @@ static void questions_of_people_leave_one_reader_to_the_conversation(void **stat
     w->hold = true;
     for (unsigned i = 1; i <= 6; i++)
         ask(w, readers, WORK_QUERY, i);
+    pthread_mutex_lock(&w->lock);
+    while (w->people_now < READERS_COUNT - 1)
+        pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
     ask(w, readers, WORK_PULL_ANSWER, 7);
     pthread_mutex_lock(&w->lock);
     while (w->together < READERS_COUNT) /* would wait for ever if the questions held them all */

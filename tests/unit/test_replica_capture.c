@@ -586,6 +586,7 @@ static void what_is_applied_is_not_captured_and_what_follows_is(void **state)
     assert_true(f->r->triggers_off); /* every trigger is ours */
     assert_int_equal(exec(f->r, "INSERT INTO t VALUES ('applied', '', 0)"), PERCHE_OK);
     assert_int_equal(applying_end(f->r), PERCHE_OK);
+    assert_int_equal(capturing(f->r), PERCHE_OK);
     assert_int_equal(exec(f->r, "INSERT INTO t VALUES ('own', '', 0)"), PERCHE_OK);
     assert_int_equal(tx_commit(f->r), PERCHE_OK);
     captured(f, "-1:'own'");
@@ -659,6 +660,7 @@ static void a_rollback_ends_applying_with_the_flag_and_without(void **state)
         assert_int_equal(applying_begin(f->r), PERCHE_OK);
         savepoint_rollback(f->r);
         assert_int_equal(savepoint(f->r), PERCHE_OK);
+        assert_int_equal(capturing(f->r), PERCHE_OK);
         assert_int_equal(exec(f->r, "INSERT INTO t VALUES ('own', '', 0)"), PERCHE_OK);
         assert_int_equal(savepoint_release(f->r), PERCHE_OK);
         assert_int_equal(tx_commit(f->r), PERCHE_OK);

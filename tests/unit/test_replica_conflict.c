@@ -362,6 +362,12 @@ static void a_conflict_moves_with_its_row(void **state)
     proven(p, p->sites[1]);
     program_says(p->sites[0], OPEN, "1");
     program_says(p->sites[1], "SELECT count(*) FROM perche_conflict", "0");
+    /* away and back again before the site has heard of either */
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'Chartres')");
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'La Loupe')");
+    proven(p, p->sites[0]);
+    program_says(p->sites[0], OPEN, "1");
+    program_says(p->hub, "SELECT count(*) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))", "0");
 }
 
 static void a_conflict_has_the_scope_of_the_row_that_it_names(void **state)

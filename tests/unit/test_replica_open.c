@@ -521,6 +521,7 @@ static void a_failed_work_leaves_the_others_of_its_transaction_alone(void **stat
 
     assert_int_equal(savepoint(f->r), PERCHE_OK);
     assert_int_equal(f->r->fail, PERCHE_OK);
+    assert_int_equal(capturing(f->r), PERCHE_OK);
     assert_int_equal(exec(f->r, "INSERT INTO network (id, name) VALUES ('n', 'captured: triggers are on again')"), PERCHE_OK);
     assert_int_equal(savepoint_release(f->r), PERCHE_OK);
     assert_int_equal(tx_commit(f->r), PERCHE_OK);

@@ -64,7 +64,13 @@ static void a_condition_reads_and_does_nothing_else(void **state)
     pair_refuses(p, f, WORK_QUERY, "list", "{\"table\": \"perche_row\"}", PERCHE_NOT_FOUND);
     pair_refuses(p, f, WORK_QUERY, "list", "{}", PERCHE_USAGE);
     pair_refuses(p, f, WORK_QUERY, "no such question", "{}", PERCHE_USAGE);
-    expect(p, f, "list", "{\"table\": \"learner\"}", "$.rows[1][2]", "Bernard"); /* all there, and nothing stays forbidden */
+    expect(p, f, "list", "{\"table\": \"learner\"}", "$.rows[1][2]", "Bernard"); /* all there */
+    for (int i = 0; i < 2; i++) { /* nothing stays forbidden on the connection */
+        struct outcome o = pair_do(p, f, pair_args(WORK_QUERY, i == 0 ? "list" : "state", "{\"table\": \"learner\", \"where\": \"1\"}"));
+
+        assert_int_equal(o.rc, PERCHE_OK);
+        outcome_free(&o);
+    }
 }
 
 static void a_row_is_shown_with_where_each_value_came_from(void **state)

@@ -441,6 +441,35 @@ static void test_of_too_many_unproven_pipes_the_oldest_go(void **state)
     script_free(sc);
 }
 
+static void test_a_new_migration_asks_every_site_to_shake_hands_again_on_its_line(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = 0;
+    char site[16];
+
+    (void)state;
+    for (unsigned i = 0; i < 1100; i++) { /* more than there may be strangers */
+        (void)snprintf(site, sizeof site, "s%u", i);
+        s = proven(sc, 1 + i, site);
+    }
+    watch(sc, 1100, s);
+    trace_clear(&sc->trace);
+    sc->hold = true;
+    plain(sc, SYNC_EV_SCHEMA);
+    assert_int_equal(sc->works_count, 64); /* notes, the first of many */
+    assert_non_null(strstr(sc->trace.text, "101< watch no session\n"));
+    assert_null(strstr(sc->trace.text, "close"));
+    sc->hold = false;
+    works(sc);
+    wait_ms(sc, 1);
+    assert_int_equal(sc->notes, 1100);
+    trace_clear(&sc->trace);
+    push(sc, 1, 1, 0, 1);
+    hello(sc, 1100);
+    expect(sc, "102< push no session\n103< hello\n");
+    script_free(sc);
+}
+
 static void test_a_proof_without_a_challenge_is_refused(void **state)
 {
     struct script *sc = script_new(8);
@@ -1057,6 +1086,21 @@ static void test_positions_go_to_disk_when_they_change_and_once_a_second_at_most
     script_free(sc);
 }
 
+static void test_what_was_said_in_an_older_session_is_not_noted_for_the_newer(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    pull(sc, 11, s, 20, 20);
+    assert_true(sc->last_note.scan == 20 && sc->last_note.session == s);
+    gone(sc, 11);
+    s = proven(sc, 12, SITE); /* restored from a backup: it has not said yet how far it is */
+    gone(sc, 12);
+    assert_true(sc->last_note.scan == 0 && sc->last_note.full == 0 && sc->last_note.session == s);
+    script_free(sc);
+}
+
 static void test_a_note_that_fails_is_written_later(void **state)
 {
     struct script *sc = script_new(8);
@@ -1374,6 +1418,7 @@ int main(void)
         T(an_unproven_peer_may_ask_sixteen_times),
         T(a_proof_starts_the_count_again),
         T(of_too_many_unproven_pipes_the_oldest_go),
+        T(a_new_migration_asks_every_site_to_shake_hands_again_on_its_line),
         T(a_proof_without_a_challenge_is_refused),
         T(a_replayed_proof_is_refused),
         T(a_signature_of_another_key_is_refused),
@@ -1410,6 +1455,7 @@ int main(void)
         T(a_local_change_is_harvested_until_there_is_no_more_and_wakes),
         T(a_harvest_that_fails_is_tried_again),
         T(positions_go_to_disk_when_they_change_and_once_a_second_at_most),
+        T(what_was_said_in_an_older_session_is_not_noted_for_the_newer),
         T(a_note_that_fails_is_written_later),
         T(the_end_of_a_session_writes_down_what_was_known),
         T(more_sessions_than_places_come_back_at_their_turn_oldest_first),

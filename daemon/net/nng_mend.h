@@ -1,0 +1,12 @@
+/* What nng_mend.c hears of nng that nng's own interface does not tell. */
+#ifndef NET_NNG_MEND_H
+#define NET_NNG_MEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Did this pipe end because its peer announced a message beyond NNG_OPT_RECVMAXSZ? Asked
+ * once, when the pipe is gone; it is forgotten then. Any thread. */
+bool nng_mend_was_too_large(uint32_t pipe);
+
+#endif
