@@ -771,6 +771,7 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
 enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key)
 {
     sqlite3_int64 after = 0, last = 0;
+    bool begun = false; /* what is applied later is captured no more than what is applied at once */
     enum perche_rc rc = PERCHE_OK;
     sqlite3_stmt *s;
 
@@ -781,6 +782,10 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
     if (sqlite3_step(s) == SQLITE_ROW)
         last = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
+    if (last > 0 && !r->applying) {
+        rc = applying_begin(r);
+        begun = rc == PERCHE_OK;
+    }
     while (rc == PERCHE_OK && after < last) {
         sqlite3_int64 n = 0;
         uint32_t via = 0;
@@ -818,6 +823,11 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
         rc = copy == NULL ? fail(r, PERCHE_NOMEM, "no memory for a parked row")
                           : retry_one(r, n, via, (struct perche_bytes){copy, copy_n});
         free(copy);
+    }
+    if (begun) {
+        enum perche_rc ended = applying_end(r);
+
+        rc = rc != PERCHE_OK ? rc : ended;
     }
     return rc;
 }

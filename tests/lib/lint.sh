@@ -94,6 +94,10 @@ sleepers='
 tests/lib/                 helpers that poll for a condition with a limit: the one place to wait
 daemon/replica/replica\.c  the writer, on its own thread, waits its turn: the lock of SQLite has no queue and no event
 tests/sim/world\.c          takes the place of nanosleep, to let virtual time pass: nothing waits
+tests/sim/lock\.c           takes the place of nanosleep, to let virtual time pass: nothing waits
+tests/bench/preload_sync\.c is a slow disk: the delay is what it is for
+tests/bench/load\.c         the pace of a program that writes along, not a wait
+tests/bench/live\.c         how finely the bench looks, with both cores left to the daemons
 tests/bench/preload_       makes a slow disk of a fast one: the delay is its purpose
 '
 pattern=$(awk 'NF { printf "%s%s", (n++ ? "|" : ""), $1 }' <<<"$sleepers")

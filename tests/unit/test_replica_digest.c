@@ -18,9 +18,9 @@ static void insert_learner(struct fixture *f, int n, const char *name)
 /* Key of learner @n. */
 static struct perche_bytes learner_key(int n, uint8_t key[16])
 {
-    char id[37];
+    char id[48];
 
-    snprintf(id, sizeof id, LEARNER "%03d", n);
+    (void)snprintf(id, sizeof id, LEARNER "%03d", n);
     assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
     return (struct perche_bytes){key, 16};
 }

@@ -595,25 +595,15 @@ static void two_inserts_of_one_key_merge_cell_by_cell_and_ask(void **state)
 {
     struct pair *p = *state;
 
-    program(p->hub, "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, who TEXT, note TEXT) STRICT, WITHOUT ROWID");
-    free(pair_command(p, p->hub, "replicate", "{\"table\": \"visit\", \"scope\": \"all\"}"));
-    program(p->hub, "UPDATE perche_column SET policy = 'review' WHERE tab = 'visit' AND num > 0");
-    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
-    fixture_close(p->hub); /* the policy is read again */
-    fixture_open(p->hub);
     for (int i = 0; i < 2; i++)
-        pair_prove(p, p->sites[i]);
-    edit(p, p->sites[0], "INSERT INTO visit VALUES ('" ID(1) "', 'Ann', 'same')");
-    edit(p, p->sites[1], "INSERT INTO visit VALUES ('" ID(1) "', 'Bob', 'same')");
+        edit(p, p->sites[i], "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+                             " VALUES ('" ID(1) "', '" ID(2) "', '" ID(3) "', '%s', '%s', '" ID(4) "', '2026-01-0%d', '2026-03-01', 'DRAFT')",
+             SITE_ID(p, 0), SITE_ID(p, 1), i + 1);
     for (int i = 0; i < 4; i++)
         pair_sync(p, p->sites[i % 2]);
     for (int i = 0; i < 2; i++) {
-    print_message("DBG %s | %s | %s\n", asked(p->sites[i]->program, "SELECT json_group_array(json_array(id,who, note)) FROM visit"), "", "");
-    print_message("DBG %s | %s | %s\n", asked(p->sites[i]->program, "SELECT json_group_array(json_array(tab,columns,reason,image)) FROM perche_refused"), "", "");
-    print_message("DBG %s | %s | %s\n", asked(p->hub->program, "SELECT json_group_array(json_array(tab,columns, reason)) FROM perche_refusal"), "", "");
-        says(p->sites[i], "Bob same", "SELECT who || ' ' || note FROM visit");
-        says(p->sites[i], "[\"visit\",\"who\",\"Ann\",\"Bob\",\"open\"]", "SELECT json_array(tab, col, a_value, b_value, state) FROM perche_conflict");
+        says(p->sites[i], "2026-01-02 2026-03-01", "SELECT asked_on || ' ' || effective_on FROM transfer");
+        says(p->sites[i], "[\"transfer\",\"asked_on\",\"2026-01-01\",\"2026-01-02\",\"open\"]", "SELECT json_array(tab, col, a_value, b_value, state) FROM perche_conflict");
         equal(p, p->sites[i]);
     }
 }
