@@ -589,6 +589,34 @@ static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
     return rc;
 }
 
+static enum perche_rc apply_parts(struct apply *a)
+{
+    uint32_t ranks[PERCHE_BATCH_TABLES_MAX], last = 0, rank = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t p = 0; p < a->batch->parts_count; p++) {
+        const struct table *t = registry_table(a->r, a->batch->parts[p].table);
+
+        ranks[p] = t != NULL ? table_rank(a->r, t) : 0;
+        if (ranks[p] > last)
+            last = ranks[p];
+        a->rows += a->batch->parts[p].rows_count;
+    }
+    /* Parents before children, whatever the order of the parts: a scope is made from what is there. */
+    for (rank = 0; rc == PERCHE_OK && rank <= last; rank++) {
+        uint32_t first = 0;
+
+        for (uint32_t p = 0; rc == PERCHE_OK && p < a->batch->parts_count; p++) {
+            if (ranks[p] == rank)
+                rc = apply_part(a, p, first);
+            first += a->batch->parts[p].rows_count;
+        }
+    }
+    if (rc == PERCHE_OK && a->stamp != 0)
+        stamp_seen(a->r, a->stamp);
+    return rc;
+}
+
 /* Cells that waited for a row which is here now. Those that came over the same link are in it, or it deletes them. */
 static enum perche_rc meet_parked(struct apply *a)
 {
@@ -614,14 +642,7 @@ static enum perche_rc meet_parked(struct apply *a)
             meta_clear(&m);
             if (!here)
                 continue;
-            s = prepare(r, "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2 AND via = ?3 AND reason = 'row'");
-            if (s == NULL)
-                return r->fail;
-            sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
-            sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
-            sqlite3_bind_int64(s, 3, a->peer.via);
-            rc = sql_run(r, s, "end what waited for a row");
-            sqlite3_finalize(s);
+            rc = parked_drop(r, part->table, row->key, a->peer.via);
             if (rc == PERCHE_OK && parked_has(r, part->table, row->key, false))
                 rc = parked_retry(r, part->table, &row->key);
         }
@@ -631,29 +652,8 @@ static enum perche_rc meet_parked(struct apply *a)
 
 enum perche_rc apply_rows(struct apply *a)
 {
-    uint32_t ranks[PERCHE_BATCH_TABLES_MAX], last = 0, rank = 0;
-    enum perche_rc rc = PERCHE_OK;
+    enum perche_rc rc = apply_parts(a);
 
-    for (uint32_t p = 0; p < a->batch->parts_count; p++) {
-        const struct table *t = registry_table(a->r, a->batch->parts[p].table);
-
-        ranks[p] = t != NULL ? table_rank(a->r, t) : 0;
-        if (ranks[p] > last)
-            last = ranks[p];
-        a->rows += a->batch->parts[p].rows_count;
-    }
-    /* Parents before children, whatever the order of the parts: a scope is made from what is there. */
-    for (rank = 0; rc == PERCHE_OK && rank <= last; rank++) {
-        uint32_t first = 0;
-
-        for (uint32_t p = 0; rc == PERCHE_OK && p < a->batch->parts_count; p++) {
-            if (ranks[p] == rank)
-                rc = apply_part(a, p, first);
-            first += a->batch->parts[p].rows_count;
-        }
-    }
-    if (rc == PERCHE_OK && a->stamp != 0)
-        stamp_seen(a->r, a->stamp);
     return rc == PERCHE_OK ? meet_parked(a) : rc;
 }
 
@@ -757,7 +757,7 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
     if (rc == PERCHE_OK) {
         a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
-        rc = apply_rows(a);
+        rc = apply_parts(a);
         if (rc == PERCHE_OK && a->applied > 0)
             rc = apply_history(a, body);
     }
@@ -832,13 +832,32 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
     return rc;
 }
 
+enum perche_rc parked_drop(struct replica *r, const char *table, struct perche_bytes key, uint32_t via)
+{
+    sqlite3_stmt *s = prepare(r, via != 0 ? "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2 AND via = ?3 AND reason = 'row'"
+                                         : "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2");
+    enum perche_rc rc;
+
+    if (s == NULL)
+        return r->fail;
+    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
+    if (via != 0)
+        sqlite3_bind_int64(s, 3, via);
+    rc = sql_run(r, s, "forget what is set aside");
+    sqlite3_finalize(s);
+    return rc;
+}
+
 enum perche_rc row_drop(struct replica *r, struct meta *m)
 {
     enum perche_rc rc = PERCHE_OK;
 
     if (m->stored && meta_alive(m))
         rc = data_delete(r, m->table, (struct perche_bytes){m->key, m->key_n});
-    if (rc == PERCHE_OK)
+    if (rc == PERCHE_NOT_FOUND) /* somebody was here before, past the triggers */
+        rc = PERCHE_OK;
+    if (rc == PERCHE_OK && m->stored)
         rc = meta_drop(r, m);
-    return rc;
+    return rc == PERCHE_OK ? parked_drop(r, m->table->name, (struct perche_bytes){m->key, m->key_n}, 0) : rc;
 }

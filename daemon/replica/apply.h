@@ -40,7 +40,10 @@ enum perche_rc park(struct replica *r, const struct perche_batch *b, const struc
 /* Applies what waited for a table, a column or its row (all rows of @table and @key, or everything with NULL). */
 enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key);
 
-/* Drops a row here without deleting it: data, metadata, digest. */
+/* Forgets what is set aside of a row; with @via only the cells that came over this link and wait for the row itself. */
+enum perche_rc parked_drop(struct replica *r, const char *table, struct perche_bytes key, uint32_t via);
+
+/* Drops a row here without deleting it: data, metadata, digest, what is set aside of it. */
 enum perche_rc row_drop(struct replica *r, struct meta *m);
 /* Values of a row, alive (data) or dead (kept), by num; all NULL where there is none. Owned texts are copied into @text. */
 enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values);

@@ -494,7 +494,7 @@ enum perche_rc carry_out(struct replica *r)
         rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
         if (rc == PERCHE_OK)
             rc = applying_begin(r);
-        if (rc == PERCHE_OK && m.stored)
+        if (rc == PERCHE_OK)
             rc = row_drop(r, &m);
         if (rc == PERCHE_OK)
             rc = applying_end(r);
@@ -615,10 +615,13 @@ static enum perche_rc take_absent(struct replica *r, struct table *t, const stru
             rc = applying_end(r);
     }
     meta_clear(&m);
+    if (rc == PERCHE_OK && kind == 2)
+        rc = parked_drop(r, t->name, n->key, VIA_HUB); /* what waited for the row waits no longer */
     return rc == PERCHE_OK ? end_entry(r, SQL_WANTED_END, t, n->key, kind) : rc;
 }
 
-static enum perche_rc take_notices(struct replica *r, const struct perche_batch *b, bool images)
+/* @stale: made before the hub had what this site knows as acknowledged, so that an absence says nothing. */
+static enum perche_rc take_notices(struct replica *r, const struct perche_batch *b, bool images, bool stale)
 {
     enum perche_rc rc = PERCHE_OK;
 
@@ -632,7 +635,7 @@ static enum perche_rc take_notices(struct replica *r, const struct perche_batch 
             rc = take_left(r, t, n);
         else if (n->kind == PERCHE_REFUSAL)
             rc = take_refusal(r, t, n);
-        else
+        else if (!stale)
             rc = take_absent(r, t, n, images ? 1 : 2);
     }
     return rc;
@@ -762,7 +765,7 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
     if (rc == PERCHE_OK && b->parts_count > 0)
         rc = take_rows(r, b, reply->batch, reply->have < r->node.acked, 0, o);
     if (rc == PERCHE_OK)
-        rc = take_notices(r, b, true);
+        rc = take_notices(r, b, true, reply->have < r->node.acked);
     if (rc == PERCHE_OK) {
         r->node.full = reply->full;
         r->node.scan = reply->scan;
@@ -788,7 +791,7 @@ enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcom
     if (rc == PERCHE_OK && b->parts_count > 0)
         rc = take_rows(r, b, reply->batch, true, 2, o);
     if (rc == PERCHE_OK)
-        rc = take_notices(r, b, false);
+        rc = take_notices(r, b, false, false);
     for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++)
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
             rc = parked_retry(r, b->parts[p].table, &b->parts[p].rows[i].key);

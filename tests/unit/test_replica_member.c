@@ -53,6 +53,7 @@ static void an_invitation_makes_a_site_of_its_name(void **state)
     assert_int_equal(strlen(json_at(json, "$.secret")), 64);
     program_says(p->hub, "SELECT code || '|' || name || '|' || kind || '|' || status FROM site WHERE code = 'DREUX LE'", "DREUX LE|Dreux le Bel|SCHOOL|OPEN");
     program_says(p->hub, "SELECT network_id = (SELECT id FROM network) FROM site WHERE code = 'DREUX LE'", "1");
+    program_says(p->hub, "SELECT count(*) FROM perche_capture", "0"); /* in the same transaction */
     pair_sync(p, p->sites[0]); /* reference data: it is stamped and goes to all */
     program_says(p->sites[0], "SELECT name FROM site WHERE code = 'DREUX LE'", "Dreux le Bel");
     free(json);

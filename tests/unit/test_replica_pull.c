@@ -48,6 +48,7 @@ static void an_answer_stays_near_the_bytes_asked_for(void **state)
     uint32_t answers = 0, rows = 0;
     bool more = true;
 
+    equal(p, a);
     ballast(p, 40);
     while (more) {
         struct perche_message m = pull_made(p, a, 4096);
@@ -112,6 +113,7 @@ static void what_came_from_a_site_does_not_go_back_to_it(void **state)
     struct fixture *a = p->sites[0];
     struct perche_message m;
 
+    equal(p, a);
     cohort(p, a, ID(1), SITE_ID(p, 0));
     pair_push(p, a);
     m = pull_made(p, a, 1 << 20);
@@ -353,10 +355,12 @@ static void a_refusal_comes_by_pull_however_many_answers_are_lost(void **state)
     struct fixture *a = p->sites[0];
     char before[200];
 
-    strcpy(before, asked(p->hub->program, "SELECT label_fr FROM code_list WHERE list = 'sex' AND code = 'F'"));
-    edit(p, a, "UPDATE code_list SET label_fr = 'mine' WHERE list = 'sex' AND code = 'F'");
+    edit(p, p->hub, "UPDATE site SET premises = 'the hub''s' WHERE name = 'La Loupe'");
+    equal(p, a);
+    strcpy(before, asked(p->hub->program, "SELECT premises FROM site WHERE name = 'La Loupe'"));
+    edit(p, a, "UPDATE site SET premises = 'mine' WHERE name = 'La Loupe'");
     push_unheard(p, a); /* the answer says nothing of it, and is lost */
-    says(p->hub, before, "SELECT label_fr FROM code_list WHERE list = 'sex' AND code = 'F'");
+    says(p->hub, before, "SELECT premises FROM site WHERE name = 'La Loupe'");
     for (int i = 0; i < 2; i++) { /* so are two of the pull */
         struct perche_message m = pull_made(p, a, 1 << 20);
         struct perche_batch *b = batch_of(m.u.pull_reply.batch);
@@ -368,11 +372,11 @@ static void a_refusal_comes_by_pull_however_many_answers_are_lost(void **state)
         perche_message_free(&m);
     }
     pull_once(p, a, 1 << 20);
-    says(a, "code_list hub_table {\"label_fr\":\"mine\"}", "SELECT tab || ' ' || reason || ' ' || image FROM perche_refused");
-    says(a, "mine", "SELECT label_fr FROM code_list WHERE list = 'sex' AND code = 'F'"); /* its image is asked for with the next */
+    says(a, "site hub_table {\"premises\":\"mine\"}", "SELECT tab || ' ' || reason || ' ' || image FROM perche_refused");
+    says(a, "mine", "SELECT premises FROM site WHERE name = 'La Loupe'"); /* its image is asked for with the next */
     assert_true(state_of(p, a).done < state_of(p, a).full);
     pull_once(p, a, 1 << 20);
-    says(a, before, "SELECT label_fr FROM code_list WHERE list = 'sex' AND code = 'F'");
+    says(a, before, "SELECT premises FROM site WHERE name = 'La Loupe'");
     assert_true(state_of(p, a).done == state_of(p, a).full);
     equal(p, a);
     says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
@@ -522,14 +526,16 @@ static void a_row_that_is_set_aside_is_not_fetched_again_and_again(void **state)
     struct fixture *a = p->sites[0];
     struct outcome o;
 
-    program(a, "ALTER TABLE cohort DROP COLUMN rhythm"); /* a table of another form */
+    program(a, "DROP TRIGGER perche_cohort_insert; DROP TRIGGER perche_cohort_update; DROP TRIGGER perche_cohort_delete;"
+               "ALTER TABLE cohort DROP COLUMN rhythm"); /* a table of another form */
     edit(p, p->hub, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status, rhythm)"
                     " VALUES ('" ID(1) "', '%s', 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED', 'weekly')", SITE_ID(p, 0));
     pull_once(p, a, 1 << 20);
     says(a, "1", "SELECT count(*) FROM perche_parked");
     edit(p, p->hub, "UPDATE cohort SET code = 'P2'");
     o = pull_heard(p, a, pull_made(p, a, 1 << 20));
-    assert_in_range(rows_fetched(p, a, pair_line(&o), 10), 0, 1);
+    assert_int_equal(o.message.op, 0);
+    outcome_free(&o);
     says(a, "0", "SELECT count(*) FROM perche_wanted");
     program(a, "ALTER TABLE cohort ADD COLUMN rhythm TEXT");
     pair_prove(p, a);
@@ -582,7 +588,8 @@ static void there_is_news_only_when_something_would_be_sent(void **state)
     struct pair *p = *state;
     struct fixture *a = p->sites[0], *b = p->sites[1];
 
-    pair_sync(p, a);
+    equal(p, a);
+    equal(p, b);
     assert_false(has_news(p, a));
     cohort(p, a, ID(1), SITE_ID(p, 0));
     pair_push(p, a);
@@ -597,7 +604,7 @@ static void there_is_news_only_when_something_would_be_sent(void **state)
     assert_true(has_news(p, b));
     pair_sync(p, a);
     assert_false(has_news(p, a));
-    edit(p, a, "UPDATE code_list SET label_fr = 'mine' WHERE list = 'sex' AND code = 'F'");
+    edit(p, a, "UPDATE site SET premises = 'mine' WHERE name = 'La Loupe'");
     pair_push(p, a);
     assert_true(has_news(p, a)); /* a refusal */
 }
