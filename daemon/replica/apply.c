@@ -260,6 +260,12 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
     return PERCHE_OK;
 }
 
+/* A row that somebody took out past the triggers: `verify` finds it, and nothing else waits for it. */
+static enum perche_rc there_or_gone(enum perche_rc rc)
+{
+    return rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+}
+
 /* Writes the data row as the merge decided. @values by num are the incoming ones, @there those that came. */
 static enum perche_rc write_data(struct apply *a, struct meta *m, const struct merge_out *out, bool was_alive,
                                  struct asker *k, const struct perche_value *values, uint64_t there)
@@ -273,8 +279,10 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
             load_stored(k);
             rc = keep_values(a->r, m, k->room, written_mask(m));
         }
+        if (rc == PERCHE_OK && meta_alive(m)) /* a new row that does not fit leaves the old one */
+            rc = exec(a->r, "SAVEPOINT anew");
         if (rc == PERCHE_OK)
-            rc = data_delete(a->r, m->table, key);
+            rc = there_or_gone(data_delete(a->r, m->table, key));
         if (rc != PERCHE_OK)
             return rc;
     }
@@ -282,10 +290,14 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
         return out->write != 0 || out->raised ? keep_values(a->r, m, values, out->write) : PERCHE_OK;
     meta_clear(m);
     if (anew || !was_alive)
-        return data_upsert(a->r, m->table, key, there, values);
-    if (out->write != 0)
-        return data_update(a->r, m->table, key, out->write, values);
-    return PERCHE_OK;
+        rc = data_upsert(a->r, m->table, key, there, values);
+    else if (out->write != 0)
+        rc = there_or_gone(data_update(a->r, m->table, key, out->write, values));
+    if (anew && was_alive && rc == PERCHE_OK)
+        rc = exec(a->r, "RELEASE anew");
+    else if (anew && was_alive && rc == PERCHE_REFUSED)
+        (void)exec(a->r, "ROLLBACK TO anew; RELEASE anew"); /* if that fails, the transaction is lost, which its end finds */
+    return rc;
 }
 
 /* Does the file take these values? A row that starts must bring every NOT NULL column without a default. */
@@ -854,9 +866,7 @@ enum perche_rc row_drop(struct replica *r, struct meta *m)
     enum perche_rc rc = PERCHE_OK;
 
     if (m->stored && meta_alive(m))
-        rc = data_delete(r, m->table, (struct perche_bytes){m->key, m->key_n});
-    if (rc == PERCHE_NOT_FOUND) /* somebody was here before, past the triggers */
-        rc = PERCHE_OK;
+        rc = there_or_gone(data_delete(r, m->table, (struct perche_bytes){m->key, m->key_n}));
     if (rc == PERCHE_OK && m->stored)
         rc = meta_drop(r, m);
     return rc == PERCHE_OK ? parked_drop(r, m->table->name, (struct perche_bytes){m->key, m->key_n}, 0) : rc;

@@ -82,8 +82,9 @@ enum perche_rc json_done(struct replica *r, struct json *j, struct outcome *o)
     if (r->fail != PERCHE_OK)
         return r->fail;
     if (j->failed)
-        return j->n > JSON_BYTES_MAX / 2 ? fail(r, PERCHE_TOO_LARGE, "the answer is too long: ask for less")
-                                         : fail(r, PERCHE_NOMEM, "no memory for the answer");
+        return j->n > JSON_BYTES_MAX / 2
+                   ? fail(r, PERCHE_TOO_LARGE, "the answer is too long: ask for less")
+                   : fail(r, PERCHE_NOMEM, "no memory for the answer");
     o->json = j->p;
     *j = (struct json){0};
     return PERCHE_OK;
@@ -154,7 +155,8 @@ struct arg args_find(struct replica *r, struct args *a, const char *name)
     return found;
 }
 
-enum perche_rc args_text(struct replica *r, struct args *a, const char *name, char *out, size_t out_n)
+enum perche_rc args_text(struct replica *r, struct args *a, const char *name, char *out,
+                         size_t out_n)
 {
     struct arg arg = args_find(r, a, name);
     const char *text = "";
@@ -169,7 +171,8 @@ enum perche_rc args_text(struct replica *r, struct args *a, const char *name, ch
     return PERCHE_OK;
 }
 
-enum perche_rc args_need(struct replica *r, struct args *a, const char *name, char *out, size_t out_n)
+enum perche_rc args_need(struct replica *r, struct args *a, const char *name, char *out,
+                         size_t out_n)
 {
     enum perche_rc rc = args_text(r, a, name, out, out_n);
 
@@ -249,12 +252,14 @@ struct perche_value ask_settled(const struct column *c, struct perche_value v)
     return v;
 }
 
-bool ask_key_parse(struct replica *r, struct table *t, const char *json, uint8_t key[PERCHE_KEY_BYTES_MAX],
-                   uint32_t *key_n)
+bool ask_key_parse(struct replica *r, struct table *t, const char *json,
+                   uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n)
 {
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
     uint8_t copies[PERCHE_KEY_COLUMNS_MAX][PERCHE_KEY_BYTES_MAX];
-    sqlite3_stmt *s = ask(r, "SELECT value FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END) WHERE type IN ('text', 'integer', 'real')");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT value FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END) WHERE type IN ('text', 'integer', 'real')");
     uint32_t n = 0;
 
     ask_bind_text(s, 1, json);
@@ -276,7 +281,8 @@ bool ask_key_parse(struct replica *r, struct table *t, const char *json, uint8_t
         values[n++] = v;
     }
     sqlite3_finalize(s);
-    return r->fail == PERCHE_OK && n == t->keys_count && perche_key_encode(values, n, key, key_n) == PERCHE_OK;
+    return r->fail == PERCHE_OK && n == t->keys_count &&
+           perche_key_encode(values, n, key, key_n) == PERCHE_OK;
 }
 
 static bool row_known(struct replica *r, struct table *t, struct perche_bytes key)
@@ -317,9 +323,11 @@ static enum perche_rc only_one(struct replica *r, sqlite3_stmt *s, uint8_t *key,
 }
 
 /* A beginning of a UUID stands for the range of those that begin so; dead rows count. */
-static enum perche_rc by_uuid(struct replica *r, struct table *t, const char *text, uint8_t *key, uint32_t *key_n)
+static enum perche_rc by_uuid(struct replica *r, struct table *t, const char *text, uint8_t *key,
+                              uint32_t *key_n)
 {
-    char low[37] = "00000000-0000-0000-0000-000000000000", high[37] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+    char low[37] = "00000000-0000-0000-0000-000000000000",
+         high[37] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
     uint8_t from[16], to[16];
     size_t n = strlen(text);
     sqlite3_stmt *s;
@@ -328,9 +336,12 @@ static enum perche_rc by_uuid(struct replica *r, struct table *t, const char *te
         return PERCHE_NOT_FOUND;
     memcpy(low, text, n);
     memcpy(high, text, n);
-    if (!perche_uuid_parse((const uint8_t *)low, 36, from) || !perche_uuid_parse((const uint8_t *)high, 36, to))
+    if (!perche_uuid_parse((const uint8_t *)low, 36, from) ||
+        !perche_uuid_parse((const uint8_t *)high, 36, to))
         return PERCHE_NOT_FOUND;
-    s = ask(r, "SELECT key FROM perche_row WHERE tab = ?1 AND key BETWEEN ?2 AND ?3 AND length(key) = 16 LIMIT 2");
+    s = ask(
+        r,
+        "SELECT key FROM perche_row WHERE tab = ?1 AND key BETWEEN ?2 AND ?3 AND length(key) = 16 LIMIT 2");
     if (s == NULL)
         return r->fail;
     sqlite3_bind_int64(s, 1, t->num);
@@ -339,7 +350,8 @@ static enum perche_rc by_uuid(struct replica *r, struct table *t, const char *te
     return only_one(r, s, key, key_n);
 }
 
-static enum perche_rc by_beginning(struct replica *r, struct table *t, const char *text, uint8_t *key, uint32_t *key_n)
+static enum perche_rc by_beginning(struct replica *r, struct table *t, const char *text,
+                                   uint8_t *key, uint32_t *key_n)
 {
     sqlite3_str *sql = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -386,12 +398,13 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
         if (arg.kind != 't' && arg.kind != 'i' && arg.kind != 'r')
             return fail(r, PERCHE_USAGE, "%s is missing", name);
         if (t->keys_count != 1)
-            return fail(r, PERCHE_USAGE, "a key of %s has %u values: give them as a JSON array", t->name,
-                        t->keys_count);
+            return fail(r, PERCHE_USAGE, "a key of %s has %u values: give them as a JSON array",
+                        t->name, t->keys_count);
         rc = args_need(r, a, name, text, sizeof text);
         if (rc != PERCHE_OK)
             return rc;
-        v = (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
+        v = (struct perche_value){
+            .type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
         v = ask_settled(&t->keys[0], v);
         if (perche_key_encode(&v, 1, key, key_n) != PERCHE_OK)
             return fail(r, PERCHE_USAGE, "%s is no key", name);
@@ -414,7 +427,8 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
 char *ask_key_json(struct replica *r, struct perche_bytes key)
 {
     static const char *const texts[] = {"SELECT json_array(?1)", "SELECT json_array(?1, ?2)",
-                                        "SELECT json_array(?1, ?2, ?3)", "SELECT json_array(?1, ?2, ?3, ?4)"};
+                                        "SELECT json_array(?1, ?2, ?3)",
+                                        "SELECT json_array(?1, ?2, ?3, ?4)"};
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX], *hex[PERCHE_KEY_COLUMNS_MAX] = {0}, *json = NULL;
     uint32_t n = 0;
@@ -464,11 +478,13 @@ const char *ask_site(struct replica *r, struct ask_sites *sites, const char *id)
     snprintf(sites->known[at].id, sizeof sites->known[at].id, "%s", id);
     snprintf(sites->known[at].name, sizeof sites->known[at].name, "%s", id);
     t = registry_table(r, "site");
-    s = ask(r, t != NULL && t->present && table_column(t, "name") != NULL
-                   ? "SELECT coalesce((SELECT name FROM site WHERE id = ?1), (SELECT name FROM perche_member WHERE site = ?1),"
-                     " (SELECT name FROM perche_node WHERE site = ?1 AND name <> ''))"
-                   : "SELECT coalesce((SELECT name FROM perche_member WHERE site = ?1),"
-                     " (SELECT name FROM perche_node WHERE site = ?1 AND name <> ''))");
+    s = ask(
+        r,
+        t != NULL && t->present && table_column(t, "name") != NULL
+            ? "SELECT coalesce((SELECT name FROM site WHERE id = ?1), (SELECT name FROM perche_member WHERE site = ?1),"
+              " (SELECT name FROM perche_node WHERE site = ?1 AND name <> ''))"
+            : "SELECT coalesce((SELECT name FROM perche_member WHERE site = ?1),"
+              " (SELECT name FROM perche_node WHERE site = ?1 AND name <> ''))");
     ask_bind_text(s, 1, id);
     if (ask_row(r, s, "look up a site's name") && *ask_text(s, 0) != '\0')
         snprintf(sites->known[at].name, sizeof sites->known[at].name, "%s", ask_text(s, 0));
@@ -487,7 +503,8 @@ void ask_label(struct replica *r, struct json *j, struct table *t, struct perche
 
     /* A label that does not work is no reason to answer nothing: then the key serves. */
     if (t->label != NULL && perche_key_decode(key, values, &n, scratch) == PERCHE_OK &&
-        sqlite3_prepare_v2(r->db, t->label, -1, &s, NULL) == SQLITE_OK && sqlite3_stmt_readonly(s)) {
+        sqlite3_prepare_v2(r->db, t->label, -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_stmt_readonly(s)) {
         for (int i = 0; i < (int)n && i < sqlite3_bind_parameter_count(s); i++)
             bind_value(s, i + 1, &values[i]);
         if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL) {

@@ -12,7 +12,7 @@
 
 /* Prepared for this use alone; NULL: r->fail says why. Ended with sqlite3_finalize() or ask_run(). */
 sqlite3_stmt *ask(struct replica *r, const char *sql);
-void ask_bind_text(sqlite3_stmt *s, int i, const char *text);      /* copied; NULL binds NULL */
+void ask_bind_text(sqlite3_stmt *s, int i, const char *text);       /* copied; NULL binds NULL */
 void ask_bind_bytes(sqlite3_stmt *s, int i, struct perche_bytes b); /* borrowed */
 /* Steps: true while there is a row. Any failure is in r->fail. NULL @s: false. */
 bool ask_row(struct replica *r, sqlite3_stmt *s, const char *what);
@@ -41,14 +41,16 @@ enum perche_rc args_parse(struct replica *r, const char *text, struct args *a);
 void args_free(struct args *a);
 /* Finds a member: its values are columns of a->stmt until the next args_ call. JSON arrays and objects are their text. */
 struct arg {
-    char kind;                /* 0 absent, 'n' null, 'b' boolean, 'i', 'r', 't' text, 'a' array, 'o' object */
+    char kind; /* 0 absent, 'n' null, 'b' boolean, 'i', 'r', 't' text, 'a' array, 'o' object */
     struct perche_value value; /* borrowed; boolean: 0 or 1; array, object: text */
 };
 struct arg args_find(struct replica *r, struct args *a, const char *name);
 /* Copies the text of a member; "" when it is absent or null. TOO_LARGE: USAGE. */
-enum perche_rc args_text(struct replica *r, struct args *a, const char *name, char *out, size_t out_n);
+enum perche_rc args_text(struct replica *r, struct args *a, const char *name, char *out,
+                         size_t out_n);
 /* The same, and USAGE when it is absent or empty. */
-enum perche_rc args_need(struct replica *r, struct args *a, const char *name, char *out, size_t out_n);
+enum perche_rc args_need(struct replica *r, struct args *a, const char *name, char *out,
+                         size_t out_n);
 int64_t args_number(struct replica *r, struct args *a, const char *name, int64_t otherwise);
 bool args_true(struct replica *r, struct args *a, const char *name);
 
@@ -63,8 +65,8 @@ struct perche_value ask_settled(const struct column *c, struct perche_value v);
 enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, struct table *t,
                        uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n);
 /* The key from its JSON array text, as in perche_conflict.key. False: it is none of this table. */
-bool ask_key_parse(struct replica *r, struct table *t, const char *json, uint8_t key[PERCHE_KEY_BYTES_MAX],
-                   uint32_t *key_n);
+bool ask_key_parse(struct replica *r, struct table *t, const char *json,
+                   uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n);
 /* JSON array of the key's values as json_array() writes it; malloc, NULL: r->fail. A blob is its hex text. */
 char *ask_key_json(struct replica *r, struct perche_bytes key);
 

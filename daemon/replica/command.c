@@ -23,7 +23,8 @@ bool hex_parse(const char *text, uint8_t *out, size_t n)
     if (strlen(text) != 2 * n)
         return false;
     for (size_t i = 0; i < 2 * n; i++) {
-        const char *digits = "0123456789abcdef", *at = strchr(digits, text[i] >= 'A' && text[i] <= 'F' ? text[i] + 32 : text[i]);
+        const char *digits = "0123456789abcdef",
+                   *at = strchr(digits, text[i] >= 'A' && text[i] <= 'F' ? text[i] + 32 : text[i]);
 
         if (at == NULL)
             return false;
@@ -46,7 +47,9 @@ enum perche_rc command(struct replica *r, const struct work *w, struct outcome *
     if (i == sizeof commands / sizeof commands[0])
         return fail(r, PERCHE_USAGE, "there is no command %s", w->name);
     if (!(commands[i].where & (r->hub ? HUB : SITE)))
-        return fail(r, PERCHE_STATE, r->hub ? "%s is a command of sites; this is the hub" : "%s is a command of the hub; this is a site",
+        return fail(r, PERCHE_STATE,
+                    r->hub ? "%s is a command of sites; this is the hub"
+                           : "%s is a command of the hub; this is a site",
                     w->name);
     rc = args_parse(r, w->args, &a);
     out_open(&j, '{');

@@ -5,17 +5,24 @@
 #include "replica/ask.h"
 
 /* Each writes members of the answer's object, which is open, into @j. */
-typedef enum perche_rc (*command_cb)(struct replica *r, const struct work *w, struct args *a, struct json *j);
+typedef enum perche_rc (*command_cb)(struct replica *r, const struct work *w, struct args *a,
+                                     struct json *j);
 
 /* member.c, at a hub */
-enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a, struct json *j);
-enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j);
+enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j);
 /* join.c, at a site */
-enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a, struct json *j);
-enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j);
+enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a,
+                             struct json *j);
 /* replicate.c, at a hub */
-enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a, struct json *j);
-enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a,
+                                 struct json *j);
+enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a,
+                                           struct json *j);
 
 /* Bytes from twice as many hexadecimal digits. */
 bool hex_parse(const char *text, uint8_t *out, size_t n);

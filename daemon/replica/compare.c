@@ -19,7 +19,7 @@
 #include "replica/digest.h"
 #include "replica/statements.h"
 
-#define PAIRS_MAX 16u         /* (scope, table) pairs that one pass looks into: 4,096 buckets */
+#define PAIRS_MAX        16u    /* (scope, table) pairs that one pass looks into: 4,096 buckets */
 #define COMPARE_ROWS_MAX 20000u /* rows of one level 2, and what it may repair */
 
 /* ---- lists of sums --------------------------------------------------------------- */
@@ -58,7 +58,8 @@ static const char *list_text(struct list *l, const char *text)
 }
 
 /* @key may be NULL (none). */
-static enum perche_rc list_add(struct replica *r, struct list *l, const struct perche_sum *sum, const struct perche_bytes *key)
+static enum perche_rc list_add(struct replica *r, struct list *l, const struct perche_sum *sum,
+                               const struct perche_bytes *key)
 {
     struct perche_sum copy = *sum;
 
@@ -102,8 +103,8 @@ static void list_finish(struct list *l)
 }
 
 /* Copies the list into the message's own memory. Sums of one pair follow each other and share their texts. */
-static enum perche_rc list_send(struct replica *r, const struct list *l, struct perche_message *m, struct perche_sum **sums,
-                                uint32_t *sums_count)
+static enum perche_rc list_send(struct replica *r, const struct list *l, struct perche_message *m,
+                                struct perche_sum **sums, uint32_t *sums_count)
 {
     const char *scope = NULL, *table = NULL; /* the list's, of the sum before */
     struct perche_sum *copy = perche_message_alloc(m, (l->count + 1) * sizeof *copy);
@@ -139,16 +140,19 @@ static enum perche_rc list_send(struct replica *r, const struct list *l, struct 
 
 /* ---- stored sums ---------------------------------------------------------------------- */
 
-#define SUMS_COLUMNS                                                                                    \
+#define SUMS_COLUMNS                                                                                   \
     "SELECT n.text, t.name, d.rows, d.sums FROM perche_digest d JOIN perche_name n ON n.num = d.scope" \
     " JOIN perche_tab t ON t.num = d.tab"
 
 /* All (scope, table) that the site holds, in order of text: its own file's, or at a hub those that hold @site. */
 static sqlite3_stmt *sums_of_site(struct replica *r, uint32_t site)
 {
-    sqlite3_stmt *s = ask(r, r->hub ? SUMS_COLUMNS " WHERE n.text = '*' OR d.scope IN (SELECT scope FROM perche_scope_site WHERE site = ?1)"
-                                                   " ORDER BY n.text, t.name"
-                                    : SUMS_COLUMNS " ORDER BY n.text, t.name");
+    sqlite3_stmt *s = ask(
+        r,
+        r->hub ? SUMS_COLUMNS
+            " WHERE n.text = '*' OR d.scope IN (SELECT scope FROM perche_scope_site WHERE site = ?1)"
+            " ORDER BY n.text, t.name"
+               : SUMS_COLUMNS " ORDER BY n.text, t.name");
 
     if (s != NULL && r->hub)
         sqlite3_bind_int64(s, 1, site);
@@ -160,7 +164,8 @@ static const uint8_t *sums_blob(struct replica *r, sqlite3_stmt *s)
     const uint8_t *blob = sqlite3_column_blob(s, 3);
 
     if (blob == NULL || sqlite3_column_bytes(s, 3) != DIGEST_BYTES) {
-        (void)fail(r, PERCHE_CORRUPT, "a digest in perche_digest has not its size: run perche verify");
+        (void)fail(r, PERCHE_CORRUPT,
+                   "a digest in perche_digest has not its size: run perche verify");
         return NULL;
     }
     return blob;
@@ -207,7 +212,8 @@ out:
 }
 
 /* The 256 sums of one (scope, table); zeros when there are none. */
-static enum perche_rc buckets_of(struct replica *r, const char *scope, const char *table, uint8_t out[DIGEST_BYTES], uint64_t *rows)
+static enum perche_rc buckets_of(struct replica *r, const char *scope, const char *table,
+                                 uint8_t out[DIGEST_BYTES], uint64_t *rows)
 {
     sqlite3_stmt *s = ask(r, SUMS_COLUMNS " WHERE n.text = ?1 AND t.name = ?2");
     const uint8_t *blob;
@@ -244,7 +250,8 @@ static int by_key(const struct perche_bytes *a, const struct perche_bytes *b)
 /* Pair, key (none first), bucket. */
 static int by_place(const void *x, const void *y)
 {
-    const struct perche_sum *a = *(const struct perche_sum *const *)x, *b = *(const struct perche_sum *const *)y;
+    const struct perche_sum *a = *(const struct perche_sum *const *)x,
+                            *b = *(const struct perche_sum *const *)y;
     int c = by_pair(a, b);
 
     if (c == 0)
@@ -253,7 +260,8 @@ static int by_place(const void *x, const void *y)
 }
 
 /* The sums of a message in order; free() ends it. NULL with r->fail. */
-static const struct perche_sum **in_order(struct replica *r, const struct perche_sum *sums, uint32_t count)
+static const struct perche_sum **in_order(struct replica *r, const struct perche_sum *sums,
+                                          uint32_t count)
 {
     const struct perche_sum **order = malloc((count + 1) * sizeof *order);
 
@@ -282,9 +290,10 @@ static uint32_t pair_end(const struct perche_sum **order, uint32_t from, uint32_
 /* Live rows of one (scope, table), with their digests. */
 static sqlite3_stmt *live_rows(struct replica *r, const char *scope, const char *table)
 {
-    sqlite3_stmt *s = ask(r, "SELECT key, substr(clock, 1, 16) FROM perche_row"
-                             " WHERE scope = (SELECT num FROM perche_name WHERE text = ?1)"
-                             " AND tab = (SELECT num FROM perche_tab WHERE name = ?2) AND gen % 2 = 1");
+    sqlite3_stmt *s =
+        ask(r, "SELECT key, substr(clock, 1, 16) FROM perche_row"
+               " WHERE scope = (SELECT num FROM perche_name WHERE text = ?1)"
+               " AND tab = (SELECT num FROM perche_tab WHERE name = ?2) AND gen % 2 = 1");
 
     ask_bind_text(s, 1, scope);
     ask_bind_text(s, 2, table);
@@ -314,9 +323,11 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
     if (r->node.full != r->node.scan || r->node.hub[0] == '\0')
         return PERCHE_OK;
     /* Parked cells are in no digest here, but in the hub's. */
-    s = ask(r, "SELECT NOT (EXISTS (SELECT 1 FROM perche_capture) OR EXISTS (SELECT 1 FROM perche_leaving)"
-               " OR EXISTS (SELECT 1 FROM perche_wanted) OR EXISTS (SELECT 1 FROM perche_parked)"
-               " OR EXISTS (SELECT 1 FROM perche_row WHERE first > ?1))");
+    s = ask(
+        r,
+        "SELECT NOT (EXISTS (SELECT 1 FROM perche_capture) OR EXISTS (SELECT 1 FROM perche_leaving)"
+        " OR EXISTS (SELECT 1 FROM perche_wanted) OR EXISTS (SELECT 1 FROM perche_parked)"
+        " OR EXISTS (SELECT 1 FROM perche_row WHERE first > ?1))");
     if (s != NULL)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->node.acked);
     *yes = ask_row(r, s, "look whether digests are comparable") && sqlite3_column_int(s, 0);
@@ -325,7 +336,8 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
 }
 
 /* Level 1: the buckets of the pairs whose sums differ from the hub's. */
-static enum perche_rc ask_buckets(struct replica *r, const struct perche_digest_reply *theirs, struct list *l)
+static enum perche_rc ask_buckets(struct replica *r, const struct perche_digest_reply *theirs,
+                                  struct list *l)
 {
     struct list own = {0};
     uint8_t root[16], sums[DIGEST_BYTES];
@@ -335,10 +347,13 @@ static enum perche_rc ask_buckets(struct replica *r, const struct perche_digest_
     if (order == NULL || level_0(r, 0, &own, root) != PERCHE_OK)
         goto out;
     while ((i < own.count || j < theirs->sums_count) && pairs < PAIRS_MAX && r->fail == PERCHE_OK) {
-        int c = i == own.count ? 1 : j == theirs->sums_count ? -1 : by_pair(&own.items[i], order[j]);
+        int c = i == own.count            ? 1
+                : j == theirs->sums_count ? -1
+                                          : by_pair(&own.items[i], order[j]);
         struct perche_sum sum = {.scope = c <= 0 ? own.items[i].scope : order[j]->scope,
                                  .table = c <= 0 ? own.items[i].table : order[j]->table};
-        bool same = c == 0 && own.items[i].rows == order[j]->rows && memcmp(own.items[i].sum, order[j]->sum, 16) == 0;
+        bool same = c == 0 && own.items[i].rows == order[j]->rows &&
+                    memcmp(own.items[i].sum, order[j]->sum, 16) == 0;
         static const uint8_t none[16];
         uint32_t before = l->count;
         uint64_t rows;
@@ -367,23 +382,27 @@ out:
 }
 
 /* Level 2: the rows of the buckets that differ. */
-static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_reply *theirs, struct list *l)
+static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_reply *theirs,
+                               struct list *l)
 {
     const struct perche_sum **order = in_order(r, theirs->sums, theirs->sums_count);
 
-    for (uint32_t from = 0, to; order != NULL && from < theirs->sums_count && r->fail == PERCHE_OK; from = to) {
+    for (uint32_t from = 0, to; order != NULL && from < theirs->sums_count && r->fail == PERCHE_OK;
+         from = to) {
         struct perche_sum sum = {.scope = order[from]->scope, .table = order[from]->table};
         uint8_t set[DIGEST_BUCKETS / 8] = {0}, sums[DIGEST_BYTES];
         uint64_t rows, each;
         sqlite3_stmt *s;
 
         to = pair_end(order, from, theirs->sums_count);
-        if (l->count >= COMPARE_ROWS_MAX || buckets_of(r, sum.scope, sum.table, sums, &rows) != PERCHE_OK)
+        if (l->count >= COMPARE_ROWS_MAX ||
+            buckets_of(r, sum.scope, sum.table, sums, &rows) != PERCHE_OK)
             break;
         each = rows / DIGEST_BUCKETS + 2; /* about so many in a bucket, and its name */
         for (uint32_t i = from; i < to && l->count < COMPARE_ROWS_MAX; i++) {
             sum.bucket = order[i]->bucket % DIGEST_BUCKETS;
-            if (wanted(set, sum.bucket) || (i > from && l->count + (i - from) * each > COMPARE_ROWS_MAX))
+            if (wanted(set, sum.bucket) ||
+                (i > from && l->count + (i - from) * each > COMPARE_ROWS_MAX))
                 continue;
             set[sum.bucket / 8] |= (uint8_t)(1 << sum.bucket % 8);
             if (list_add(r, l, &sum, NULL) != PERCHE_OK)
@@ -436,7 +455,8 @@ enum perche_rc digest_build(struct replica *r, const struct work *w, struct outc
 /* ---- a hub answers ----------------------------------------------------------------------------- */
 
 /* Is there anything that the site would be sent, or that it has not confirmed? Then nothing can be said yet. */
-static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct perche_digest *d, bool *yes)
+static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct perche_digest *d,
+                               bool *yes)
 {
     struct peer p;
     struct meta m;
@@ -446,10 +466,12 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
     *yes = false;
     if (rc != PERCHE_OK || !p.known || p.have != d->acked || d->done > d->scan)
         return rc;
-    s = ask(r, "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2)"
-               " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
-               " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
-               " OR EXISTS (SELECT 1 FROM perche_capture)"); /* what a program here has just written is not numbered yet */
+    s = ask(
+        r,
+        "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2)"
+        " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
+        " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
+        " OR EXISTS (SELECT 1 FROM perche_capture)"); /* what a program here has just written is not numbered yet */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)d->scan);
@@ -458,9 +480,12 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
     sqlite3_finalize(s);
     if (r->fail != PERCHE_OK || !*yes)
         return r->fail;
-    s = ask(r, "SELECT r.tab, r.key, " META_COLUMNS " FROM (SELECT num AS held FROM perche_name WHERE text = '*' UNION"
-               " SELECT scope FROM perche_scope_site WHERE site = ?1) CROSS JOIN perche_row r INDEXED BY perche_row_scope"
-               " WHERE r.scope = held AND r.lsn > ?2");
+    s = ask(
+        r,
+        "SELECT r.tab, r.key, " META_COLUMNS
+        " FROM (SELECT num AS held FROM perche_name WHERE text = '*' UNION"
+        " SELECT scope FROM perche_scope_site WHERE site = ?1) CROSS JOIN perche_row r INDEXED BY perche_row_scope"
+        " WHERE r.scope = held AND r.lsn > ?2");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)d->scan);
@@ -490,7 +515,8 @@ static bool holds(struct replica *r, const char *scope, uint32_t site)
 
     if (num != 0)
         return true;
-    s = ask(r, "SELECT num FROM perche_name WHERE text = ?1"); /* what a site says is not interned */
+    s = ask(r,
+            "SELECT num FROM perche_name WHERE text = ?1"); /* what a site says is not interned */
     ask_bind_text(s, 1, scope);
     if (ask_row(r, s, "look up a scope"))
         num = (uint32_t)sqlite3_column_int64(s, 0);
@@ -498,11 +524,13 @@ static bool holds(struct replica *r, const char *scope, uint32_t site)
     return num != 0 && scope_holds(r, num, site);
 }
 
-static enum perche_rc answer_buckets(struct replica *r, uint32_t site, const struct perche_digest *d, struct list *l)
+static enum perche_rc answer_buckets(struct replica *r, uint32_t site,
+                                     const struct perche_digest *d, struct list *l)
 {
     const struct perche_sum **order = in_order(r, d->sums, d->sums_count);
 
-    for (uint32_t from = 0, to, pairs = 0; order != NULL && from < d->sums_count && r->fail == PERCHE_OK; from = to) {
+    for (uint32_t from = 0, to, pairs = 0;
+         order != NULL && from < d->sums_count && r->fail == PERCHE_OK; from = to) {
         struct perche_sum sum = {.scope = order[from]->scope, .table = order[from]->table};
         uint8_t ours[DIGEST_BYTES], theirs[DIGEST_BYTES] = {0};
         uint64_t rows;
@@ -513,8 +541,10 @@ static enum perche_rc answer_buckets(struct replica *r, uint32_t site, const str
         for (uint32_t i = from; i < to; i++)
             if (order[i]->bucket < DIGEST_BUCKETS)
                 memcpy(theirs + (size_t)order[i]->bucket * 16, order[i]->sum, 16);
-        memset(ours, 0, sizeof ours); /* of a scope that is not the site's we say that there is nothing */
-        if (holds(r, sum.scope, site) && buckets_of(r, sum.scope, sum.table, ours, &rows) != PERCHE_OK)
+        memset(ours, 0,
+               sizeof ours); /* of a scope that is not the site's we say that there is nothing */
+        if (holds(r, sum.scope, site) &&
+            buckets_of(r, sum.scope, sum.table, ours, &rows) != PERCHE_OK)
             break;
         for (sum.bucket = 0; sum.bucket < DIGEST_BUCKETS && r->fail == PERCHE_OK; sum.bucket++) {
             memcpy(sum.sum, ours + (size_t)sum.bucket * 16, 16);
@@ -527,14 +557,17 @@ static enum perche_rc answer_buckets(struct replica *r, uint32_t site, const str
 }
 
 /* Calls for each row that differs: @known, does the hub know of that key at all? */
-typedef enum perche_rc (*differs_cb)(void *ctx, const struct perche_sum *place, struct perche_bytes key, bool known,
-                                     const uint8_t digest[16]);
+typedef enum perche_rc (*differs_cb)(void *ctx, const struct perche_sum *place,
+                                     struct perche_bytes key, bool known, const uint8_t digest[16]);
 
 /* Does the hub have the site's row as the site has it? */
-static enum perche_rc compare_row(struct replica *r, const struct perche_sum *sum, differs_cb on_differs, void *ctx)
+static enum perche_rc compare_row(struct replica *r, const struct perche_sum *sum,
+                                  differs_cb on_differs, void *ctx)
 {
-    sqlite3_stmt *s = ask(r, "SELECT gen % 2 = 1 AND scope IS (SELECT num FROM perche_name WHERE text = ?1), substr(clock, 1, 16)"
-                             " FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?2) AND key = ?3");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT gen % 2 = 1 AND scope IS (SELECT num FROM perche_name WHERE text = ?1), substr(clock, 1, 16)"
+        " FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?2) AND key = ?3");
     uint8_t digest[16] = {0};
     bool known, same = false;
 
@@ -555,11 +588,13 @@ static enum perche_rc compare_row(struct replica *r, const struct perche_sum *su
     return on_differs(ctx, sum, sum->key, known, digest);
 }
 
-static enum perche_rc compare_rows(struct replica *r, uint32_t site, const struct perche_digest *d, differs_cb on_differs, void *ctx)
+static enum perche_rc compare_rows(struct replica *r, uint32_t site, const struct perche_digest *d,
+                                   differs_cb on_differs, void *ctx)
 {
     const struct perche_sum **order = in_order(r, d->sums, d->sums_count);
 
-    for (uint32_t from = 0, to; order != NULL && from < d->sums_count && r->fail == PERCHE_OK; from = to) {
+    for (uint32_t from = 0, to; order != NULL && from < d->sums_count && r->fail == PERCHE_OK;
+         from = to) {
         uint8_t set[DIGEST_BUCKETS / 8] = {0};
         struct perche_sum place = {.scope = order[from]->scope, .table = order[from]->table};
         uint32_t first = from;
@@ -606,8 +641,8 @@ struct naming {
     struct list *list;
 };
 
-static enum perche_rc name_row(void *ctx, const struct perche_sum *place, struct perche_bytes key, bool known,
-                               const uint8_t digest[16])
+static enum perche_rc name_row(void *ctx, const struct perche_sum *place, struct perche_bytes key,
+                               bool known, const uint8_t digest[16])
 {
     struct naming *n = ctx;
     struct perche_sum sum = *place;
@@ -662,12 +697,12 @@ enum perche_rc digest_answer(struct replica *r, const struct work *w, struct out
 struct repair {
     struct replica *r;
     uint32_t site;
-    uint64_t begun;      /* our lsn before */
-    struct list rows;    /* to be repaired: the statement that finds them must not see them move */
+    uint64_t begun;   /* our lsn before */
+    struct list rows; /* to be repaired: the statement that finds them must not see them move */
 };
 
-static enum perche_rc note_row(void *ctx, const struct perche_sum *place, struct perche_bytes key, bool known,
-                               const uint8_t digest[16])
+static enum perche_rc note_row(void *ctx, const struct perche_sum *place, struct perche_bytes key,
+                               bool known, const uint8_t digest[16])
 {
     struct repair *p = ctx;
 
@@ -678,7 +713,8 @@ static enum perche_rc note_row(void *ctx, const struct perche_sum *place, struct
 }
 
 /* A row, dead or alive, goes whole to the site again; one that is not the site's gets a mark. */
-static enum perche_rc repair_row(struct repair *p, struct table *t, struct perche_bytes key, uint64_t *repaired)
+static enum perche_rc repair_row(struct repair *p, struct table *t, struct perche_bytes key,
+                                 uint64_t *repaired)
 {
     struct replica *r = p->r;
     struct meta m;
@@ -736,7 +772,8 @@ enum perche_rc digest_repair(struct replica *r, const struct work *w, struct out
 
 /* The hub knows nothing of this row: what was written here is sent again, whole; the rest is asked for, and goes
  * when the hub says that it is not ours. */
-static enum perche_rc send_again(struct replica *r, struct table *t, struct perche_bytes key, uint64_t *repaired)
+static enum perche_rc send_again(struct replica *r, struct table *t, struct perche_bytes key,
+                                 uint64_t *repaired)
 {
     struct meta m;
     bool own = false;

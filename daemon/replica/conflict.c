@@ -15,7 +15,8 @@
 /* ---- raising ------------------------------------------------------------------------ */
 
 /* In order of stamp, then id, then value. */
-static bool is_higher(struct replica *r, const struct conflict_side *a, const struct conflict_side *b)
+static bool is_higher(struct replica *r, const struct conflict_side *a,
+                      const struct conflict_side *b)
 {
     int c;
 
@@ -26,7 +27,8 @@ static bool is_higher(struct replica *r, const struct conflict_side *a, const st
 }
 
 struct id_text {
-    uint8_t p[2 * PERCHE_KEY_BYTES_MAX + 6 * PERCHE_NAME_BYTES_MAX + 2 * (PERCHE_ID_BYTES_MAX + 8) + 32];
+    uint8_t p[2 * PERCHE_KEY_BYTES_MAX + 6 * PERCHE_NAME_BYTES_MAX + 2 * (PERCHE_ID_BYTES_MAX + 8) +
+              32];
     size_t n;
 };
 
@@ -52,8 +54,9 @@ static void id_add_text(struct id_text *t, const char *text)
 }
 
 /* XXH3-128 of table, key, column, second key (none), lower side, higher side. */
-static void conflict_id(struct replica *r, const struct meta *row, const char *column, const struct conflict_side *low,
-                        const struct conflict_side *high, uint8_t id[16])
+static void conflict_id(struct replica *r, const struct meta *row, const char *column,
+                        const struct conflict_side *low, const struct conflict_side *high,
+                        uint8_t id[16])
 {
     struct id_text t = {.n = 0};
 
@@ -70,8 +73,9 @@ static void conflict_id(struct replica *r, const struct meta *row, const char *c
 }
 
 /* Of a value used twice: the key of the other row is part of the question's identity. */
-static void conflict_id_unique(struct replica *r, const struct meta *row, const char *columns, struct perche_bytes other,
-                               const struct conflict_side *low, const struct conflict_side *high, uint8_t id[16])
+static void conflict_id_unique(struct replica *r, const struct meta *row, const char *columns,
+                               struct perche_bytes other, const struct conflict_side *low,
+                               const struct conflict_side *high, uint8_t id[16])
 {
     struct id_text t = {.n = 0};
 
@@ -90,7 +94,8 @@ static void conflict_id_unique(struct replica *r, const struct meta *row, const 
 
 static struct perche_value text_value(const char *text)
 {
-    return (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
+    return (struct perche_value){
+        .type = PERCHE_TEXT, .n = (uint32_t)strlen(text), .p = (const uint8_t *)text};
 }
 
 static struct perche_value number_value(uint64_t i)
@@ -99,7 +104,8 @@ static struct perche_value number_value(uint64_t i)
 }
 
 /* Puts a value under the column's number; false when perche_conflict has no such column. */
-static bool set(struct table *t, struct perche_value *values, uint64_t *mask, const char *name, struct perche_value v)
+static bool set(struct table *t, struct perche_value *values, uint64_t *mask, const char *name,
+                struct perche_value v)
 {
     struct column *c = table_column(t, name);
 
@@ -122,10 +128,12 @@ static struct table *conflict_table(struct replica *r)
 }
 
 /* A conflict row as it is made: every cell with stamp and origin of the later side. */
-static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct meta *m, uint32_t scope,
-                                      const struct conflict_side *high, const struct perche_value *values, uint64_t mask)
+static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct meta *m,
+                                      uint32_t scope, const struct conflict_side *high,
+                                      const struct perche_value *values, uint64_t mask)
 {
-    struct clock_cell cell = {.stamp = high->stamp, .origin = high->origin, .via = VIA_LOCAL, .written = true};
+    struct clock_cell cell = {
+        .stamp = high->stamp, .origin = high->origin, .via = VIA_LOCAL, .written = true};
     enum perche_rc rc;
 
     m->lsn = m->entered = cell.lsn = next_lsn(r);
@@ -147,8 +155,9 @@ static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct
 }
 
 /* Writes the row of this question unless it is there: the other node, or an earlier batch, may have found it too. */
-static enum perche_rc ask_once(struct replica *r, const struct meta *row, const char *column, const char *kind,
-                               const struct conflict_side *low, const struct conflict_side *high, const uint8_t id[16])
+static enum perche_rc ask_once(struct replica *r, const struct meta *row, const char *column,
+                               const char *kind, const struct conflict_side *low,
+                               const struct conflict_side *high, const uint8_t id[16])
 {
     bool open = strcmp(kind, "lww") != 0;
     struct table *t = conflict_table(r);
@@ -176,17 +185,21 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
         free(key);
         return r->fail;
     }
-    if (set(t, values, &mask, "tab", text_value(row->table->name)) && set(t, values, &mask, "key", text_value(key)) &&
-        set(t, values, &mask, "col", text_value(column)) && set(t, values, &mask, "kind", text_value(kind)) &&
+    if (set(t, values, &mask, "tab", text_value(row->table->name)) &&
+        set(t, values, &mask, "key", text_value(key)) &&
+        set(t, values, &mask, "col", text_value(column)) &&
+        set(t, values, &mask, "kind", text_value(kind)) &&
         set(t, values, &mask, "a_value", low->value) &&
         set(t, values, &mask, "a_site", text_value(name_text(r, low->origin))) &&
-        set(t, values, &mask, "a_at", number_value(low->stamp >> 16)) && set(t, values, &mask, "b_value", high->value) &&
+        set(t, values, &mask, "a_at", number_value(low->stamp >> 16)) &&
+        set(t, values, &mask, "b_value", high->value) &&
         set(t, values, &mask, "b_site", text_value(name_text(r, high->origin))) &&
         set(t, values, &mask, "b_at", number_value(high->stamp >> 16)) &&
         set(t, values, &mask, "state", text_value(open ? "open" : "resolved")) &&
         set(t, values, &mask, "value", open ? (struct perche_value){0} : high->value) &&
         set(t, values, &mask, "resolved_by", (struct perche_value){0}) &&
-        set(t, values, &mask, "resolved_at", open ? (struct perche_value){0} : number_value(high->stamp >> 16)) &&
+        set(t, values, &mask, "resolved_at",
+            open ? (struct perche_value){0} : number_value(high->stamp >> 16)) &&
         set(t, values, &mask, "reason", open ? (struct perche_value){0} : text_value("latest")))
         rc = conflict_insert(r, t, &m, scope, high, values, mask);
     else
@@ -196,8 +209,9 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
     return rc;
 }
 
-enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
-                              const struct conflict_side *a, const struct conflict_side *b)
+enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num,
+                              const char *kind, const struct conflict_side *a,
+                              const struct conflict_side *b)
 {
     const struct conflict_side *low = is_higher(r, a, b) ? b : a, *high = low == a ? b : a;
     const char *column = num == 0 ? "" : row->table->columns[num - 1].name;
@@ -211,7 +225,8 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
                                      const struct conflict_side *own, struct perche_bytes other_key,
                                      const struct conflict_side *other)
 {
-    const struct conflict_side *low = is_higher(r, own, other) ? other : own, *high = low == own ? other : own;
+    const struct conflict_side *low = is_higher(r, own, other) ? other : own,
+                               *high = low == own ? other : own;
     uint8_t id[16];
 
     conflict_id_unique(r, row, columns, other_key, low, high, id);
@@ -220,23 +235,26 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
 
 /* ---- scope ----------------------------------------------------------------------------- */
 
-uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values)
+uint32_t conflict_scope(struct replica *r, struct table *conflicts,
+                        const struct perche_value *values)
 {
-    const struct column *tab = table_column(conflicts, "tab"), *key = table_column(conflicts, "key");
+    const struct column *tab = table_column(conflicts, "tab"),
+                        *key = table_column(conflicts, "key");
     char name[PERCHE_NAME_BYTES_MAX], *json;
     uint8_t encoded[PERCHE_KEY_BYTES_MAX];
     uint32_t encoded_n, scope = 0;
     struct table *t;
     struct meta m;
 
-    if (tab == NULL || key == NULL || values[tab->num].type != PERCHE_TEXT || values[key->num].type != PERCHE_TEXT ||
-        values[tab->num].n >= sizeof name)
+    if (tab == NULL || key == NULL || values[tab->num].type != PERCHE_TEXT ||
+        values[key->num].type != PERCHE_TEXT || values[tab->num].n >= sizeof name)
         return 0;
     memcpy(name, values[tab->num].p, values[tab->num].n);
     name[values[tab->num].n] = '\0';
     t = registry_table(r, name);
     json = strndup((const char *)values[key->num].p, values[key->num].n);
-    if (t != NULL && !t->is_conflict && json != NULL && ask_key_parse(r, t, json, encoded, &encoded_n) &&
+    if (t != NULL && !t->is_conflict && json != NULL &&
+        ask_key_parse(r, t, json, encoded, &encoded_n) &&
         meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, &m) == PERCHE_OK) {
         scope = m.stored ? m.scope : 0;
         meta_clear(&m);
@@ -277,7 +295,8 @@ static enum perche_rc mark(struct replica *r, const struct meta *m, uint32_t old
     return rc;
 }
 
-static enum perche_rc rescope_one(struct replica *r, struct table *t, const char *id, uint32_t scope)
+static enum perche_rc rescope_one(struct replica *r, struct table *t, const char *id,
+                                  uint32_t scope)
 {
     struct perche_value v = text_value(id);
     uint8_t key[PERCHE_KEY_BYTES_MAX];
@@ -331,7 +350,7 @@ enum perche_rc conflict_rescope(struct replica *r, const struct meta *row)
 
 struct side {
     struct perche_value value;
-    uint8_t *bytes;          /* owned, behind a text or blob */
+    uint8_t *bytes; /* owned, behind a text or blob */
     char site[PERCHE_ID_BYTES_MAX];
     uint64_t at;
 };
@@ -340,12 +359,12 @@ struct question {
     sqlite3_stmt *stmt;
     char id[PERCHE_ID_BYTES_MAX];
     struct table *table;
-    const struct column *column; /* NULL: about no single cell */
+    const struct column *column;      /* NULL: about no single cell */
     char name[PERCHE_NAME_BYTES_MAX]; /* perche_conflict.col */
-    char *json;              /* the row's key */
+    char *json;                       /* the row's key */
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n;
-    bool deleted;            /* kind: edit of a deleted row */
+    bool deleted; /* kind: edit of a deleted row */
     struct side sides[2];
 };
 
@@ -371,7 +390,8 @@ static enum perche_rc side_read(struct replica *r, sqlite3_stmt *s, int column, 
             memcpy(side->bytes, v->p, v->n);
         v->p = side->bytes;
     }
-    (void)snprintf(side->site, sizeof side->site, "%s", ask_text(s, column + 1)); /* ids are no longer */
+    (void)snprintf(side->site, sizeof side->site, "%s",
+                   ask_text(s, column + 1)); /* ids are no longer */
     side->at = (uint64_t)sqlite3_column_int64(s, column + 2);
     return PERCHE_OK;
 }
@@ -382,16 +402,20 @@ static enum perche_rc question_find(struct replica *r, const char *id, struct qu
 
     memset(q, 0, sizeof *q);
     if (strlen(id) < ASK_PREFIX_MIN)
-        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id", ASK_PREFIX_MIN);
-    q->stmt = ask(r, "SELECT id, tab, key, col, kind, state, a_value, a_site, a_at, b_value, b_site, b_at FROM perche_conflict"
-                     " WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state = 'open', id");
+        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id",
+                    ASK_PREFIX_MIN);
+    q->stmt = ask(
+        r,
+        "SELECT id, tab, key, col, kind, state, a_value, a_site, a_at, b_value, b_site, b_at FROM perche_conflict"
+        " WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state = 'open', id");
     ask_bind_text(q->stmt, 1, id);
     /* Open ones come last, so that the statement can rest on the one that counts. */
     open = false;
     for (int matches = 0; ask_row(r, q->stmt, "look for a conflict");) {
         open = strcmp(ask_text(q->stmt, 5), "open") == 0;
         if (open && ++matches > 1)
-            return fail(r, PERCHE_USAGE, "several open conflicts begin like that: give more of the id");
+            return fail(r, PERCHE_USAGE,
+                        "several open conflicts begin like that: give more of the id");
         (void)snprintf(q->id, sizeof q->id, "%s", ask_text(q->stmt, 0));
     }
     if (r->fail != PERCHE_OK)
@@ -403,7 +427,8 @@ static enum perche_rc question_find(struct replica *r, const char *id, struct qu
     sqlite3_reset(q->stmt);
     ask_bind_text(q->stmt, 1, q->id);
     if (!ask_row(r, q->stmt, "look for a conflict"))
-        return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
+        return r->fail != PERCHE_OK ? r->fail
+                                    : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
     q->table = registry_table(r, ask_text(q->stmt, 1));
     q->json = strdup(ask_text(q->stmt, 2));
     if (q->json == NULL)
@@ -418,7 +443,8 @@ static enum perche_rc question_find(struct replica *r, const char *id, struct qu
         return fail(r, PERCHE_STATE, "the conflict's table is not known here yet");
     q->column = table_column(q->table, q->name);
     if (!ask_key_parse(r, q->table, q->json, q->key, &q->key_n))
-        return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_CORRUPT, "the conflict's key does not decode");
+        return r->fail != PERCHE_OK ? r->fail
+                                    : fail(r, PERCHE_CORRUPT, "the conflict's key does not decode");
     return PERCHE_OK;
 }
 
@@ -426,10 +452,11 @@ static enum perche_rc question_find(struct replica *r, const char *id, struct qu
 struct past {
     struct replica *r;
     struct table *table;
-    const struct column *column; /* with @side: take what was written with this value of the column ... */
+    const struct column
+        *column; /* with @side: take what was written with this value of the column ... */
     const struct side *side;
-    uint32_t gen;                /* ... without: take the newest of this generation */
-    uint64_t mask;               /* columns found */
+    uint32_t gen;  /* ... without: take the newest of this generation */
+    uint64_t mask; /* columns found */
     uint64_t stamps[PERCHE_COLUMNS_MAX + 1];
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint8_t *bytes[PERCHE_COLUMNS_MAX + 1];
@@ -467,15 +494,16 @@ static void past_keep(struct past *p, const struct column *c, const struct perch
 }
 
 /* Is this cell the conflict's side? Of its stamp the conflict keeps the milliseconds. */
-static bool is_side(const struct past *p, const struct perche_batch *b, const struct perche_part *part,
-                    const struct perche_cell *c)
+static bool is_side(const struct past *p, const struct perche_batch *b,
+                    const struct perche_part *part, const struct perche_cell *c)
 {
     return strcmp(part->columns[c->col], p->column->name) == 0 && c->stamp >> 16 == p->side->at &&
-           strcmp(b->names[c->origin], p->side->site) == 0 && perche_value_compare(&c->value, &p->side->value) == 0;
+           strcmp(b->names[c->origin], p->side->site) == 0 &&
+           perche_value_compare(&c->value, &p->side->value) == 0;
 }
 
-static bool past_row(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
-                     uint64_t block, uint64_t at_ms, uint32_t via)
+static bool past_row(void *ctx, const struct perche_batch *b, const struct perche_part *part,
+                     const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via)
 {
     struct past *p = ctx;
     const struct perche_cell *cells = &part->cells[row->cells_first];
@@ -492,15 +520,17 @@ static bool past_row(void *ctx, const struct perche_batch *b, const struct perch
 
         if (c == NULL)
             continue;
-        if (with == NULL || (c->taken_with == p->column->num && cells[i].stamp == with->stamp && cells[i].origin == with->origin))
+        if (with == NULL || (c->taken_with == p->column->num && cells[i].stamp == with->stamp &&
+                             cells[i].origin == with->origin))
             past_keep(p, c, &cells[i]);
     }
     return p->side == NULL; /* one block has the side with what went along */
 }
 
 /* The value goes into the cell, with what is taken along; a deleted row comes back as it was. */
-static enum perche_rc write_value(struct replica *r, struct question *q, const struct perche_value *value,
-                                  const struct side *side, uint64_t stamp)
+static enum perche_rc write_value(struct replica *r, struct question *q,
+                                  const struct perche_value *value, const struct side *side,
+                                  uint64_t stamp)
 {
     struct past p = {.r = r, .table = q->table, .column = q->column, .side = side};
     struct perche_bytes key = {q->key, q->key_n};
@@ -517,7 +547,8 @@ static enum perche_rc write_value(struct replica *r, struct question *q, const s
         p.gen = m.gen - 1;
         rc = history_walk(r, &m, past_row, &p);
         if (rc == PERCHE_OK && ((p.mask | bit) & q->table->required) != q->table->required)
-            rc = fail(r, PERCHE_STATE, "the row was deleted and its history does not have all of it: add it anew");
+            rc = fail(r, PERCHE_STATE,
+                      "the row was deleted and its history does not have all of it: add it anew");
     } else if (side != NULL) {
         rc = history_walk(r, &m, past_row, &p);
     }
@@ -533,12 +564,13 @@ static enum perche_rc write_value(struct replica *r, struct question *q, const s
 }
 
 /* Closes every open conflict of the cell that is here. */
-static enum perche_rc close_all(struct replica *r, const struct question *q, const struct perche_value *value,
-                                const char *by, const char *reason, uint64_t stamp, int64_t *closed)
+static enum perche_rc close_all(struct replica *r, const struct question *q,
+                                const struct perche_value *value, const char *by,
+                                const char *reason, uint64_t stamp, int64_t *closed)
 {
     struct table *t = conflict_table(r);
     struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
-    uint8_t (*ids)[16] = NULL;
+    uint8_t(*ids)[16] = NULL;
     uint32_t count = 0, cap = 0;
     uint64_t mask = 0;
     sqlite3_stmt *s;
@@ -547,12 +579,16 @@ static enum perche_rc close_all(struct replica *r, const struct question *q, con
     *closed = 0;
     if (t == NULL)
         return r->fail;
-    if (!set(t, values, &mask, "state", text_value("resolved")) || !set(t, values, &mask, "value", *value) ||
+    if (!set(t, values, &mask, "state", text_value("resolved")) ||
+        !set(t, values, &mask, "value", *value) ||
         !set(t, values, &mask, "resolved_by", text_value(by)) ||
         !set(t, values, &mask, "resolved_at", number_value(r->now_ms)) ||
-        !set(t, values, &mask, "reason", *reason != '\0' ? text_value(reason) : (struct perche_value){0}))
+        !set(t, values, &mask, "reason",
+             *reason != '\0' ? text_value(reason) : (struct perche_value){0}))
         return fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
-    s = ask(r, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND state = 'open'");
+    s = ask(
+        r,
+        "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND state = 'open'");
     ask_bind_text(s, 1, q->table->name);
     ask_bind_text(s, 2, q->json);
     ask_bind_text(s, 3, q->name);
@@ -567,7 +603,8 @@ static enum perche_rc close_all(struct replica *r, const struct question *q, con
             ids = more;
             cap += 16;
         }
-        count += perche_uuid_parse(sqlite3_column_text(s, 0), (uint32_t)sqlite3_column_bytes(s, 0), ids[count]);
+        count += perche_uuid_parse(sqlite3_column_text(s, 0), (uint32_t)sqlite3_column_bytes(s, 0),
+                                   ids[count]);
     }
     sqlite3_finalize(s);
     rc = r->fail;
@@ -599,8 +636,8 @@ static bool is_deletion(struct replica *r, const struct question *q, const struc
 }
 
 /* Decides which value it is to be: take a or b, or the text that was given. */
-static enum perche_rc choose(struct replica *r, struct args *a, struct question *q, struct perche_value *value,
-                             const struct side **side)
+static enum perche_rc choose(struct replica *r, struct args *a, struct question *q,
+                             struct perche_value *value, const struct side **side)
 {
     struct arg given = args_find(r, a, "take");
     const char *take = given.kind == 't' ? ask_text(a->stmt, 1) : "";
@@ -612,7 +649,8 @@ static enum perche_rc choose(struct replica *r, struct args *a, struct question 
         *value = (*side)->value;
         return r->fail;
     }
-    given = args_find(r, a, "value"); /* its text is the statement's, which nobody else steps until the end */
+    given = args_find(
+        r, a, "value"); /* its text is the statement's, which nobody else steps until the end */
     if (given.kind == 0)
         return fail(r, PERCHE_USAGE, "say which: take a or b, or a value");
     if (given.kind == 'a' || given.kind == 'o')
@@ -622,7 +660,8 @@ static enum perche_rc choose(struct replica *r, struct args *a, struct question 
     *side = NULL;
     *value = ask_settled(q->column, given.value);
     if (!data_accepts(q->column, value))
-        return fail(r, PERCHE_USAGE, "%s.%s does not take this value", q->table->name, q->column->name);
+        return fail(r, PERCHE_USAGE, "%s.%s does not take this value", q->table->name,
+                    q->column->name);
     return r->fail;
 }
 

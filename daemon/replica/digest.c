@@ -121,7 +121,8 @@ static uint32_t value_bytes(const struct perche_value *v)
 /* Bytes of a cell before its value: column, stamp, origin, type, length. */
 #define CELL_HEAD (8 + 8 + 8 + 1 + 4)
 
-void digest_row(struct replica *r, const struct meta *m, const struct perche_value *values, uint8_t out[16])
+void digest_row(struct replica *r, const struct meta *m, const struct perche_value *values,
+                uint8_t out[16])
 {
     const struct table *t = m->table;
     size_t need = 4 + m->key_n + 4 + 1, n = 0;
@@ -179,7 +180,6 @@ void digest_row(struct replica *r, const struct meta *m, const struct perche_val
 
 /* ---- the sums in memory ------------------------------------------------------- */
 
-
 static uint32_t slot_of(const struct digests *d, uint32_t scope, uint32_t tab)
 {
     uint64_t h = ((uint64_t)scope << 32 | tab) * UINT64_C(0x9e3779b97f4a7c15);
@@ -213,10 +213,12 @@ static enum perche_rc digests_open(struct replica *r)
     if (r->digests == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for the digests");
     if (r->digests->get == NULL)
-        r->digests->get = prepare(r, "SELECT rows, sums FROM perche_digest WHERE scope = ?1 AND tab = ?2");
+        r->digests->get =
+            prepare(r, "SELECT rows, sums FROM perche_digest WHERE scope = ?1 AND tab = ?2");
     if (r->digests->put == NULL)
-        r->digests->put = prepare(r, "INSERT INTO perche_digest (scope, tab, rows, sums) VALUES (?1, ?2, ?3, ?4)"
-                                     " ON CONFLICT DO UPDATE SET rows = excluded.rows, sums = excluded.sums");
+        r->digests->put =
+            prepare(r, "INSERT INTO perche_digest (scope, tab, rows, sums) VALUES (?1, ?2, ?3, ?4)"
+                       " ON CONFLICT DO UPDATE SET rows = excluded.rows, sums = excluded.sums");
     if (r->digests->end == NULL)
         r->digests->end = prepare(r, "DELETE FROM perche_digest WHERE scope = ?1 AND tab = ?2");
     if (r->digests->get == NULL || r->digests->put == NULL || r->digests->end == NULL)
@@ -237,7 +239,8 @@ static enum perche_rc sums_read(struct replica *r, struct sums *s)
         const uint8_t *blob = sqlite3_column_blob(get, 1);
 
         if (blob == NULL || sqlite3_column_bytes(get, 1) != DIGEST_BYTES)
-            rc = fail(r, PERCHE_CORRUPT, "a digest in perche_digest has not its size: run perche verify");
+            rc = fail(r, PERCHE_CORRUPT,
+                      "a digest in perche_digest has not its size: run perche verify");
         s->rows = sqlite3_column_int64(get, 0);
         for (uint32_t i = 0; rc == PERCHE_OK && i < DIGEST_BUCKETS; i++) {
             s->bucket[i][0] = get_u64(blob + i * 16);
@@ -308,7 +311,8 @@ enum perche_rc digest_change(struct replica *r, struct table *t, const uint8_t *
 
         s = sums_of(r, new_scope, t->num);
         if (s == NULL)
-            return r->fail; /* the work ends here, and what was subtracted goes with its savepoint */
+            return r
+                ->fail; /* the work ends here, and what was subtracted goes with its savepoint */
         add(s->bucket[bucket], by);
         s->rows++;
         s->dirty = true;

@@ -5,7 +5,8 @@
 #include "replica/internal.h"
 
 #define DIGEST_BUCKETS 256u
-#define DIGEST_BYTES 4096 /* of the sums of one (scope, table): 256 little-endian numbers of 128 bits */
+#define DIGEST_BYTES \
+    4096 /* of the sums of one (scope, table): 256 little-endian numbers of 128 bits */
 
 /* sum += by, both little-endian numbers modulo 2^128. */
 void digest_add(uint8_t sum[16], const uint8_t by[16]);

@@ -11,7 +11,7 @@
 
 #include "replica/internal.h"
 
-#define BLOCKS_KEPT 4u            /* decoded blocks in memory: a chain runs through few */
+#define BLOCKS_KEPT      4u         /* decoded blocks in memory: a chain runs through few */
 #define BLOCK_KEPT_BYTES (8u << 20) /* a larger one is given back at once */
 
 /* A decoded block, and where each key stands in it. */
@@ -24,7 +24,7 @@ struct block {
     uint32_t rows_count;
     struct place {
         uint32_t part, row, next; /* next: index + 1 in places with the same slot */
-    } *places;                    /* in order of parts and rows, as prev is */
+    } * places;                   /* in order of parts and rows, as prev is */
     uint32_t *slots;
     uint32_t slots_count; /* a power of two */
 };
@@ -53,9 +53,12 @@ static enum perche_rc history_open(struct replica *r)
     if (r->history->newest == NULL)
         r->history->newest = prepare(r, "SELECT coalesce(max(block), 0) FROM perche_history");
     if (r->history->get == NULL)
-        r->history->get = prepare(r, "SELECT at_ms, via, prev, body FROM perche_history WHERE block = ?1");
+        r->history->get =
+            prepare(r, "SELECT at_ms, via, prev, body FROM perche_history WHERE block = ?1");
     if (r->history->put == NULL && !r->reader)
-        r->history->put = prepare(r, "INSERT INTO perche_history (block, at_ms, via, n, prev, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+        r->history->put = prepare(
+            r,
+            "INSERT INTO perche_history (block, at_ms, via, n, prev, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
     return r->fail;
 }
 
@@ -93,7 +96,8 @@ uint64_t history_next_block(struct replica *r)
     return next;
 }
 
-enum perche_rc history_append(struct replica *r, struct perche_bytes body, const uint64_t *prev, uint32_t prev_count, uint32_t via)
+enum perche_rc history_append(struct replica *r, struct perche_bytes body, const uint64_t *prev,
+                              uint32_t prev_count, uint32_t via)
 {
     uint64_t number = history_next_block(r);
     uint8_t *packed;
@@ -126,10 +130,12 @@ enum perche_rc history_append(struct replica *r, struct perche_bytes body, const
 
 static uint32_t slot_of(const struct block *b, const char *table, struct perche_bytes key)
 {
-    return (uint32_t)(XXH3_64bits_withSeed(key.p, key.n, XXH3_64bits(table, strlen(table))) & (b->slots_count - 1));
+    return (uint32_t)(XXH3_64bits_withSeed(key.p, key.n, XXH3_64bits(table, strlen(table))) &
+                      (b->slots_count - 1));
 }
 
-static enum perche_rc unpack_prev(struct replica *r, struct block *b, const uint8_t *p, const uint8_t *end)
+static enum perche_rc unpack_prev(struct replica *r, struct block *b, const uint8_t *p,
+                                  const uint8_t *end)
 {
     b->prev = calloc((size_t)b->rows_count + 1, sizeof *b->prev);
     if (b->prev == NULL)
@@ -139,7 +145,8 @@ static enum perche_rc unpack_prev(struct replica *r, struct block *b, const uint
         uint32_t n = perche_varint_get(p, end, &b->prev[i]);
 
         if (n == 0)
-            return fail(r, PERCHE_CORRUPT, "history block %llu does not decode", (unsigned long long)b->number);
+            return fail(r, PERCHE_CORRUPT, "history block %llu does not decode",
+                        (unsigned long long)b->number);
         p += n;
     }
     return PERCHE_OK;
@@ -158,7 +165,8 @@ static enum perche_rc index_rows(struct replica *r, struct block *b)
         return fail(r, PERCHE_NOMEM, "no memory for a history block");
     for (uint32_t p = 0; p < b->batch->parts_count; p++)
         for (uint32_t i = 0; i < b->batch->parts[p].rows_count; i++, at++) {
-            uint32_t *slot = &b->slots[slot_of(b, b->batch->parts[p].table, b->batch->parts[p].rows[i].key)];
+            uint32_t *slot =
+                &b->slots[slot_of(b, b->batch->parts[p].table, b->batch->parts[p].rows[i].key)];
 
             b->places[at] = (struct place){.part = p, .row = i, .next = *slot};
             *slot = at + 1;
@@ -192,10 +200,12 @@ static struct block *block_load(struct replica *r, uint64_t number)
     body.p = sqlite3_column_blob(s, 3);
     body.n = (uint32_t)sqlite3_column_bytes(s, 3);
     /* erasing rewrites blocks, a rollback gives their numbers anew */
-    hash = XXH3_64bits_withSeed(body.p, body.n, XXH3_64bits(sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2)));
+    hash = XXH3_64bits_withSeed(
+        body.p, body.n, XXH3_64bits(sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2)));
     b = &h->blocks[0];
     for (uint32_t i = 0; i < BLOCKS_KEPT; i++) {
-        if (h->blocks[i].batch != NULL && h->blocks[i].number == number && h->blocks[i].hash == hash) {
+        if (h->blocks[i].batch != NULL && h->blocks[i].number == number &&
+            h->blocks[i].hash == hash) {
             b = &h->blocks[i];
             goto found;
         }
@@ -218,9 +228,11 @@ static struct block *block_load(struct replica *r, uint64_t number)
         b->rows_count = perche_batch_rows(b->batch);
         b->bytes = (size_t)body.n * 4;
         for (uint32_t i = 0; i < b->batch->parts_count; i++)
-            b->bytes += b->batch->parts[i].rows_count * (sizeof(struct perche_row) + sizeof(struct place)) +
-                        b->batch->parts[i].cells_count * sizeof(struct perche_cell);
-        if (unpack_prev(r, b, prev, prev != NULL ? prev + sqlite3_column_bytes(s, 2) : NULL) == PERCHE_OK)
+            b->bytes +=
+                b->batch->parts[i].rows_count * (sizeof(struct perche_row) + sizeof(struct place)) +
+                b->batch->parts[i].cells_count * sizeof(struct perche_cell);
+        if (unpack_prev(r, b, prev, prev != NULL ? prev + sqlite3_column_bytes(s, 2) : NULL) ==
+            PERCHE_OK)
             (void)index_rows(r, b);
     }
     if (r->fail != PERCHE_OK) {
@@ -253,7 +265,8 @@ enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb 
             const struct perche_row *row = &part->rows[at->row];
 
             next = at->next;
-            if (row->key.n != key.n || memcmp(row->key.p, key.p, key.n) != 0 || strcmp(part->table, m->table->name) != 0)
+            if (row->key.n != key.n || memcmp(row->key.p, key.p, key.n) != 0 ||
+                strcmp(part->table, m->table->name) != 0)
                 continue;
             /* The same row twice in a block: the later entry may name the block itself. */
             if (b->prev[i - 1] < number && b->prev[i - 1] > before)
@@ -276,14 +289,15 @@ struct knows {
     bool yes;
 };
 
-static bool knows_here(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
-                       uint64_t block, uint64_t at_ms, uint32_t via)
+static bool knows_here(void *ctx, const struct perche_batch *b, const struct perche_part *part,
+                       const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via)
 {
     struct knows *k = ctx;
 
     (void)block, (void)at_ms, (void)via;
     if (k->num == 0) {
-        k->yes = row->flags & PERCHE_ROW_GEN && row->gen_stamp == k->stamp && strcmp(b->names[row->gen_origin], k->origin) == 0;
+        k->yes = row->flags & PERCHE_ROW_GEN && row->gen_stamp == k->stamp &&
+                 strcmp(b->names[row->gen_origin], k->origin) == 0;
         return !k->yes;
     }
     for (uint32_t i = 0; i < row->cells_count && !k->yes; i++) {
@@ -295,7 +309,8 @@ static bool knows_here(void *ctx, const struct perche_batch *b, const struct per
     return !k->yes;
 }
 
-bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin)
+bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp,
+                   uint32_t origin)
 {
     struct knows k = {.r = r, .m = m, .origin = name_text(r, origin), .stamp = stamp, .num = num};
 

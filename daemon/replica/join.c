@@ -35,7 +35,9 @@ static enum perche_rc each_row(struct replica *r, row_cb on_row, void *ctx)
         page[PAGE_ROWS - 1].tab = page[PAGE_ROWS - 1].key_n = 0;
     while (rc == PERCHE_OK && n == PAGE_ROWS) { /* the page is read before its rows are written */
         struct at last = page[PAGE_ROWS - 1];
-        sqlite3_stmt *s = ask(r, "SELECT tab, key FROM perche_row WHERE (tab, key) > (?1, ?2) ORDER BY tab, key LIMIT ?3");
+        sqlite3_stmt *s = ask(
+            r,
+            "SELECT tab, key FROM perche_row WHERE (tab, key) > (?1, ?2) ORDER BY tab, key LIMIT ?3");
 
         if (s != NULL) {
             sqlite3_bind_int64(s, 1, last.tab);
@@ -143,7 +145,8 @@ static enum perche_rc rename_row(struct replica *r, struct meta *m, void *ctx)
 }
 
 /* The history's batches name origins by id. */
-static enum perche_rc rename_block(struct replica *r, const struct renaming *n, int64_t block, struct perche_bytes body)
+static enum perche_rc rename_block(struct replica *r, const struct renaming *n, int64_t block,
+                                   struct perche_bytes body)
 {
     struct perche_batch *b = perche_batch_new();
     struct perche_buf buf = {0};
@@ -182,7 +185,8 @@ static enum perche_rc rename_history(struct replica *r, const struct renaming *n
     enum perche_rc rc = PERCHE_OK;
 
     while (rc == PERCHE_OK && any) {
-        sqlite3_stmt *s = ask(r, "SELECT block, body FROM perche_history WHERE block > ?1 ORDER BY block LIMIT 1");
+        sqlite3_stmt *s = ask(
+            r, "SELECT block, body FROM perche_history WHERE block > ?1 ORDER BY block LIMIT 1");
         struct perche_bytes body = {0};
         uint8_t *copy = NULL;
 
@@ -211,14 +215,16 @@ static enum perche_rc rename_history(struct replica *r, const struct renaming *n
 /* Runs a statement that sqlite3_mprintf made, and frees its text. */
 static enum perche_rc run(struct replica *r, char *text)
 {
-    enum perche_rc rc = text == NULL ? fail(r, PERCHE_NOMEM, "no memory for a statement") : exec(r, text);
+    enum perche_rc rc =
+        text == NULL ? fail(r, PERCHE_NOMEM, "no memory for a statement") : exec(r, text);
 
     sqlite3_free(text);
     return rc;
 }
 
 /* A key does not change: the row is inserted again under the new one, and the old one goes. */
-static enum perche_rc rename_key(struct replica *r, const struct renaming *n, const struct table *t, const char *column)
+static enum perche_rc rename_key(struct replica *r, const struct renaming *n, const struct table *t,
+                                 const char *column)
 {
     sqlite3_str *columns = sqlite3_str_new(r->db), *values = sqlite3_str_new(r->db);
     char *names, *from;
@@ -237,21 +243,27 @@ static enum perche_rc rename_key(struct replica *r, const struct renaming *n, co
     }
     names = sqlite3_str_finish(columns);
     from = sqlite3_str_finish(values);
-    rc = names == NULL || from == NULL
-             ? fail(r, PERCHE_NOMEM, "no memory for a statement")
-             : run(r, sqlite3_mprintf("INSERT INTO \"%w\" (%s) SELECT %s FROM \"%w\" WHERE \"%w\" = %Q ON CONFLICT DO NOTHING", t->name,
-                                      names, from, t->name, column, n->old));
+    rc =
+        names == NULL || from == NULL
+            ? fail(r, PERCHE_NOMEM, "no memory for a statement")
+            : run(r,
+                  sqlite3_mprintf(
+                      "INSERT INTO \"%w\" (%s) SELECT %s FROM \"%w\" WHERE \"%w\" = %Q ON CONFLICT DO NOTHING",
+                      t->name, names, from, t->name, column, n->old));
     sqlite3_free(names);
     sqlite3_free(from);
     if (rc == PERCHE_OK)
-        rc = run(r, sqlite3_mprintf("DELETE FROM \"%w\" WHERE \"%w\" = %Q", t->name, column, n->old));
+        rc = run(r,
+                 sqlite3_mprintf("DELETE FROM \"%w\" WHERE \"%w\" = %Q", t->name, column, n->old));
     return rc;
 }
 
 /* Every column that names a site, in plain SQL: captured and stamped like a program's own edit. */
 static enum perche_rc rename_columns(struct replica *r, const struct renaming *n)
 {
-    sqlite3_stmt *s = ask(r, "SELECT tab, col, num FROM perche_column WHERE replace(lower(refers), ' ', '') = 'site(id)' ORDER BY tab, num DESC");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT tab, col, num FROM perche_column WHERE replace(lower(refers), ' ', '') = 'site(id)' ORDER BY tab, num DESC");
     enum perche_rc rc = s == NULL ? r->fail : PERCHE_OK;
 
     while (rc == PERCHE_OK && ask_row(r, s, "look for site columns")) {
@@ -261,8 +273,8 @@ static enum perche_rc rename_columns(struct replica *r, const struct renaming *n
             continue;
         rc = sqlite3_column_int(s, 2) == 0
                  ? rename_key(r, n, t, ask_text(s, 1))
-                 : run(r, sqlite3_mprintf("UPDATE \"%w\" SET \"%w\" = %Q WHERE \"%w\" = %Q", t->name, ask_text(s, 1), n->new,
-                                          ask_text(s, 1), n->old));
+                 : run(r, sqlite3_mprintf("UPDATE \"%w\" SET \"%w\" = %Q WHERE \"%w\" = %Q",
+                                          t->name, ask_text(s, 1), n->new, ask_text(s, 1), n->old));
     }
     sqlite3_finalize(s);
     return rc != PERCHE_OK ? rc : r->fail;
@@ -272,13 +284,14 @@ static enum perche_rc rename_site(struct replica *r, const char *site)
 {
     char old[PERCHE_ID_BYTES_MAX];
     struct renaming n = {.old = old, .new = site, .old_num = r->node.site_num};
-    enum perche_rc rc = harvest_all(r); /* under the old id, all of it */
+    enum perche_rc rc;
 
     memcpy(old, r->node.site, sizeof old);
     n.new_num = name_number(r, site);
-    if (rc != PERCHE_OK || n.new_num == 0)
+    if (n.new_num == 0)
         return r->fail;
-    (void)snprintf(r->node.site, sizeof r->node.site, "%s", site); /* it was measured by args_need() */
+    (void)snprintf(r->node.site, sizeof r->node.site, "%s",
+                   site); /* it was measured by args_need() */
     r->node.site_num = n.new_num;
     r->node_dirty = true;
     rc = each_row(r, rename_row, &n);
@@ -314,7 +327,8 @@ static enum perche_rc take_hub(struct replica *r, const uint8_t *key)
     return ask_run(r, s, "note the hub's key");
 }
 
-enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j)
 {
     char site[PERCHE_ID_BYTES_MAX], hub[PERCHE_ID_BYTES_MAX], key_text[65];
     uint8_t key[32];
@@ -334,7 +348,9 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
         return fail(r, PERCHE_STATE, "this site has joined a hub already: leave it first");
     if (strcmp(r->node.site, site) != 0) {
         if (r->node.acked != 0 || r->node.scan != 0 || r->node.joined_ms != 0)
-            return fail(r, PERCHE_STATE, "others know this node as another site already: ask the hub to invite that one anew, with replace");
+            return fail(
+                r, PERCHE_STATE,
+                "others know this node as another site already: ask the hub to invite that one anew, with replace");
         rc = rename_site(r, site);
         if (rc != PERCHE_OK)
             return rc;
@@ -378,7 +394,8 @@ static enum perche_rc forget_acked(struct replica *r, struct meta *m, void *ctx)
     return meta_save(r, m);
 }
 
-enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a,
+                             struct json *j)
 {
     enum perche_rc rc = PERCHE_OK;
 

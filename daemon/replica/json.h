@@ -12,22 +12,22 @@
 struct json {
     char *p;
     size_t n, cap;
-    bool comma;    /* the next value needs one in front */
-    bool failed;   /* out of memory or beyond JSON_BYTES_MAX */
+    bool comma;  /* the next value needs one in front */
+    bool failed; /* out of memory or beyond JSON_BYTES_MAX */
 };
 
-void out_open(struct json *j, char bracket);   /* '{' or '[' */
-void out_close(struct json *j, char bracket);  /* '}' or ']' */
+void out_open(struct json *j, char bracket);  /* '{' or '[' */
+void out_close(struct json *j, char bracket); /* '}' or ']' */
 void out_key(struct json *j, const char *name);
 void out_null(struct json *j);
 void out_bool(struct json *j, bool v);
 void out_int(struct json *j, int64_t v);
-void out_text(struct json *j, const char *text);            /* NULL: null */
+void out_text(struct json *j, const char *text); /* NULL: null */
 void out_text_n(struct json *j, const void *text, size_t n);
 void out_hex(struct json *j, const void *p, size_t n);
 void out_value(struct json *j, const struct perche_value *v);
-void out_time(struct json *j, uint64_t ms);                 /* ISO 8601 with Z; 0: null */
-void out_raw(struct json *j, const char *json);             /* a value that is JSON already */
+void out_time(struct json *j, uint64_t ms);     /* ISO 8601 with Z; 0: null */
+void out_raw(struct json *j, const char *json); /* a value that is JSON already */
 /* Room is running out: a list should end here and say that there is more. */
 bool out_full(const struct json *j);
 void out_free(struct json *j);

@@ -11,16 +11,17 @@
 #include "replica/pack.h"
 #include "replica/statements.h"
 
-#define INVITATION_MS (UINT64_C(7) * 24 * 3600 * 1000)
+#define INVITATION_MS   (UINT64_C(7) * 24 * 3600 * 1000)
 #define CODE_CHARACTERS 8
 
 /* ---- what the conversation asks ------------------------------------------------------- */
 
 enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome *o)
 {
-    sqlite3_stmt *s = ask(r, "SELECT m.public_key, m.revoked_ms IS NOT NULL, m.name, p.session FROM perche_member m"
-                             " LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num"
-                             " WHERE m.site = ?1");
+    sqlite3_stmt *s = ask(
+        r, "SELECT m.public_key, m.revoked_ms IS NOT NULL, m.name, p.session FROM perche_member m"
+           " LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num"
+           " WHERE m.site = ?1");
 
     ask_bind_text(s, 1, w->site);
     if (ask_row(r, s, "look up a site's key")) {
@@ -28,7 +29,8 @@ enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome 
         o->member.known = sqlite3_column_bytes(s, 0) == sizeof o->member.public_key;
         if (o->member.known)
             memcpy(o->member.public_key, sqlite3_column_blob(s, 0), sizeof o->member.public_key);
-        (void)snprintf(o->member.name, sizeof o->member.name, "%s", ask_text(s, 2)); /* cut short is fine */
+        (void)snprintf(o->member.name, sizeof o->member.name, "%s",
+                       ask_text(s, 2)); /* cut short is fine */
         o->member.session = (uint64_t)sqlite3_column_int64(s, 3);
     }
     sqlite3_finalize(s);
@@ -54,7 +56,9 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
 
     if (rc != PERCHE_OK)
         return rc;
-    s = ask(r, "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2 WHERE site = ?1");
+    s = ask(
+        r,
+        "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2 WHERE site = ?1");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, num);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
@@ -70,7 +74,8 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
 
 static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, const char *site)
 {
-    sqlite3_stmt *s = ask(r, "UPDATE perche_invitation SET used_ms = ?2, public_key = ?3 WHERE id = ?1");
+    sqlite3_stmt *s =
+        ask(r, "UPDATE perche_invitation SET used_ms = ?2, public_key = ?3 WHERE id = ?1");
     enum perche_rc rc;
 
     ask_bind_bytes(s, 1, (struct perche_bytes){e->invitation, 16});
@@ -80,7 +85,9 @@ static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, con
     rc = ask_run(r, s, "use an invitation");
     if (rc != PERCHE_OK)
         return rc;
-    s = ask(r, "UPDATE perche_member SET public_key = ?2, host = ?3, joined_ms = ?4, revoked_ms = NULL WHERE site = ?1");
+    s = ask(
+        r,
+        "UPDATE perche_member SET public_key = ?2, host = ?3, joined_ms = ?4, revoked_ms = NULL WHERE site = ?1");
     ask_bind_text(s, 1, site);
     ask_bind_bytes(s, 2, (struct perche_bytes){e->public_key, 32});
     ask_bind_text(s, 3, e->name);
@@ -118,9 +125,12 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
     sqlite3_stmt *s;
     enum perche_rc rc;
 
-    (void)crypto_generichash(hash, sizeof hash, e->secret, sizeof e->secret, NULL, 0); /* fails for bad lengths only */
-    s = ask(r, "SELECT i.secret_hash, i.site, i.used_ms IS NOT NULL, i.expires_ms <= ?2, i.public_key IS ?3 AND m.public_key IS ?3,"
-               " m.revoked_ms IS NOT NULL FROM perche_invitation i JOIN perche_member m ON m.site = i.site WHERE i.id = ?1");
+    (void)crypto_generichash(hash, sizeof hash, e->secret, sizeof e->secret, NULL,
+                             0); /* fails for bad lengths only */
+    s = ask(
+        r,
+        "SELECT i.secret_hash, i.site, i.used_ms IS NOT NULL, i.expires_ms <= ?2, i.public_key IS ?3 AND m.public_key IS ?3,"
+        " m.revoked_ms IS NOT NULL FROM perche_invitation i JOIN perche_member m ON m.site = i.site WHERE i.id = ?1");
     ask_bind_bytes(s, 1, (struct perche_bytes){e->invitation, 16});
     ask_bind_bytes(s, 3, (struct perche_bytes){e->public_key, 32});
     if (s != NULL)
@@ -151,7 +161,8 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
         return PERCHE_OK;
     }
     if (used) {
-        no(o, PERCHE_NO_INVITATION_USED, "another node has used this invitation: ask for a new one");
+        no(o, PERCHE_NO_INVITATION_USED,
+           "another node has used this invitation: ask for a new one");
         return PERCHE_OK;
     }
     if (expired) {
@@ -183,8 +194,10 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
         if (rc != PERCHE_OK)
             return rc;
     }
-    s = ask(r, "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5"
-               " WHERE site = ?1");
+    s = ask(
+        r,
+        "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5"
+        " WHERE site = ?1");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
@@ -198,7 +211,8 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
 /* ---- invite ------------------------------------------------------------------------------- */
 
 struct site {
-    char id[PERCHE_ID_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], name[PERCHE_NAME_BYTES_MAX], kind[PERCHE_NAME_BYTES_MAX];
+    char id[PERCHE_ID_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], name[PERCHE_NAME_BYTES_MAX],
+        kind[PERCHE_NAME_BYTES_MAX];
 };
 
 /* NAME in capitals, cut to 8 characters (of UTF-8; only ASCII has its capitals here). */
@@ -227,9 +241,12 @@ static enum perche_rc site_rows(struct replica *r)
 }
 
 /* The site whose code or name it is; found = false when there is none. */
-static enum perche_rc site_find(struct replica *r, const char *text, bool by_code_only, struct site *site, bool *found)
+static enum perche_rc site_find(struct replica *r, const char *text, bool by_code_only,
+                                struct site *site, bool *found)
 {
-    sqlite3_stmt *s = ask(r, "SELECT id, code, name, kind FROM site WHERE code = ?1 OR (name = ?1 AND ?2) ORDER BY code = ?1 DESC, id LIMIT 2");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT id, code, name, kind FROM site WHERE code = ?1 OR (name = ?1 AND ?2) ORDER BY code = ?1 DESC, id LIMIT 2");
 
     ask_bind_text(s, 1, text);
     if (s != NULL)
@@ -257,15 +274,20 @@ static enum perche_rc site_make(struct replica *r, const struct site *site)
 
     if (strcmp(site->kind, "HUB") == 0)
         return fail(r, PERCHE_USAGE, "a hub is not invited");
-    if (ask_number(r, "SELECT EXISTS (SELECT 1 FROM code_list WHERE list = 'site_kind') AND NOT EXISTS"
-                      " (SELECT 1 FROM code_list WHERE list = 'site_kind' AND code = ?2) AND ?1", 1, site->kind))
-        return fail(r, PERCHE_USAGE, "%s is no kind of site: see the codes of site_kind in code_list", site->kind);
+    if (ask_number(r,
+                   "SELECT EXISTS (SELECT 1 FROM code_list WHERE list = 'site_kind') AND NOT EXISTS"
+                   " (SELECT 1 FROM code_list WHERE list = 'site_kind' AND code = ?2) AND ?1",
+                   1, site->kind))
+        return fail(r, PERCHE_USAGE,
+                    "%s is no kind of site: see the codes of site_kind in code_list", site->kind);
     if (ask_number(r, "SELECT EXISTS (SELECT 1 FROM site WHERE code = ?2) AND ?1", 1, site->code))
         return fail(r, PERCHE_USAGE, "another site has the code %s: give one", site->code);
     if (r->fail != PERCHE_OK)
         return r->fail;
-    s = ask(r, "INSERT INTO site (id, network_id, code, name, kind, status) VALUES (?1,"
-               " coalesce((SELECT network_id FROM site WHERE id = (SELECT site FROM perche_node)), (SELECT min(id) FROM network)), ?2, ?3, ?4, 'OPEN')");
+    s = ask(
+        r,
+        "INSERT INTO site (id, network_id, code, name, kind, status) VALUES (?1,"
+        " coalesce((SELECT network_id FROM site WHERE id = (SELECT site FROM perche_node)), (SELECT min(id) FROM network)), ?2, ?3, ?4, 'OPEN')");
     ask_bind_text(s, 1, site->id);
     ask_bind_text(s, 2, site->code);
     ask_bind_text(s, 3, site->name);
@@ -288,7 +310,8 @@ static enum perche_rc invited_site(struct replica *r, struct args *a, struct sit
     if (rc == PERCHE_OK)
         rc = site_rows(r);
     if (rc == PERCHE_OK)
-        rc = *code != '\0' ? site_find(r, code, true, site, &found) : site_find(r, name, false, site, &found);
+        rc = *code != '\0' ? site_find(r, code, true, site, &found)
+                           : site_find(r, name, false, site, &found);
     if (rc != PERCHE_OK)
         return rc;
     if (found && *code != '\0' && strcmp(site->name, name) != 0)
@@ -307,8 +330,10 @@ static enum perche_rc invited_site(struct replica *r, struct args *a, struct sit
 
 static enum perche_rc member_put(struct replica *r, const struct site *site)
 {
-    sqlite3_stmt *s = ask(r, "INSERT INTO perche_member (site, name, code, invited_ms) VALUES (?1, ?2, ?3, ?4)"
-                             " ON CONFLICT DO UPDATE SET name = excluded.name, code = excluded.code, invited_ms = excluded.invited_ms");
+    sqlite3_stmt *s = ask(
+        r,
+        "INSERT INTO perche_member (site, name, code, invited_ms) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT DO UPDATE SET name = excluded.name, code = excluded.code, invited_ms = excluded.invited_ms");
     enum perche_rc rc;
 
     ask_bind_text(s, 1, site->id);
@@ -319,7 +344,9 @@ static enum perche_rc member_put(struct replica *r, const struct site *site)
     rc = ask_run(r, s, "note a member");
     if (rc != PERCHE_OK)
         return rc;
-    s = ask(r, "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL"); /* one open line for each site */
+    s = ask(
+        r,
+        "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL"); /* one open line for each site */
     ask_bind_text(s, 1, site->id);
     return ask_run(r, s, "end older invitations");
 }
@@ -327,10 +354,12 @@ static enum perche_rc member_put(struct replica *r, const struct site *site)
 /* BLAKE2b of the work's random bytes, keyed with what it is for. */
 static void derive(const struct work *w, const char *purpose, uint8_t *out, size_t n)
 {
-    (void)crypto_generichash(out, n, w->random, sizeof w->random, (const uint8_t *)purpose, strlen(purpose)); /* fails for bad lengths only */
+    (void)crypto_generichash(out, n, w->random, sizeof w->random, (const uint8_t *)purpose,
+                             strlen(purpose)); /* fails for bad lengths only */
 }
 
-enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j)
 {
     struct site site = {0};
     uint8_t id[16], secret[32], hash[32];
@@ -341,8 +370,12 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     if (rc == PERCHE_OK && strcmp(site.id, r->node.site) == 0)
         rc = fail(r, PERCHE_REFUSED, "%s is this hub itself", site.name);
     if (rc == PERCHE_OK && !args_true(r, a, "replace") &&
-        ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL) AND ?1", 1, site.id))
-        rc = fail(r, PERCHE_REFUSED, "%s has a living node: say replace if the new one takes its place", site.name);
+        ask_number(
+            r,
+            "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL) AND ?1",
+            1, site.id))
+        rc = fail(r, PERCHE_REFUSED,
+                  "%s has a living node: say replace if the new one takes its place", site.name);
     expires_ms = (uint64_t)args_number(r, a, "expires_ms", (int64_t)(w->now_ms + INVITATION_MS));
     if (rc == PERCHE_OK && expires_ms <= w->now_ms)
         rc = fail(r, PERCHE_USAGE, "the invitation would have expired already");
@@ -353,7 +386,9 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     derive(w, "perche invitation id", id, sizeof id);
     derive(w, "perche invitation secret", secret, sizeof secret);
     (void)crypto_generichash(hash, sizeof hash, secret, sizeof secret, NULL, 0);
-    s = ask(r, "INSERT INTO perche_invitation (id, secret_hash, site, expires_ms) VALUES (?1, ?2, ?3, ?4)");
+    s = ask(
+        r,
+        "INSERT INTO perche_invitation (id, secret_hash, site, expires_ms) VALUES (?1, ?2, ?3, ?4)");
     ask_bind_bytes(s, 1, (struct perche_bytes){id, sizeof id});
     ask_bind_bytes(s, 2, (struct perche_bytes){hash, sizeof hash});
     ask_bind_text(s, 3, site.id);
@@ -382,7 +417,8 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
 
 /* ---- revoke ---------------------------------------------------------------------------------- */
 
-enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j)
 {
     static const char *const ends[] = {
         "UPDATE perche_member SET revoked_ms = coalesce(revoked_ms, ?2) WHERE site = ?1",
@@ -396,14 +432,16 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
 
     if (rc != PERCHE_OK)
         return rc;
-    s = ask(r, "SELECT site, code, name FROM perche_member WHERE site = ?1 OR code = ?1 OR name = ?1"
-               " ORDER BY site = ?1 DESC, code = ?1 DESC LIMIT 2");
+    s = ask(r,
+            "SELECT site, code, name FROM perche_member WHERE site = ?1 OR code = ?1 OR name = ?1"
+            " ORDER BY site = ?1 DESC, code = ?1 DESC LIMIT 2");
     ask_bind_text(s, 1, text);
     if (ask_row(r, s, "look up a member")) {
         (void)snprintf(site.id, sizeof site.id, "%s", ask_text(s, 0));
         (void)snprintf(site.code, sizeof site.code, "%s", ask_text(s, 1));
         (void)snprintf(site.name, sizeof site.name, "%s", ask_text(s, 2));
-        if (strcmp(site.id, text) != 0 && strcmp(site.code, text) != 0 && ask_row(r, s, "look up a member"))
+        if (strcmp(site.id, text) != 0 && strcmp(site.code, text) != 0 &&
+            ask_row(r, s, "look up a member"))
             (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
     } else if (r->fail == PERCHE_OK) {
         (void)fail(r, PERCHE_NOT_FOUND, "no site of this name, code or id was ever invited");

@@ -92,7 +92,6 @@ enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perch
         if (bases && c->based) {
             uint32_t base = name_of(p, c->base_origin);
 
-            cell->flags |= PERCHE_CELL_BASE;
             if (base == UINT32_MAX || !perche_batch_base(p->batch, part, c->base_stamp, base))
                 return fail(p->r, PERCHE_NOMEM, "no memory for a batch");
         }

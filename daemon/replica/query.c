@@ -1,4 +1,6 @@
 #include "replica/query.h"
+#include "replica/pack.h"
+#include "replica/statements.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,13 +67,16 @@ static enum perche_rc query_state(struct replica *r, struct args *a, struct json
 
 static enum perche_rc table_columns(struct replica *r, const struct table *t, struct json *j)
 {
-    sqlite3_stmt *s = ask(r, "SELECT col, num, policy, level, on_erase, code_list, refers, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num = 0 DESC, num, col");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT col, num, policy, level, on_erase, code_list, refers, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num = 0 DESC, num, col");
 
     ask_bind_text(s, 1, t->name);
     out_key(j, "columns");
     out_open(j, '[');
     while (ask_row(r, s, "read the columns")) {
-        static const char *const names[] = {"policy", "level", "on_erase", "code_list", "refers", "taken_with"};
+        static const char *const names[] = {"policy",    "level",  "on_erase",
+                                            "code_list", "refers", "taken_with"};
 
         out_open(j, '{');
         text(j, "name", ask_text(s, 0));
@@ -99,7 +104,10 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
             continue;
         out_open(j, '{');
         text(j, "table", t->name);
-        number(j, "rows", (uint64_t)ask_number(r, "SELECT coalesce(sum(rows), 0) FROM perche_digest WHERE tab = ?1", t->num, NULL));
+        number(j, "rows",
+               (uint64_t)ask_number(
+                   r, "SELECT coalesce(sum(rows), 0) FROM perche_digest WHERE tab = ?1", t->num,
+                   NULL));
         boolean(j, "present", t->present);
         boolean(j, "school", registry_is_school(t->name));
         s = ask(r, "SELECT rule, area, mover, policy FROM perche_table WHERE name = ?1");
@@ -120,7 +128,7 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
 
 /* ---- conflicts --------------------------------------------------------------------------- */
 
-#define CONFLICT_COLUMNS                                                                                     \
+#define CONFLICT_COLUMNS \
     "id, kind, tab, key, col, state, a_value, a_site, a_at, b_value, b_site, b_at, value, resolved_by, resolved_at, reason"
 
 static void value(struct json *j, const char *name, sqlite3_stmt *s, int column)
@@ -132,7 +140,8 @@ static void value(struct json *j, const char *name, sqlite3_stmt *s, int column)
     out_value(j, &v);
 }
 
-static void write_side(struct replica *r, struct json *j, struct ask_sites *sites, const char *name, sqlite3_stmt *s, int column)
+static void write_side(struct replica *r, struct json *j, struct ask_sites *sites, const char *name,
+                       sqlite3_stmt *s, int column)
 {
     const char *site = (const char *)sqlite3_column_text(s, column + 1);
 
@@ -165,7 +174,8 @@ static void write_row(struct replica *r, struct json *j, sqlite3_stmt *s)
     free(key);
 }
 
-static void write_conflict(struct replica *r, struct json *j, struct ask_sites *sites, sqlite3_stmt *s)
+static void write_conflict(struct replica *r, struct json *j, struct ask_sites *sites,
+                           sqlite3_stmt *s)
 {
     bool settled = strcmp(ask_text(s, 5), "open") != 0;
 
@@ -189,7 +199,8 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
     } else {
         out_null(j);
     }
-    if (sqlite3_column_count(s) > 16) /* how many of this cell are open: the queue shows the cell once */
+    if (sqlite3_column_count(s) >
+        16) /* how many of this cell are open: the queue shows the cell once */
         number(j, "open", (uint64_t)sqlite3_column_int64(s, 16));
     out_close(j, '}');
 }
@@ -198,10 +209,13 @@ static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct 
 {
     struct ask_sites sites = {0};
     bool more = false;
-    sqlite3_stmt *s = ask(r, args_true(r, a, "all")
-                                 ? "SELECT " CONFLICT_COLUMNS " FROM perche_conflict ORDER BY max(a_at, b_at), tab, key, col, id"
-                                 : "SELECT " CONFLICT_COLUMNS ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
-                                   " GROUP BY tab, key, col ORDER BY 18, tab, key, col");
+    sqlite3_stmt *s =
+        ask(r, args_true(r, a, "all")
+                   ? "SELECT " CONFLICT_COLUMNS
+                     " FROM perche_conflict ORDER BY max(a_at, b_at), tab, key, col, id"
+                   : "SELECT " CONFLICT_COLUMNS
+                     ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
+                     " GROUP BY tab, key, col ORDER BY 18, tab, key, col");
 
     out_key(j, "conflicts");
     out_open(j, '[');
@@ -226,8 +240,12 @@ static enum perche_rc query_conflict(struct replica *r, struct args *a, struct j
     if (args_need(r, a, "id", id, sizeof id) != PERCHE_OK)
         return r->fail;
     if (strlen(id) < ASK_PREFIX_MIN)
-        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id", ASK_PREFIX_MIN);
-    s = ask(r, "SELECT " CONFLICT_COLUMNS " FROM perche_conflict WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state <> 'open', id LIMIT 2");
+        return fail(r, PERCHE_USAGE, "give at least %d characters of the conflict's id",
+                    ASK_PREFIX_MIN);
+    s = ask(
+        r,
+        "SELECT " CONFLICT_COLUMNS
+        " FROM perche_conflict WHERE substr(id, 1, length(?1)) = ?1 ORDER BY state <> 'open', id LIMIT 2");
     ask_bind_text(s, 1, id);
     found = ask_row(r, s, "look for a conflict");
     if (found) {
@@ -239,7 +257,9 @@ static enum perche_rc query_conflict(struct replica *r, struct args *a, struct j
             (void)fail(r, PERCHE_USAGE, "several conflicts begin like that: give more of the id");
     }
     sqlite3_finalize(s);
-    return found || r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
+    return found || r->fail != PERCHE_OK
+               ? r->fail
+               : fail(r, PERCHE_NOT_FOUND, "there is no such conflict here");
 }
 
 /* ---- refused ------------------------------------------------------------------------------- */
@@ -248,7 +268,9 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
 {
     int64_t limit = args_number(r, a, "limit", 1000);
     bool more = false;
-    sqlite3_stmt *s = ask(r, "SELECT n, at_ms, tab, key, columns, reason, image FROM perche_refused ORDER BY n DESC LIMIT ?1");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT n, at_ms, tab, key, columns, reason, image FROM perche_refused ORDER BY n DESC LIMIT ?1");
 
     if (s != NULL)
         sqlite3_bind_int64(s, 1, limit);
@@ -276,20 +298,35 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-/* Rows of the site's scopes above its position. Those that came over its own link count until its next pull. */
+#define BEHIND_LOOKED_MAX 20000 /* index entries; beyond, each further one counts as a row */
+
+/* Rows that the site would be sent: of its scopes, above its position, and not what it sent itself. */
 static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
 {
-    sqlite3_stmt *s = ask(r, "SELECT count(*) FROM (SELECT num AS held FROM perche_name WHERE text = '*' UNION"
-                             " SELECT scope FROM perche_scope_site WHERE site = ?1) CROSS JOIN perche_row r INDEXED BY perche_row_scope"
-                             " WHERE r.scope = held AND r.lsn > ?2");
-    uint64_t n = 0;
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT r.tab, r.key, " META_COLUMNS " FROM (SELECT num AS held FROM perche_name WHERE text = '*' UNION"
+        " SELECT scope FROM perche_scope_site WHERE site = ?1) CROSS JOIN perche_row r INDEXED BY perche_row_scope"
+        " WHERE r.scope = held AND r.lsn > ?2");
+    uint64_t n = 0, looked = 0;
 
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
     }
-    if (ask_row(r, s, "count the rows that wait"))
-        n = (uint64_t)sqlite3_column_int64(s, 0);
+    while (ask_row(r, s, "count the rows that wait")) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+        struct meta m;
+
+        if (looked++ >= BEHIND_LOOKED_MAX) {
+            n++;
+            continue;
+        }
+        if (t == NULL || meta_unpack(r, t, s, 2, &m) != PERCHE_OK)
+            continue;
+        n += pull_would_send(r, (uint32_t)site, &m, scan);
+        meta_clear(&m);
+    }
     sqlite3_finalize(s);
     return n;
 }
@@ -297,7 +334,10 @@ static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
 /* Open conflicts of rows that the site holds; of reference data it is every site's. */
 static uint64_t conflicts_of(struct replica *r, const char *site)
 {
-    return (uint64_t)ask_number(r, "SELECT count(*) FROM perche_conflict WHERE state = 'open' AND (a_site = ?2 OR b_site = ?2) AND ?1", 1, site);
+    return (uint64_t)ask_number(
+        r,
+        "SELECT count(*) FROM perche_conflict WHERE state = 'open' AND (a_site = ?2 OR b_site = ?2) AND ?1",
+        1, site);
 }
 
 static enum perche_rc members(struct replica *r, struct json *j, bool contract)
@@ -306,13 +346,16 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
 
     if (!r->hub)
         return fail(r, PERCHE_STATE, "only the hub knows the sites");
-    s = ask(r, "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
-               " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL)"
-               " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
+    s = ask(
+        r,
+        "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
+        " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL)"
+        " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
     out_key(j, contract ? "sites" : "members");
     out_open(j, '[');
     while (ask_row(r, s, "read the members")) {
-        uint64_t waits = behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
+        uint64_t waits =
+            behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
 
         out_open(j, '{');
         text(j, contract ? "id" : "site", ask_text(s, 0));
@@ -330,7 +373,10 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         number(j, "behind", waits);
         number(j, "conflicts_open", conflicts_of(r, ask_text(s, 0)));
         if (contract) {
-            text(j, "state", sqlite3_column_int64(s, 3) == 0 ? "unjoined" : sqlite3_column_int64(s, 4) != 0 ? "refused" : "offline");
+            text(j, "state",
+                 sqlite3_column_int64(s, 3) == 0   ? "unjoined"
+                 : sqlite3_column_int64(s, 4) != 0 ? "refused"
+                                                   : "offline");
             time_ms(j, "last_contact", (uint64_t)sqlite3_column_int64(s, 12));
             time_ms(j, "proven_equal_at", (uint64_t)sqlite3_column_int64(s, 13));
             out_key(j, "clock_offset_ms");
@@ -368,9 +414,10 @@ static const struct {
     const char *name;
     query_cb run;
 } queries[] = {
-    {"state", query_state},         {"tables", query_tables},   {"list", query_list},         {"show", query_show},
-    {"history", query_history},     {"conflicts", query_conflicts}, {"conflict", query_conflict}, {"verify", query_verify},
-    {"warnings", query_warnings},   {"members", query_members}, {"sites", query_sites},       {"refused", query_refused},
+    {"state", query_state},       {"tables", query_tables},   {"list", query_list},
+    {"show", query_show},         {"history", query_history}, {"conflicts", query_conflicts},
+    {"conflict", query_conflict}, {"verify", query_verify},   {"warnings", query_warnings},
+    {"members", query_members},   {"sites", query_sites},     {"refused", query_refused},
 };
 
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)

@@ -7,27 +7,30 @@
 #include "replica/query.h"
 #include "replica/statements.h"
 
-#define LIST_ROWS 1000       /* without a limit ... */
-#define LIST_ROWS_MAX 100000 /* ... and with one */
-#define STEPS_EACH 1000      /* of SQLite's machine, between two looks at the bound */
-#define STEPS_MAX 200000000  /* a list takes a few seconds at most */
-#define ENTRIES_MAX 5000u    /* of one row's history */
+#define LIST_ROWS     1000      /* without a limit ... */
+#define LIST_ROWS_MAX 100000    /* ... and with one */
+#define STEPS_EACH    1000      /* of SQLite's machine, between two looks at the bound */
+#define STEPS_MAX     200000000 /* a list takes a few seconds at most */
+#define ENTRIES_MAX   5000u     /* of one row's history */
 
 /* ---- list ------------------------------------------------------------------------------ */
 
 /* A condition reads replicated tables and views; it writes nothing and leaves the daemon's own tables alone. */
-static int on_authorize(void *ctx, int action, const char *first, const char *second, const char *database, const char *inner)
+static int on_authorize(void *ctx, int action, const char *first, const char *second,
+                        const char *database, const char *inner)
 {
     (void)second, (void)database, (void)inner;
     switch (action) {
     case SQLITE_SELECT:
     case SQLITE_RECURSIVE: return SQLITE_OK;
-    case SQLITE_FUNCTION: return second != NULL && strcmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_FUNCTION:
+        return second != NULL && strcmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_READ:
         if (first == NULL || sqlite3_strnicmp(first, "perche_", 7) != 0)
             return SQLITE_OK;
         return strcmp(first, (const char *)ctx) == 0 || strcmp(first, "perche_contested") == 0 ||
-                       strcmp(first, "perche_conflict") == 0 || sqlite3_strnicmp(first, "perche_invalid", 14) == 0 ||
+                       strcmp(first, "perche_conflict") == 0 ||
+                       sqlite3_strnicmp(first, "perche_invalid", 14) == 0 ||
                        strcmp(first, "perche_self") == 0 || strcmp(first, "perche_node") == 0
                    ? SQLITE_OK
                    : SQLITE_DENY;
@@ -42,7 +45,8 @@ static int on_progress(void *ctx)
     return --*left < 0;
 }
 
-static char *list_text(struct replica *r, struct table *t, const char *where, int64_t limit, int64_t offset)
+static char *list_text(struct replica *r, struct table *t, const char *where, int64_t limit,
+                       int64_t offset)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
 
@@ -60,7 +64,8 @@ static char *list_text(struct replica *r, struct table *t, const char *where, in
     sqlite3_str_appendall(s, " FROM ");
     append_name(s, t->name);
     if (where != NULL && *where != '\0')
-        sqlite3_str_appendf(s, " WHERE (%s\n)", where); /* a comment at its end would take the bracket along */
+        sqlite3_str_appendf(s, " WHERE (%s\n)",
+                            where); /* a comment at its end would take the bracket along */
     sqlite3_str_appendall(s, " ORDER BY ");
     for (uint32_t i = 0; i < t->keys_count; i++) {
         if (i > 0)
@@ -71,7 +76,8 @@ static char *list_text(struct replica *r, struct table *t, const char *where, in
     return sqlite3_str_finish(s);
 }
 
-static void write_list(struct replica *r, struct json *j, struct table *t, sqlite3_stmt *s, int64_t limit)
+static void write_list(struct replica *r, struct json *j, struct table *t, sqlite3_stmt *s,
+                       int64_t limit)
 {
     bool more = false;
     int64_t rows = 0;
@@ -129,15 +135,18 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
         return fail(r, PERCHE_USAGE, "where is a condition in SQL");
     if (limit < 0 || limit > LIST_ROWS_MAX)
         limit = LIST_ROWS_MAX;
-    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, limit + 1, offset < 0 ? 0 : offset);
+    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, limit + 1,
+                         offset < 0 ? 0 : offset);
     if (sql_text == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a list");
     (void)sqlite3_set_authorizer(r->db, on_authorize, t->name); /* fails for no database only */
     rc = sqlite3_prepare_v2(r->db, sql_text, -1, &s, &tail);
     (void)sqlite3_set_authorizer(r->db, NULL, NULL);
     if (rc != SQLITE_OK)
-        (void)fail(r, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_USAGE, "%s", sqlite3_errmsg(r->db));
-    else if (s == NULL || tail[strspn(tail, " \t\r\n;")] != '\0' || !sqlite3_stmt_readonly(s) || sqlite3_bind_parameter_count(s) != 0)
+        (void)fail(r, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_USAGE, "%s",
+                   sqlite3_errmsg(r->db));
+    else if (s == NULL || tail[strspn(tail, " \t\r\n;")] != '\0' || !sqlite3_stmt_readonly(s) ||
+             sqlite3_bind_parameter_count(s) != 0)
         (void)fail(r, PERCHE_USAGE, "where is one condition, without parameters");
     if (r->fail == PERCHE_OK) {
         sqlite3_progress_handler(r->db, STEPS_EACH, on_progress, &left);
@@ -183,14 +192,19 @@ static void write_scope(struct replica *r, struct json *j, struct ask_sites *sit
 
 static const char *policy_name(uint8_t policy)
 {
-    static const char *const names[] = {[POLICY_LWW] = "lww", [POLICY_REVIEW] = "review", [POLICY_APPEND] = "append", [POLICY_HUB] = "hub"};
+    static const char *const names[] = {[POLICY_LWW] = "lww",
+                                        [POLICY_REVIEW] = "review",
+                                        [POLICY_APPEND] = "append",
+                                        [POLICY_HUB] = "hub"};
 
     return policy >= POLICY_LWW && policy <= POLICY_HUB ? names[policy] : NULL;
 }
 
 static bool contested(struct replica *r, const struct table *t, const char *key, const char *column)
 {
-    sqlite3_stmt *s = ask(r, "SELECT 1 FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND state = 'open'");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT 1 FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND state = 'open'");
     bool yes;
 
     ask_bind_text(s, 1, t->name);
@@ -233,7 +247,9 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
     for (uint32_t num = 1; num < m.count; num++) {
         const struct column *c = &t->columns[num - 1];
         const struct clock_cell *cell = &m.cells[num];
-        const struct perche_value *v = alive ? &values[num] : m.kept_mask >> (num - 1) & 1 ? &m.kept[num] : NULL;
+        const struct perche_value *v = alive                          ? &values[num]
+                                       : m.kept_mask >> (num - 1) & 1 ? &m.kept[num]
+                                                                      : NULL;
 
         if (v == NULL || c->absent)
             continue;
@@ -263,10 +279,11 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
 enum entry_kind { ENTRY_EDIT, ENTRY_INSERT, ENTRY_DELETE, ENTRY_RESOLVE, ENTRY_CONFLICT };
 
 struct entry {
-    uint64_t stamp;          /* 0 in the low bits where only the milliseconds are known */
-    uint16_t num;            /* 0 = the row itself */
+    uint64_t stamp; /* 0 in the low bits where only the milliseconds are known */
+    uint16_t num;   /* 0 = the row itself */
     enum entry_kind kind;
     bool exact;
+    uint32_t via; /* the link that it came over, of the oldest block that has it */
     char site[PERCHE_ID_BYTES_MAX];
     struct perche_value value; /* with a copy of its bytes behind it, owned */
 };
@@ -280,7 +297,8 @@ struct entries {
 };
 
 /* The entry of this change, made when it is not there. NULL: no more room, or r->fail. */
-static struct entry *entry(struct entries *e, uint16_t num, uint64_t stamp, bool exact, const char *site, const struct perche_value *v)
+static struct entry *entry(struct entries *e, uint16_t num, uint64_t stamp, bool exact,
+                           const char *site, const struct perche_value *v)
 {
     struct entry *it;
     uint8_t *copy = NULL;
@@ -328,26 +346,33 @@ static void entries_free(struct entries *e)
     free(e->items);
 }
 
-static bool take_block(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
-                       uint64_t block, uint64_t at_ms, uint32_t via)
+static bool take_block(void *ctx, const struct perche_batch *b, const struct perche_part *part,
+                       const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via)
 {
     static const struct perche_value none;
     struct entries *e = ctx;
     bool gen = row->flags & PERCHE_ROW_GEN;
 
-    (void)block, (void)at_ms, (void)via;
+    (void)block, (void)at_ms;
     if (gen) {
         struct entry *it = entry(e, 0, row->gen_stamp, true, b->names[row->gen_origin], &none);
 
-        if (it != NULL)
+        if (it != NULL) {
             it->kind = row->gen % 2 == 1 ? ENTRY_INSERT : ENTRY_DELETE;
+            it->via = via;
+        }
     }
     for (uint32_t i = 0; i < row->cells_count && e->r->fail == PERCHE_OK; i++) {
         const struct perche_cell *c = &part->cells[row->cells_first + i];
         const struct column *column = table_column(e->m->table, part->columns[c->col]);
-        struct entry *it = column == NULL ? NULL : entry(e, column->num, c->stamp, true, b->names[c->origin], &c->value);
+        struct entry *it =
+            column == NULL ? NULL
+                           : entry(e, column->num, c->stamp, true, b->names[c->origin], &c->value);
 
-        if (it != NULL && gen && row->gen % 2 == 1 && c->stamp == row->gen_stamp && c->origin == row->gen_origin)
+        if (it != NULL)
+            it->via = via;
+        if (it != NULL && gen && row->gen % 2 == 1 && c->stamp == row->gen_stamp &&
+            c->origin == row->gen_origin)
             it->kind = ENTRY_INSERT;
     }
     return !e->more && e->r->fail == PERCHE_OK;
@@ -366,7 +391,8 @@ static void take_present(struct entries *e, const struct perche_value *values)
 
         if (!c->written || (num > 0 && values == NULL))
             continue;
-        it = entry(e, (uint16_t)num, c->stamp, true, name_text(e->r, c->origin), num > 0 ? &values[num] : &none);
+        it = entry(e, (uint16_t)num, c->stamp, true, name_text(e->r, c->origin),
+                   num > 0 ? &values[num] : &none);
         if (it == NULL || e->count == before)
             continue;
         if (num == 0)
@@ -388,8 +414,10 @@ static void take_resolution(struct entries *e, const char *id, uint16_t num)
         meta_load(e->r, t, (struct perche_bytes){key, 16}, &m) != PERCHE_OK)
         return;
     for (uint32_t i = 0; m.stored && i < e->count; i++)
-        if (e->items[i].num == num && e->items[i].exact && e->items[i].stamp == m.cells[state->num].stamp &&
-            m.cells[state->num].stamp != m.cells[0].stamp && strcmp(e->items[i].site, name_text(e->r, m.cells[state->num].origin)) == 0)
+        if (e->items[i].num == num && e->items[i].exact &&
+            e->items[i].stamp == m.cells[state->num].stamp &&
+            m.cells[state->num].stamp != m.cells[0].stamp &&
+            strcmp(e->items[i].site, name_text(e->r, m.cells[state->num].origin)) == 0)
             e->items[i].kind = ENTRY_RESOLVE;
     meta_clear(&m);
 }
@@ -397,7 +425,9 @@ static void take_resolution(struct entries *e, const char *id, uint16_t num)
 /* Values that lost are kept with their conflicts, also where this node never had them. */
 static void take_conflicts(struct entries *e, const char *key)
 {
-    sqlite3_stmt *s = ask(e->r, "SELECT id, col, kind, a_value, a_site, a_at, b_value, b_site, b_at FROM perche_conflict WHERE tab = ?1 AND key = ?2");
+    sqlite3_stmt *s = ask(
+        e->r,
+        "SELECT id, col, kind, a_value, a_site, a_at, b_value, b_site, b_at FROM perche_conflict WHERE tab = ?1 AND key = ?2");
 
     ask_bind_text(s, 1, e->m->table->name);
     ask_bind_text(s, 2, key);
@@ -413,7 +443,8 @@ static void take_conflicts(struct entries *e, const char *key)
             column_value(s, 3 + 3 * i, &v);
             if (deleted && v.type == PERCHE_NULL)
                 continue; /* the deletion has an entry of its own */
-            it = entry(e, c->num, (uint64_t)sqlite3_column_int64(s, 5 + 3 * i) << 16, false, ask_text(s, 4 + 3 * i), &v);
+            it = entry(e, c->num, (uint64_t)sqlite3_column_int64(s, 5 + 3 * i) << 16, false,
+                       ask_text(s, 4 + 3 * i), &v);
             if (it != NULL && (i == 0 || deleted || e->count > before))
                 it->kind = ENTRY_CONFLICT; /* side a is the earlier one: it has lost */
         }
@@ -436,8 +467,11 @@ static int by_time(const void *x, const void *y)
 
 static void write_entries(struct replica *r, struct json *j, struct entries *e)
 {
-    static const char *const kinds[] = {[ENTRY_EDIT] = "edit", [ENTRY_INSERT] = "insert", [ENTRY_DELETE] = "delete",
-                                        [ENTRY_RESOLVE] = "resolve", [ENTRY_CONFLICT] = "conflict"};
+    static const char *const kinds[] = {[ENTRY_EDIT] = "edit",
+                                        [ENTRY_INSERT] = "insert",
+                                        [ENTRY_DELETE] = "delete",
+                                        [ENTRY_RESOLVE] = "resolve",
+                                        [ENTRY_CONFLICT] = "conflict"};
     struct ask_sites sites = {0};
 
     if (e->count > 0)
@@ -458,6 +492,11 @@ static void write_entries(struct replica *r, struct json *j, struct entries *e)
         out_value(j, &it->value);
         out_key(j, "kind");
         out_text(j, kinds[it->kind]);
+        out_key(j, "via");
+        out_text(
+            j, it->via == VIA_LOCAL
+                   ? NULL
+                   : ask_site(r, &sites, it->via == VIA_HUB ? r->node.hub : name_text(r, it->via)));
         out_close(j, '}');
     }
     out_close(j, ']');

@@ -48,8 +48,10 @@ static enum perche_rc capture_new(struct replica *r)
         for (uint32_t k = 0; k < unscanned; k++)
             listed |= tabs[k] == t->num;
         if (!listed || t->is_conflict || !t->present || registry_is_school(t->name) ||
-            ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1) OR EXISTS (SELECT 1 FROM perche_capture WHERE tab = ?1)",
-                       t->num, NULL) != 0)
+            ask_number(
+                r,
+                "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1) OR EXISTS (SELECT 1 FROM perche_capture WHERE tab = ?1)",
+                t->num, NULL) != 0)
             continue;
         rc = r->fail != PERCHE_OK ? r->fail : capture_existing(r, t);
     }
@@ -87,8 +89,12 @@ static enum perche_rc plan_rule(struct replica *r, struct plan *p)
     sqlite3_finalize(s);
     if (r->fail != PERCHE_OK)
         return r->fail;
-    if (!found || strspn(p->scope, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(p->scope))
-        return fail(r, PERCHE_USAGE, "scope is hub, all, or a column of %s that names the site of each row", p->table);
+    if (!found ||
+        strspn(p->scope, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
+            strlen(p->scope))
+        return fail(r, PERCHE_USAGE,
+                    "scope is hub, all, or a column of %s that names the site of each row",
+                    p->table);
     (void)snprintf(p->rule, sizeof p->rule, "own %s", p->scope);
     p->mover = "holder";
     return PERCHE_OK;
@@ -102,15 +108,20 @@ static enum perche_rc plan_create(struct replica *r, const struct plan *p, sqlit
     enum perche_rc rc = PERCHE_OK;
 
     ask_bind_text(s, 1, p->table);
-    if (ask_row(r, s, "read a table's declaration") && strncasecmp(ask_text(s, 0), head, sizeof head - 1) == 0)
-        sqlite3_str_appendf(sql, "CREATE TABLE IF NOT EXISTS %s;\n", ask_text(s, 0) + sizeof head - 1);
+    if (ask_row(r, s, "read a table's declaration") &&
+        strncasecmp(ask_text(s, 0), head, sizeof head - 1) == 0)
+        sqlite3_str_appendf(sql, "CREATE TABLE IF NOT EXISTS %s;\n",
+                            ask_text(s, 0) + sizeof head - 1);
     else
-        rc = r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_REFUSED, "the declaration of %s cannot be read", p->table);
+        rc = r->fail != PERCHE_OK
+                 ? r->fail
+                 : fail(r, PERCHE_REFUSED, "the declaration of %s cannot be read", p->table);
     sqlite3_finalize(s);
     return rc;
 }
 
-static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlite3_stmt *s, int num, const char *level, sqlite3_str *sql)
+static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlite3_stmt *s, int num,
+                                  const char *level, sqlite3_str *sql)
 {
     const char *name = ask_text(s, 0), *type = ask_text(s, 1), *on_erase = "keep";
     bool notnull = sqlite3_column_int(s, 2) != 0;
@@ -119,25 +130,35 @@ static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlit
         return fail(r, PERCHE_USAGE, "the level of %s is P0, P1, P2 or P3", name);
     if (level[1] == '1' || level[1] == '3') {
         if (num == 0)
-            return fail(r, PERCHE_REFUSED, "the key column %s cannot be of level %s: a key is kept when a person is erased", name, level);
+            return fail(
+                r, PERCHE_REFUSED,
+                "the key column %s cannot be of level %s: a key is kept when a person is erased",
+                name, level);
         on_erase = !notnull ? "null" : strcasecmp(type, "TEXT") == 0 ? "'(effacé)'" : NULL;
         if (on_erase == NULL)
-            return fail(r, PERCHE_REFUSED, "%s is of level %s and NOT NULL, so it could not be erased: make the table again without NOT NULL",
-                        name, level);
+            return fail(
+                r, PERCHE_REFUSED,
+                "%s is of level %s and NOT NULL, so it could not be erased: make the table again without NOT NULL",
+                name, level);
     }
-    sqlite3_str_appendf(sql,
-                        "INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)"
-                        " VALUES (%Q, %Q, %d, %Q, %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
-                        p->table, name, num, p->policy, level, on_erase, strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
+    sqlite3_str_appendf(
+        sql,
+        "INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)"
+        " VALUES (%Q, %Q, %d, %Q, %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
+        p->table, name, num, p->policy, level, on_erase,
+        strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
     return PERCHE_OK;
 }
 
-static enum perche_rc plan_columns(struct replica *r, struct args *a, const struct plan *p, sqlite3_str *sql)
+static enum perche_rc plan_columns(struct replica *r, struct args *a, const struct plan *p,
+                                   sqlite3_str *sql)
 {
     struct arg levels = args_find(r, a, "levels");
     char *json = levels.kind == 'o' ? strdup(ask_text(a->stmt, 1)) : strdup("{}");
-    sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\" OR x.pk, x.pk, coalesce((SELECT value FROM json_each(?2) WHERE key = x.name), ?3)"
-                             " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 ORDER BY x.cid");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT x.name, x.type, x.\"notnull\" OR x.pk, x.pk, coalesce((SELECT value FROM json_each(?2) WHERE key = x.name), ?3)"
+        " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 ORDER BY x.cid");
     int num = 0;
     enum perche_rc rc = json != NULL ? r->fail : fail(r, PERCHE_NOMEM, "no memory for the levels");
 
@@ -162,10 +183,11 @@ static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
     enum perche_rc rc = plan_create(r, p, sql);
     char *text;
 
-    sqlite3_str_appendf(sql,
-                        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, %Q, NULL)"
-                        " ON CONFLICT DO NOTHING;\n",
-                        p->table, p->rule, p->mover, p->policy);
+    sqlite3_str_appendf(
+        sql,
+        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, %Q, NULL)"
+        " ON CONFLICT DO NOTHING;\n",
+        p->table, p->rule, p->mover, p->policy);
     if (rc == PERCHE_OK)
         rc = plan_columns(r, a, p, sql);
     text = sqlite3_str_finish(sql);
@@ -182,10 +204,12 @@ static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
 static char *plan_added(struct replica *r, const struct plan *p)
 {
     sqlite3_str *sql = sqlite3_str_new(r->db);
-    sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\", x.dflt_value,"
-                             " (SELECT max(num) FROM perche_column WHERE tab = ?1) + row_number() OVER (ORDER BY x.cid)"
-                             " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 AND x.pk = 0 AND NOT EXISTS"
-                             " (SELECT 1 FROM perche_column c WHERE c.tab = ?1 AND c.col = x.name COLLATE NOCASE) ORDER BY x.cid");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT x.name, x.type, x.\"notnull\", x.dflt_value,"
+        " (SELECT max(num) FROM perche_column WHERE tab = ?1) + row_number() OVER (ORDER BY x.cid)"
+        " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 AND x.pk = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM perche_column c WHERE c.tab = ?1 AND c.col = x.name COLLATE NOCASE) ORDER BY x.cid");
     uint32_t added = 0;
     char *text;
 
@@ -193,8 +217,10 @@ static char *plan_added(struct replica *r, const struct plan *p)
     while (r->fail == PERCHE_OK && ask_row(r, s, "look for new columns")) {
         const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
 
-        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s;\n", p->table, ask_text(s, 0), ask_text(s, 1),
-                            sqlite3_column_int(s, 2) ? " NOT NULL" : "", value != NULL ? " DEFAULT " : "", value != NULL ? value : "");
+        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s;\n", p->table,
+                            ask_text(s, 0), ask_text(s, 1),
+                            sqlite3_column_int(s, 2) ? " NOT NULL" : "",
+                            value != NULL ? " DEFAULT " : "", value != NULL ? value : "");
         if (plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
             break;
         added++;
@@ -207,7 +233,8 @@ static char *plan_added(struct replica *r, const struct plan *p)
     return NULL;
 }
 
-enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a,
+                                 struct json *j)
 {
     struct plan p = {.mover = NULL};
     struct perche_err err = {0};
@@ -226,7 +253,8 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     if (*p.level == '\0')
         (void)snprintf(p.level, sizeof p.level, "P2");
     if (registry_is_school(p.table))
-        return fail(r, PERCHE_STATE, "%s is one of the school's tables: it is replicated already", p.table);
+        return fail(r, PERCHE_STATE, "%s is one of the school's tables: it is replicated already",
+                    p.table);
     rc = registry_check_table(r, p.table, &err);
     if (rc != PERCHE_OK)
         return fail(r, rc, "%s", err.text);
@@ -236,12 +264,16 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     if (registry_table(r, p.table) != NULL) {
         text = plan_added(r, &p);
         if (text == NULL)
-            return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_STATE, "%s is replicated already, with every column that it has", p.table);
+            return r->fail != PERCHE_OK
+                       ? r->fail
+                       : fail(r, PERCHE_STATE,
+                              "%s is replicated already, with every column that it has", p.table);
     } else {
         rc = (text = plan_text(r, a, &p)) == NULL ? r->fail : PERCHE_OK;
     }
     if (rc == PERCHE_OK) {
-        number = ask_number(r, "SELECT max(coalesce(max(number), 0) + 1, ?1) FROM perche_migration", MIGRATION_DISTRIBUTED_FROM, NULL);
+        number = ask_number(r, "SELECT max(coalesce(max(number), 0) + 1, ?1) FROM perche_migration",
+                            MIGRATION_DISTRIBUTED_FROM, NULL);
         (void)snprintf(name, sizeof name, "replicate %s", p.table);
         rc = r->fail;
     }
@@ -263,7 +295,8 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
         out_key(j, "rule");
         out_text(j, p.rule);
         out_key(j, "rows");
-        out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1", registry_table(r, p.table)->num, NULL));
+        out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1",
+                              registry_table(r, p.table)->num, NULL));
         out_key(j, "sql");
         out_text(j, text);
     }
@@ -272,7 +305,8 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
 }
 
 /* The hub's key is not here: its owner signs what `replicate` answered, and only then it is handed out. */
-enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a, struct json *j)
+enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a,
+                                           struct json *j)
 {
     char text[129];
     uint8_t signature[64];
@@ -292,7 +326,8 @@ enum perche_rc command_migration_signature(struct replica *r, const struct work 
     rc = ask_run(r, s, "sign a migration");
     if (rc == PERCHE_OK && (number < MIGRATION_DISTRIBUTED_FROM || sqlite3_changes(r->db) != 1))
         rc = fail(r, PERCHE_NOT_FOUND, "there is no migration %lld to sign", (long long)number);
-    r->woken->all = rc == PERCHE_OK || r->woken->all; /* those that watch shake hands again sooner */
+    r->woken->all =
+        rc == PERCHE_OK || r->woken->all; /* those that watch shake hands again sooner */
     out_key(j, "number");
     out_int(j, number);
     return rc;
@@ -300,19 +335,23 @@ enum perche_rc command_migration_signature(struct replica *r, const struct work 
 
 /* ---- handing out and applying ------------------------------------------------------------ */
 
-enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count)
+enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o,
+                                struct perche_migration **out, uint32_t *count)
 {
     sqlite3_stmt *s;
     struct perche_migration *all;
 
     *out = NULL;
     *count = 0;
-    if ((uint64_t)ask_number(r, "SELECT max(number) FROM perche_migration", 0, NULL) <= number || r->fail != PERCHE_OK)
+    if ((uint64_t)ask_number(r, "SELECT max(number) FROM perche_migration", 0, NULL) <= number ||
+        r->fail != PERCHE_OK)
         return r->fail; /* the rule: nothing is new */
     all = perche_message_alloc(&o->message, PERCHE_MIGRATIONS_MAX * sizeof *all);
     if (all == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for migrations");
-    s = ask(r, "SELECT number, name, sql, signature FROM perche_migration WHERE number > ?1 AND number >= ?2 ORDER BY number");
+    s = ask(
+        r,
+        "SELECT number, name, sql, signature FROM perche_migration WHERE number > ?1 AND number >= ?2 ORDER BY number");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, (sqlite3_int64)number);
         sqlite3_bind_int64(s, 2, MIGRATION_DISTRIBUTED_FROM);
@@ -338,14 +377,17 @@ enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outco
 }
 
 /* What the file did not take is told to people, once; nothing else waits for it (P8). */
-static enum perche_rc note_refused(struct replica *r, const struct perche_migration *m, const char *why)
+static enum perche_rc note_refused(struct replica *r, const struct perche_migration *m,
+                                   const char *why)
 {
     char number[24];
     sqlite3_stmt *s;
 
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)m->number);
-    s = ask(r, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) SELECT ?1, 'perche_migration', ?2, ?3, 'schema', ?4"
-               " WHERE NOT EXISTS (SELECT 1 FROM perche_refused WHERE tab = 'perche_migration' AND key = ?2)");
+    s = ask(
+        r,
+        "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) SELECT ?1, 'perche_migration', ?2, ?3, 'schema', ?4"
+        " WHERE NOT EXISTS (SELECT 1 FROM perche_refused WHERE tab = 'perche_migration' AND key = ?2)");
     if (s != NULL)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
     ask_bind_text(s, 2, number);
@@ -395,7 +437,8 @@ enum perche_rc migrations_apply(struct replica *r, const struct perche_migration
     for (uint32_t i = 0; rc == PERCHE_OK && taken && i < n; i++) {
         if (m[i].number < MIGRATION_DISTRIBUTED_FROM || m[i].number <= r->node.schema)
             continue;
-        rc = apply_one(r, &m[i], &taken); /* they build on one another: after one that failed none is tried */
+        rc = apply_one(r, &m[i],
+                       &taken); /* they build on one another: after one that failed none is tried */
         if (rc == PERCHE_OK && taken) {
             r->node.schema = m[i].number;
             r->node_dirty = true;

@@ -95,6 +95,90 @@ static bool relative_left(struct replica *r, uint32_t site, struct meta *m, cons
     return false;
 }
 
+/* Does the child row bring its site into the set of the row that it names? */
+static bool brings(struct table *t, const struct rule_part *part, const struct perche_value *values)
+{
+    const struct column *site = table_column(t, part->child_site), *via = table_column(t, part->child_via);
+    const struct column *cond = part->cond_column == NULL ? NULL : table_column(t, part->cond_column);
+    bool in = false;
+
+    if (via == NULL || values[via->num].type == PERCHE_NULL || (site != NULL && values[site->num].type == PERCHE_NULL))
+        return false;
+    for (uint32_t i = 0; cond != NULL && values[cond->num].type == PERCHE_TEXT && i < part->cond_values_count; i++)
+        in |= values[cond->num].n == strlen(part->cond_values[i]) &&
+              memcmp(values[cond->num].p, part->cond_values[i], values[cond->num].n) == 0;
+    return cond == NULL || in != part->cond_not;
+}
+
+/* The cells of @in, of a row that the hub has, that would make its site a member of a row that the pusher does not hold. */
+static enum perche_rc member_cells(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                                   const struct perche_value *stored, uint64_t *cols)
+{
+    struct table *t = m->table, *parent;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint64_t changed = 0;
+
+    memcpy(values, stored, m->count * sizeof values[0]);
+    for (uint32_t i = 0; i < in->cells_count; i++) {
+        const struct merge_cell *c = &in->cells[i];
+
+        if (perche_value_compare(&stored[c->num], c->value) != 0)
+            changed |= UINT64_C(1) << (c->num - 1);
+        values[c->num] = *c->value;
+    }
+    for (uint32_t i = 0; changed != 0 && (parent = registry_at(r, i)) != NULL; i++) {
+        for (uint32_t p = 0; parent->rule == RULE_MEMBERS && p < parent->parts_count; p++) {
+            const struct rule_part *part = &parent->parts[p];
+            const char *const names[] = {part->child_site, part->child_via, part->cond_column};
+            uint8_t key[PERCHE_KEY_BYTES_MAX];
+            uint64_t touched = 0;
+            uint32_t key_n;
+            bool ok = true;
+            enum perche_rc rc;
+
+            if (part->child_site == NULL || strcmp(part->table, t->name) != 0 || !brings(t, part, values))
+                continue;
+            for (int k = 0; k < 3; k++) {
+                const struct column *c = names[k] == NULL ? NULL : table_column(t, names[k]);
+
+                touched |= c == NULL ? 0 : changed & UINT64_C(1) << (c->num - 1);
+            }
+            if (touched == 0 || perche_key_encode(&values[table_column(t, part->child_via)->num], 1, key, &key_n) != PERCHE_OK)
+                continue;
+            rc = relative_ok(r, site, parent, key, key_n, &ok);
+            if (rc != PERCHE_OK)
+                return rc;
+            for (uint32_t k = 0; !ok && k < in->cells_count; k++) {
+                const struct merge_cell *c = &in->cells[k];
+
+                if (touched >> (c->num - 1) & 1 && !history_knows(r, m, c->num, c->stamp, c->origin))
+                    *cols |= UINT64_C(1) << (c->num - 1);
+            }
+        }
+    }
+    return r->fail;
+}
+
+/* The cell would give the row to another parent: only to one that is held as well. */
+static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct table *t, const struct merge_cell *c, bool *ok)
+{
+    *ok = true;
+    for (uint32_t p = 0; *ok && p < t->parts_count; p++) {
+        struct table *parent = registry_table(r, t->parts[p].table);
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+        enum perche_rc rc;
+
+        if (parent == NULL || t->parts[p].key_index >= 0 || t->parts[p].num != c->num || c->value->type == PERCHE_NULL ||
+            perche_key_encode(c->value, 1, key, &key_n) != PERCHE_OK)
+            continue;
+        rc = relative_ok(r, site, parent, key, key_n, ok);
+        if (rc != PERCHE_OK)
+            return rc;
+    }
+    return PERCHE_OK;
+}
+
 static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                                 const char **reason)
 {
@@ -126,7 +210,7 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "scope";
         return r->fail;
     }
-    if (t->rule == RULE_PARENT && t->area != NULL && !relative_left(r, site, m, values) && !scope_may_write(r, t, m, values, site)) {
+    if (t->rule == RULE_PARENT && !relative_left(r, site, m, values) && !scope_may_write(r, t, m, values, site)) {
         *reason = "readonly";
         return r->fail;
     }
@@ -178,6 +262,21 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         *reason = "append"; /* what the hub has is only added to: corrections name what they void */
         return r->fail;
     }
+    if (loaded && in->gen > m->gen && in->gen % 2 == 1) { /* the same key again is judged like a new one */
+        rc = judge_new(r, site, m, in, reason);
+        if (rc != PERCHE_OK || *reason != NULL)
+            return rc;
+    }
+    if (loaded && t->member_child && meta_alive(m) && in->gen == m->gen) {
+        rc = member_cells(r, site, m, in, values, cols);
+        if (rc != PERCHE_OK)
+            return rc;
+        if (*cols != 0)
+            *cols_reason = "member";
+        rc = row_values(r, m, values); /* its relatives may have been read over it */
+        if (rc != PERCHE_OK)
+            return rc;
+    }
     for (uint32_t i = 0; i < in->cells_count; i++) {
         const struct merge_cell *c = &in->cells[i];
         const struct column *col = &t->columns[c->num - 1];
@@ -193,6 +292,15 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             for (uint32_t p = 0; p < t->parts_count; p++)
                 if (t->parts[p].child_site == NULL && t->parts[p].num == c->num && t->parts[p].key_index < 0)
                     why = "move";
+        if (why == NULL && loaded && t->rule == RULE_PARENT && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
+            perche_value_compare(&values[c->num], c->value) != 0) {
+            bool ok;
+
+            rc = parent_ok(r, site, t, c, &ok);
+            if (rc != PERCHE_OK)
+                return rc;
+            why = ok ? NULL : "parent";
+        }
         if (why == NULL || history_knows(r, m, c->num, c->stamp, c->origin))
             continue; /* a value that the hub has had before is not judged again */
         *cols |= UINT64_C(1) << (c->num - 1);
@@ -214,5 +322,15 @@ enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const ch
     sqlite3_bind_text(s, 6, reason, -1, SQLITE_STATIC);
     sqlite3_bind_int64(s, 7, (sqlite3_int64)r->now_ms);
     rc = sql_run(r, s, "refuse a row");
+    if (rc == PERCHE_OK && columns[0] == '\0') { /* what of the row came before it goes with it */
+        s = prepare(r, "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2 AND via = ?3");
+        if (s == NULL)
+            return r->fail;
+        sqlite3_bind_text(s, 1, m->table->name, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, site);
+        rc = sql_run(r, s, "end what waited for a refused row");
+        sqlite3_finalize(s);
+    }
     return rc == PERCHE_OK ? scope_woken(r, site, 0) : rc;
 }

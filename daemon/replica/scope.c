@@ -577,43 +577,56 @@ static enum perche_rc follow_children(struct replica *r, const struct meta *m, u
     return rc;
 }
 
-/* The row is a member's child of another: that one's set may have changed. */
-static enum perche_rc follow_members(struct replica *r, const struct meta *m, const struct perche_value *values,
-                                     uint32_t pusher)
+#define MEMBERS_OF_MAX 4 /* rows that one row makes its site a member of: each a column of a `members` rule */
+
+struct member_of {
+    struct table *table;
+    uint32_t key_n;
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+};
+
+/* The rows whose set this one has a part in. Taken before anything else is followed: @values are borrowed from a
+ * statement that reading a relative uses again. */
+static uint32_t members_of(struct replica *r, const struct meta *m, const struct perche_value *values, struct member_of *out)
 {
-    enum perche_rc rc = PERCHE_OK;
+    struct table *t;
+    uint32_t n = 0;
 
-    for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++) {
-        struct table *t = registry_at(r, i);
-
-        if (t->rule != RULE_MEMBERS)
-            continue;
-        for (uint32_t p = 0; rc == PERCHE_OK && p < t->parts_count; p++) {
+    for (uint32_t i = 0; m->table->member_child && (t = registry_at(r, i)) != NULL; i++) {
+        for (uint32_t p = 0; t->rule == RULE_MEMBERS && p < t->parts_count && n < MEMBERS_OF_MAX; p++) {
             const struct rule_part *part = &t->parts[p];
             const struct column *via;
-            uint8_t key[PERCHE_KEY_BYTES_MAX];
-            uint32_t key_n;
-            struct meta *o;
-            struct perche_value others[PERCHE_COLUMNS_MAX + 1];
 
             if (part->child_site == NULL || strcmp(part->table, m->table->name) != 0)
                 continue;
             via = table_column(m->table, part->child_via);
             if (via == NULL || values[via->num].type == PERCHE_NULL ||
-                perche_key_encode(&values[via->num], 1, key, &key_n) != PERCHE_OK)
+                perche_key_encode(&values[via->num], 1, out[n].key, &out[n].key_n) != PERCHE_OK)
                 continue;
-            o = malloc(sizeof *o);
-            if (o == NULL)
-                return fail(r, PERCHE_NOMEM, "no memory for a row's relative");
-            rc = meta_load(r, t, (struct perche_bytes){key, key_n}, o);
-            if (rc == PERCHE_OK && o->stored) {
-                rc = row_values(r, o, others);
-                if (rc == PERCHE_OK)
-                    rc = scope_follow(r, o, others, pusher);
-            }
-            meta_clear(o);
-            free(o);
+            out[n++].table = t;
         }
+    }
+    return n;
+}
+
+static enum perche_rc follow_members(struct replica *r, const struct member_of *of, uint32_t n, uint32_t pusher)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
+        struct meta *o = malloc(sizeof *o);
+
+        if (o == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for a row's relative");
+        rc = meta_load(r, of[i].table, (struct perche_bytes){of[i].key, of[i].key_n}, o);
+        if (rc == PERCHE_OK && o->stored) {
+            rc = row_values(r, o, values);
+            if (rc == PERCHE_OK)
+                rc = scope_follow(r, o, values, pusher);
+        }
+        meta_clear(o);
+        free(o);
     }
     return rc;
 }
@@ -651,10 +664,12 @@ static enum perche_rc follow_readers(struct replica *r)
 
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher)
 {
-    uint32_t old = m->scope, scope;
+    struct member_of of[MEMBERS_OF_MAX];
+    uint32_t old = m->scope, scope, of_count;
     enum perche_rc rc = PERCHE_OK;
 
     assert(r->hub);
+    of_count = members_of(r, m, values, of);
     scope = scope_derive(r, m, values, pusher);
     if (scope == 0)
         return r->fail != PERCHE_OK ? r->fail : PERCHE_OK;
@@ -675,10 +690,11 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);
     }
-    if (rc == PERCHE_OK && scope != old)
+    /* A program of the hub may have written the child first: it was nobody's until now. A site's parents go first. */
+    if (rc == PERCHE_OK && (scope != old || (pusher == 0 && m->entered == m->lsn && m->lsn > r->tx_lsn)))
         rc = follow_children(r, m, pusher);
     if (rc == PERCHE_OK)
-        rc = follow_members(r, m, values, pusher);
+        rc = follow_members(r, of, of_count, pusher);
     if (rc == PERCHE_OK && strcmp(m->table->name, "site_reader") == 0)
         rc = follow_readers(r);
     return rc;

@@ -81,7 +81,8 @@ static enum perche_rc check_row(struct check *c, sqlite3_stmt *s)
         c->alive++;
         digest_row(c->r, &m, values, digest);
         c->differs += memcmp(digest, m.digest, 16) != 0;
-        rc = add_row(c, &m, m.digest); /* the sums are those of the stored digests: a row is counted once */
+        rc = add_row(
+            c, &m, m.digest); /* the sums are those of the stored digests: a row is counted once */
     }
     meta_clear(&m);
     return rc;
@@ -120,7 +121,8 @@ static enum perche_rc check_missing(struct check *c)
 {
     struct replica *r = c->r;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    sqlite3_stmt *s = ask(r, "SELECT key, " META_COLUMNS " FROM perche_row WHERE tab = ?1 AND gen % 2 = 1");
+    sqlite3_stmt *s =
+        ask(r, "SELECT key, " META_COLUMNS " FROM perche_row WHERE tab = ?1 AND gen % 2 = 1");
 
     if (s != NULL)
         sqlite3_bind_int64(s, 1, c->table->num);
@@ -128,12 +130,14 @@ static enum perche_rc check_missing(struct check *c)
         struct meta m;
         bool held;
 
-        if (sqlite3_column_bytes(s, 0) > PERCHE_KEY_BYTES_MAX || meta_unpack(r, c->table, s, 1, &m) != PERCHE_OK)
+        if (sqlite3_column_bytes(s, 0) > PERCHE_KEY_BYTES_MAX ||
+            meta_unpack(r, c->table, s, 1, &m) != PERCHE_OK)
             break;
         m.key_n = (uint32_t)sqlite3_column_bytes(s, 0);
         memcpy(m.key, sqlite3_column_blob(s, 0), m.key_n);
         held = (m.flags & META_HELD) != 0;
-        if (data_load(r, c->table, (struct perche_bytes){m.key, m.key_n}, values) == PERCHE_NOT_FOUND) {
+        if (data_load(r, c->table, (struct perche_bytes){m.key, m.key_n}, values) ==
+            PERCHE_NOT_FOUND) {
             c->differs += !held;
             (void)add_row(c, &m, m.digest);
         }
@@ -159,7 +163,8 @@ static enum perche_rc check_sums(struct check *c, bool *wrong)
         for (uint32_t i = 0; own == NULL && i < c->count; i++)
             if (c->sums[i].scope == (uint32_t)sqlite3_column_int64(s, 0))
                 own = &c->sums[i];
-        *wrong |= own == NULL || own->rows != (uint64_t)sqlite3_column_int64(s, 1) || sqlite3_column_bytes(s, 2) != DIGEST_BYTES ||
+        *wrong |= own == NULL || own->rows != (uint64_t)sqlite3_column_int64(s, 1) ||
+                  sqlite3_column_bytes(s, 2) != DIGEST_BYTES ||
                   memcmp(own->bucket, sqlite3_column_blob(s, 2), DIGEST_BYTES) != 0;
         seen++;
     }
@@ -180,7 +185,10 @@ static enum perche_rc verify_table(struct replica *r, struct table *t, struct js
     sqlite3_finalize(s);
     if (rc == PERCHE_OK)
         rc = r->fail;
-    if (rc == PERCHE_OK && c.alive != (uint64_t)ask_number(r, "SELECT count(*) FROM perche_row WHERE tab = ?1 AND gen % 2 = 1", t->num, NULL))
+    if (rc == PERCHE_OK &&
+        c.alive !=
+            (uint64_t)ask_number(
+                r, "SELECT count(*) FROM perche_row WHERE tab = ?1 AND gen % 2 = 1", t->num, NULL))
         rc = check_missing(&c);
     if (rc == PERCHE_OK)
         rc = check_sums(&c, &wrong);
@@ -226,7 +234,8 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
 
 /* ---- warnings ------------------------------------------------------------------------------- */
 
-static void warning(struct json *j, const char *reason, const char *table, int64_t count, const char *text)
+static void warning(struct json *j, const char *reason, const char *table, int64_t count,
+                    const char *text)
 {
     out_open(j, '{');
     out_key(j, "reason");
@@ -249,13 +258,15 @@ static void on_registry(void *ctx, const char *code, const char *table, const ch
 }
 
 /* @sql gives table, a further word, count. @fmt has one %s for the word. */
-static void counted(struct replica *r, struct json *j, const char *reason, const char *sql_text, const char *before, const char *after)
+static void counted(struct replica *r, struct json *j, const char *reason, const char *sql_text,
+                    const char *before, const char *after)
 {
     sqlite3_stmt *s = ask(r, sql_text);
     char text[300];
 
     while (ask_row(r, s, "look for warnings")) {
-        (void)snprintf(text, sizeof text, "%s%s%s", before, ask_text(s, 1), after); /* cut short is fine */
+        (void)snprintf(text, sizeof text, "%s%s%s", before, ask_text(s, 1),
+                       after); /* cut short is fine */
         warning(j, reason, ask_text(s, 0), sqlite3_column_int64(s, 2), text);
     }
     sqlite3_finalize(s);
@@ -263,32 +274,40 @@ static void counted(struct replica *r, struct json *j, const char *reason, const
 
 static bool has_view(struct replica *r, const char *name)
 {
-    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?2) AND ?1", 1, name) != 0;
+    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?2) AND ?1", 1,
+                      name) != 0;
 }
 
 /* A value that names a row that should be here and is not. At a site only reference data is sure to be here. */
 static enum perche_rc orphans(struct replica *r, struct json *j)
 {
-    sqlite3_stmt *s = ask(r, "SELECT c.tab, c.col, substr(c.refers, 1, instr(c.refers, '(') - 1), rtrim(substr(c.refers, instr(c.refers, '(') + 1), ') '), t.rule"
-                             " FROM perche_column c JOIN perche_table t ON t.name = substr(c.refers, 1, instr(c.refers, '(') - 1) WHERE c.refers IS NOT NULL ORDER BY c.tab, c.num");
+    sqlite3_stmt *s = ask(
+        r,
+        "SELECT c.tab, c.col, substr(c.refers, 1, instr(c.refers, '(') - 1), rtrim(substr(c.refers, instr(c.refers, '(') + 1), ') '), t.rule"
+        " FROM perche_column c JOIN perche_table t ON t.name = substr(c.refers, 1, instr(c.refers, '(') - 1) WHERE c.refers IS NOT NULL ORDER BY c.tab, c.num");
 
     while (ask_row(r, s, "look for references")) {
-        struct table *child = registry_table(r, ask_text(s, 0)), *parent = registry_table(r, ask_text(s, 2));
+        struct table *child = registry_table(r, ask_text(s, 0)),
+                     *parent = registry_table(r, ask_text(s, 2));
         char *text;
         int64_t n;
 
-        if (child == NULL || parent == NULL || !child->present || !parent->present || (!r->hub && strcmp(ask_text(s, 4), "*") != 0))
+        if (child == NULL || parent == NULL || !child->present || !parent->present ||
+            (!r->hub && strcmp(ask_text(s, 4), "*") != 0))
             continue;
-        if (!r->hub && ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1)", parent->num, NULL) == 0)
+        if (!r->hub && ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1)",
+                                  parent->num, NULL) == 0)
             continue; /* nothing has come yet */
-        text = sqlite3_mprintf("SELECT count(*) FROM \"%w\" c WHERE \"%w\" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM \"%w\" p WHERE p.\"%w\" = c.\"%w\")",
-                               child->name, ask_text(s, 1), parent->name, ask_text(s, 3), ask_text(s, 1));
+        text = sqlite3_mprintf(
+            "SELECT count(*) FROM \"%w\" c WHERE \"%w\" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM \"%w\" p WHERE p.\"%w\" = c.\"%w\")",
+            child->name, ask_text(s, 1), parent->name, ask_text(s, 3), ask_text(s, 1));
         n = text != NULL ? ask_number(r, text, 0, NULL) : 0;
         sqlite3_free(text);
         if (n > 0) {
             char say[300];
 
-            (void)snprintf(say, sizeof say, "%s names rows of %s that are not here", ask_text(s, 1), parent->name);
+            (void)snprintf(say, sizeof say, "%s names rows of %s that are not here", ask_text(s, 1),
+                           parent->name);
             warning(j, "orphan", child->name, n, say);
         }
     }
@@ -314,16 +333,20 @@ static enum perche_rc shared_values(struct replica *r, struct json *j)
         }
         a = sqlite3_str_finish(names);
         b = sqlite3_str_finish(there);
-        text = known && a != NULL && b != NULL
-                   ? sqlite3_mprintf("SELECT count(*) FROM (SELECT 1 FROM \"%w\" WHERE %s GROUP BY %s HAVING count(*) > 1)", t->name, b, a)
-                   : NULL;
+        text =
+            known && a != NULL && b != NULL
+                ? sqlite3_mprintf(
+                      "SELECT count(*) FROM (SELECT 1 FROM \"%w\" WHERE %s GROUP BY %s HAVING count(*) > 1)",
+                      t->name, b, a)
+                : NULL;
         if (text != NULL) {
             int64_t n = ask_number(r, text, 0, NULL);
 
             if (n > 0) {
                 char say[300];
 
-                (void)snprintf(say, sizeof say, "several rows share one value of %s", ask_text(s, 1));
+                (void)snprintf(say, sizeof say, "several rows share one value of %s",
+                               ask_text(s, 1));
                 warning(j, "shared", t->name, n, say);
             }
         }
@@ -346,14 +369,21 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
     registry_warnings(r, on_registry, j);
     (void)capture_unscanned(r, &unscanned);
     if (unscanned > 0)
-        warning(j, "unscanned", NULL, unscanned, "tables were changed while their triggers were missing: perche verify finds what");
-    counted(r, j, "parked", "SELECT tab, reason, count(*) FROM perche_parked GROUP BY tab, reason ORDER BY tab, reason",
-            "cells wait (", "): they apply by themselves once it is there");
-    counted(r, j, "refused", "SELECT tab, reason, count(*) FROM perche_refused GROUP BY tab, reason ORDER BY tab, reason",
-            "writes that the hub or this file did not take (", "): perche refused lists them");
+        warning(j, "unscanned", NULL, unscanned,
+                "tables were changed while their triggers were missing: perche verify finds what");
+    counted(
+        r, j, "parked",
+        "SELECT tab, reason, count(*) FROM perche_parked GROUP BY tab, reason ORDER BY tab, reason",
+        "cells wait (", "): they apply by themselves once it is there");
+    counted(
+        r, j, "refused",
+        "SELECT tab, reason, count(*) FROM perche_refused GROUP BY tab, reason ORDER BY tab, reason",
+        "writes that the hub or this file did not take (", "): perche refused lists them");
     if (has_view(r, "perche_invalid"))
-        counted(r, j, "invalid", "SELECT tab, col || ' outside ' || list, count(*) FROM perche_invalid GROUP BY tab, col, list ORDER BY tab, col",
-                "values of ", ": see perche_invalid");
+        counted(
+            r, j, "invalid",
+            "SELECT tab, col || ' outside ' || list, count(*) FROM perche_invalid GROUP BY tab, col, list ORDER BY tab, col",
+            "values of ", ": see perche_invalid");
     if (r->fail == PERCHE_OK)
         (void)shared_values(r, j);
     if (r->fail == PERCHE_OK)

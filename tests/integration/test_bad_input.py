@@ -266,7 +266,7 @@ def drops(what, speak, greet=True, counts=True):
         raise Failure(f"{what}: the hub keeps the line")
     line.close()
     if counts:
-        expect_in(f"the hub's log after {what}", "bad_message", hub.log_text(mark))
+        net.wait_for(f"{what} to be logged and counted", lambda: "bad_message" in hub.log_text(mark) and counted() > before, seconds=5)
         expect(f"messages counted after {what}", counted(), before + 1)
 
 

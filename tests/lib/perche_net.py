@@ -443,9 +443,10 @@ class Network:
 
     def unlike_hub(self, site):
         """Rows of a site that the hub lacks or has otherwise, over every replicated table, by the sqlite3 shell."""
-        tables = site.sql("SELECT name FROM perche_table ORDER BY 1").split()
+        rows = site.sql("""SELECT tab, group_concat('"' || col || '"') FROM perche_column JOIN perche_table ON name = tab GROUP BY tab""")
         query = " UNION ALL ".join(
-            f"SELECT '{t}' AS t, count(*) AS n FROM (SELECT * FROM main.\"{t}\" EXCEPT SELECT * FROM hub.\"{t}\")" for t in tables)
+            f"SELECT '{t}' AS t, count(*) AS n FROM (SELECT {c} FROM main.\"{t}\" EXCEPT SELECT {c} FROM hub.\"{t}\")"
+            for t, c in (row.split("|") for row in rows.splitlines()))
         p = subprocess.run(["sqlite3", "-batch", "-bail", "-readonly", "-cmd", ".timeout 5000", site.db,
                             f"ATTACH 'file:{self.hub.db}?mode=ro' AS hub",
                             f"SELECT t || ': ' || n FROM ({query}) WHERE n > 0"], text=True, capture_output=True,

@@ -594,6 +594,8 @@ static int new_row(struct world *w, struct node *n, int table, const struct step
         parent = choose(w, n, T_ENROLMENT, st->c, false);
         if (parent < 0)
             return -1;
+        if (table == T_ATTENDANCE && n->index != HUB && strcmp(w->rows[parent].links[1], n->id) != 0)
+            return -1; /* it reads this enrolment, but marks are in no area */
         (void)snprintf(links[0], sizeof links[0], "%s", w->rows[parent].key[0]);
         if (table == T_DECISION) {
             key[0] = w->rows[parent].key[0];
@@ -781,7 +783,7 @@ static bool do_unlawful(struct world *w, struct node *n, const struct step *st, 
         char id[40];
         const char *key[1] = {id};
 
-        if (other == n)
+        if (other == n || w->plan->mix.moves) /* a reader may be allowed to */
             return false;
         uuid(c, world_wall(w, n), id);
         s.row = row_note(w, table, key);
@@ -865,7 +867,7 @@ static bool do_bulk(struct world *w, struct node *n, const struct step *st, stru
     uint32_t rows = 300 + chance_below(c, 900);
     sqlite3_stmt *s;
 
-    if (enrolment < 0)
+    if (enrolment < 0 || (n->index != HUB && strcmp(w->rows[enrolment].links[1], n->id) != 0))
         return false;
     s = prepared(w, n, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)"
                        " INSERT INTO attendance (half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site, proof_sha256)"

@@ -8,9 +8,11 @@
 #include "sim.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,6 +154,7 @@ static struct end play(const struct plan *p, const struct options *o, struct res
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would hear of what it finds */
         end_shared->passed = world_play(w, p, o);
         (void)snprintf(end_shared->kind, sizeof end_shared->kind, "%s", w->failure_kind);
         (void)snprintf(end_shared->text, sizeof end_shared->text, "%s", w->failure);
@@ -279,6 +282,7 @@ static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         worker(a, first, r);
         for (int i = 0; i <= SITES_MAX; i++)
             world_free(beginnings[i]);

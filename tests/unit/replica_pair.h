@@ -102,7 +102,8 @@ static inline struct work pair_args(enum work_kind kind, const char *name, const
 }
 
 /* WORK_QUERY on a reader: the document, free() ends it. */
-static inline char *pair_query(struct pair *p, struct fixture *f, const char *name, const char *args)
+static inline char *pair_query(struct pair *p, struct fixture *f, const char *name,
+                               const char *args)
 {
     struct outcome o = pair_read(p, f, pair_args(WORK_QUERY, name, args));
     char *json = o.json;
@@ -113,7 +114,8 @@ static inline char *pair_query(struct pair *p, struct fixture *f, const char *na
     return json;
 }
 
-static inline char *pair_command(struct pair *p, struct fixture *f, const char *name, const char *args)
+static inline char *pair_command(struct pair *p, struct fixture *f, const char *name,
+                                 const char *args)
 {
     struct outcome o = pair_do(p, f, pair_args(WORK_COMMAND, name, args));
     char *json = o.json;
@@ -125,7 +127,8 @@ static inline char *pair_command(struct pair *p, struct fixture *f, const char *
 }
 
 /* A query or command that has to fail with @rc; its words are in p->hub->err. */
-static inline void pair_refuses(struct pair *p, struct fixture *f, enum work_kind kind, const char *name, const char *args, enum perche_rc rc)
+static inline void pair_refuses(struct pair *p, struct fixture *f, enum work_kind kind,
+                                const char *name, const char *args, enum perche_rc rc)
 {
     struct work w = pair_args(kind, name, args);
     struct outcome o = kind == WORK_QUERY ? pair_read_try(p, f, w) : pair_try(p, f, &w);
@@ -153,7 +156,9 @@ static inline const char *json_at(const char *json, const char *path)
     sqlite3_bind_text(s, 2, path, -1, SQLITE_STATIC);
     if (sqlite3_step(s) != SQLITE_ROW)
         fixture_fail("json", sqlite3_errmsg(db), json);
-    snprintf(out, 8192, "%s", sqlite3_column_type(s, 0) == SQLITE_NULL ? "null" : (const char *)sqlite3_column_text(s, 0));
+    snprintf(out, 8192, "%s",
+             sqlite3_column_type(s, 0) == SQLITE_NULL ? "null"
+                                                      : (const char *)sqlite3_column_text(s, 0));
     sqlite3_finalize(s);
     sqlite3_close(db);
     return out;
@@ -206,7 +211,8 @@ static inline void pair_push(struct pair *p, struct fixture *site)
     harvest_here(p, site);
     while (more) {
         struct outcome o = pair_do(p, site, pair_work(WORK_STATE, NULL));
-        struct work w = pair_work(WORK_PUSH_BUILD, NULL), apply = pair_work(WORK_PUSH_APPLY, site), acked = pair_work(WORK_PUSH_ACKED, NULL);
+        struct work w = pair_work(WORK_PUSH_BUILD, NULL), apply = pair_work(WORK_PUSH_APPLY, site),
+                    acked = pair_work(WORK_PUSH_ACKED, NULL);
 
         w.from = acked.from = o.state.acked;
         w.bytes_max = 1 << 20;
@@ -273,8 +279,10 @@ static inline void pair_join(struct pair *p, struct fixture *site, const char *n
         sscanf(json_at(json, "$.secret") + 2 * i, "%2hhx", &w.message.u.enrol.secret[i]);
     o = pair_do(p, p->hub, w);
     assert_false(o.message.refused);
-    snprintf(args, sizeof args, "{\"site\": \"%s\", \"code\": \"%s\", \"name\": \"%s\", \"hub\": \"%s\"}", o.message.u.enrol_reply.site,
-             o.message.u.enrol_reply.code, o.message.u.enrol_reply.name, replica_site_id(p->hub->r));
+    snprintf(args, sizeof args,
+             "{\"site\": \"%s\", \"code\": \"%s\", \"name\": \"%s\", \"hub\": \"%s\"}",
+             o.message.u.enrol_reply.site, o.message.u.enrol_reply.code,
+             o.message.u.enrol_reply.name, replica_site_id(p->hub->r));
     outcome_free(&o);
     joined = pair_command(p, site, "joined", args);
     assert_string_equal(replica_site_id(site->r), json_at(json, "$.site"));
@@ -326,7 +334,9 @@ static inline int pair_teardown(void **state)
 }
 
 /* One question of proof at @level; the answer to the level above goes in and is freed. comparable = false: no message. */
-static inline struct perche_message pair_ask_digest(struct pair *p, struct fixture *site, uint32_t level, struct perche_message above, bool *comparable)
+static inline struct perche_message pair_ask_digest(struct pair *p, struct fixture *site,
+                                                    uint32_t level, struct perche_message above,
+                                                    bool *comparable)
 {
     struct work w = pair_work(WORK_DIGEST_BUILD, NULL);
     struct perche_message m = {0};
@@ -344,7 +354,8 @@ static inline struct perche_message pair_ask_digest(struct pair *p, struct fixtu
 }
 
 /* A whole pass of proof, with repair at its end. Returns the answer of level 0; *level: how deep it went. */
-static inline int pair_compare(struct pair *p, struct fixture *site, uint32_t *level, uint64_t *repaired)
+static inline int pair_compare(struct pair *p, struct fixture *site, uint32_t *level,
+                               uint64_t *repaired)
 {
     struct perche_message above = {0};
     int first = 0;
@@ -360,7 +371,8 @@ static inline int pair_compare(struct pair *p, struct fixture *site, uint32_t *l
         w.message = pair_ask_digest(p, site, *level, above, &comparable);
         if (!comparable)
             return 0;
-        assert_int_equal(perche_message_encode(&w.message, &again, NULL), PERCHE_OK); /* a repair is asked with the same */
+        assert_int_equal(perche_message_encode(&w.message, &again, NULL),
+                         PERCHE_OK); /* a repair is asked with the same */
         o = pair_read(p, p->hub, w);
         above = pair_line(&o);
         answer = above.u.digest_reply.answer;
@@ -376,7 +388,10 @@ static inline int pair_compare(struct pair *p, struct fixture *site, uint32_t *l
         if (answer == PERCHE_DIFFERS) {
             struct work repair = pair_work(WORK_REPAIR, site);
 
-            assert_int_equal(perche_message_decode((struct perche_bytes){again.p, (uint32_t)(again.n)}, &repair.message, NULL), PERCHE_OK);
+            assert_int_equal(
+                perche_message_decode((struct perche_bytes){again.p, (uint32_t)(again.n)},
+                                      &repair.message, NULL),
+                PERCHE_OK);
             o = pair_do(p, p->hub, repair);
             *repaired += o.rows;
             outcome_free(&o);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,6 +31,7 @@ struct world {
     bool hold; /* the next perform waits until this is false */
     bool holding;
     bool others, same;
+    unsigned slow_ms; /* how long a perform takes */
     struct step {
         uint32_t count;
         enum work_kind kind;
@@ -48,6 +50,11 @@ struct world {
     unsigned replaced, changes;
     bool was_replaced, was_changed;
 };
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000u;
+}
 
 static void on_closed(void *ctx)
 {
@@ -71,11 +78,6 @@ static void wait_for(struct world *w, unsigned count)
     assert_true(loop_until(&w->loop, &w->all_done));
 }
 
-static uint64_t now_ms(void)
-{
-    return uv_hrtime() / 1000000u;
-}
-
 /* ---- the writer's replica ------------------------------------------------------- */
 
 static void perform(void *ctx, const struct work *works, struct outcome *outcomes, uint32_t count)
@@ -94,6 +96,15 @@ static void perform(void *ctx, const struct work *works, struct outcome *outcome
     pthread_cond_broadcast(&w->changed);
     while (w->hold)
         pthread_cond_wait(&w->changed, &w->lock);
+    while (now_ms() < step->began_ms + w->slow_ms) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)pthread_cond_timedwait(&w->changed, &w->lock, &until); /* asked above */
+    }
     w->holding = false;
     step->ended_ms = now_ms();
     pthread_mutex_unlock(&w->lock);
@@ -306,22 +317,61 @@ static void a_group_is_bounded_in_rows(void **state)
     writer_stop(w, writer);
 }
 
+/* The least time between the end of a transaction and the next one's beginning. */
+static uint64_t least_rest(struct world *w, unsigned works, unsigned slow_ms, bool others)
+{
+    struct writer *writer = writer_start(w);
+    uint64_t least = UINT64_MAX;
+
+    pthread_mutex_lock(&w->lock);
+    w->others = others;
+    w->slow_ms = slow_ms;
+    pthread_mutex_unlock(&w->lock);
+    hold(w, writer);
+    for (unsigned i = 1; i <= works; i++)
+        put(w, writer, WORK_HARVEST, i, "");
+    go(w);
+    wait_for(w, works + 1);
+    for (unsigned i = 1; i <= works; i++)
+        if (w->steps[i].began_ms - w->steps[i - 1].ended_ms < least)
+            least = w->steps[i].began_ms - w->steps[i - 1].ended_ms;
+    writer_stop(w, writer);
+    return least;
+}
+
 static void the_lock_is_left_to_a_writer_that_was_seen(void **state)
 {
     struct world *w = *state;
-    struct writer *writer = writer_start(w);
 
-    pthread_mutex_lock(&w->lock);
-    w->others = true;
-    pthread_mutex_unlock(&w->lock);
-    hold(w, writer);
-    for (unsigned i = 1; i <= 5; i++)
-        put(w, writer, WORK_HARVEST, i, "");
-    go(w);
-    wait_for(w, 6);
-    for (unsigned i = 1; i < 6; i++)
-        assert_true(w->steps[i].began_ms >= w->steps[i - 1].ended_ms + WRITER_STEP_BACK_MS);
-    writer_stop(w, writer);
+    assert_true(least_rest(w, 5, 5, true) >= WRITER_STEP_BACK_MS);
+}
+
+static void after_a_long_transaction_the_lock_is_left_for_half_as_long(void **state)
+{
+    struct world *w = *state;
+
+    assert_true(least_rest(w, 3, 60, true) >= 30);
+}
+
+static void after_a_short_transaction_the_lock_is_left_for_a_moment(void **state)
+{
+    struct world *w = *state;
+    uint64_t rest = least_rest(w, 20, 0, true);
+
+    assert_true(rest >= 1);
+    assert_true(rest < WRITER_STEP_BACK_MS);
+}
+
+/* A program that waits for the lock has not written and cannot be seen. */
+static void a_long_load_rests_now_and_then_for_those_who_cannot_be_seen(void **state)
+{
+    struct world *w = *state;
+    unsigned works = WRITER_BREATH_MS / 100 + 3, long_ones = 0;
+
+    (void)least_rest(w, works, 100, false);
+    for (unsigned i = 1; i <= works; i++)
+        long_ones += w->steps[i].began_ms - w->steps[i - 1].ended_ms >= WRITER_BREATH_REST_MS;
+    assert_true(long_ones >= 1); /* a busy machine may add some */
 }
 
 static void with_nobody_else_writing_works_go_back_to_back(void **state)
@@ -763,6 +813,9 @@ int main(void)
         CASE(a_batch_does_not_overtake_a_command),
         CASE(a_group_is_bounded_in_rows),
         CASE(the_lock_is_left_to_a_writer_that_was_seen),
+        CASE(after_a_long_transaction_the_lock_is_left_for_half_as_long),
+        CASE(after_a_short_transaction_the_lock_is_left_for_a_moment),
+        CASE(a_long_load_rests_now_and_then_for_those_who_cannot_be_seen),
         CASE(with_nobody_else_writing_works_go_back_to_back),
         CASE(outcomes_come_before_the_writer_steps_back),
         CASE(nothing_is_told_of_what_went_into_a_replaced_file),

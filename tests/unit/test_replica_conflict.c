@@ -2,7 +2,7 @@
 #include "replica_pair.h"
 
 #define LEARNER "0198f3a0-0000-7000-8000-000000000001"
-#define OPEN "SELECT count(*) FROM perche_conflict WHERE state = 'open'"
+#define OPEN    "SELECT count(*) FROM perche_conflict WHERE state = 'open'"
 
 static struct fixture *site_of(struct pair *p)
 {
@@ -14,9 +14,10 @@ static void disagree(struct pair *p, const char *column, const char *hubs, const
 {
     char sql[300];
 
-    pair_edit(p, site_of(p), 1000,
-              "INSERT INTO learner (id, home_site_id, birth_family_name, call_name, birth_date) VALUES ('" LEARNER
-              "', (SELECT site_id FROM perche_self), 'Martin', 'Camille', '2001-02-03') ON CONFLICT DO NOTHING");
+    pair_edit(
+        p, site_of(p), 1000,
+        "INSERT INTO learner (id, home_site_id, birth_family_name, call_name, birth_date) VALUES ('" LEARNER
+        "', (SELECT site_id FROM perche_self), 'Martin', 'Camille', '2001-02-03') ON CONFLICT DO NOTHING");
     pair_sync(p, site_of(p));
     snprintf(sql, sizeof sql, "UPDATE learner SET %s = %s", column, hubs);
     pair_edit(p, p->hub, 1000, sql);
@@ -57,14 +58,20 @@ static void two_edits_of_a_review_column_are_one_open_question_everywhere(void *
     for (int i = 0; i < 2; i++) {
         struct fixture *f = i == 0 ? p->hub : s;
 
-        program_says(f, "SELECT json_array(tab, key, col, kind, state, a_value, b_value, value, resolved_by, reason) FROM perche_conflict",
-                     "[\"learner\",\"[\\\"" LEARNER "\\\"]\",\"birth_family_name\",\"review\",\"open\",\"Durand\",\"Duval\",null,null,null]");
-        program_says(f, "SELECT birth_family_name FROM learner", "Duval"); /* the later one, until somebody decides */
+        program_says(
+            f,
+            "SELECT json_array(tab, key, col, kind, state, a_value, b_value, value, resolved_by, reason) FROM perche_conflict",
+            "[\"learner\",\"[\\\"" LEARNER
+            "\\\"]\",\"birth_family_name\",\"review\",\"open\",\"Durand\",\"Duval\",null,null,null]");
+        program_says(f, "SELECT birth_family_name FROM learner",
+                     "Duval"); /* the later one, until somebody decides */
         program_says(f, "SELECT col FROM perche_contested", "birth_family_name");
     }
     program_says(p->hub, "SELECT b_at - a_at FROM perche_conflict", "1000");
-    assert_string_equal(asked(p->hub->program, "SELECT a_site FROM perche_conflict"), replica_site_id(p->hub->r));
-    assert_string_equal(asked(p->hub->program, "SELECT b_site FROM perche_conflict"), replica_site_id(s->r));
+    assert_string_equal(asked(p->hub->program, "SELECT a_site FROM perche_conflict"),
+                        replica_site_id(p->hub->r));
+    assert_string_equal(asked(p->hub->program, "SELECT b_site FROM perche_conflict"),
+                        replica_site_id(s->r));
     proven(p, s);
 }
 
@@ -77,8 +84,10 @@ static void two_edits_of_an_lww_column_leave_the_losing_value_in_a_settled_confl
         struct fixture *f = i == 0 ? p->hub : site_of(p);
 
         program_says(f, OPEN, "0");
-        program_says(f, "SELECT json_array(kind, state, a_value, b_value, value, resolved_by, reason) FROM perche_conflict",
-                     "[\"lww\",\"resolved\",\"Cam\",\"Milou\",\"Milou\",null,\"latest\"]");
+        program_says(
+            f,
+            "SELECT json_array(kind, state, a_value, b_value, value, resolved_by, reason) FROM perche_conflict",
+            "[\"lww\",\"resolved\",\"Cam\",\"Milou\",\"Milou\",null,\"latest\"]");
     }
     proven(p, site_of(p));
 }
@@ -97,15 +106,19 @@ static void a_conflict_is_numbered_before_its_row(void **state)
     struct pair *p = *state;
 
     disagree(p, "birth_family_name", "'Durand'", "'Duval'");
-    program_says(p->hub, "SELECT (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'perche_conflict'))"
-                         " < (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner'))", "1");
+    program_says(
+        p->hub,
+        "SELECT (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'perche_conflict'))"
+        " < (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner'))",
+        "1");
 }
 
 /* Its id and cells come from the two sides alone, whatever order they are told in. */
 static void the_same_sides_make_the_same_row_on_any_node(void **state)
 {
     struct pair *p = *state;
-    struct conflict_side a = {.stamp = UINT64_C(7) << 16, .value = {.type = PERCHE_INTEGER, .i = 5}};
+    struct conflict_side a = {.stamp = UINT64_C(7) << 16,
+                              .value = {.type = PERCHE_INTEGER, .i = 5}};
     struct conflict_side b = {.stamp = UINT64_C(7) << 16, .value = {.type = PERCHE_NULL}};
     char rows[2][1024];
 
@@ -119,25 +132,36 @@ static void the_same_sides_make_the_same_row_on_any_node(void **state)
         assert_int_equal(tx_begin(r, true), PERCHE_OK);
         assert_int_equal(applying_begin(r), PERCHE_OK);
         assert_true(perche_uuid_parse((const uint8_t *)LEARNER, 36, key));
-        assert_int_equal(meta_load(r, registry_table(r, "learner"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+        assert_int_equal(
+            meta_load(r, registry_table(r, "learner"), (struct perche_bytes){key, 16}, &m),
+            PERCHE_OK);
         a.origin = name_number(r, "site-a");
         b.origin = name_number(r, "site-b");
-        assert_int_equal(conflict_raise(r, &m, 2, "review", i == 0 ? &a : &b, i == 0 ? &b : &a), PERCHE_OK);
+        assert_int_equal(conflict_raise(r, &m, 2, "review", i == 0 ? &a : &b, i == 0 ? &b : &a),
+                         PERCHE_OK);
         lsn = r->node.lsn;
-        assert_int_equal(conflict_raise(r, &m, 2, "review", &a, &b), PERCHE_OK); /* found again: nothing */
+        assert_int_equal(conflict_raise(r, &m, 2, "review", &a, &b),
+                         PERCHE_OK); /* found again: nothing */
         assert_int_equal(r->node.lsn, lsn);
         meta_clear(&m);
-        assert_true(perche_uuid_parse((const uint8_t *)asked(r->db, "SELECT id FROM perche_conflict"), 36, key));
-        assert_int_equal(meta_load(r, registry_table(r, "perche_conflict"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
-        for (uint32_t num = 0; num < m.count; num++) { /* of the later side, whoever found it and whenever */
+        assert_true(perche_uuid_parse(
+            (const uint8_t *)asked(r->db, "SELECT id FROM perche_conflict"), 36, key));
+        assert_int_equal(
+            meta_load(r, registry_table(r, "perche_conflict"), (struct perche_bytes){key, 16}, &m),
+            PERCHE_OK);
+        for (uint32_t num = 0; num < m.count;
+             num++) { /* of the later side, whoever found it and whenever */
             assert_true(m.cells[num].written);
             assert_int_equal(m.cells[num].stamp, b.stamp);
             assert_int_equal(m.cells[num].origin, b.origin);
         }
         meta_clear(&m);
         assert_int_equal(tx_commit(r), PERCHE_OK);
-        strcpy(rows[i], asked(i == 0 ? p->hub->program : site_of(p)->program,
-                              "SELECT json_array(id, a_value, a_site, a_at, b_value, b_site, b_at, state) FROM perche_conflict"));
+        strcpy(
+            rows[i],
+            asked(
+                i == 0 ? p->hub->program : site_of(p)->program,
+                "SELECT json_array(id, a_value, a_site, a_at, b_value, b_site, b_at, state) FROM perche_conflict"));
     }
     assert_string_equal(rows[0], rows[1]);
     assert_non_null(strstr(rows[0], ",5,\"site-a\",7,null,\"site-b\",7,\"open\"]"));
@@ -151,13 +175,17 @@ static void resolving_writes_the_value_and_closes_the_question_everywhere(void *
     char args[200], *json;
 
     disagree(p, "birth_family_name", "'Durand'", "'Duval'");
-    snprintf(args, sizeof args, "{\"id\": \"%.6s\", \"take\": \"a\", \"reason\": \"seen the paper\", \"by\": \"Mme Roux\"}", only_id(p, p->hub));
+    snprintf(
+        args, sizeof args,
+        "{\"id\": \"%.6s\", \"take\": \"a\", \"reason\": \"seen the paper\", \"by\": \"Mme Roux\"}",
+        only_id(p, p->hub));
     json = pair_command(p, p->hub, "resolve", args);
     assert_string_equal(json_at(json, "$.value"), "Durand");
     assert_string_equal(json_at(json, "$.closed"), "1");
     assert_string_equal(json_at(json, "$.row[0]"), LEARNER);
     free(json);
-    program_says(p->hub, "SELECT count(*) FROM perche_capture", "0"); /* the daemon's own write is not captured again */
+    program_says(p->hub, "SELECT count(*) FROM perche_capture",
+                 "0"); /* the daemon's own write is not captured again */
     proven(p, site_of(p));
     for (int i = 0; i < 2; i++) {
         struct fixture *f = i == 0 ? p->hub : site_of(p);
@@ -185,17 +213,24 @@ static void resolving_for_the_value_that_stands_is_a_write_as_well(void **state)
     assert_int_equal(tx_begin(r, true), PERCHE_OK);
     assert_true(perche_uuid_parse((const uint8_t *)LEARNER, 36, key));
     assert_true(perche_uuid_parse((const uint8_t *)only_id(p, site_of(p)), 36, id));
-    assert_int_equal(meta_load(r, registry_table(r, "learner"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
-    assert_int_equal(meta_load(r, registry_table(r, "perche_conflict"), (struct perche_bytes){id, 16}, &c), PERCHE_OK);
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), (struct perche_bytes){key, 16}, &m),
+                     PERCHE_OK);
+    assert_int_equal(
+        meta_load(r, registry_table(r, "perche_conflict"), (struct perche_bytes){id, 16}, &c),
+        PERCHE_OK);
     assert_int_equal(m.cells[table_column(m.table, "birth_family_name")->num].stamp >> 16, p->now);
-    assert_int_equal(m.cells[table_column(m.table, "birth_family_name")->num].stamp, c.cells[table_column(c.table, "state")->num].stamp);
-    assert_int_equal(m.cells[table_column(m.table, "birth_family_name")->num].stamp, c.cells[table_column(c.table, "reason")->num].stamp);
-    assert_true(c.cells[table_column(c.table, "kind")->num].stamp < c.cells[table_column(c.table, "state")->num].stamp);
+    assert_int_equal(m.cells[table_column(m.table, "birth_family_name")->num].stamp,
+                     c.cells[table_column(c.table, "state")->num].stamp);
+    assert_int_equal(m.cells[table_column(m.table, "birth_family_name")->num].stamp,
+                     c.cells[table_column(c.table, "reason")->num].stamp);
+    assert_true(c.cells[table_column(c.table, "kind")->num].stamp <
+                c.cells[table_column(c.table, "state")->num].stamp);
     meta_clear(&m);
     meta_clear(&c);
     assert_int_equal(tx_commit(r), PERCHE_OK);
     proven(p, site_of(p));
-    program_says(p->hub, "SELECT json_array(state, resolved_by) FROM perche_conflict", "[\"resolved\",\"la-loupe\"]");
+    program_says(p->hub, "SELECT json_array(state, resolved_by) FROM perche_conflict",
+                 "[\"resolved\",\"la-loupe\"]");
     program_says(p->hub, OPEN, "0");
 }
 
@@ -204,8 +239,10 @@ static void another_value_may_be_given_as_its_column_takes_it(void **state)
     struct pair *p = *state;
     char args[200], id[64], *json;
 
-    pair_edit(p, site_of(p), 1000, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status) VALUES ('" LEARNER
-              "', (SELECT site_id FROM perche_self), 't', 'C1', '2026-01-05', '2026-06-30', 10, 'ON_SITE', 'PLANNED')");
+    pair_edit(
+        p, site_of(p), 1000,
+        "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status) VALUES ('" LEARNER
+        "', (SELECT site_id FROM perche_self), 't', 'C1', '2026-01-05', '2026-06-30', 10, 'ON_SITE', 'PLANNED')");
     pair_sync(p, site_of(p));
     pair_edit(p, p->hub, 1000, "UPDATE cohort SET capacity = 11");
     pair_edit(p, site_of(p), 1000, "UPDATE cohort SET capacity = 12");
@@ -244,7 +281,8 @@ static void all_open_conflicts_of_the_cell_close_at_once_and_others_stay(void **
     json = pair_command(p, p->hub, "resolve", args);
     assert_string_equal(json_at(json, "$.closed"), "2");
     free(json);
-    program_says(p->hub, "SELECT group_concat(col) FROM perche_conflict WHERE state = 'open'", "birth_date");
+    program_says(p->hub, "SELECT group_concat(col) FROM perche_conflict WHERE state = 'open'",
+                 "birth_date");
     program_says(p->hub, "SELECT birth_family_name FROM learner", "Dupont");
     proven(p, site_of(p));
     program_says(site_of(p), OPEN, "1");
@@ -259,12 +297,15 @@ static void what_is_not_said_clearly_is_not_settled(void **state)
     strcpy(id, only_id(p, p->hub));
     snprintf(args, sizeof args, "{\"id\": \"%.3s\", \"take\": \"a\"}", id);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", args, PERCHE_USAGE); /* too short */
-    pair_refuses(p, p->hub, WORK_COMMAND, "resolve", "{\"id\": \"ffffffff-ffff\", \"take\": \"a\"}", PERCHE_NOT_FOUND);
+    pair_refuses(p, p->hub, WORK_COMMAND, "resolve", "{\"id\": \"ffffffff-ffff\", \"take\": \"a\"}",
+                 PERCHE_NOT_FOUND);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", "{\"take\": \"a\"}", PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", "[1]", PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", "{", PERCHE_USAGE);
     /* two that begin alike */
-    program(p->hub, "INSERT INTO perche_conflict (id, tab, key, col, kind, state) SELECT substr(id, 1, 8) || 'x', tab, key, col, kind, 'open' FROM perche_conflict");
+    program(
+        p->hub,
+        "INSERT INTO perche_conflict (id, tab, key, col, kind, state) SELECT substr(id, 1, 8) || 'x', tab, key, col, kind, 'open' FROM perche_conflict");
     snprintf(args, sizeof args, "{\"id\": \"%.8s\", \"take\": \"a\"}", id);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", args, PERCHE_USAGE);
     program(p->hub, "DELETE FROM perche_conflict WHERE length(id) = 9");
@@ -279,35 +320,47 @@ static void what_was_taken_with_a_value_goes_along(void **state)
     char args[200];
 
     disagree(p, "call_name", "'x'", "'x'");
-    pair_edit(p, site_of(p), 1000,
-              "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('" LEARNER "', '" LEARNER
-              "', 'c', (SELECT site_id FROM perche_self), '2026-01-05', '2026-06-30');"
-              "INSERT INTO outcome_decision VALUES ('" LEARNER "', 'W4', 'JOBSEEKING', 'obs-1', 'ONLY_ONE', 'staff-1', '2026-07-30')");
+    pair_edit(
+        p, site_of(p), 1000,
+        "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('" LEARNER
+        "', '" LEARNER "', 'c', (SELECT site_id FROM perche_self), '2026-01-05', '2026-06-30');"
+        "INSERT INTO outcome_decision VALUES ('" LEARNER
+        "', 'W4', 'JOBSEEKING', 'obs-1', 'ONLY_ONE', 'staff-1', '2026-07-30')");
     pair_sync(p, site_of(p));
-    pair_edit(p, p->hub, 1000, "UPDATE outcome_decision SET situation = 'EMP_PERMANENT', observation_id = 'obs-hub', decided_by = 'staff-hub'");
-    pair_edit(p, site_of(p), 1000, "UPDATE outcome_decision SET situation = 'TRAINING', observation_id = 'obs-site', decided_by = 'staff-site'");
+    pair_edit(
+        p, p->hub, 1000,
+        "UPDATE outcome_decision SET situation = 'EMP_PERMANENT', observation_id = 'obs-hub', decided_by = 'staff-hub'");
+    pair_edit(
+        p, site_of(p), 1000,
+        "UPDATE outcome_decision SET situation = 'TRAINING', observation_id = 'obs-site', decided_by = 'staff-site'");
     pair_sync(p, site_of(p));
     program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "1");
     program_says(p->hub, "SELECT observation_id FROM outcome_decision", "obs-site");
-    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}", asked(p->hub->program, "SELECT id FROM perche_conflict WHERE state = 'open'"));
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}",
+             asked(p->hub->program, "SELECT id FROM perche_conflict WHERE state = 'open'"));
     free(pair_command(p, p->hub, "resolve", args));
     proven(p, site_of(p));
     for (int i = 0; i < 2; i++)
-        program_says(i == 0 ? p->hub : site_of(p), "SELECT situation || ' ' || observation_id || ' ' || decided_by FROM outcome_decision",
-                     "EMP_PERMANENT obs-hub staff-site"); /* decided_by is a column of its own */
+        program_says(
+            i == 0 ? p->hub : site_of(p),
+            "SELECT situation || ' ' || observation_id || ' ' || decided_by FROM outcome_decision",
+            "EMP_PERMANENT obs-hub staff-site"); /* decided_by is a column of its own */
 }
 
 /* The hub deletes, the site edits what it still has. */
 static void edit_deleted(struct pair *p)
 {
-    pair_edit(p, site_of(p), 1000,
-              "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES ('" LEARNER "', (SELECT site_id FROM perche_self), 'Martin', 'Camille')");
+    pair_edit(
+        p, site_of(p), 1000,
+        "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES ('" LEARNER
+        "', (SELECT site_id FROM perche_self), 'Martin', 'Camille')");
     pair_sync(p, site_of(p));
     pair_edit(p, p->hub, 1000, "DELETE FROM learner");
     pair_edit(p, site_of(p), 1000, "UPDATE learner SET birth_family_name = 'Duval'");
     pair_sync(p, site_of(p));
     program_says(p->hub, "SELECT count(*) FROM learner", "0");
-    program_says(p->hub, "SELECT json_array(kind, col, state) FROM perche_conflict", "[\"deleted\",\"birth_family_name\",\"open\"]");
+    program_says(p->hub, "SELECT json_array(kind, col, state) FROM perche_conflict",
+                 "[\"deleted\",\"birth_family_name\",\"open\"]");
 }
 
 static void an_edit_of_a_deleted_row_can_bring_it_back(void **state)
@@ -317,12 +370,16 @@ static void an_edit_of_a_deleted_row_can_bring_it_back(void **state)
     bool edit_is_a;
 
     edit_deleted(p);
-    edit_is_a = strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
-    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub), edit_is_a ? "a" : "b");
+    edit_is_a =
+        strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub),
+             edit_is_a ? "a" : "b");
     free(pair_command(p, p->hub, "resolve", args));
-    program_says(p->hub, "SELECT birth_family_name || ' ' || call_name FROM learner", "Duval Camille");
+    program_says(p->hub, "SELECT birth_family_name || ' ' || call_name FROM learner",
+                 "Duval Camille");
     proven(p, site_of(p));
-    program_says(site_of(p), "SELECT birth_family_name || ' ' || call_name FROM learner", "Duval Camille");
+    program_says(site_of(p), "SELECT birth_family_name || ' ' || call_name FROM learner",
+                 "Duval Camille");
     program_says(site_of(p), OPEN, "0");
 }
 
@@ -333,8 +390,10 @@ static void a_deletion_can_be_confirmed(void **state)
     bool edit_is_a;
 
     edit_deleted(p);
-    edit_is_a = strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
-    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub), edit_is_a ? "b" : "a");
+    edit_is_a =
+        strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub),
+             edit_is_a ? "b" : "a");
     free(pair_command(p, p->hub, "resolve", args));
     program_says(p->hub, "SELECT count(*) FROM learner", "0");
     program_says(p->hub, OPEN, "0");
@@ -349,7 +408,8 @@ static void a_conflict_moves_with_its_row(void **state)
 
     disagree(p, "birth_family_name", "'Durand'", "'Duval'");
     proven(p, site_of(p));
-    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'Chartres')");
+    pair_edit(p, p->hub, 1000,
+              "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'Chartres')");
     proven(p, p->sites[0]);
     proven(p, p->sites[1]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
@@ -357,17 +417,23 @@ static void a_conflict_moves_with_its_row(void **state)
     program_says(p->sites[1], "SELECT birth_family_name FROM learner", "Duval");
     program_says(p->sites[1], OPEN, "1");
     /* and back: the mark goes away */
-    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'La Loupe')");
+    pair_edit(p, p->hub, 1000,
+              "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'La Loupe')");
     proven(p, p->sites[0]);
     proven(p, p->sites[1]);
     program_says(p->sites[0], OPEN, "1");
     program_says(p->sites[1], "SELECT count(*) FROM perche_conflict", "0");
     /* away and back again before the site has heard of either */
-    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'Chartres')");
-    pair_edit(p, p->hub, 1000, "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'La Loupe')");
+    pair_edit(p, p->hub, 1000,
+              "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'Chartres')");
+    pair_edit(p, p->hub, 1000,
+              "UPDATE learner SET home_site_id = (SELECT id FROM site WHERE name = 'La Loupe')");
     proven(p, p->sites[0]);
     program_says(p->sites[0], OPEN, "1");
-    program_says(p->hub, "SELECT count(*) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))", "0");
+    program_says(
+        p->hub,
+        "SELECT count(*) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))",
+        "0");
 }
 
 static void a_conflict_has_the_scope_of_the_row_that_it_names(void **state)
@@ -381,8 +447,10 @@ static void a_conflict_has_the_scope_of_the_row_that_it_names(void **state)
     disagree(p, "birth_family_name", "'Durand'", "'Duval'");
     assert_int_equal(tx_begin(r, true), PERCHE_OK);
     t = registry_table(r, "perche_conflict");
-    values[table_column(t, "tab")->num] = (struct perche_value){.type = PERCHE_TEXT, .n = 7, .p = (const uint8_t *)"learner"};
-    values[table_column(t, "key")->num] = (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(key), .p = (const uint8_t *)key};
+    values[table_column(t, "tab")->num] =
+        (struct perche_value){.type = PERCHE_TEXT, .n = 7, .p = (const uint8_t *)"learner"};
+    values[table_column(t, "key")->num] = (struct perche_value){
+        .type = PERCHE_TEXT, .n = (uint32_t)strlen(key), .p = (const uint8_t *)key};
     assert_string_equal(name_text(r, conflict_scope(r, t, values)), replica_site_id(site_of(p)->r));
     values[table_column(t, "key")->num].n = 3;
     assert_int_equal(conflict_scope(r, t, values), 0);

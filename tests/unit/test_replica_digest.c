@@ -10,7 +10,8 @@ static void insert_learner(struct fixture *f, int n, const char *name)
     char sql[512];
 
     snprintf(sql, sizeof sql,
-             "INSERT INTO learner (id, home_site_id, call_name, use_family_name) VALUES ('" LEARNER "%03d', (SELECT site_id FROM perche_self), '%s', 'Martin')",
+             "INSERT INTO learner (id, home_site_id, call_name, use_family_name) VALUES ('" LEARNER
+             "%03d', (SELECT site_id FROM perche_self), '%s', 'Martin')",
              n, name);
     program(f, sql);
 }
@@ -41,8 +42,10 @@ static void corrupt(struct fixture *f, int n, const char *name)
     assert_int_equal(applying_begin(r), PERCHE_OK);
     assert_int_equal(meta_load(r, t, learner_key(n, key), &m), PERCHE_OK);
     memset(values, 0, sizeof values);
-    values[num] = (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(name), .p = (const uint8_t *)name};
-    assert_int_equal(data_update(r, t, learner_key(n, key), UINT64_C(1) << (num - 1), values), PERCHE_OK);
+    values[num] = (struct perche_value){
+        .type = PERCHE_TEXT, .n = (uint32_t)strlen(name), .p = (const uint8_t *)name};
+    assert_int_equal(data_update(r, t, learner_key(n, key), UINT64_C(1) << (num - 1), values),
+                     PERCHE_OK);
     assert_int_equal(data_load(r, t, learner_key(n, key), values), PERCHE_OK);
     digest_row(r, &m, values, m.digest);
     assert_int_equal(meta_save(r, &m), PERCHE_OK);
@@ -60,7 +63,8 @@ static void lose(struct fixture *f, int n)
 
     assert_int_equal(tx_begin(r, true), PERCHE_OK);
     assert_int_equal(applying_begin(r), PERCHE_OK);
-    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(n, key), &m), PERCHE_OK);
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(n, key), &m),
+                     PERCHE_OK);
     assert_true(m.stored);
     assert_int_equal(row_drop(r, &m), PERCHE_OK);
     meta_clear(&m);
@@ -118,9 +122,13 @@ static void a_site_with_something_to_say_does_not_compare(void **state)
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
     program(p->sites[0], "INSERT INTO perche_leaving (tab, key, lsn) VALUES (1, x'00', 1)");
     expect(p, p->sites[0], 0, 0);
-    program(p->sites[0], "DELETE FROM perche_leaving; INSERT INTO perche_wanted (tab, key, lsn, kind) VALUES (1, x'00', 1, 2)");
+    program(
+        p->sites[0],
+        "DELETE FROM perche_leaving; INSERT INTO perche_wanted (tab, key, lsn, kind) VALUES (1, x'00', 1, 2)");
     expect(p, p->sites[0], 0, 0);
-    program(p->sites[0], "DELETE FROM perche_wanted; INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES ('x', x'00', 1, 'table', 1, x'00')");
+    program(
+        p->sites[0],
+        "DELETE FROM perche_wanted; INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES ('x', x'00', 1, 'table', 1, x'00')");
     expect(p, p->sites[0], 0, 0);
     program(p->sites[0], "DELETE FROM perche_parked; UPDATE perche_node SET scan = scan + 1");
     expect(p, p->sites[0], 0, 0);
@@ -137,13 +145,18 @@ static void a_hub_with_something_for_the_site_says_later(void **state)
     pair_pull(p, p->sites[0]);
     pair_push(p, p->sites[0]);
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
-    program(p->hub, "UPDATE perche_peer SET have = have - 1"); /* not what the site knows as acknowledged */
+    program(p->hub,
+            "UPDATE perche_peer SET have = have - 1"); /* not what the site knows as acknowledged */
     expect(p, p->sites[0], PERCHE_LATER, 0);
     program(p->hub, "UPDATE perche_peer SET have = have + 1");
-    program(p->hub, "INSERT INTO perche_left SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node) FROM perche_peer");
+    program(
+        p->hub,
+        "INSERT INTO perche_left SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node) FROM perche_peer");
     expect(p, p->sites[0], PERCHE_LATER, 0);
     program(p->hub, "DELETE FROM perche_left");
-    program(p->hub, "INSERT INTO perche_refusal SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node), '', 'scope', 0 FROM perche_peer");
+    program(
+        p->hub,
+        "INSERT INTO perche_refusal SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node), '', 'scope', 0 FROM perche_peer");
     expect(p, p->sites[0], PERCHE_LATER, 0);
     program(p->hub, "DELETE FROM perche_refusal");
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
@@ -236,7 +249,8 @@ static void what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes(v
     uint8_t key[16];
     struct meta m;
 
-    program(p->hub, "INSERT INTO learner (id, home_site_id, call_name) SELECT '" LEARNER "001', id, 'Camille' FROM site WHERE name = 'La Loupe'");
+    program(p->hub, "INSERT INTO learner (id, home_site_id, call_name) SELECT '" LEARNER
+                    "001', id, 'Camille' FROM site WHERE name = 'La Loupe'");
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "1");
     lose(p->hub, 1);
@@ -244,7 +258,9 @@ static void what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes(v
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
     assert_int_equal(tx_begin(p->sites[0]->r, true), PERCHE_OK);
-    assert_int_equal(meta_load(p->sites[0]->r, registry_table(p->sites[0]->r, "learner"), learner_key(1, key), &m), PERCHE_OK);
+    assert_int_equal(meta_load(p->sites[0]->r, registry_table(p->sites[0]->r, "learner"),
+                               learner_key(1, key), &m),
+                     PERCHE_OK);
     assert_false(m.stored); /* which is no deletion */
     meta_clear(&m);
     assert_int_equal(tx_commit(p->sites[0]->r), PERCHE_OK);
@@ -261,7 +277,8 @@ static void a_row_that_is_not_the_sites_any_more_leaves_it(void **state)
     insert_learner(p->sites[0], 1, "Camille");
     pair_sync(p, p->sites[0]);
     assert_int_equal(tx_begin(r, true), PERCHE_OK); /* another scope, and the mark was lost */
-    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(1, key), &m), PERCHE_OK);
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), learner_key(1, key), &m),
+                     PERCHE_OK);
     m.scope = name_number(r, "");
     assert_int_equal(meta_save(r, &m), PERCHE_OK);
     meta_clear(&m);
@@ -311,8 +328,12 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
     for (uint32_t level = 1; level <= 2; level++) { /* asks for the other's */
         w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
         w.message.op = PERCHE_OP_DIGEST;
-        w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .done = 0, .acked = p->sites[0]->r->node.acked,
-                                                    .level = level, .sums = all, .sums_count = 256};
+        w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan,
+                                                    .done = 0,
+                                                    .acked = p->sites[0]->r->node.acked,
+                                                    .level = level,
+                                                    .sums = all,
+                                                    .sums_count = 256};
         o = pair_read(p, p->hub, w);
         assert_int_equal(o.message.u.digest_reply.answer, PERCHE_DIFFERS);
         assert_int_equal(o.message.u.digest_reply.sums_count, 0);
@@ -321,7 +342,8 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
     /* nor in the sums of level 0 */
     w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
     w.message.op = PERCHE_OP_DIGEST;
-    w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .acked = p->sites[0]->r->node.acked};
+    w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan,
+                                                .acked = p->sites[0]->r->node.acked};
     o = pair_read(p, p->hub, w);
     assert_true(o.message.u.digest_reply.sums_count > 0);
     for (uint32_t i = 0; i < o.message.u.digest_reply.sums_count; i++)
@@ -342,14 +364,15 @@ static void a_row_digest_counts_everything_that_it_is_said_to_count(void **state
     t = registry_table(r, "learner");
     assert_int_equal(meta_load(r, t, learner_key(1, (uint8_t[16]){0}), &m), PERCHE_OK);
     m.gen = 1;
-    m.cells[2] = (struct clock_cell){.written = true, .stamp = 5, .lsn = 6, .origin = r->node.site_num};
+    m.cells[2] =
+        (struct clock_cell){.written = true, .stamp = 5, .lsn = 6, .origin = r->node.site_num};
     values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
     digest_row(r, &m, values, first);
-#define DIFFERS(change)                    \
-    do {                                   \
-        other = m;                         \
-        change;                            \
-        digest_row(r, &other, values, next); \
+#define DIFFERS(change)                           \
+    do {                                          \
+        other = m;                                \
+        change;                                   \
+        digest_row(r, &other, values, next);      \
         assert_memory_not_equal(first, next, 16); \
     } while (0)
     DIFFERS(other.key[15] ^= 1);
@@ -359,7 +382,8 @@ static void a_row_digest_counts_everything_that_it_is_said_to_count(void **state
     DIFFERS(other.cells[2].origin = VIA_HUB);
     DIFFERS((other.cells[3] = other.cells[2], other.cells[2].written = false));
     DIFFERS(values[2] = ((struct perche_value){.type = PERCHE_INTEGER, .i = 1}));
-    DIFFERS(values[2] = ((struct perche_value){.type = PERCHE_BLOB, .n = 1, .p = (const uint8_t *)"1"}));
+    DIFFERS(values[2] =
+                ((struct perche_value){.type = PERCHE_BLOB, .n = 1, .p = (const uint8_t *)"1"}));
     values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
     /* positions, links and what was never written do not count */
     other = m;
@@ -388,7 +412,8 @@ static void a_long_value_is_digested_like_a_short_one(void **state)
 static void a_work_that_fails_leaves_the_sums_as_they_were(void **state)
 {
     struct pair *p = *state;
-    struct work works[2] = {pair_work(WORK_HARVEST, NULL), pair_args(WORK_COMMAND, "resolve", "{\"id\": \"none at all\"}")};
+    struct work works[2] = {pair_work(WORK_HARVEST, NULL),
+                            pair_args(WORK_COMMAND, "resolve", "{\"id\": \"none at all\"}")};
     struct outcome outcomes[2];
 
     insert_learner(p->sites[0], 1, "Camille");
@@ -407,10 +432,16 @@ static void a_work_that_fails_leaves_the_sums_as_they_were(void **state)
     }
     harvest_here(p, p->sites[0]);
     verified(p, p->sites[0]);
-    program_says(p->sites[0], "SELECT sum(rows) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')", "2");
+    program_says(
+        p->sites[0],
+        "SELECT sum(rows) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')",
+        "2");
     program(p->sites[0], "DELETE FROM learner");
     harvest_here(p, p->sites[0]);
-    program_says(p->sites[0], "SELECT count(*) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')", "0");
+    program_says(
+        p->sites[0],
+        "SELECT count(*) FROM perche_digest WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')",
+        "0");
 }
 
 int main(void)

@@ -11,8 +11,8 @@ struct seen {
     uint32_t stop_after;
 };
 
-static bool on_row(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
-                   uint64_t block, uint64_t at_ms, uint32_t via)
+static bool on_row(void *ctx, const struct perche_batch *b, const struct perche_part *part,
+                   const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via)
 {
     struct seen *s = ctx;
 
@@ -23,7 +23,8 @@ static bool on_row(void *ctx, const struct perche_batch *b, const struct perche_
         const struct perche_cell *c = &part->cells[row->cells_first + i];
 
         if (strcmp(part->columns[c->col], "call_name") == 0 && c->value.type == PERCHE_TEXT)
-            snprintf(s->names[s->count], sizeof s->names[0], "%.*s", (int)c->value.n, (const char *)c->value.p);
+            snprintf(s->names[s->count], sizeof s->names[0], "%.*s", (int)c->value.n,
+                     (const char *)c->value.p);
     }
     s->blocks[s->count] = block;
     s->at[s->count] = at_ms;
@@ -38,7 +39,9 @@ static void load(struct fixture *f, int n, struct meta *m)
 
     snprintf(id, sizeof id, LEARNER "%d", n);
     assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
-    assert_int_equal(meta_load(f->r, registry_table(f->r, "learner"), (struct perche_bytes){key, 16}, m), PERCHE_OK);
+    assert_int_equal(
+        meta_load(f->r, registry_table(f->r, "learner"), (struct perche_bytes){key, 16}, m),
+        PERCHE_OK);
 }
 
 static struct seen walk(struct fixture *f, int n, uint32_t stop_after)
@@ -87,7 +90,10 @@ static void insert_learners(struct fixture *f, int count)
     char sql[400];
 
     for (int i = 1; i <= count; i++) {
-        snprintf(sql, sizeof sql, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "%d', (SELECT site_id FROM perche_self), 'first %d')", i, i);
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER
+                 "%d', (SELECT site_id FROM perche_self), 'first %d')",
+                 i, i);
         program(f, sql);
     }
 }
@@ -96,7 +102,8 @@ static void rename_learner(struct pair *p, struct fixture *f, int n, const char 
 {
     char sql[300];
 
-    snprintf(sql, sizeof sql, "UPDATE learner SET call_name = '%s' WHERE id = '" LEARNER "%d'", name, n);
+    snprintf(sql, sizeof sql, "UPDATE learner SET call_name = '%s' WHERE id = '" LEARNER "%d'",
+             name, n);
     program(f, sql);
     harvest_here(p, f);
 }
@@ -133,10 +140,12 @@ static void rows_of_several_tables_in_one_block_have_chains_of_their_own(void **
 
     insert_learners(p->sites[0], 2);
     harvest_here(p, p->sites[0]);
-    program(p->sites[0], "UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER "2';"
-                         "INSERT INTO cohort (id, site_id, training_id, code, capacity, starts_on, ends_on, mode, status)"
-                         " VALUES ('0198f3a0-0000-7000-8000-0000000000c1', (SELECT site_id FROM perche_self), 't', 'C1', 12, '2026-01-05', '2026-06-30', 'ON_SITE', 'PLANNED');"
-                         "UPDATE learner SET call_name = 'y' WHERE id = '" LEARNER "1'");
+    program(
+        p->sites[0],
+        "UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER "2';"
+        "INSERT INTO cohort (id, site_id, training_id, code, capacity, starts_on, ends_on, mode, status)"
+        " VALUES ('0198f3a0-0000-7000-8000-0000000000c1', (SELECT site_id FROM perche_self), 't', 'C1', 12, '2026-01-05', '2026-06-30', 'ON_SITE', 'PLANNED');"
+        "UPDATE learner SET call_name = 'y' WHERE id = '" LEARNER "1'");
     harvest_here(p, p->sites[0]);
     s = walk(p->sites[0], 1, 0);
     assert_int_equal(s.count, 2);
@@ -162,7 +171,9 @@ static void what_came_over_the_line_is_in_the_history_with_its_link(void **state
     assert_string_equal(s.names[0], "by the hub");
     assert_string_equal(s.names[1], "first 1");
     assert_int_equal(s.via[0], VIA_LOCAL);
-    assert_int_equal(s.via[1], p->hub->r->node.site_num == 0 ? 0 : name_number(p->hub->r, replica_site_id(p->sites[0]->r)));
+    assert_int_equal(s.via[1], p->hub->r->node.site_num == 0
+                                   ? 0
+                                   : name_number(p->hub->r, replica_site_id(p->sites[0]->r)));
     s = walk(p->sites[0], 1, 0);
     assert_string_equal(s.names[0], "by the hub");
     assert_int_equal(s.via[0], VIA_HUB);
@@ -208,18 +219,23 @@ static void a_rolled_back_block_leaves_nothing_in_memory(void **state)
     harvest_here(p, p->sites[0]);
     for (int i = 0; i < 2; i++) {
         const char *name = i == 0 ? "rolled back" : "kept";
-        struct perche_value v = {.type = PERCHE_TEXT, .n = (uint32_t)strlen(name), .p = (const uint8_t *)name};
+        struct perche_value v = {
+            .type = PERCHE_TEXT, .n = (uint32_t)strlen(name), .p = (const uint8_t *)name};
 
         assert_int_equal(tx_begin(r, true), PERCHE_OK);
         load(p->sites[0], 1, &m);
         perche_batch_clear(b);
         body.n = 0;
-        perche_batch_row(b, perche_batch_part(b, "learner", columns, 1), (struct perche_bytes){m.key, 16})->gen = 1;
+        perche_batch_row(b, perche_batch_part(b, "learner", columns, 1),
+                         (struct perche_bytes){m.key, 16})
+            ->gen = 1;
         perche_batch_cell(b, 0, 0, &v)->origin = perche_batch_name(b, "somebody");
         assert_int_equal(perche_batch_encode(b, 1, &body, NULL), PERCHE_OK);
         s.blocks[15] = m.block;
         m.block = history_next_block(r);
-        assert_int_equal(history_append(r, (struct perche_bytes){body.p, (uint32_t)body.n}, &s.blocks[15], 1, VIA_LOCAL), PERCHE_OK);
+        assert_int_equal(history_append(r, (struct perche_bytes){body.p, (uint32_t)body.n},
+                                        &s.blocks[15], 1, VIA_LOCAL),
+                         PERCHE_OK);
         memset(&s, 0, sizeof s);
         assert_int_equal(history_walk(r, &m, on_row, &s), PERCHE_OK);
         assert_int_equal(s.count, 2);
@@ -240,7 +256,8 @@ static void a_row_named_twice_in_one_block_is_found_twice_and_its_chain_goes_on(
 
     insert_learners(p->sites[0], 1);
     harvest_here(p, p->sites[0]);
-    for (int which = 0; which < 3; which++) { /* the other entry says the block itself, or nothing */
+    for (int which = 0; which < 3;
+         which++) { /* the other entry says the block itself, or nothing */
         struct perche_batch *b = perche_batch_new();
         struct perche_buf body = {0};
         struct seen s = {0};
@@ -250,16 +267,21 @@ static void a_row_named_twice_in_one_block_is_found_twice_and_its_chain_goes_on(
         assert_int_equal(tx_begin(r, true), PERCHE_OK);
         load(p->sites[0], 1, &m);
         for (int i = 0; i < 2; i++) {
-            struct perche_value v = {.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)(i == 0 ? "a" : "b")};
+            struct perche_value v = {
+                .type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)(i == 0 ? "a" : "b")};
 
-            perche_batch_row(b, perche_batch_part(b, "learner", columns, 1), (struct perche_bytes){m.key, 16})->gen = 1;
+            perche_batch_row(b, perche_batch_part(b, "learner", columns, 1),
+                             (struct perche_bytes){m.key, 16})
+                ->gen = 1;
             perche_batch_cell(b, 0, 0, &v)->origin = perche_batch_name(b, "somebody");
         }
         assert_int_equal(perche_batch_encode(b, 1, &body, NULL), PERCHE_OK);
         prev[which == 2] = m.block;
         m.block = history_next_block(r);
         prev[which != 2] = which == 0 ? m.block : 0;
-        assert_int_equal(history_append(r, (struct perche_bytes){body.p, (uint32_t)body.n}, prev, 2, VIA_LOCAL), PERCHE_OK);
+        assert_int_equal(
+            history_append(r, (struct perche_bytes){body.p, (uint32_t)body.n}, prev, 2, VIA_LOCAL),
+            PERCHE_OK);
         assert_int_equal(history_walk(r, &m, on_row, &s), PERCHE_OK);
         assert_int_equal(s.count, 3);
         assert_string_equal(s.names[2], "first 1");
@@ -281,7 +303,8 @@ static void a_pruned_block_ends_the_chain_without_an_error(void **state)
     rename_learner(p, p->sites[0], 1, "third");
     s = walk(p->sites[0], 1, 0);
     assert_int_equal(s.count, 3);
-    program(p->sites[0], "DELETE FROM perche_history WHERE block = (SELECT max(block) - 1 FROM perche_history)");
+    program(p->sites[0],
+            "DELETE FROM perche_history WHERE block = (SELECT max(block) - 1 FROM perche_history)");
     s = walk(p->sites[0], 1, 0);
     assert_int_equal(s.count, 1);
     assert_string_equal(s.names[0], "third");
@@ -297,10 +320,14 @@ static void a_damaged_block_is_an_error_and_no_endless_walk(void **state)
     insert_learners(p->sites[0], 1);
     harvest_here(p, p->sites[0]);
     rename_learner(p, p->sites[0], 1, "second");
-    program(p->sites[0], "UPDATE perche_history SET prev = x'7f7f7f' WHERE block = (SELECT max(block) FROM perche_history)"); /* 127: later than itself */
+    program(
+        p->sites[0],
+        "UPDATE perche_history SET prev = x'7f7f7f' WHERE block = (SELECT max(block) FROM perche_history)"); /* 127: later than itself */
     s = walk(p->sites[0], 1, 0);
     assert_int_equal(s.count, 1);
-    program(p->sites[0], "UPDATE perche_history SET body = x'00' WHERE block = (SELECT max(block) FROM perche_history)");
+    program(
+        p->sites[0],
+        "UPDATE perche_history SET body = x'00' WHERE block = (SELECT max(block) FROM perche_history)");
     assert_int_equal(tx_begin(r, true), PERCHE_OK);
     load(p->sites[0], 1, &m);
     assert_int_equal(history_walk(r, &m, on_row, &s), PERCHE_CORRUPT);

@@ -4,7 +4,8 @@
 #define LEARNER "0198f3a0-0000-7000-8000-00000000000"
 
 /* Enrols with an invitation that `invite` answered; the caller ends the outcome. */
-static struct outcome enrol_with(struct pair *p, const char *invitation, const char *secret, uint8_t key)
+static struct outcome enrol_with(struct pair *p, const char *invitation, const char *secret,
+                                 uint8_t key)
 {
     struct work w = pair_work(WORK_ENROL, NULL);
 
@@ -51,8 +52,13 @@ static void an_invitation_makes_a_site_of_its_name(void **state)
     assert_string_equal(json_at(json, "$.kind"), "SCHOOL");
     assert_int_equal(strlen(json_at(json, "$.invitation")), 32);
     assert_int_equal(strlen(json_at(json, "$.secret")), 64);
-    program_says(p->hub, "SELECT code || '|' || name || '|' || kind || '|' || status FROM site WHERE code = 'DREUX LE'", "DREUX LE|Dreux le Bel|SCHOOL|OPEN");
-    program_says(p->hub, "SELECT network_id = (SELECT id FROM network) FROM site WHERE code = 'DREUX LE'", "1");
+    program_says(
+        p->hub,
+        "SELECT code || '|' || name || '|' || kind || '|' || status FROM site WHERE code = 'DREUX LE'",
+        "DREUX LE|Dreux le Bel|SCHOOL|OPEN");
+    program_says(p->hub,
+                 "SELECT network_id = (SELECT id FROM network) FROM site WHERE code = 'DREUX LE'",
+                 "1");
     program_says(p->hub, "SELECT count(*) FROM perche_capture", "0"); /* in the same transaction */
     pair_sync(p, p->sites[0]); /* reference data: it is stamped and goes to all */
     program_says(p->sites[0], "SELECT name FROM site WHERE code = 'DREUX LE'", "Dreux le Bel");
@@ -64,8 +70,10 @@ static void an_invitation_takes_the_site_that_is_there(void **state)
     struct pair *p = *state;
     char *json;
 
-    pair_edit(p, p->hub, 1000, "INSERT INTO site (id, network_id, code, name, kind, status) VALUES ('site-drx', 'n', 'DRX', 'Dreux', 'SCHOOL', 'OPEN'),"
-                               " ('site-d2', 'n', 'D2', 'Double', 'SCHOOL', 'OPEN'), ('site-d3', 'n', 'D3', 'Double', 'SCHOOL', 'OPEN')");
+    pair_edit(
+        p, p->hub, 1000,
+        "INSERT INTO site (id, network_id, code, name, kind, status) VALUES ('site-drx', 'n', 'DRX', 'Dreux', 'SCHOOL', 'OPEN'),"
+        " ('site-d2', 'n', 'D2', 'Double', 'SCHOOL', 'OPEN'), ('site-d3', 'n', 'D3', 'Double', 'SCHOOL', 'OPEN')");
     json = pair_command(p, p->hub, "invite", "{\"name\": \"DRX\"}");
     assert_string_equal(json_at(json, "$.site"), "site-drx");
     free(json);
@@ -76,9 +84,11 @@ static void an_invitation_takes_the_site_that_is_there(void **state)
     assert_string_equal(json_at(json, "$.site"), "site-d3");
     free(json);
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Double\"}", PERCHE_USAGE);
-    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"code\": \"DRX\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"code\": \"DRX\"}",
+                 PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"HUB\"}", PERCHE_REFUSED);
-    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"A\", \"kind\": \"HUB\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"A\", \"kind\": \"HUB\"}",
+                 PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{}", PERCHE_USAGE);
     pair_refuses(p, p->sites[0], WORK_COMMAND, "invite", "{\"name\": \"A\"}", PERCHE_STATE);
     program_says(p->hub, "SELECT count(*) FROM site WHERE name LIKE 'D%'", "3");
@@ -92,14 +102,18 @@ static void a_site_with_a_living_node_is_invited_only_to_be_replaced(void **stat
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"La Loupe\"}", PERCHE_REFUSED);
     json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
     assert_string_equal(json_at(json, "$.site"), replica_site_id(p->sites[0]->r));
-    assert_true(key_of(p, json_at(json, "$.site")).public_key[0] == 'L'); /* the old node until the new one comes */
+    assert_true(key_of(p, json_at(json, "$.site")).public_key[0] ==
+                'L'); /* the old node until the new one comes */
     pair_sync(p, p->sites[0]);
     enrols(p, json, 99, 0);
     assert_int_equal(key_of(p, json_at(json, "$.site")).public_key[0], 99);
     assert_int_equal(key_of(p, json_at(json, "$.site")).session, 0);
     /* it starts anew: nothing of the old node's positions counts */
-    program_says(p->hub, "SELECT epoch || ' ' || have || ' ' || scan || ' ' || done FROM perche_peer p JOIN perche_name n ON n.num = p.site"
-                         " WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')", "0 0 0 0");
+    program_says(
+        p->hub,
+        "SELECT epoch || ' ' || have || ' ' || scan || ' ' || done FROM perche_peer p JOIN perche_name n ON n.num = p.site"
+        " WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')",
+        "0 0 0 0");
     free(json);
 }
 
@@ -110,8 +124,10 @@ static void an_invitation_is_good_once_and_its_answer_may_be_lost(void **state)
     struct outcome o;
 
     assert_false(key_of(p, json_at(json, "$.site")).known);
-    o = enrol_with(p, json_at(json, "$.invitation"), "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 7);
-    assert_int_equal(o.message.u.no.why, PERCHE_NO_INVITATION_UNKNOWN); /* the id alone opens nothing */
+    o = enrol_with(p, json_at(json, "$.invitation"),
+                   "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 7);
+    assert_int_equal(o.message.u.no.why,
+                     PERCHE_NO_INVITATION_UNKNOWN); /* the id alone opens nothing */
     outcome_free(&o);
     o = enrol_with(p, "00112233445566778899aabbccddeeff", json_at(json, "$.secret"), 7);
     assert_int_equal(o.message.u.no.why, PERCHE_NO_INVITATION_UNKNOWN);
@@ -133,8 +149,10 @@ static void the_hub_stores_no_secret(void **state)
     struct pair *p = *state;
     char *json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}"), sql[400];
 
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_invitation WHERE lower(hex(secret_hash)) = '%s' OR lower(hex(id)) = substr('%s', 1, 32)",
-             json_at(json, "$.secret"), json_at(json, "$.secret"));
+    snprintf(
+        sql, sizeof sql,
+        "SELECT count(*) FROM perche_invitation WHERE lower(hex(secret_hash)) = '%s' OR lower(hex(id)) = substr('%s', 1, 32)",
+        json_at(json, "$.secret"), json_at(json, "$.secret"));
     program_says(p->hub, sql, "0");
     free(json);
 }
@@ -144,11 +162,13 @@ static void an_invitation_expires_and_a_newer_one_ends_the_older(void **state)
     struct pair *p = *state;
     char args[100], *first, *second;
 
-    snprintf(args, sizeof args, "{\"name\": \"Dreux\", \"expires_ms\": %llu}", (unsigned long long)p->now + 1000);
+    snprintf(args, sizeof args, "{\"name\": \"Dreux\", \"expires_ms\": %llu}",
+             (unsigned long long)p->now + 1000);
     first = pair_command(p, p->hub, "invite", args);
     p->now += 1000;
     enrols(p, first, 7, PERCHE_NO_INVITATION_EXPIRED);
-    pair_refuses(p, p->hub, WORK_COMMAND, "invite", args, PERCHE_USAGE); /* would have expired already */
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", args,
+                 PERCHE_USAGE); /* would have expired already */
     second = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
     assert_string_equal(json_at(second, "$.site"), json_at(first, "$.site"));
     assert_string_equal(json_at(second, "$.code"), "DREUX");
@@ -170,7 +190,8 @@ static void a_revoked_site_is_out_until_it_is_invited_again(void **state)
     assert_int_equal(key_of(p, site).session, 0);
     enrols(p, json, 9, PERCHE_NO_INVITATION_UNKNOWN); /* its open invitation went, too */
     free(json);
-    json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\"}"); /* no node lives there now */
+    json =
+        pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\"}"); /* no node lives there now */
     assert_true(key_of(p, site).revoked);
     enrols(p, json, 9, 0);
     assert_false(key_of(p, site).revoked);
@@ -186,13 +207,16 @@ static void a_revoked_site_is_out_until_it_is_invited_again(void **state)
 static void a_note_of_a_site_never_goes_back(void **state)
 {
     struct pair *p = *state;
-    const char *look = "SELECT full || ' ' || scan || ' ' || done || ' ' || pending || ' ' || proven_ms || ' ' || offset_ms FROM perche_peer p"
-                       " JOIN perche_name n ON n.num = p.site WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')";
+    const char *look =
+        "SELECT full || ' ' || scan || ' ' || done || ' ' || pending || ' ' || proven_ms || ' ' || offset_ms FROM perche_peer p"
+        " JOIN perche_name n ON n.num = p.site WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')";
     uint64_t session = key_of(p, replica_site_id(p->sites[0]->r)).session;
     struct work w = pair_work(WORK_PEER_NOTE, p->sites[0]);
     struct outcome o;
 
-    program(p->hub, "INSERT INTO perche_left SELECT site, 1, x'01', 500 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700 FROM perche_peer");
+    program(
+        p->hub,
+        "INSERT INTO perche_left SELECT site, 1, x'01', 500 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700 FROM perche_peer");
     w.session = session;
     w.full = w.scan = 600;
     w.done = 550;
@@ -202,7 +226,10 @@ static void a_note_of_a_site_never_goes_back(void **state)
     o = pair_do(p, p->hub, w);
     outcome_free(&o);
     program_says(p->hub, look, "600 600 550 3 12345 -7");
-    program_says(p->hub, "SELECT group_concat(lsn) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))", "700");
+    program_says(
+        p->hub,
+        "SELECT group_concat(lsn) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))",
+        "700");
     program_says(p->hub, "SELECT count(*) FROM perche_left", "3"); /* the other site's stay */
     w.full = w.scan = 400;
     w.done = 300;
@@ -238,28 +265,41 @@ static void a_site_that_joins_tells_what_it_wrote_before_under_its_new_id(void *
     uint64_t repaired;
 
     snprintf(old, sizeof old, "%s", replica_site_id(f->r));
-    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille');"
-                          "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('" LEARNER "2', '" LEARNER "1', 'c',"
-                          " (SELECT site_id FROM perche_self), '2026-01-05', '2026-06-30')");
+    pair_edit(
+        p, f, 1000,
+        "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER
+        "1', (SELECT site_id FROM perche_self), 'Camille');"
+        "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('" LEARNER
+        "2', '" LEARNER "1', 'c',"
+        " (SELECT site_id FROM perche_self), '2026-01-05', '2026-06-30');"
+        "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" LEARNER
+        "3', '" LEARNER "1', 'EMAIL', 'c@example.org')"); /* names no site */
     pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
     program(f, "UPDATE learner SET use_family_name = 'Martin'"); /* captured, not harvested yet */
     pair_join(p, f, "Dreux");
     assert_string_not_equal(replica_site_id(f->r), old);
-    snprintf(sql, sizeof sql, "SELECT group_concat(DISTINCT site_id) FROM (SELECT home_site_id AS site_id FROM learner UNION ALL SELECT site_id FROM enrolment)");
+    snprintf(
+        sql, sizeof sql,
+        "SELECT group_concat(DISTINCT site_id) FROM (SELECT home_site_id AS site_id FROM learner UNION ALL SELECT site_id FROM enrolment)");
     program_says(f, sql, replica_site_id(f->r));
-    program_says(f, "SELECT site_id || ' ' || hub_site_id FROM perche_self",
-                 strcat(strcat(strcpy(sql, replica_site_id(f->r)), " "), replica_site_id(p->hub->r)));
+    program_says(
+        f, "SELECT site_id || ' ' || hub_site_id FROM perche_self",
+        strcat(strcat(strcpy(sql, replica_site_id(f->r)), " "), replica_site_id(p->hub->r)));
     program_says(f, "SELECT count(*) FROM perche_capture", "0");
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_row WHERE scope <> (SELECT num FROM perche_name WHERE text = (SELECT site_id FROM perche_self))");
+    snprintf(
+        sql, sizeof sql,
+        "SELECT count(*) FROM perche_row WHERE scope <> (SELECT num FROM perche_name WHERE text = (SELECT site_id FROM perche_self))");
     program_says(f, sql, "0");
     pair_prove(p, f);
     pair_sync(p, f);
     assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
     program_says(p->hub, "SELECT call_name || ' ' || use_family_name FROM learner", "Cam Martin");
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_name WHERE text LIKE '%%%s%%'", old); /* nobody else has heard of it */
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM perche_name WHERE text LIKE '%%%s%%'",
+             old); /* nobody else has heard of it */
     program_says(p->hub, sql, "0");
     {
-        char *json = pair_query(p, f, "history", "{\"table\": \"learner\", \"id\": \"" LEARNER "1\"}");
+        char *json =
+            pair_query(p, f, "history", "{\"table\": \"learner\", \"id\": \"" LEARNER "1\"}");
 
         for (int e = 0; e < 20; e++) { /* the id is still there as what the site column once was */
             char path[64];
@@ -282,15 +322,19 @@ static void a_joined_site_does_not_become_another(void **state)
     struct fixture *f = p->sites[0];
     char args[300];
 
-    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r), replica_site_id(p->hub->r));
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r),
+             replica_site_id(p->hub->r));
     free(pair_command(p, f, "joined", args)); /* told twice: fine */
-    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}", PERCHE_STATE);
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}",
+                 PERCHE_STATE);
     free(pair_command(p, f, "leave", "{}"));
-    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}", PERCHE_STATE); /* others know it */
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}",
+                 PERCHE_STATE); /* others know it */
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"*\", \"hub\": \"h\"}", PERCHE_USAGE);
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"a,b\", \"hub\": \"h\"}", PERCHE_USAGE);
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"hub\": \"h\"}", PERCHE_USAGE);
-    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"x\", \"hub\": \"h\", \"hub_key\": \"12\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_COMMAND, "joined",
+                 "{\"site\": \"x\", \"hub\": \"h\", \"hub_key\": \"12\"}", PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "joined", args, PERCHE_STATE);
 }
 
@@ -302,8 +346,12 @@ static void a_site_that_left_keeps_its_rows_and_may_come_back(void **state)
     uint32_t level;
     uint64_t repaired;
 
-    program(f, "UPDATE perche_node SET hub_key = x'0707070707070707070707070707070707070707070707070707070707070707'");
-    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    program(
+        f,
+        "UPDATE perche_node SET hub_key = x'0707070707070707070707070707070707070707070707070707070707070707'");
+    pair_edit(p, f, 1000,
+              "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER
+              "1', (SELECT site_id FROM perche_self), 'Camille')");
     pair_sync(p, f);
     json = pair_command(p, f, "left", "{}");
     assert_string_equal(json_at(json, "$.left"), "1");
@@ -313,8 +361,10 @@ static void a_site_that_left_keeps_its_rows_and_may_come_back(void **state)
     pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
     json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
     enrols(p, json, 77, 0);
-    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\", \"hub_key\": \"0707070707070707070707070707070707070707070707070707070707070707\"}",
-             json_at(json, "$.site"), replica_site_id(p->hub->r));
+    snprintf(
+        args, sizeof args,
+        "{\"site\": \"%s\", \"hub\": \"%s\", \"hub_key\": \"0707070707070707070707070707070707070707070707070707070707070707\"}",
+        json_at(json, "$.site"), replica_site_id(p->hub->r));
     free(json);
     free(pair_command(p, f, "joined", args));
     pair_prove(p, f);
@@ -326,14 +376,18 @@ static void a_site_that_left_keeps_its_rows_and_may_come_back(void **state)
 
 /* ---- replicate ------------------------------------------------------------------------------- */
 
-#define TABLE "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, \"odd name\" INTEGER DEFAULT 3)"
+#define TABLE \
+    "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, \"odd name\" INTEGER DEFAULT 3)"
 
 static char *replicated(struct pair *p)
 {
-    char *json = pair_command(p, p->hub, "replicate", "{\"table\": \"visit\", \"scope\": \"site_id\", \"levels\": {\"who\": \"P1\"}}");
+    char *json = pair_command(
+        p, p->hub, "replicate",
+        "{\"table\": \"visit\", \"scope\": \"site_id\", \"levels\": {\"who\": \"P1\"}}");
     char args[300], *signature;
 
-    snprintf(args, sizeof args, "{\"number\": %s, \"signature\": \"%0128d\"}", json_at(json, "$.number"), 5);
+    snprintf(args, sizeof args, "{\"number\": %s, \"signature\": \"%0128d\"}",
+             json_at(json, "$.number"), 5);
     signature = pair_command(p, p->hub, "migration_signature", args);
     free(signature);
     return json;
@@ -347,7 +401,8 @@ static void another_table_can_be_replicated_with_the_rows_it_has(void **state)
     uint64_t repaired;
 
     program(p->hub, TABLE);
-    snprintf(sql, sizeof sql, "INSERT INTO visit (id, site_id, who) VALUES ('v1', '%s', 'Ann'), ('v2', '%s', 'Bob')",
+    snprintf(sql, sizeof sql,
+             "INSERT INTO visit (id, site_id, who) VALUES ('v1', '%s', 'Ann'), ('v2', '%s', 'Bob')",
              replica_site_id(p->sites[0]->r), replica_site_id(p->sites[1]->r));
     program(p->hub, sql);
     json = replicated(p);
@@ -355,20 +410,26 @@ static void another_table_can_be_replicated_with_the_rows_it_has(void **state)
     assert_string_equal(json_at(json, "$.rule"), "own site_id");
     assert_string_equal(json_at(json, "$.rows"), "2");
     free(json);
-    program_says(p->hub, "SELECT group_concat(col || ' ' || num || ' ' || level || ' ' || on_erase) FROM perche_column WHERE tab = 'visit'",
-                 "id 0 P2 keep,odd name 3 P2 keep,site_id 1 P2 keep,who 2 P1 null");
+    program_says(
+        p->hub,
+        "SELECT group_concat(col || ' ' || num || ' ' || level || ' ' || on_erase) FROM perche_column WHERE tab = 'visit'",
+        "id 0 P2 keep,odd name 3 P2 keep,site_id 1 P2 keep,who 2 P1 null");
     for (int i = 0; i < 2; i++) {
         pair_prove(p, p->sites[i]);
         pair_sync(p, p->sites[i]);
     }
-    program_says(p->sites[0], "SELECT group_concat(id || who || \"odd name\") FROM visit", "v1Ann3");
+    program_says(p->sites[0], "SELECT group_concat(id || who || \"odd name\") FROM visit",
+                 "v1Ann3");
     program_says(p->sites[1], "SELECT group_concat(id || who) FROM visit", "v2Bob");
     /* and it is captured there from now on */
-    pair_edit(p, p->sites[0], 1000, "INSERT INTO visit (id, site_id, who) VALUES ('v3', (SELECT site_id FROM perche_self), 'Cleo')");
+    pair_edit(
+        p, p->sites[0], 1000,
+        "INSERT INTO visit (id, site_id, who) VALUES ('v3', (SELECT site_id FROM perche_self), 'Cleo')");
     pair_sync(p, p->sites[0]);
     program_says(p->hub, "SELECT group_concat(who) FROM visit", "Ann,Bob,Cleo");
     assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_EQUAL);
     program_says(p->sites[0], "SELECT schema FROM perche_node", "1000");
+    program_says(p->hub, "SELECT schema FROM perche_node", "1000");
 }
 
 static void a_table_that_a_site_has_already_brings_its_rows(void **state)
@@ -377,7 +438,9 @@ static void a_table_that_a_site_has_already_brings_its_rows(void **state)
 
     program(p->hub, TABLE);
     program(p->sites[0], TABLE);
-    program(p->sites[0], "INSERT INTO visit (id, site_id, who) VALUES ('v9', (SELECT site_id FROM perche_self), 'Zoe')");
+    program(
+        p->sites[0],
+        "INSERT INTO visit (id, site_id, who) VALUES ('v9', (SELECT site_id FROM perche_self), 'Zoe')");
     free(replicated(p));
     pair_prove(p, p->sites[0]);
     pair_sync(p, p->sites[0]);
@@ -393,13 +456,19 @@ static void a_migration_goes_out_once_it_is_signed(void **state)
     free(pair_command(p, p->hub, "replicate", "{\"table\": \"visit\", \"scope\": \"all\"}"));
     pair_prove(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM sqlite_schema WHERE name = 'visit'", "0");
-    pair_refuses(p, p->hub, WORK_COMMAND, "migration_signature", "{\"number\": 1000, \"signature\": \"12\"}", PERCHE_USAGE);
-    json = pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \"" 
+    pair_refuses(p, p->hub, WORK_COMMAND, "migration_signature",
+                 "{\"number\": 1000, \"signature\": \"12\"}", PERCHE_USAGE);
+    json = pair_command(
+        p, p->hub, "migration_signature",
+        "{\"number\": 1000, \"signature\": \""
         "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}");
     free(json);
     pair_prove(p, p->sites[0]);
     program_says(p->sites[0], "SELECT rule FROM perche_table WHERE name = 'visit'", "*");
-    program_says(p->sites[0], "SELECT lower(hex(signature)) LIKE '001122%' FROM perche_migration WHERE number = 1000", "1");
+    program_says(
+        p->sites[0],
+        "SELECT lower(hex(signature)) LIKE '001122%' FROM perche_migration WHERE number = 1000",
+        "1");
     pair_prove(p, p->sites[0]); /* a second time: nothing to do */
 }
 
@@ -413,10 +482,13 @@ static void a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops(vo
     free(replicated(p));
     pair_prove(p, f);
     pair_prove(p, f);
-    program_says(f, "SELECT group_concat(tab || ' ' || reason) FROM perche_refused", "perche_migration schema");
+    program_says(f, "SELECT group_concat(tab || ' ' || reason) FROM perche_refused",
+                 "perche_migration schema");
     program_says(f, "SELECT schema FROM perche_node", "0");
     program_says(f, "SELECT count(*) FROM perche_table WHERE name = 'visit'", "0");
-    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    pair_edit(p, f, 1000,
+              "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER
+              "1', (SELECT site_id FROM perche_self), 'Camille')");
     pair_sync(p, f);
     program_says(p->hub, "SELECT call_name FROM learner", "Camille");
     program(f, "DROP INDEX visit");
@@ -424,20 +496,63 @@ static void a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops(vo
     program_says(f, "SELECT schema FROM perche_node", "1000");
 }
 
+/* Whatever step of it fails: nothing of it stays, in the file or in memory. */
+static void a_migration_that_fails_half_way_leaves_no_trace(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    program(
+        p->hub,
+        "INSERT INTO perche_migration (number, name, sql, signature, applied_ms) VALUES (1000, 'bad',"
+        " 'CREATE TABLE half (id TEXT NOT NULL PRIMARY KEY); INSERT INTO nowhere VALUES (1)', zeroblob(64), 1)");
+    pair_prove(p, f);
+    program_says(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'", "0");
+    program_says(f, "SELECT image LIKE '%nowhere%' FROM perche_refused", "1");
+    program(p->hub, "DELETE FROM perche_migration WHERE number = 1000; " TABLE);
+    free(replicated(p));
+    program(
+        f,
+        "CREATE VIEW perche_gone_visit AS SELECT 1 AS id"); /* where the triggers want their table */
+    pair_prove(p, f);
+    program_says(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'visit'", "0");
+    program_says(f, "SELECT count(*) FROM perche_tab WHERE name = 'visit'", "0");
+    program(f, "DROP VIEW perche_gone_visit");
+    pair_prove(p, f);
+    program_says(f, "SELECT count(*) FROM perche_tab WHERE name = 'visit'", "1");
+    pair_edit(
+        p, f, 1000,
+        "INSERT INTO visit (id, site_id, who) VALUES ('v3', (SELECT site_id FROM perche_self), 'Cleo')");
+    pair_sync(p, f);
+    program_says(p->hub, "SELECT group_concat(who) FROM visit", "Cleo");
+}
+
 static void what_cannot_be_replicated_is_refused_with_the_reason(void **state)
 {
     struct pair *p = *state;
 
-    program(p->hub, TABLE ";CREATE TABLE odd (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT); CREATE TABLE nn (id TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL)");
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"odd\", \"scope\": \"all\"}", PERCHE_REFUSED);
+    program(
+        p->hub, TABLE
+        ";CREATE TABLE odd (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT); CREATE TABLE nn (id TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL)");
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"odd\", \"scope\": \"all\"}",
+                 PERCHE_REFUSED);
     assert_non_null(strstr(p->hub->err.text, "AUTOINCREMENT"));
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"nowhere\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate",
+                 "{\"table\": \"visit\", \"scope\": \"nowhere\"}", PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\"}", PERCHE_USAGE);
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"learner\", \"scope\": \"all\"}", PERCHE_STATE);
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P9\"}", PERCHE_USAGE);
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P1\"}", PERCHE_REFUSED); /* its key */
-    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"nn\", \"scope\": \"all\", \"levels\": {\"n\": \"P3\"}}", PERCHE_REFUSED);
-    pair_refuses(p, p->sites[0], WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"all\"}", PERCHE_STATE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate",
+                 "{\"table\": \"learner\", \"scope\": \"all\"}", PERCHE_STATE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate",
+                 "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P9\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate",
+                 "{\"table\": \"visit\", \"scope\": \"all\", \"level\": \"P1\"}",
+                 PERCHE_REFUSED); /* its key */
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate",
+                 "{\"table\": \"nn\", \"scope\": \"all\", \"levels\": {\"n\": \"P3\"}}",
+                 PERCHE_REFUSED);
+    assert_non_null(strstr(p->hub->err.text, "could not be erased"));
+    pair_refuses(p, p->sites[0], WORK_COMMAND, "replicate",
+                 "{\"table\": \"visit\", \"scope\": \"all\"}", PERCHE_STATE);
     pair_refuses(p, p->hub, WORK_COMMAND, "no such command", "{}", PERCHE_USAGE);
     program_says(p->hub, "SELECT count(*) FROM perche_migration WHERE number >= 1000", "0");
 }
@@ -461,6 +576,7 @@ int main(void)
         T(a_table_that_a_site_has_already_brings_its_rows),
         T(a_migration_goes_out_once_it_is_signed),
         T(a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops),
+        T(a_migration_that_fails_half_way_leaves_no_trace),
         T(what_cannot_be_replicated_is_refused_with_the_reason),
     };
 

@@ -4,12 +4,13 @@
 #include "replica/json.h"
 
 #define LEARNER "0198f3a0-0000-7000-8000-00000000000"
-#define INSERT_LEARNER                                                                                                \
-    "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES ('" LEARNER                           \
-    "1', (SELECT site_id FROM perche_self), 'Martin', 'Camille'), ('" LEARNER                                          \
+#define INSERT_LEARNER                                                                       \
+    "INSERT INTO learner (id, home_site_id, birth_family_name, call_name) VALUES ('" LEARNER \
+    "1', (SELECT site_id FROM perche_self), 'Martin', 'Camille'), ('" LEARNER                \
     "2', (SELECT site_id FROM perche_self), 'Bernard', 'Dominique')"
 
-static void expect(struct pair *p, struct fixture *f, const char *name, const char *args, const char *path, const char *expected)
+static void expect(struct pair *p, struct fixture *f, const char *name, const char *args,
+                   const char *path, const char *expected)
 {
     char *json = pair_query(p, f, name, args);
 
@@ -34,10 +35,16 @@ static void a_list_has_the_rows_in_order_of_their_key_and_says_when_there_are_mo
     expect(p, f, "list", "{\"table\": \"learner\"}", "$.more", "0");
     expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1}", "$.rows[1]", "null");
     expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1}", "$.more", "1");
-    expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1, \"offset\": 1}", "$.rows[0][2]", "Bernard");
+    expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1, \"offset\": 1}", "$.rows[0][2]",
+           "Bernard");
     expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1, \"offset\": 1}", "$.more", "0");
-    expect(p, f, "list", "{\"table\": \"learner\", \"where\": \"birth_family_name LIKE 'Mar%' -- yes\"}", "$.rows[0][2]", "Martin");
-    expect(p, f, "list", "{\"table\": \"learner\", \"where\": \"id IN (SELECT learner_id FROM learner_name WHERE name LIKE 'Dom%')\"}", "$.rows[0][2]", "Bernard");
+    expect(p, f, "list",
+           "{\"table\": \"learner\", \"where\": \"birth_family_name LIKE 'Mar%' -- yes\"}",
+           "$.rows[0][2]", "Martin");
+    expect(
+        p, f, "list",
+        "{\"table\": \"learner\", \"where\": \"id IN (SELECT learner_id FROM learner_name WHERE name LIKE 'Dom%')\"}",
+        "$.rows[0][2]", "Bernard");
 }
 
 static void a_condition_reads_and_does_nothing_else(void **state)
@@ -45,8 +52,15 @@ static void a_condition_reads_and_does_nothing_else(void **state)
     struct pair *p = *state;
     struct fixture *f = p->sites[0];
     static const char *const bad[] = {
-        "no_such_column = 1", "1 = ", "1) --", "1) UNION SELECT 1 FROM learner --", "1; DELETE FROM learner", "?3", "id = :x",
-        "load_extension('x')", "EXISTS (SELECT 1 FROM perche_node WHERE site = 1) AND EXISTS (SELECT 1 FROM perche_capture)",
+        "no_such_column = 1",
+        "1 = ",
+        "1) --",
+        "1) UNION SELECT 1 FROM learner --",
+        "1; DELETE FROM learner",
+        "?3",
+        "id = :x",
+        "load_extension('x')",
+        "EXISTS (SELECT 1 FROM perche_node WHERE site = 1) AND EXISTS (SELECT 1 FROM perche_capture)",
         "EXISTS (SELECT 1 FROM sqlite_schema) AND EXISTS (SELECT 1 FROM pragma_database_list)",
         "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n) > 0", /* without end */
     };
@@ -66,7 +80,9 @@ static void a_condition_reads_and_does_nothing_else(void **state)
     pair_refuses(p, f, WORK_QUERY, "no such question", "{}", PERCHE_USAGE);
     expect(p, f, "list", "{\"table\": \"learner\"}", "$.rows[1][2]", "Bernard"); /* all there */
     for (int i = 0; i < 2; i++) { /* nothing stays forbidden on the connection */
-        struct outcome o = pair_do(p, f, pair_args(WORK_QUERY, i == 0 ? "list" : "state", "{\"table\": \"learner\", \"where\": \"1\"}"));
+        struct outcome o = pair_do(p, f,
+                                   pair_args(WORK_QUERY, i == 0 ? "list" : "state",
+                                             "{\"table\": \"learner\", \"where\": \"1\"}"));
 
         assert_int_equal(o.rc, PERCHE_OK);
         outcome_free(&o);
@@ -97,7 +113,8 @@ static void a_row_is_shown_with_where_each_value_came_from(void **state)
     expect(p, f, "show", args, "$.columns[4].contested", "0");
     expect(p, f, "show", args, "$.columns[1].site", "La Loupe");
     expect(p, f, "show", args, "$.columns[1].policy", "review");
-    expect(p, f, "show", args, "$.columns[13].at", "null"); /* the hub's column: nobody has written it */
+    expect(p, f, "show", args, "$.columns[13].at",
+           "null"); /* the hub's column: nobody has written it */
 }
 
 static void a_row_is_named_by_its_key_or_a_unique_beginning(void **state)
@@ -106,21 +123,33 @@ static void a_row_is_named_by_its_key_or_a_unique_beginning(void **state)
     struct fixture *f = p->sites[0];
 
     pair_edit(p, f, 1000, INSERT_LEARNER);
-    expect(p, f, "show", "{\"table\": \"learner\", \"id\": [\"" LEARNER "2\"]}", "$.columns[1].value", "Bernard");
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"0198f3a0\"}", PERCHE_USAGE); /* both begin so */
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"019\"}", PERCHE_NOT_FOUND);   /* too short */
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"abcdef\"}", PERCHE_NOT_FOUND);
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": [1, 2]}", PERCHE_USAGE);
+    expect(p, f, "show", "{\"table\": \"learner\", \"id\": [\"" LEARNER "2\"]}",
+           "$.columns[1].value", "Bernard");
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"0198f3a0\"}",
+                 PERCHE_USAGE); /* both begin so */
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"019\"}",
+                 PERCHE_NOT_FOUND); /* too short */
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"abcdef\"}",
+                 PERCHE_NOT_FOUND);
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": [1, 2]}",
+                 PERCHE_USAGE);
     pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\"}", PERCHE_USAGE);
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"site_reader\", \"id\": \"x\"}", PERCHE_USAGE); /* three values */
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"site_reader\", \"id\": \"x\"}",
+                 PERCHE_USAGE); /* three values */
     pair_edit(p, f, 1000, "DELETE FROM learner WHERE call_name = 'Dominique'");
-    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"0198f3a0\"}", PERCHE_USAGE); /* the dead count */
+    pair_refuses(p, f, WORK_QUERY, "show", "{\"table\": \"learner\", \"id\": \"0198f3a0\"}",
+                 PERCHE_USAGE); /* the dead count */
     expect(p, f, "show", "{\"table\": \"learner\", \"id\": \"" LEARNER "2\"}", "$.deleted", "1");
     /* a key that is no UUID */
-    pair_edit(p, p->hub, 1000, "INSERT INTO indicator_definition (id, base_date, milestone, denominator, rounding) VALUES ('REGION_POS', 'EXIT', 'W4', 'ALL_LEAVERS', 'NONE')");
-    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}", "$.key[0]", "REGION_POS");
-    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}", "$.scope[0]", "*");
-    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}", "$.label", "indicator REGION_POS");
+    pair_edit(
+        p, p->hub, 1000,
+        "INSERT INTO indicator_definition (id, base_date, milestone, denominator, rounding) VALUES ('REGION_POS', 'EXIT', 'W4', 'ALL_LEAVERS', 'NONE')");
+    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}", "$.key[0]",
+           "REGION_POS");
+    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}",
+           "$.scope[0]", "*");
+    expect(p, p->hub, "show", "{\"table\": \"indicator_definition\", \"id\": \"REGI\"}", "$.label",
+           "indicator REGION_POS");
 }
 
 static void a_history_tells_who_changed_what_where_and_when_newest_last(void **state)
@@ -151,6 +180,8 @@ static void a_history_tells_who_changed_what_where_and_when_newest_last(void **s
     assert_string_equal(json_at(json, "$.entries[#-2].site"), "La Loupe");
     assert_string_equal(json_at(json, "$.entries[#-3].value"), "Cam");
     assert_string_equal(json_at(json, "$.entries[#-3].site"), "hub");
+    assert_string_equal(json_at(json, "$.entries[#-3].via"), "hub");
+    assert_string_equal(json_at(json, "$.entries[#-2].via"), "null");
     assert_string_equal(json_at(json, "$.more"), "0");
     free(json);
 }
@@ -165,12 +196,15 @@ static void a_history_has_the_values_that_lost_and_the_decision(void **state)
 
     pair_edit(p, f, 1000, INSERT_LEARNER);
     pair_sync(p, f);
-    pair_edit(p, p->hub, 1000, "UPDATE learner SET birth_family_name = 'Durand' WHERE id = '" LEARNER "1'");
-    pair_edit(p, f, 1000, "UPDATE learner SET birth_family_name = 'Duval' WHERE id = '" LEARNER "1'");
+    pair_edit(p, p->hub, 1000,
+              "UPDATE learner SET birth_family_name = 'Durand' WHERE id = '" LEARNER "1'");
+    pair_edit(p, f, 1000,
+              "UPDATE learner SET birth_family_name = 'Duval' WHERE id = '" LEARNER "1'");
     pair_sync(p, f);
     expect(p, f, "show", args, "$.columns[1].contested", "1");
     p->now += 1000;
-    snprintf(resolve, sizeof resolve, "{\"id\": \"%s\", \"value\": \"Dumas\"}", asked(p->hub->program, "SELECT id FROM perche_conflict"));
+    snprintf(resolve, sizeof resolve, "{\"id\": \"%s\", \"value\": \"Dumas\"}",
+             asked(p->hub->program, "SELECT id FROM perche_conflict"));
     free(pair_command(p, p->hub, "resolve", resolve));
     pair_sync(p, f);
     for (int i = 0; i < 2; i++) {
@@ -189,7 +223,8 @@ static void a_history_has_the_values_that_lost_and_the_decision(void **state)
             value = json_at(json, path);
             snprintf(path, sizeof path, "$.entries[%d].kind", e);
             kinds[0] += strcmp(value, "Martin") == 0 && strcmp(json_at(json, path), "insert") == 0;
-            kinds[1] += strcmp(value, "Durand") == 0 && strcmp(json_at(json, path), "conflict") == 0;
+            kinds[1] +=
+                strcmp(value, "Durand") == 0 && strcmp(json_at(json, path), "conflict") == 0;
             kinds[2] += strcmp(value, "Duval") == 0 && strcmp(json_at(json, path), "edit") == 0;
             kinds[3] += strcmp(value, "Dumas") == 0 && strcmp(json_at(json, path), "resolve") == 0;
             kinds[4]++;
@@ -210,8 +245,12 @@ static void the_queue_shows_a_contested_cell_once(void **state)
     pair_edit(p, f, 1000, INSERT_LEARNER);
     pair_sync(p, f);
     for (int i = 0; i < 2; i++) {
-        pair_edit(p, p->hub, 1000, i == 0 ? "UPDATE learner SET birth_family_name = 'Durand'" : "UPDATE learner SET birth_family_name = 'Dupont'");
-        pair_edit(p, f, 1000, i == 0 ? "UPDATE learner SET birth_family_name = 'Duval'" : "UPDATE learner SET birth_family_name = 'Duchamp'");
+        pair_edit(p, p->hub, 1000,
+                  i == 0 ? "UPDATE learner SET birth_family_name = 'Durand'"
+                         : "UPDATE learner SET birth_family_name = 'Dupont'");
+        pair_edit(p, f, 1000,
+                  i == 0 ? "UPDATE learner SET birth_family_name = 'Duval'"
+                         : "UPDATE learner SET birth_family_name = 'Duchamp'");
         pair_sync(p, f);
     }
     pair_edit(p, p->hub, 1000, "UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER "1'");
@@ -224,7 +263,8 @@ static void the_queue_shows_a_contested_cell_once(void **state)
     expect(p, f, "conflicts", "{}", "$.conflicts[0].kind", "review");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].state", "open");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].label", "y Duchamp");
-    expect(p, f, "conflicts", "{}", "$.conflicts[0].a.value", "Dupont"); /* the newest question of the cell */
+    expect(p, f, "conflicts", "{}", "$.conflicts[0].a.value",
+           "Dupont"); /* the newest question of the cell */
     expect(p, f, "conflicts", "{}", "$.conflicts[0].a.site", "hub");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].b.site", "La Loupe");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].open", "2");
@@ -232,7 +272,8 @@ static void the_queue_shows_a_contested_cell_once(void **state)
     expect(p, f, "conflicts", "{\"all\": true}", "$.conflicts[4].kind", "lww");
     expect(p, f, "conflicts", "{\"all\": true}", "$.conflicts[4].resolved.reason", "latest");
     expect(p, f, "conflicts", "{\"all\": true}", "$.conflicts[4].resolved.value", "y");
-    snprintf(id, sizeof id, "%s", asked(f->program, "SELECT id FROM perche_conflict WHERE kind = 'lww'"));
+    snprintf(id, sizeof id, "%s",
+             asked(f->program, "SELECT id FROM perche_conflict WHERE kind = 'lww'"));
     snprintf(args, sizeof args, "{\"id\": \"%.10s\"}", id);
     expect(p, f, "conflict", args, "$.conflict.id", id);
     pair_refuses(p, f, WORK_QUERY, "conflict", "{\"id\": \"zzzzz\"}", PERCHE_NOT_FOUND);
@@ -252,14 +293,22 @@ static void verify_finds_what_was_changed_past_the_triggers(void **state)
     expect(p, f, "verify", learner, "$.tables[0].differs", "0");
     expect(p, f, "verify", learner, "$.tables[1]", "null");
     expect(p, f, "verify", learner, "$.captured", "0");
-    program(f, "UPDATE perche_flag SET applying = 1; UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER "1'; UPDATE perche_flag SET applying = 0");
+    program(
+        f,
+        "UPDATE perche_flag SET applying = 1; UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER
+        "1'; UPDATE perche_flag SET applying = 0");
     expect(p, f, "verify", "{}", "$.equal", "0");
     expect(p, f, "verify", learner, "$.tables[0].differs", "1");
-    program(f, "UPDATE perche_flag SET applying = 1; DELETE FROM learner WHERE id = '" LEARNER "2'; UPDATE perche_flag SET applying = 0");
+    program(f, "UPDATE perche_flag SET applying = 1; DELETE FROM learner WHERE id = '" LEARNER
+               "2'; UPDATE perche_flag SET applying = 0");
     expect(p, f, "verify", learner, "$.tables[0].differs", "2");
     expect(p, f, "verify", learner, "$.tables[0].rows", "1");
-    expect(p, f, "verify", learner, "$.tables[0].sums_differ", "0"); /* the sums are still those of the row digests */
-    program(f, "UPDATE perche_flag SET applying = 1; INSERT INTO learner (id, home_site_id) VALUES ('" LEARNER "7', 'x'); UPDATE perche_flag SET applying = 0");
+    expect(p, f, "verify", learner, "$.tables[0].sums_differ",
+           "0"); /* the sums are still those of the row digests */
+    program(
+        f,
+        "UPDATE perche_flag SET applying = 1; INSERT INTO learner (id, home_site_id) VALUES ('" LEARNER
+        "7', 'x'); UPDATE perche_flag SET applying = 0");
     expect(p, f, "verify", learner, "$.tables[0].differs", "3");
 }
 
@@ -277,7 +326,8 @@ static void verify_finds_damaged_sums(void **state)
     expect(p, f, "verify", learner, "$.equal", "0");
     expect(p, f, "verify", learner, "$.tables[0].differs", "0");
     expect(p, f, "verify", learner, "$.tables[0].sums_differ", "1");
-    snprintf(sql, sizeof sql, "UPDATE perche_digest SET rows = rows - 1, sums = zeroblob(4096) WHERE %s", mine);
+    snprintf(sql, sizeof sql,
+             "UPDATE perche_digest SET rows = rows - 1, sums = zeroblob(4096) WHERE %s", mine);
     program(f, sql);
     expect(p, f, "verify", learner, "$.tables[0].sums_differ", "1");
     snprintf(sql, sizeof sql, "DELETE FROM perche_digest WHERE %s", mine);
@@ -307,18 +357,30 @@ static void warnings_name_what_a_person_should_look_at(void **state)
 
     assert_false(warns(p, f, "shared", "learner"));
     assert_false(warns(p, f, "orphan", "enrolment"));
-    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, ine) SELECT '" LEARNER "1', id, '1' FROM site WHERE code = 'HUB';"
-                          "INSERT INTO learner (id, home_site_id, ine) SELECT '" LEARNER "2', id, '1' FROM site WHERE code = 'HUB'");
+    pair_edit(p, f, 1000,
+              "INSERT INTO learner (id, home_site_id, ine) SELECT '" LEARNER
+              "1', id, '1' FROM site WHERE code = 'HUB';"
+              "INSERT INTO learner (id, home_site_id, ine) SELECT '" LEARNER
+              "2', id, '1' FROM site WHERE code = 'HUB'");
     assert_true(warns(p, f, "shared", "learner"));
     program(f, "UPDATE learner SET ine = NULL");
     assert_false(warns(p, f, "shared", "learner")); /* an absent value is shared by nobody */
-    program(f, "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('e', '" LEARNER "1', 'none', 's', 'x', 'y')");
+    program(
+        f,
+        "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('e', '" LEARNER
+        "1', 'none', 's', 'x', 'y')");
     assert_true(warns(p, f, "orphan", "enrolment"));
-    program(f, "INSERT INTO code_list (list, code, label_fr) VALUES ('sex', 'F', 'femme'); UPDATE learner SET sex = 'Q'");
+    program(
+        f,
+        "INSERT INTO code_list (list, code, label_fr) VALUES ('sex', 'F', 'femme'); UPDATE learner SET sex = 'Q'");
     assert_true(warns(p, f, "invalid", "learner"));
-    program(f, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES ('later', x'00', 1, 'table', 1, x'00')");
+    program(
+        f,
+        "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES ('later', x'00', 1, 'table', 1, x'00')");
     assert_true(warns(p, f, "parked", "later"));
-    program(f, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason) VALUES (1, 'learner', 'k', '', 'scope')");
+    program(
+        f,
+        "INSERT INTO perche_refused (at_ms, tab, key, columns, reason) VALUES (1, 'learner', 'k', '', 'scope')");
     assert_true(warns(p, f, "refused", "learner"));
     expect(p, f, "refused", "{}", "$.refused[0].reason", "scope");
 }
@@ -364,8 +426,11 @@ static void state_and_tables_are_told(void **state)
     free(json);
     json = pair_query(p, f, "tables", "{}");
     assert_null(strstr(json, "perche_conflict"));
-    assert_non_null(strstr(json, "{\"table\":\"learner\",\"rows\":2,\"present\":true,\"school\":true,"));
-    assert_non_null(strstr(json, "{\"name\":\"sex\",\"key\":false,\"policy\":\"review\",\"level\":\"P1\",\"on_erase\":\"null\",\"code_list\":\"sex\""));
+    assert_non_null(
+        strstr(json, "{\"table\":\"learner\",\"rows\":2,\"present\":true,\"school\":true,"));
+    assert_non_null(strstr(
+        json,
+        "{\"name\":\"sex\",\"key\":false,\"policy\":\"review\",\"level\":\"P1\",\"on_erase\":\"null\",\"code_list\":\"sex\""));
     free(json);
 }
 
@@ -377,18 +442,21 @@ static void any_value_makes_a_valid_document(void **state)
     out_open(&j, '[');
     out_text_n(&j, "a\"b\\c\n\x01\x7f", 8);
     out_text_n(&j, "\xc3\xa9 \xff \xc3", 6); /* e with an accent, then what is no UTF-8 */
-    out_text_n(&j, "\xed\xa0\x80", 3);        /* a lone surrogate */
+    out_text_n(&j, "\xed\xa0\x80", 3);       /* a lone surrogate */
     out_value(&j, &(struct perche_value){.type = PERCHE_REAL, .r = 1e300 * 1e10});
     out_value(&j, &(struct perche_value){.type = PERCHE_REAL, .r = 0.1});
     out_value(&j, &(struct perche_value){.type = PERCHE_REAL, .r = 3});
     out_value(&j, &(struct perche_value){.type = PERCHE_INTEGER, .i = INT64_MIN});
-    out_value(&j, &(struct perche_value){.type = PERCHE_BLOB, .n = 2, .p = (const uint8_t *)"\x01\xfe"});
+    out_value(
+        &j, &(struct perche_value){.type = PERCHE_BLOB, .n = 2, .p = (const uint8_t *)"\x01\xfe"});
     out_time(&j, 1);
     out_time(&j, 0);
     out_close(&j, ']');
     assert_false(j.failed);
-    assert_string_equal(j.p, "[\"a\\\"b\\\\c\\n\\u0001\\u007f\",\"\xc3\xa9 \xef\xbf\xbd \xef\xbf\xbd\",\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\","
-                             "null,0.1,3.0,-9223372036854775808,\"01fe\",\"1970-01-01T00:00:00.001Z\",null]");
+    assert_string_equal(
+        j.p,
+        "[\"a\\\"b\\\\c\\n\\u0001\\u007f\",\"\xc3\xa9 \xef\xbf\xbd \xef\xbf\xbd\",\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\","
+        "null,0.1,3.0,-9223372036854775808,\"01fe\",\"1970-01-01T00:00:00.001Z\",null]");
     out_free(&j);
     while (!out_full(&j))
         out_text_n(&j, "0123456789", 10);

@@ -114,6 +114,7 @@ static void a_file_that_is_not_there_is_all_defaults_only_when_nobody_named_it(v
 
     assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_CONFIG);
     assert_non_null(strstr(err.text, p->path));
+    assert_non_null(strstr(err.text, "cannot be read"));
     memset(&err, 0, sizeof(err));
     rc = config_load(p->path, true, &c, &err); /* /var/lib and /run/perche may lack here */
     if (rc == PERCHE_OK)

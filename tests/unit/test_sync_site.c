@@ -24,6 +24,7 @@ struct script {
     enum perche_rc fails[WORK_COMMAND + 1]; /* the next work of this kind answers so */
     uint32_t rows_wanted;                   /* the next apply asks for so many rows */
     uint64_t full_rounds;
+    bool rows_apply_nothing;
     struct perche_want wants[4];
     uint32_t bytes_max, rows_max; /* of the latest build */
     int64_t offset_ms;            /* of the latest WORK_PROVED */
@@ -100,7 +101,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         o->more = m->u.pull_reply.more;
         o->full_rounds = sc->full_rounds;
         break;
-    case WORK_ROWS_APPLY: o->rows = 1; break;
+    case WORK_ROWS_APPLY: o->rows = !sc->rows_apply_nothing; break;
     case WORK_DIGEST_BUILD:
         o->comparable = st->acked >= st->lsn && sc->captured == 0;
         o->message.op = PERCHE_OP_DIGEST;
@@ -164,6 +165,8 @@ static void run(struct script *sc)
             note_message(&sc->trace, &a->message);
             note(&sc->trace, "\n");
             sc->tags[a->channel] = a->tag;
+            if (a->message.op == PERCHE_OP_HELLO)
+                assert_true(a->message.u.hello.clock_ms == CLOCK + sc->mono);
             if (a->message.op >= PERCHE_OP_PUSH && a->message.op <= PERCHE_OP_WATCH)
                 assert_true(sc->session_may_be_any ||
                             a->message.u.pull.session ==
@@ -177,6 +180,7 @@ static void run(struct script *sc)
                 note(&sc->trace, " %" PRIu64 "..%" PRIu64, a->work.from, a->work.to);
             note(&sc->trace, "\n");
             assert_true(sc->works_count < 16);
+            assert_true(a->tag == a->work.tag && memcmp(a->work.random, "\0\0\0\0\0\0\0", 8) != 0);
             sc->works[sc->works_count++] = a->work;
             memset(&a->work, 0, sizeof a->work);
             break;
@@ -637,6 +641,25 @@ static void test_rows_that_came_without_themselves_are_asked_for_before_the_next
     script_free(sc);
 }
 
+static void test_rows_that_are_asked_for_again_though_nothing_came_wait(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    sc->rows_wanted = 2;
+    hub_watch(sc, true);
+    hub_pull(sc, 0, 0, 5, 5);
+    sc->rows_wanted = 2;
+    sc->rows_apply_nothing = true;
+    trace_clear(&sc->trace);
+    hub_rows(sc);
+    expect(sc, "   rows_apply\nlog sync.circle\nstate live wants\n");
+    wait_timer(sc);
+    wait_timer(sc);
+    assert_non_null(strstr(sc->trace.text, "0> rows 2\n"));
+    script_free(sc);
+}
+
 static void test_images_that_are_wanted_are_pulled_once_and_then_wait(void **state)
 {
     struct script *sc = live();
@@ -679,7 +702,9 @@ static void test_a_bulk_load_has_two_batches_under_way(void **state)
     expect(sc, "   push_acked 0..10\n"
                "   push_build from 20\n"
                "0> push 20..30\n");
+    assert_int_equal(sc->bytes_max, 4 * 65536); /* measured though another one is on the line */
     hub_push(sc, 1, 20);
+    assert_int_equal(sc->bytes_max, 16 * 65536);
     expect(sc, "   push_acked 10..20\n"
                "   push_build from 30\n"
                "1> push 30..40\n");
@@ -2065,6 +2090,7 @@ int main(void)
         T(a_watch_that_ends_without_news_is_parked_again),
         T(news_that_brings_nothing_is_asked_for_ever_less_often),
         T(rows_that_came_without_themselves_are_asked_for_before_the_next_pull),
+        T(rows_that_are_asked_for_again_though_nothing_came_wait),
         T(images_that_are_wanted_are_pulled_once_and_then_wait),
         T(a_bulk_load_has_two_batches_under_way),
         T(the_acknowledgement_of_the_second_batch_waits_for_the_first),

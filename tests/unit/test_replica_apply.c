@@ -1,0 +1,619 @@
+/* A batch becomes rows of the file: TRAPS 2 row by row, and MODEL A 23 to 25. */
+#include "replica_steps.h"
+
+#include <limits.h>
+
+/* ---- values and keys ---- */
+
+static void a_column_that_only_this_node_has_survives_what_is_applied(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "ALTER TABLE learner ADD COLUMN shelf TEXT");
+    program(a, "UPDATE learner SET shelf = 'B3'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'x'");
+    equal(p, a);
+    says(a, "x B3", "SELECT call_name || ' ' || shelf FROM learner");
+    enrolment(p, p->hub, ID(2), ID(1), ID(3), SITE_ID(p, 1)); /* whole */
+    equal(p, a);
+    says(a, "x B3", "SELECT call_name || ' ' || shelf FROM learner");
+}
+
+static void two_values_that_should_be_unique_can_be_swapped(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE learner SET ine = substr(id, -1)");
+    equal(p, a);
+    edit(p, p->hub, "UPDATE learner SET ine = CASE ine WHEN '1' THEN '2' ELSE '1' END");
+    equal(p, a);
+    says(a, "21", "SELECT group_concat(ine, '') FROM (SELECT ine FROM learner ORDER BY id)");
+    edit(p, a, "UPDATE learner SET ine = CASE ine WHEN '1' THEN '2' ELSE '1' END");
+    equal(p, a);
+    says(p->hub, "12", "SELECT group_concat(ine, '') FROM (SELECT ine FROM learner ORDER BY id)");
+}
+
+static void a_unique_index_of_this_file_sets_aside_one_row_and_nothing_else(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE learner SET ine = substr(id, -1)");
+    equal(p, a);
+    program(a, "CREATE UNIQUE INDEX own ON learner (ine)");
+    edit(p, p->hub, "UPDATE learner SET ine = '2', call_name = 'one' WHERE id = '" ID(1) "'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'two' WHERE id = '" ID(2) "'");
+    pair_sync(p, a);
+    says(a, "constraint", "SELECT reason FROM perche_parked");
+    says(a, "1:Camille 2:two", "SELECT group_concat(ine || ':' || call_name, ' ') FROM (SELECT * FROM learner ORDER BY id)");
+    program(a, "DROP INDEX own");
+    pair_prove(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_parked");
+    says(a, "2:one 2:two", "SELECT group_concat(ine || ':' || call_name, ' ') FROM (SELECT * FROM learner ORDER BY id)");
+    equal(p, a);
+}
+
+static void a_row_that_starts_anew_and_does_not_fit_leaves_the_old_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE learner SET ine = substr(id, -1)");
+    equal(p, a);
+    program(a, "CREATE UNIQUE INDEX own ON learner (ine)");
+    edit(p, p->hub, "CREATE TEMP TABLE keep AS SELECT * FROM learner WHERE id = '" ID(1) "'; DELETE FROM learner WHERE id = '" ID(1) "';"
+                    "UPDATE keep SET ine = '2'; INSERT INTO learner SELECT * FROM keep");
+    pair_sync(p, a);
+    says(a, "constraint", "SELECT reason FROM perche_parked");
+    says(a, "2", "SELECT count(*) FROM learner"); /* as its metadata says */
+    assert_int_equal(header_at(a, "learner", ID(1)).gen, 1);
+    program(a, "DROP INDEX own");
+    pair_prove(p, a);
+    equal(p, a);
+    says(a, "2", "SELECT ine FROM learner WHERE id = '" ID(1) "'");
+}
+
+static void a_row_that_comes_without_what_may_not_be_empty_is_set_aside(void **state)
+{
+    struct pair *p = *state;
+
+    for (int i = 0; i < 2; i++) {
+        struct perche_batch *b = perche_batch_new();
+        struct hand husk = {.table = "cohort", .uuid = ID(1), .gen = 1, .flags = PERCHE_ROW_GEN | (i == 0 ? PERCHE_ROW_WHOLE : 0), .stamp = p->now << 16,
+                            .origin = SITE_ID(p, 0), .scope = SITE_ID(p, 0), .cells = {{"site_id", text_of(SITE_ID(p, 0))}, {"code", text_of("P1")}}};
+        struct hand fine = {.table = "learner", .uuid = ID(2), .gen = 1, .flags = husk.flags, .stamp = p->now << 16,
+                            .origin = SITE_ID(p, 0), .scope = SITE_ID(p, 0), .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
+        struct fixture *f = i == 0 ? p->sites[0] : p->hub;
+
+        hand_in(b, &husk);
+        hand_in(b, &fine);
+        if (i == 0) {
+            struct outcome o = pull_by_hand(p, f, b);
+
+            outcome_free(&o);
+        } else {
+            assert_int_equal(push_by_hand(p, p->sites[0], b), PERCHE_NO_NONE);
+        }
+        says(f, "husk", "SELECT reason FROM perche_parked");
+        says(f, "0", "SELECT count(*) FROM cohort");
+        says(f, "1", "SELECT count(*) FROM learner");
+        assert_false(header_at(f, "cohort", ID(1)).stored);
+    }
+}
+
+static void a_delete_and_an_edit_that_do_not_know_each_other_leave_no_husk(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    for (int hub_deletes = 0; hub_deletes < 2; hub_deletes++) {
+        const char *id = hub_deletes ? ID(1) : ID(2);
+        char expected[32];
+
+        learner(p, a, id, SITE_ID(p, 0));
+        equal(p, a);
+        edit(p, hub_deletes ? p->hub : a, "DELETE FROM learner");
+        edit(p, hub_deletes ? a : p->hub, "UPDATE learner SET birth_family_name = 'edit %d'", hub_deletes);
+        equal(p, a);
+        snprintf(expected, sizeof expected, "open edit %d", hub_deletes);
+        for (int i = 0; i < 2; i++) {
+            struct fixture *f = i == 0 ? a : p->hub;
+
+            says(f, "0", "SELECT count(*) FROM learner");
+            says(f, expected, "SELECT state || ' ' || coalesce(a_value, b_value) FROM perche_conflict WHERE kind = 'deleted' AND key LIKE '%%%s%%'", id);
+        }
+    }
+    learner(p, a, ID(1), SITE_ID(p, 0)); /* the same key once more starts anew */
+    edit(p, a, "UPDATE learner SET birth_family_name = NULL");
+    equal(p, a);
+    says(p->hub, "1", "SELECT birth_family_name IS NULL FROM learner");
+    assert_int_equal(header_at(p->hub, "learner", ID(1)).gen, 3);
+}
+
+static void transfer_row(struct pair *p)
+{
+    edit(p, p->hub, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+                    " VALUES ('" ID(1) "', '" ID(2) "', '" ID(3) "', '%s', '%s', '" ID(4) "', 'first', '2026-03-01', 'DRAFT')", SITE_ID(p, 0), SITE_ID(p, 1));
+    equal(p, p->sites[0]);
+    equal(p, p->sites[1]);
+}
+
+static void equal_values_from_two_sites_end_as_one_and_ask_nothing(void **state)
+{
+    struct pair *p = *state;
+
+    transfer_row(p);
+    p->now += 1000;
+    for (int i = 0; i < 2; i++) { /* at one and the same moment */
+        written(p->sites[i], "UPDATE transfer SET asked_on = 'same'");
+        written(p->sites[i], "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+        harvest_here(p, p->sites[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    for (int i = 0; i < 2; i++) {
+        says(p->sites[i], "same", "SELECT asked_on FROM transfer");
+        says(p->sites[i], "0", "SELECT count(*) FROM perche_conflict");
+        equal(p, p->sites[i]);
+    }
+}
+
+static void three_replicas_end_the_same_whatever_the_order(void **state)
+{
+    struct pair *p = *state;
+    int round = 0;
+    char seen[8192] = "";
+
+    transfer_row(p);
+    for (int order = 0; order < 24; order++) {
+        int steps[4] = {0, 1, 2, 3}, n = order;
+        char winner[32], all[3][8192];
+
+        for (int i = 3; i > 0; i--) { /* the order's permutation */
+            int k = n % (i + 1), swap = steps[i];
+
+            n /= i + 1;
+            steps[i] = steps[k];
+            steps[k] = swap;
+        }
+        round++;
+        edit(p, p->sites[order % 2], "UPDATE transfer SET asked_on = 'site %d', to_cohort_id = 'site %d'", round, round);
+        edit(p, order % 3 ? p->hub : p->sites[1 - order % 2], "UPDATE transfer SET asked_on = 'middle %d', effective_on = 'middle %d'", round, round);
+        snprintf(winner, sizeof winner, "last %d", round);
+        edit(p, order % 3 ? p->sites[1 - order % 2] : p->hub, "UPDATE transfer SET asked_on = '%s'", winner);
+        p->now += 1000;
+        for (int i = 0; i < 4; i++) {
+            if (steps[i] < 2)
+                pair_push(p, p->sites[steps[i]]);
+            else
+                pair_pull(p, p->sites[steps[i] - 2]);
+        }
+        for (int i = 0; i < 4; i++)
+            pair_sync(p, p->sites[i % 2]);
+        for (int i = 0; i < 3; i++) {
+            struct fixture *f = i < 2 ? p->sites[i] : p->hub;
+
+            says(f, winner, "SELECT asked_on FROM transfer");
+            strcpy(all[i], asked(f->program, "SELECT group_concat(substr(id, 1, 8) || state || a_value || b_value) FROM (SELECT * FROM perche_conflict ORDER BY id)"));
+        }
+        assert_string_equal(all[0], all[2]);
+        assert_string_equal(all[1], all[2]);
+        assert_string_not_equal(all[2], seen); /* each round has its questions */
+        strcpy(seen, all[2]);
+        equal(p, p->sites[0]);
+        equal(p, p->sites[1]);
+    }
+}
+
+static void parents_are_applied_before_their_children_whatever_the_order_of_the_parts(void **state)
+{
+    struct pair *p = *state;
+    struct perche_batch *b = perche_batch_new();
+    struct hand child = {.table = "learner_contact", .uuid = ID(2), .gen = 1, .flags = PERCHE_ROW_GEN, .stamp = p->now << 16, .origin = SITE_ID(p, 0),
+                         .scope = SITE_ID(p, 0), .cells = {{"learner_id", text_of(ID(1))}, {"kind", text_of("MAIL")}}};
+    struct hand parent = {.table = "learner", .uuid = ID(1), .gen = 1, .flags = PERCHE_ROW_GEN, .stamp = p->now << 16, .origin = SITE_ID(p, 0),
+                          .scope = SITE_ID(p, 0), .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
+
+    hand_in(b, &child);
+    hand_in(b, &parent);
+    assert_int_equal(push_by_hand(p, p->sites[0], b), PERCHE_NO_NONE);
+    assert_true(header_at(p->hub, "learner", ID(1)).lsn < header_at(p->hub, "learner_contact", ID(2)).lsn);
+    assert_true(header_at(p->hub, "learner_contact", ID(2)).flags & META_AGREED);
+}
+
+static void a_check_that_a_table_declares_stops_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct perche_batch *b = perche_batch_new();
+    struct hand h = {.table = "learner", .uuid = ID(1), .gen = 1, .flags = PERCHE_ROW_GEN | PERCHE_ROW_WHOLE, .stamp = p->now << 16, .origin = HUB_ID(p),
+                     .scope = SITE_ID(p, 0), .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}, {"nir_seen", number_of(7)}}};
+    struct outcome o;
+
+    hand_in(b, &h);
+    o = pull_by_hand(p, p->sites[0], b);
+    outcome_free(&o);
+    says(p->sites[0], "7", "SELECT nir_seen FROM learner");
+    says(p->sites[0], "0", "SELECT count(*) FROM perche_parked");
+}
+
+/* ---- triggers and capture ---- */
+
+static void a_programs_own_trigger_fires_on_applied_rows_and_nothing_is_captured_again(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before, after;
+
+    program(a, "CREATE VIRTUAL TABLE names USING fts5(id UNINDEXED, name);"
+               "CREATE TRIGGER own_insert AFTER INSERT ON learner BEGIN INSERT INTO names VALUES (NEW.id, NEW.birth_family_name); END;"
+               "CREATE TRIGGER own_update AFTER UPDATE ON learner BEGIN UPDATE names SET name = NEW.birth_family_name WHERE id = NEW.id; END;"
+               "CREATE TRIGGER own_delete AFTER DELETE ON learner BEGIN DELETE FROM names WHERE id = OLD.id; END");
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    equal(p, a);
+    says(a, "2", "SELECT count(*) FROM names WHERE names MATCH 'martin'");
+    before = state_of(p, a);
+    edit(p, p->hub, "UPDATE learner SET birth_family_name = 'Durand' WHERE id = '" ID(1) "'");
+    edit(p, p->hub, "DELETE FROM learner WHERE id = '" ID(2) "'");
+    while (pull_once(p, a, 1 << 20))
+        ;
+    says(a, "1", "SELECT count(*) FROM names WHERE names MATCH 'durand'");
+    says(a, "0", "SELECT count(*) FROM names WHERE names MATCH 'martin'");
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    says(a, "0", "SELECT applying FROM perche_flag");
+    after = state_of(p, a);
+    assert_true(after.pending == 0 && after.lsn == before.lsn + 2);
+    edit(p, a, "UPDATE learner SET call_name = 'own'"); /* and a program is still captured */
+    assert_int_equal(state_of(p, a).pending, 1);
+    equal(p, a);
+}
+
+static void a_program_is_captured_after_batches_as_before(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    written(a, "UPDATE learner SET call_name = 'x'");
+    says(a, "1", "SELECT count(*) FROM perche_capture");
+    says(p->hub, "0", "SELECT count(*) FROM perche_capture");
+    equal(p, a);
+}
+
+static void a_row_taken_out_past_the_triggers_blocks_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    for (int i = 1; i < 5; i++)
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('0198f3a0-0000-7000-8000-00000000000%d', '%s', 'x')", i, SITE_ID(p, 0));
+    equal(p, a);
+    assert_int_equal(sqlite3_db_config(a->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
+    program(a, "DELETE FROM learner WHERE id < '" ID(4) "'");
+    assert_int_equal(sqlite3_db_config(a->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
+    edit(p, p->hub, "DELETE FROM learner WHERE id = '" ID(1) "'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'y' WHERE id = '" ID(2) "'");
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '" ID(3) "'", SITE_ID(p, 1));
+    edit(p, p->hub, "UPDATE learner SET call_name = 'z' WHERE id = '" ID(4) "'");
+    pair_sync(p, a);
+    says(a, "z", "SELECT call_name FROM learner WHERE id = '" ID(4) "'");
+    says(a, "0", "SELECT count(*) FROM learner WHERE id IN ('" ID(1) "', '" ID(3) "')");
+    assert_true(state_of(p, a).full == state_of(p, a).scan);
+}
+
+/* ---- parked ---- */
+
+static void a_value_of_another_type_sets_aside_its_row_and_all_else_goes_on(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_batch *b = perche_batch_new();
+    struct hand bad = {.table = "cohort", .uuid = ID(1), .gen = 1, .flags = PERCHE_ROW_GEN | PERCHE_ROW_WHOLE, .stamp = p->now << 16, .origin = HUB_ID(p),
+                       .scope = SITE_ID(p, 0), .cells = {{"site_id", text_of(SITE_ID(p, 0))}, {"capacity", text_of("twelve")}}};
+    struct hand table = {.table = "unheard_of", .uuid = ID(2), .gen = 1, .flags = bad.flags, .stamp = p->now << 16, .origin = HUB_ID(p), .scope = "*",
+                         .cells = {{"x", number_of(1)}}};
+    struct hand column = {.table = "learner", .uuid = ID(3), .gen = 1, .flags = bad.flags, .stamp = p->now << 16, .origin = HUB_ID(p),
+                          .scope = SITE_ID(p, 0), .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}, {"unheard_of", number_of(1)}}};
+    struct hand fine = {.table = "learner_contact", .uuid = ID(4), .gen = 1, .flags = bad.flags, .stamp = p->now << 16, .origin = HUB_ID(p),
+                        .scope = SITE_ID(p, 0), .cells = {{"learner_id", text_of(ID(3))}, {"kind", text_of("MAIL")}}};
+    struct outcome o;
+
+    hand_in(b, &bad);
+    hand_in(b, &table);
+    hand_in(b, &column);
+    hand_in(b, &fine);
+    o = pull_by_hand(p, a, b);
+    assert_int_equal(o.rows, 1);
+    assert_int_equal(o.state.parked, 3);
+    outcome_free(&o);
+    says(a, "cohort type,learner column,unheard_of table", "SELECT group_concat(tab || ' ' || reason) FROM (SELECT * FROM perche_parked ORDER BY tab)");
+    says(a, "1", "SELECT count(*) FROM learner_contact");
+    says(a, "0", "SELECT (SELECT count(*) FROM cohort) + (SELECT count(*) FROM learner)");
+    fixture_close(a); /* and durably */
+    fixture_open(a);
+    assert_int_equal(state_of(p, a).parked, 3);
+    pair_prove(p, a); /* tried again, set aside again */
+    assert_int_equal(state_of(p, a).parked, 3);
+}
+
+static void a_site_that_pushes_another_type_is_refused_the_row(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_batch *b;
+    struct parcel parcel;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    parcel = push_all(p, a);
+    b = batch_of(parcel.message.u.push.batch);
+    for (uint32_t i = 0; i < part_named(b, "cohort")->cells_count; i++)
+        if (part_named(b, "cohort")->cells[i].value.type == PERCHE_INTEGER)
+            part_named(b, "cohort")->cells[i].value = text_of("twelve");
+    parcel.message.u.push.batch = batch_bytes(&parcel.message, b);
+    push_told(p, a, &parcel, push_taken(p, a, &parcel));
+    parcel_end(&parcel);
+    says(p->hub, "0 1", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM learner)");
+    says(p->hub, "type", "SELECT reason FROM perche_refusal");
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+}
+
+static void cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_no_edit(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before;
+
+    cohort(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "DROP TRIGGER perche_cohort_insert; DROP TRIGGER perche_cohort_update; DROP TRIGGER perche_cohort_delete;"
+               "ALTER TABLE cohort DROP COLUMN rhythm;"
+               "CREATE TABLE seen (n INTEGER); CREATE TRIGGER own AFTER UPDATE ON cohort BEGIN INSERT INTO seen VALUES (1); END");
+    edit(p, p->hub, "UPDATE cohort SET rhythm = 'weekly'");
+    edit(p, p->hub, "UPDATE cohort SET code = 'P2'");
+    pull_once(p, a, 1 << 20);
+    assert_in_range(state_of(p, a).parked, 1, 1);
+    edit(p, p->hub, "UPDATE cohort SET seq = 4");
+    pull_once(p, a, 1 << 20);
+    says(a, "4", "SELECT seq FROM cohort");
+    program(a, "ALTER TABLE cohort ADD COLUMN rhythm TEXT");
+    before = state_of(p, a);
+    pair_prove(p, a);
+    says(a, "weekly P2", "SELECT rhythm || ' ' || code FROM cohort");
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    assert_int_equal(state_of(p, a).parked, 0);
+    assert_int_equal(state_of(p, a).pending, 0);
+    assert_true(state_of(p, a).lsn > before.lsn);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+}
+
+static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char sql[8000];
+
+    equal(p, a);
+    strcpy(sql, asked(a->program, "SELECT sql FROM sqlite_schema WHERE name = 'project'"));
+    program(a, "DROP TABLE project");
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(1) "', '%s', 'SHED', 'A shed')", SITE_ID(p, 0));
+    cohort(p, p->hub, ID(2), SITE_ID(p, 0));
+    pair_sync(p, a);
+    says(a, "project table", "SELECT tab || ' ' || reason FROM perche_parked");
+    says(a, "1", "SELECT count(*) FROM cohort");
+    program(a, sql);
+    pair_prove(p, a);
+    says(a, "A shed", "SELECT title FROM project");
+    assert_int_equal(state_of(p, a).parked, 0);
+    assert_int_equal(state_of(p, a).pending, 0);
+    equal(p, a);
+}
+
+static void a_row_that_leaves_takes_what_is_set_aside_of_it_along(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "DROP TRIGGER perche_cohort_insert; DROP TRIGGER perche_cohort_update; DROP TRIGGER perche_cohort_delete;"
+               "ALTER TABLE cohort DROP COLUMN rhythm");
+    edit(p, p->hub, "UPDATE cohort SET rhythm = 'weekly'");
+    edit(p, p->hub, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status, rhythm)"
+                    " SELECT '" ID(2) "', site_id, training_id, code, starts_on, ends_on, capacity, mode, status, rhythm FROM cohort");
+    pair_sync(p, a);
+    assert_int_equal(state_of(p, a).parked, 2);
+    edit(p, p->hub, "UPDATE cohort SET site_id = '%s'", SITE_ID(p, 1));
+    pair_sync(p, a);
+    assert_int_equal(state_of(p, a).parked, 0);
+    says(a, "0", "SELECT count(*) FROM cohort");
+}
+
+static void a_new_column_makes_no_traffic(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before, after;
+    struct perche_message m;
+
+    for (int i = 1; i < 6; i++)
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id) VALUES ('0198f3a0-0000-7000-8000-00000000000%d', '%s')", i, SITE_ID(p, 0));
+    equal(p, a);
+    before = state_of(p, p->hub);
+    for (int i = 0; i < 2; i++)
+        program(i == 0 ? p->hub : a, "ALTER TABLE learner ADD COLUMN wish TEXT DEFAULT 'none';"
+                                     "INSERT INTO perche_column (tab, col, num, policy, level, on_erase) VALUES ('learner', 'wish', 15, 'lww', 'P2', 'keep')");
+    after = state_of(p, p->hub);
+    assert_true(after.lsn == before.lsn);
+    assert_int_equal(state_of(p, a).pending, 0);
+    m = pull_made(p, a, 1 << 20);
+    assert_int_equal(m.u.pull_reply.batch.n, 0);
+    perche_message_free(&m);
+    equal(p, a);
+    edit(p, p->hub, "UPDATE learner SET wish = 'garden' WHERE id = '" ID(1) "'"); /* one cell of one row */
+    m = pull_made(p, a, 1 << 20);
+    assert_int_equal(cells_in(m.u.pull_reply.batch, "learner"), 1);
+    perche_message_free(&m);
+    equal(p, a);
+    says(a, "garden", "SELECT wish FROM learner WHERE id = '" ID(1) "'");
+}
+
+/* ---- a full disk ---- */
+
+static bool disk_full;
+static int (*real_write)(sqlite3_file *f, const void *p, int n, sqlite3_int64 at);
+static int (*real_open)(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out);
+static struct { const sqlite3_io_methods *real; sqlite3_io_methods ours; } methods[4];
+
+static int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+    return disk_full ? SQLITE_FULL : real_write(f, bytes, n, at);
+}
+
+static int shim_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
+{
+    int rc = real_open(v, name, f, flags, out);
+
+    for (int i = 0; rc == SQLITE_OK && f->pMethods != NULL && i < 4; i++) {
+        if (methods[i].real == NULL) {
+            methods[i].real = f->pMethods;
+            methods[i].ours = *f->pMethods;
+            real_write = f->pMethods->xWrite;
+            methods[i].ours.xWrite = shim_write;
+        }
+        if (methods[i].real == f->pMethods) {
+            f->pMethods = &methods[i].ours;
+            break;
+        }
+    }
+    return rc;
+}
+
+static void on_full_disk(struct fixture *f)
+{
+    static sqlite3_vfs shim;
+
+    if (shim.zName == NULL) {
+        shim = *sqlite3_vfs_find(NULL);
+        real_open = shim.xOpen;
+        shim.xOpen = shim_open;
+        shim.zName = "full";
+        shim.pNext = NULL;
+        assert_int_equal(sqlite3_vfs_register(&shim, 0), SQLITE_OK);
+    }
+    fixture_close(f);
+    f->config.vfs = "full";
+    fixture_open(f);
+}
+
+static void a_full_disk_at_the_hub_acknowledges_nothing_and_recovers(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+    struct state before;
+    struct work w;
+    struct outcome o;
+
+    for (int by_pages = 0; by_pages < 2; by_pages++) {
+        written(a, "INSERT INTO learner (id, home_site_id, given_names) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+                   " SELECT printf('0198f3a0-0000-7000-800%d-%%012d', i), (SELECT site_id FROM perche_self), hex(randomblob(300)) FROM n", by_pages);
+        harvest_here(p, a);
+        if (by_pages)
+            assert_int_equal(sqlite3_exec(p->hub->r->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL), SQLITE_OK);
+        else
+            on_full_disk(p->hub);
+        before = state_of(p, p->hub);
+        b = push_all(p, a);
+        for (int i = 0; i < 2; i++) {
+            w = pair_work(WORK_PUSH_APPLY, a);
+            w.message = message_copy(&b.message);
+            disk_full = !by_pages;
+            o = pair_try(p, p->hub, &w);
+            assert_int_equal(o.rc, PERCHE_FULL);
+            assert_int_equal(o.message.op, 0); /* no answer to send */
+            assert_int_equal(o.woken_count, 0);
+            outcome_free(&o);
+        }
+        disk_full = false;
+        assert_int_equal(sqlite3_exec(p->hub->r->db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL), SQLITE_OK);
+        assert_true(state_of(p, p->hub).lsn == before.lsn);
+        says(p->hub, by_pages ? "300" : "0", "SELECT count(*) FROM learner");
+        push_told(p, a, &b, push_taken(p, a, &b)); /* the same batch: its cursor has not moved */
+        parcel_end(&b);
+        equal(p, a);
+        says(p->hub, by_pages ? "600" : "300", "SELECT count(*) FROM learner");
+    }
+}
+
+static void a_full_disk_at_a_site_keeps_its_position_and_recovers(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_message m;
+    struct work w = pair_work(WORK_PULL_APPLY, NULL);
+    struct state before, after;
+    struct outcome o;
+
+    written(p->hub, "INSERT INTO learner (id, home_site_id, given_names) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+                    " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s', hex(randomblob(300)) FROM n", SITE_ID(p, 0));
+    on_full_disk(a);
+    before = state_of(p, a);
+    m = pull_made(p, a, 1 << 20);
+    w.message = message_copy(&m);
+    disk_full = true;
+    o = pair_try(p, a, &w);
+    assert_int_equal(o.rc, PERCHE_FULL);
+    outcome_free(&o);
+    disk_full = false;
+    after = state_of(p, a);
+    assert_true(after.lsn == before.lsn && after.full == before.full && after.scan == before.scan);
+    says(a, "0", "SELECT count(*) FROM learner");
+    o = pull_heard(p, a, m);
+    outcome_free(&o);
+    says(a, "300", "SELECT count(*) FROM learner");
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    equal(p, a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_column_that_only_this_node_has_survives_what_is_applied),
+        TEST(two_values_that_should_be_unique_can_be_swapped),
+        TEST(a_unique_index_of_this_file_sets_aside_one_row_and_nothing_else),
+        TEST(a_row_that_starts_anew_and_does_not_fit_leaves_the_old_one),
+        TEST(a_row_that_comes_without_what_may_not_be_empty_is_set_aside),
+        TEST(a_delete_and_an_edit_that_do_not_know_each_other_leave_no_husk),
+        TEST(equal_values_from_two_sites_end_as_one_and_ask_nothing),
+        TEST(three_replicas_end_the_same_whatever_the_order),
+        TEST(parents_are_applied_before_their_children_whatever_the_order_of_the_parts),
+        TEST(a_check_that_a_table_declares_stops_nothing),
+        TEST(a_programs_own_trigger_fires_on_applied_rows_and_nothing_is_captured_again),
+        TEST(a_program_is_captured_after_batches_as_before),
+        TEST(a_row_taken_out_past_the_triggers_blocks_nothing),
+        TEST(a_value_of_another_type_sets_aside_its_row_and_all_else_goes_on),
+        TEST(a_site_that_pushes_another_type_is_refused_the_row),
+        TEST(cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_no_edit),
+        TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
+        TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
+        TEST(a_new_column_makes_no_traffic),
+        TEST(a_full_disk_at_the_hub_acknowledges_nothing_and_recovers),
+        TEST(a_full_disk_at_a_site_keeps_its_position_and_recovers),
+    };
+
+    return cmocka_run_group_tests_name("replica_apply", tests, NULL, NULL);
+}

@@ -1,0 +1,370 @@
+/* What a site may write: refused cell by cell, or the row when it is new or outside (P7; MODEL A 19; B 7, 8, 10, 22; C 14). */
+#include "replica_steps.h"
+
+#define REFUSALS "SELECT coalesce(group_concat(t.name || ':' || f.columns || ':' || f.reason, ' '), '') FROM (SELECT * FROM perche_refusal ORDER BY lsn) f JOIN perche_tab t ON t.num = f.tab"
+#define LISTED "SELECT coalesce(group_concat(tab || ':' || columns || ':' || reason, ' '), '') FROM perche_refused"
+
+/* The site pushes; the hub refuses just this; then the site has heard and both are equal. */
+static void refused(struct pair *p, struct fixture *site, const char *expected)
+{
+    pair_push(p, site);
+    says(p->hub, expected, REFUSALS);
+    equal(p, site);
+    equal(p, site);
+    says(site, expected, LISTED);
+    says(p->hub, "", REFUSALS);
+    program(site, "DELETE FROM perche_refused");
+}
+
+static void schooled(struct pair *p, int i, const char *learner_id, const char *enrolment_id)
+{
+    learner(p, p->sites[i], learner_id, SITE_ID(p, i));
+    enrolment(p, p->sites[i], enrolment_id, learner_id, ID(9), SITE_ID(p, i));
+    equal(p, p->sites[i]);
+}
+
+static void what_everybody_has_only_the_hub_writes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    edit(p, a, "UPDATE site SET premises = 'mine' WHERE name = 'La Loupe'");
+    refused(p, a, "site::hub_table");
+    says(a, "", "SELECT premises FROM site WHERE name = 'La Loupe'");
+    edit(p, a, "INSERT INTO organisation (id, name) VALUES ('" ID(1) "', 'Mine')");
+    refused(p, a, "organisation::hub_table");
+    says(a, "0", "SELECT count(*) FROM organisation");
+    edit(p, a, "DELETE FROM site WHERE name = 'La Loupe'");
+    refused(p, a, "site::hub_table");
+    says(a, "1", "SELECT count(*) FROM site WHERE name = 'La Loupe'");
+}
+
+static void a_column_of_the_hub_in_a_new_row_is_refused_as_a_cell(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    edit(p, a, "INSERT INTO learner (id, home_site_id, call_name, restricted) VALUES ('" ID(1) "', (SELECT site_id FROM perche_self), 'Ada', 1)");
+    refused(p, a, "learner:restricted:hub_column");
+    says(p->hub, "Ada 0", "SELECT call_name || ' ' || restricted FROM learner");
+    says(a, "Ada 0", "SELECT call_name || ' ' || restricted FROM learner");
+}
+
+static void an_unlawful_cell_leaves_the_lawful_ones_beside_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 0, ID(1), ID(2));
+    edit(p, a, "UPDATE learner SET call_name = 'Bo', restricted = 1, home_site_id = '%s'", SITE_ID(p, 1));
+    pair_push(p, a);
+    says(p->hub, "Bo 0", "SELECT call_name || ' ' || restricted FROM learner");
+    says(p->hub, "learner:home_site_id,restricted:hub_column", REFUSALS);
+    equal(p, a);
+    equal(p, a);
+    says(a, "Bo 0", "SELECT call_name || ' ' || restricted FROM learner");
+    says(a, SITE_ID(p, 0), "SELECT home_site_id FROM learner");
+}
+
+static void moving_a_row_is_the_hubs_unless_its_holders_may(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 0, ID(1), ID(2));
+    cohort(p, a, ID(3), SITE_ID(p, 0));
+    edit(p, a, "UPDATE enrolment SET site_id = '%s'", SITE_ID(p, 1));
+    refused(p, a, "enrolment:site_id:move");
+    says(a, SITE_ID(p, 0), "SELECT site_id FROM enrolment");
+    edit(p, a, "UPDATE cohort SET site_id = '%s'", SITE_ID(p, 1));
+    refused(p, a, "");
+    says(a, "0", "SELECT count(*) FROM cohort");
+}
+
+static void a_row_outside_its_scopes_is_refused_whole(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 1, ID(1), ID(2));
+    equal(p, a);
+    learner(p, a, ID(1), SITE_ID(p, 0)); /* knows the id, writes the key */
+    refused(p, a, "learner::scope");
+    says(a, "0", "SELECT count(*) FROM learner");
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    learner(p, a, ID(3), SITE_ID(p, 1)); /* for another school */
+    refused(p, a, "learner::scope");
+}
+
+static void naming_an_id_opens_no_door(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 1, ID(1), ID(2)); /* Chartres' learner */
+    schooled(p, 0, ID(3), ID(4));
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    refused(p, a, "enrolment::member");
+    contact(p, a, ID(6), ID(1), "a@b.org");
+    refused(p, a, "learner_contact::parent");
+    edit(p, a, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+               " VALUES ('" ID(7) "', '" ID(1) "', '" ID(2) "', '%s', '%s', '" ID(9) "', '2026-01-01', '2026-03-01', 'ASKED')", SITE_ID(p, 1), SITE_ID(p, 0));
+    refused(p, a, "transfer::member");
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    says(a, "1", "SELECT count(*) FROM learner");
+}
+
+static void nor_does_an_edit_that_names_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 1, ID(1), ID(2));
+    schooled(p, 0, ID(3), ID(4));
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(1) "', pay_scheme = 'AREF'");
+    refused(p, a, "enrolment:learner_id:member");
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    says(a, "1 " ID(3) " AREF", "SELECT (SELECT count(*) FROM learner) || ' ' || learner_id || ' ' || pay_scheme FROM enrolment");
+}
+
+static void nor_does_a_key_that_is_deleted_and_inserted_again(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 1, ID(1), ID(2));
+    schooled(p, 0, ID(3), ID(4));
+    edit(p, a, "CREATE TEMP TABLE keep AS SELECT * FROM enrolment; DELETE FROM enrolment; UPDATE keep SET learner_id = '" ID(1) "'; INSERT INTO enrolment SELECT * FROM keep");
+    refused(p, a, "enrolment::member");
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    says(a, "1 " ID(3), "SELECT (SELECT count(*) FROM learner) || ' ' || learner_id FROM enrolment");
+    edit(p, a, "DROP TABLE keep; CREATE TEMP TABLE keep AS SELECT * FROM enrolment; DELETE FROM enrolment; UPDATE keep SET site_id = '%s'; INSERT INTO enrolment SELECT * FROM keep", SITE_ID(p, 1));
+    refused(p, a, "enrolment::scope"); /* and moves nothing */
+    says(a, SITE_ID(p, 0), "SELECT site_id FROM enrolment");
+    edit(p, a, "DROP TABLE keep; CREATE TEMP TABLE keep AS SELECT * FROM enrolment; DELETE FROM enrolment; UPDATE keep SET pay_scheme = 'AREF'; INSERT INTO enrolment SELECT * FROM keep");
+    refused(p, a, ""); /* as it was it may come back */
+    says(p->hub, "AREF", "SELECT pay_scheme FROM enrolment WHERE id = '" ID(4) "'");
+}
+
+static void nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p, 1, ID(1), ID(2));
+    edit(p, b, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+               " VALUES ('" ID(7) "', '" ID(1) "', '" ID(2) "', '%s', '%s', '" ID(9) "', '2026-01-01', '2026-03-01', 'DRAFT')", SITE_ID(p, 1), SITE_ID(p, 0));
+    equal(p, b);
+    equal(p, a);
+    says(a, "1 0", "SELECT (SELECT count(*) FROM transfer) || ' ' || (SELECT count(*) FROM learner)");
+    edit(p, a, "UPDATE transfer SET state = 'ASKED', effective_on = '2026-04-01'");
+    refused(p, a, "transfer:state:member");
+    says(a, "DRAFT 2026-04-01 0", "SELECT state || ' ' || effective_on || ' ' || (SELECT count(*) FROM learner) FROM transfer");
+    edit(p, b, "UPDATE transfer SET state = 'ASKED'"); /* the school that has the learner may */
+    equal(p, b);
+    equal(p, a);
+    says(a, "1", "SELECT count(*) FROM learner");
+    edit(p, a, "UPDATE transfer SET state = 'ACCEPTED'");
+    refused(p, a, "");
+}
+
+static void a_child_is_given_to_another_parent_only_where_both_are_held(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p, 1, ID(1), ID(2));
+    schooled(p, 0, ID(3), ID(4));
+    learner(p, a, ID(5), SITE_ID(p, 0));
+    contact(p, a, ID(6), ID(3), "a@b.org");
+    equal(p, a);
+    edit(p, a, "UPDATE learner_contact SET learner_id = '" ID(5) "'");
+    refused(p, a, "");
+    says(p->hub, ID(5), "SELECT learner_id FROM learner_contact");
+    edit(p, a, "UPDATE learner_contact SET learner_id = '" ID(1) "', value = 'c@d.org'");
+    refused(p, a, "learner_contact:learner_id:parent");
+    says(a, ID(5) " c@d.org", "SELECT learner_id || ' ' || value FROM learner_contact");
+    assert_string_equal(header_at(p->hub, "learner_contact", ID(6)).scope, SITE_ID(p, 0));
+}
+
+static void reader(struct pair *p, int may_write)
+{
+    edit(p, p->hub, "INSERT OR REPLACE INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', %d)", SITE_ID(p, 0), SITE_ID(p, 1), may_write);
+    equal(p, p->sites[1]);
+}
+
+static void a_reader_writes_only_where_he_may(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    schooled(p, 0, ID(1), ID(2));
+    contact(p, p->sites[0], ID(3), ID(1), "a@b.org");
+    equal(p, p->sites[0]);
+    reader(p, 0);
+    edit(p, b, "UPDATE learner SET call_name = 'x'");
+    refused(p, b, "learner::readonly");
+    says(b, "Camille", "SELECT call_name FROM learner");
+    contact(p, b, ID(4), ID(1), "x@b.org");
+    refused(p, b, "learner_contact::readonly");
+    edit(p, b, "DELETE FROM learner_contact");
+    refused(p, b, "learner_contact::readonly");
+    says(b, "a@b.org", "SELECT value FROM learner_contact");
+    reader(p, 1);
+    edit(p, b, "UPDATE learner SET call_name = 'x'");
+    contact(p, b, ID(5), ID(1), "x@b.org");
+    refused(p, b, "");
+    equal(p, p->sites[0]);
+    says(p->sites[0], "x 2", "SELECT call_name || ' ' || (SELECT count(*) FROM learner_contact) FROM learner");
+}
+
+static void a_reader_adds_no_child_in_a_table_that_he_does_not_read(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    schooled(p, 0, ID(1), ID(2));
+    reader(p, 1);
+    says(b, "1", "SELECT count(*) FROM enrolment");
+    edit(p, b, "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+               " VALUES ('" ID(3) "', '" ID(4) "', '" ID(2) "', 'P', 210, 'PAPER', '2026-01-05', '%s')", SITE_ID(p, 1));
+    refused(p, b, "attendance::readonly");
+    says(p->hub, "0", "SELECT count(*) FROM attendance");
+}
+
+static void attendance(struct pair *p)
+{
+    schooled(p, 0, ID(1), ID(2));
+    edit(p, p->sites[0], "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+                         " VALUES ('" ID(3) "', '" ID(4) "', '" ID(2) "', 'P', 210, 'PAPER', '2026-01-05', '%s')", SITE_ID(p, 0));
+}
+
+static void an_append_row_may_be_corrected_until_it_is_acknowledged(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    attendance(p);
+    edit(p, a, "UPDATE attendance SET mark = 'A'");
+    equal(p, a);
+    says(p->hub, "A", "SELECT mark FROM attendance");
+    says(p->hub, "", REFUSALS);
+    edit(p, a, "UPDATE attendance SET mark = 'P', minutes = 0");
+    refused(p, a, "attendance:mark,minutes:append");
+    says(a, "A 210", "SELECT mark || ' ' || minutes FROM attendance");
+    edit(p, a, "DELETE FROM attendance");
+    refused(p, a, "attendance::append");
+    says(a, "1", "SELECT count(*) FROM attendance");
+    edit(p, a, "INSERT INTO attendance SELECT '" ID(5) "', half_day_id, enrolment_id, 'P', minutes, proof, learner_signed_at, trainer_signed_at,"
+               " proof_sha256, recorded_at, recorded_site, id FROM attendance");
+    refused(p, a, ""); /* a correction names what it voids */
+    says(p->hub, ID(3), "SELECT voids FROM attendance WHERE id = '" ID(5) "'");
+}
+
+static void an_append_row_whose_acknowledgement_was_lost_is_not_held_against_its_author(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    attendance(p);
+    push_unheard(p, a);
+    equal(p, a);
+    says(p->hub, "", REFUSALS);
+    says(a, "", LISTED);
+    says(p->hub, "P", "SELECT mark FROM attendance");
+}
+
+static void a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_is(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct clock_cell old;
+    struct hand h;
+
+    schooled(p, 0, ID(1), ID(2));
+    old = cell_at(p->hub, "learner", ID(1), "home_site_id");
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1)); /* A stays a member by its enrolment */
+    equal(p, a);
+    for (int i = 0; i < 3; i++) {
+        struct perche_batch *b = perche_batch_new();
+
+        h = (struct hand){.table = "learner", .uuid = ID(1), .gen = 1, .stamp = old.stamp + (i > 0 ? UINT64_C(9000) << 16 : 0), .origin = SITE_ID(p, 0),
+                          .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
+        hand_in(b, &h);
+        assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
+        says(p->hub, i == 0 ? "" : "learner:home_site_id:move", REFUSALS);
+        says(p->hub, SITE_ID(p, 1), "SELECT home_site_id FROM learner");
+        program(p->hub, "DELETE FROM perche_refusal");
+    }
+}
+
+static void a_refusal_holds_no_values(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_message m;
+    struct perche_batch *b;
+
+    equal(p, a);
+    edit(p, a, "INSERT INTO organisation (id, name) VALUES ('" ID(1) "', 'Unheard')");
+    pair_push(p, a);
+    m = pull_made(p, a, 1 << 20);
+    b = batch_of(m.u.pull_reply.batch);
+    assert_int_equal(perche_batch_rows(b), 0);
+    assert_int_equal(b->notices_count, 1);
+    assert_string_equal(b->notices[0].columns, "");
+    perche_batch_free(b);
+    perche_message_free(&m);
+    says(p->hub, "0", "SELECT count(*) FROM perche_history WHERE instr(body, 'Unheard') > 0");
+    equal(p, a);
+    says(a, "{\"name\":\"Unheard\"}", "SELECT image FROM perche_refused");
+    says(a, ID(1), "SELECT key FROM perche_refused");
+}
+
+static void a_site_may_settle_only_questions_about_rows_that_it_holds(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_batch *b = perche_batch_new();
+    struct hand h;
+    char id[64];
+
+    schooled(p, 1, ID(1), ID(2));
+    edit(p, p->hub, "UPDATE learner SET birth_family_name = 'x'");
+    edit(p, p->sites[1], "UPDATE learner SET birth_family_name = 'y'");
+    equal(p, p->sites[1]);
+    strcpy(id, asked(p->hub->program, "SELECT id FROM perche_conflict WHERE state = 'open'"));
+    assert_int_equal(strlen(id), 36);
+    h = (struct hand){.table = "perche_conflict", .uuid = id, .gen = 1, .stamp = p->now << 16, .origin = SITE_ID(p, 0), .cells = {{"state", text_of("resolved")}}};
+    hand_in(b, &h);
+    assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
+    says(p->hub, "open", "SELECT state FROM perche_conflict");
+    says(p->hub, "perche_conflict::scope", REFUSALS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_everybody_has_only_the_hub_writes),
+        TEST(a_column_of_the_hub_in_a_new_row_is_refused_as_a_cell),
+        TEST(an_unlawful_cell_leaves_the_lawful_ones_beside_it),
+        TEST(moving_a_row_is_the_hubs_unless_its_holders_may),
+        TEST(a_row_outside_its_scopes_is_refused_whole),
+        TEST(naming_an_id_opens_no_door),
+        TEST(nor_does_an_edit_that_names_it),
+        TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
+        TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),
+        TEST(a_child_is_given_to_another_parent_only_where_both_are_held),
+        TEST(a_reader_writes_only_where_he_may),
+        TEST(a_reader_adds_no_child_in_a_table_that_he_does_not_read),
+        TEST(an_append_row_may_be_corrected_until_it_is_acknowledged),
+        TEST(an_append_row_whose_acknowledgement_was_lost_is_not_held_against_its_author),
+        TEST(a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_is),
+        TEST(a_refusal_holds_no_values),
+        TEST(a_site_may_settle_only_questions_about_rows_that_it_holds),
+    };
+
+    return cmocka_run_group_tests_name("replica_rights", tests, NULL, NULL);
+}

@@ -1,0 +1,335 @@
+/* Which sites hold a row, and what happens when that changes (DESIGN 4.6; MODEL B 3, 4, 6, 10, 11; C "interpretations"). */
+#include "replica_steps.h"
+
+static const char *scope_of(struct fixture *f, const char *table, const char *uuid)
+{
+    static struct header h;
+
+    h = header_at(f, table, uuid);
+    assert_true(h.stored);
+    return h.scope;
+}
+
+static void each_rule_gives_its_sites(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t site;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    contact(p, a, ID(3), ID(2), "a@b.org");
+    edit(p, a, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+               " VALUES ('" ID(4) "', '" ID(2) "', '" ID(5) "', '%s', '%s', '" ID(6) "', '2026-01-01', '2026-03-01', 'DRAFT')", SITE_ID(p, 0), SITE_ID(p, 1));
+    equal(p, a);
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = i == 0 ? a : p->hub;
+
+        assert_string_equal(scope_of(f, "cohort", ID(1)), SITE_ID(p, 0));         /* own site_id */
+        assert_string_equal(scope_of(f, "learner", ID(2)), SITE_ID(p, 0));        /* members */
+        assert_string_equal(scope_of(f, "learner_contact", ID(3)), SITE_ID(p, 0)); /* parent */
+        assert_string_equal(scope_of(f, "transfer", ID(4)), scope_text(p, 3));    /* own, two columns */
+    }
+    assert_string_equal(scope_of(p->hub, "site", SITE_ID(p, 0)), "*");
+    equal(p, p->sites[1]);
+    says(p->sites[1], "1 0 0 0", "SELECT (SELECT count(*) FROM transfer) || ' ' || (SELECT count(*) FROM learner) || ' ' ||"
+                                 " (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM cohort)");
+    site = header_at(p->hub, "site", SITE_ID(p, 0)).lsn;
+    assert_true(site > 0);
+}
+
+static void a_table_of_the_hub_alone_goes_nowhere(void **state)
+{
+    struct pair *p = *state;
+
+    program(p->hub, "CREATE TABLE secret (id TEXT NOT NULL PRIMARY KEY, x TEXT) STRICT");
+    free(pair_command(p, p->hub, "replicate", "{\"table\": \"secret\", \"scope\": \"hub\"}"));
+    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    edit(p, p->hub, "INSERT INTO secret VALUES ('" ID(1) "', 'x')");
+    assert_string_equal(scope_of(p->hub, "secret", ID(1)), "");
+    pair_prove(p, p->sites[0]);
+    equal(p, p->sites[0]);
+    says(p->sites[0], "0", "SELECT count(*) FROM secret");
+}
+
+/* A's learner with a contact, enrolled at A. */
+static void schooled(struct pair *p)
+{
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    contact(p, a, ID(3), ID(2), "a@b.org");
+    enrolment(p, a, ID(4), ID(2), ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, p->sites[1]);
+}
+
+static void ask_transfer(struct pair *p, const char *transfer_state)
+{
+    edit(p, p->sites[0], "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+                         " VALUES ('" ID(5) "', '" ID(2) "', '" ID(4) "', '%s', '%s', '" ID(6) "', '2026-01-01', '2026-03-01', '%s')",
+         SITE_ID(p, 0), SITE_ID(p, 1), transfer_state);
+    equal(p, p->sites[0]);
+}
+
+static void a_transfer_that_is_asked_shows_the_learner_to_the_other_school(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    ask_transfer(p, "DRAFT"); /* the condition is not met */
+    equal(p, b);
+    says(b, "0", "SELECT count(*) FROM learner");
+    edit(p, a, "UPDATE transfer SET state = 'ASKED'");
+    equal(p, a);
+    equal(p, b);
+    says(b, "Camille a@b.org", "SELECT call_name || ' ' || value FROM learner l JOIN learner_contact c ON c.learner_id = l.id");
+    says(b, "0", "SELECT count(*) FROM enrolment"); /* the school's own stays its own */
+    assert_string_equal(scope_of(a, "learner", ID(2)), scope_text(p, 3));
+    edit(p, b, "UPDATE learner SET call_name = 'both'"); /* whoever holds it writes it */
+    equal(p, b);
+    equal(p, a);
+    says(a, "both", "SELECT call_name FROM learner");
+    edit(p, b, "UPDATE transfer SET state = 'REFUSED'");
+    equal(p, b);
+    equal(p, b);
+    says(b, "0 0 1", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM transfer)");
+    equal(p, a);
+    says(a, "1", "SELECT count(*) FROM learner");
+}
+
+static void after_a_transfer_the_old_school_keeps_its_enrolment_and_loses_the_learner(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    ask_transfer(p, "ASKED");
+    equal(p, b);
+    edit(p, p->hub, "UPDATE transfer SET state = 'DONE'; UPDATE enrolment SET exit_reason = 'TRANSFER', actual_end = '2026-03-01';"
+                    "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    enrolment(p, p->hub, ID(7), ID(2), ID(6), SITE_ID(p, 1));
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), SITE_ID(p, 1));
+    equal(p, a);
+    equal(p, b);
+    says(a, "0 0 TRANSFER", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT exit_reason FROM enrolment)");
+    says(b, "1 1 " ID(7), "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT group_concat(id) FROM enrolment)");
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+    edit(p, a, "UPDATE enrolment SET pay_scheme = 'AREF'"); /* its own past it may still write */
+    equal(p, a);
+    says(p->hub, "AREF", "SELECT pay_scheme FROM enrolment WHERE id = '" ID(4) "'");
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+}
+
+static void late_edits_and_children_of_a_transferred_learner_arrive(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    edit(p, p->hub, "UPDATE enrolment SET exit_reason = 'TRANSFER'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    edit(p, a, "UPDATE learner_contact SET value = 'late@b.org'");
+    contact(p, a, ID(8), ID(2), "new@b.org");
+    while (pull_once(p, a, 1 << 20))
+        ;
+    says(a, "1", "SELECT count(*) FROM learner"); /* the mark waits */
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact)");
+    equal(p, b);
+    says(b, "late@b.org,new@b.org", "SELECT group_concat(value) FROM (SELECT value FROM learner_contact ORDER BY id)");
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+}
+
+static void an_exit_for_another_reason_keeps_the_learner(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), scope_text(p, 3)); /* an empty reason is in no list */
+    edit(p, a, "UPDATE enrolment SET exit_reason = 'END'");
+    equal(p, a);
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), scope_text(p, 3));
+    edit(p, a, "DELETE FROM enrolment");
+    equal(p, a);
+    equal(p, a);
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), SITE_ID(p, 1));
+    says(a, "0", "SELECT count(*) FROM learner");
+}
+
+static void a_child_that_comes_before_its_parent_moves_to_where_that_is(void **state)
+{
+    struct pair *p = *state;
+
+    contact(p, p->hub, ID(3), ID(2), "a@b.org");
+    assert_string_equal(scope_of(p->hub, "learner_contact", ID(3)), ""); /* nobody's yet */
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    assert_string_equal(scope_of(p->hub, "learner_contact", ID(3)), SITE_ID(p, 0));
+    contact(p, p->sites[1], ID(4), ID(5), "c@d.org"); /* at a site: the pusher's */
+    pair_push(p, p->sites[1]);
+    assert_string_equal(scope_of(p->hub, "learner_contact", ID(4)), SITE_ID(p, 1));
+    equal(p, p->sites[0]);
+    equal(p, p->sites[1]);
+    says(p->sites[0], "a@b.org", "SELECT value FROM learner_contact");
+}
+
+static void a_cohort_that_its_school_hands_over_takes_its_half_days_along(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    edit(p, a, "INSERT INTO half_day (id, cohort_id, day, half, mode) VALUES ('" ID(2) "', '" ID(1) "', '2026-01-05', 'AM', 'SITE'),"
+               " ('" ID(3) "', '" ID(1) "', '2026-01-05', 'PM', 'SITE')");
+    equal(p, a);
+    edit(p, a, "UPDATE cohort SET site_id = '%s'", SITE_ID(p, 1)); /* mover holder */
+    equal(p, a);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day)");
+    equal(p, b);
+    says(b, "1 2", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day)");
+}
+
+static void a_cohort_made_for_another_school_goes_there_and_does_not_stay(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    cohort(p, a, ID(1), SITE_ID(p, 1));
+    equal(p, a);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    says(a, "0", "SELECT count(*) FROM cohort");
+    equal(p, b);
+    says(b, "1", "SELECT count(*) FROM cohort");
+}
+
+/* ---- readers ---- */
+
+static void reader(struct pair *p, int may_write)
+{
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', %d)", SITE_ID(p, 0), SITE_ID(p, 1), may_write);
+}
+
+static void a_reader_gets_the_rows_of_the_area_and_of_no_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    reader(p, 0); /* of rows that are there */
+    edit(p, a, "INSERT INTO half_day (id, cohort_id, day, half, mode) VALUES ('" ID(8) "', '" ID(1) "', '2026-01-05', 'AM', 'SITE')");
+    edit(p, a, "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+               " VALUES ('" ID(9) "', '" ID(8) "', '" ID(4) "', 'P', 210, 'PAPER', '2026-01-05', '%s')", SITE_ID(p, 0));
+    contact(p, a, ID(7), ID(2), "later@b.org");
+    equal(p, a);
+    equal(p, b);
+    says(b, "1 2 1 0 0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment) || ' ' ||"
+                           " (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day) || ' ' || (SELECT count(*) FROM attendance)");
+    assert_string_equal(scope_of(a, "learner", ID(2)), scope_text(p, 3));
+    assert_string_equal(scope_of(a, "attendance", ID(9)), SITE_ID(p, 0)); /* a parent's readers are not the child's */
+    edit(p, p->hub, "DELETE FROM site_reader");
+    equal(p, a);
+    equal(p, b);
+    says(b, "0 0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment)");
+    says(a, "1", "SELECT count(*) FROM learner");
+}
+
+static void a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    schooled(p);
+    reader(p, 0);
+    equal(p, b);
+    edit(p, p->hub, "UPDATE enrolment SET exit_reason = 'TRANSFER'; UPDATE learner SET home_site_id = '%s'", HUB_ID(p));
+    equal(p, p->sites[0]);
+    equal(p, b);
+    says(b, "0 0 1", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment)");
+}
+
+/* ---- who hears of it ---- */
+
+static void those_that_hold_the_row_are_woken_and_its_author_is_not(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel parcel;
+    struct work w;
+    struct outcome o;
+
+    schooled(p);
+    edit(p, a, "UPDATE cohort SET code = 'x'");
+    parcel = push_all(p, a);
+    w = pair_work(WORK_PUSH_APPLY, a);
+    w.message = message_copy(&parcel.message);
+    o = pair_do(p, p->hub, w);
+    assert_int_equal(o.woken_count, 0);
+    assert_false(o.woken_all);
+    outcome_free(&o);
+    parcel_end(&parcel);
+    pair_sync(p, a);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1)); /* both hold it now */
+    equal(p, a);
+    equal(p, p->sites[1]);
+    edit(p, a, "UPDATE learner SET call_name = 'x'");
+    parcel = push_all(p, a);
+    w = pair_work(WORK_PUSH_APPLY, a);
+    w.message = message_copy(&parcel.message);
+    o = pair_do(p, p->hub, w);
+    assert_int_equal(o.woken_count, 1);
+    assert_string_equal(o.woken[0], SITE_ID(p, 1));
+    outcome_free(&o);
+    parcel_end(&parcel);
+    written(p->hub, "UPDATE site SET premises = 'x' WHERE name = 'La Loupe'");
+    o = pair_do(p, p->hub, pair_work(WORK_HARVEST, NULL));
+    assert_true(o.woken_all);
+    outcome_free(&o);
+    written(p->hub, "UPDATE learner SET home_site_id = '%s'; UPDATE enrolment SET exit_reason = 'TRANSFER'", HUB_ID(p));
+    o = pair_do(p, p->hub, pair_work(WORK_HARVEST, NULL));
+    assert_int_equal(o.woken_count, 2); /* the marks */
+    outcome_free(&o);
+}
+
+static void a_row_with_its_scope_unchanged_marks_nobody(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct header before;
+
+    schooled(p);
+    before = header_at(p->hub, "learner", ID(2));
+    edit(p, a, "UPDATE enrolment SET exit_reason = 'END'"); /* re-derived, and the same */
+    edit(p, a, "UPDATE learner SET call_name = 'x'");
+    equal(p, a);
+    assert_true(header_at(p->hub, "learner", ID(2)).entered == before.entered);
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_rule_gives_its_sites),
+        TEST(a_table_of_the_hub_alone_goes_nowhere),
+        TEST(a_transfer_that_is_asked_shows_the_learner_to_the_other_school),
+        TEST(after_a_transfer_the_old_school_keeps_its_enrolment_and_loses_the_learner),
+        TEST(late_edits_and_children_of_a_transferred_learner_arrive),
+        TEST(an_exit_for_another_reason_keeps_the_learner),
+        TEST(a_child_that_comes_before_its_parent_moves_to_where_that_is),
+        TEST(a_cohort_that_its_school_hands_over_takes_its_half_days_along),
+        TEST(a_cohort_made_for_another_school_goes_there_and_does_not_stay),
+        TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
+        TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
+        TEST(those_that_hold_the_row_are_woken_and_its_author_is_not),
+        TEST(a_row_with_its_scope_unchanged_marks_nobody),
+    };
+
+    return cmocka_run_group_tests_name("replica_scope", tests, NULL, NULL);
+}
