@@ -158,7 +158,8 @@ static uint64_t rest_ms(struct writer *w, uint64_t held)
     if (!w->file_replaced && w->ops.others_wrote(w->ops.ctx))
         w->others_ms = now;
     if (w->others_ms != 0 && now - w->others_ms < WRITER_OTHERS_MS) {
-        uint64_t rest = 4 * held + 1; /* most looks of a waiting program find a short work's lock free */
+        uint64_t rest =
+            4 * held + 1; /* most looks of a waiting program find a short work's lock free */
 
         if (rest > WRITER_STEP_BACK_MS)
             rest = WRITER_STEP_BACK_MS;

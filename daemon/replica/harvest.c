@@ -563,12 +563,17 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     struct chunk c = {.rows_max = rows_max ? rows_max : PERCHE_HARVEST_CHUNK_ROWS, .keys_cap = 16384, .buckets_count = 1};
     struct author a = {0};
     enum perche_rc rc;
-    sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
-    bool any = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_stmt *s;
+    bool any;
 
-    sql_done(s);
     *rows = 0;
     *more = false;
+    rc = capture_rescan(r);
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_CAPTURE_ANY);
+    any = sqlite3_step(s) == SQLITE_ROW;
+    sql_done(s);
     if (!any)
         return PERCHE_OK;
     while (c.buckets_count < 2 * c.rows_max)

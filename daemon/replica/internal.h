@@ -404,6 +404,7 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
 /* replicate.c: distributed migrations */
 enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count); /* in the outcome's message */
 enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n);
+enum perche_rc capture_rescan(struct replica *r); /* tables of capture_unscanned(): their differences become captured changes */
 /* query.c, command.c */
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o);
 enum perche_rc command(struct replica *r, const struct work *w, struct outcome *o);

@@ -12,6 +12,7 @@
 #include "replica/tx.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,10 @@ enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what)
     enum perche_rc code = code_of(sqlite_rc);
     const char *why = r->db != NULL ? sqlite3_errmsg(r->db) : sqlite3_errstr(sqlite_rc);
 
+    if (code == PERCHE_DISK && r->db != NULL && sqlite3_system_errno(r->db) == ENOSPC) {
+        code = PERCHE_FULL; /* -shm grows outside SQLite's own check */
+        why = "the disk is full";
+    }
     (void)fail(r, code, "%s: %s", what, why);
     if (tx_lost(r) && r->tx->lost.rc == PERCHE_OK)
         (void)perche_err_set(&r->tx->lost, code, "%s: %s", what, why);

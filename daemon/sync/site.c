@@ -109,7 +109,7 @@ void site_work_failed(struct sync_site *s, const struct outcome *o)
         site_shake_again(s, failure_reason(o->rc));
         return;
     }
-    if (o->rc == PERCHE_CORRUPT && s->line_up && (o->kind == WORK_PULL_APPLY || o->kind == WORK_ROWS_APPLY)) {
+    if ((o->rc == PERCHE_CORRUPT || o->rc == PERCHE_TOO_LARGE) && s->line_up && (o->kind == WORK_PULL_APPLY || o->kind == WORK_ROWS_APPLY)) {
         site_bad_reply(s, "a batch that does not decode");
         return;
     }

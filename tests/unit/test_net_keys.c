@@ -296,11 +296,15 @@ static void a_damaged_upstream_file_is_refused_with_file_and_line(void **state)
     struct perche_err err = {0};
     char path[96];
     static const char text[] = "[upstream]\nurl = tls+tcp://h:1\nhubb = x\n";
+    static const char no_key[] = "[upstream]\nurl = tls+tcp://h:1\nhub = x\nhub_key = 00zz\n";
 
     (void)snprintf(path, sizeof(path), "%s/upstream.conf", p->dir);
     assert_int_equal(file_write(path, 0640, text, strlen(text), NULL), PERCHE_OK);
     assert_int_equal(upstream_read(p->dir, &u, &err), PERCHE_CONFIG);
     assert_non_null(strstr(err.text, "upstream.conf:3:"));
+    assert_int_equal(file_write(path, 0640, no_key, strlen(no_key), NULL), PERCHE_OK);
+    assert_int_equal(upstream_read(p->dir, &u, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "upstream.conf:4:"));
 }
 
 static void a_file_is_replaced_whole_or_not_at_all(void **state)
