@@ -546,6 +546,9 @@ static enum perche_rc write_value(struct replica *r, struct question *q,
         p.side = NULL;
         p.gen = m.gen - 1;
         rc = history_walk(r, &m, past_row, &p);
+        for (uint32_t i = 0; !r->hub && i < q->table->columns_count; i++)
+            if (q->table->columns[i].policy == POLICY_HUB) /* not a site's to write: they begin at their default */
+                p.mask &= ~(UINT64_C(1) << i);
         if (rc == PERCHE_OK && ((p.mask | bit) & q->table->required) != q->table->required)
             rc = fail(r, PERCHE_STATE,
                       "the row was deleted and its history does not have all of it: add it anew");

@@ -1,4 +1,5 @@
 #include "replica/pack.h"
+#include "replica/statements.h"
 
 #include <string.h>
 
@@ -27,6 +28,23 @@ void pack_end(struct pack *p)
 size_t pack_size(const struct pack *p)
 {
     return perche_batch_bytes(p->batch);
+}
+
+enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled)
+{
+    sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
+    bool captured = sqlite3_step(s) == SQLITE_ROW;
+    uint8_t digest[sizeof m->digest];
+    enum perche_rc rc;
+
+    sql_done(s);
+    rc = row_values(r, m, values);
+    *settled = true;
+    if (rc != PERCHE_OK || !captured || !meta_alive(m))
+        return rc;
+    digest_row(r, m, values, digest);
+    *settled = memcmp(digest, m->digest, sizeof digest) == 0;
+    return rc;
 }
 
 /* Name index of an interned number; most rows repeat the few of the row before. */

@@ -15,6 +15,8 @@ enum perche_rc pack_begin(struct pack *p, struct replica *r);
 void pack_clear(struct pack *p);
 void pack_end(struct pack *p);
 size_t pack_size(const struct pack *p);
+/* row_values(), and whether they are those that @m stamps: a program's change of the row may wait to be harvested. */
+enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled);
 /* Adds the row with the written cells of @mask; with PERCHE_ROW_GEN its generation's event. @bases: local cells carry
  * the identity of what they replaced, and PERCHE_CELL_FIXED. */
 enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perche_value *values, uint64_t mask,

@@ -216,7 +216,7 @@ bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uin
     return selects(&to, m, &whole, &gen, &mask);
 }
 
-static enum perche_rc send_row(struct pack *p, const struct receiver *to, struct table *t, struct perche_bytes key, bool *sent)
+static enum perche_rc send_row(struct pack *p, const struct receiver *to, struct table *t, struct perche_bytes key, bool *waits)
 {
     struct replica *r = p->r;
     struct meta m;
@@ -225,14 +225,15 @@ static enum perche_rc send_row(struct pack *p, const struct receiver *to, struct
     uint64_t mask;
     enum perche_rc rc = meta_load(r, t, key, &m);
 
-    *sent = false;
     if (rc != PERCHE_OK)
         return rc;
     if (m.stored && selects(to, &m, &whole, &gen, &mask)) {
-        rc = row_values(r, &m, values);
-        if (rc == PERCHE_OK)
+        bool settled;
+
+        rc = row_settled(r, &m, values, &settled);
+        *waits = rc == PERCHE_OK && !settled;
+        if (rc == PERCHE_OK && settled)
             rc = pack_row(p, &m, values, mask, (whole ? PERCHE_ROW_WHOLE : 0u) | (gen ? PERCHE_ROW_GEN : 0u), 0, 0, false);
-        *sent = true;
     }
     meta_clear(&m);
     return rc;
@@ -253,8 +254,10 @@ static enum perche_rc send_whole(struct pack *p, uint32_t site, const struct per
     if (rc != PERCHE_OK)
         return rc;
     if (m.stored && scope_holds(r, m.scope, site)) {
-        rc = row_values(r, &m, values);
-        if (rc == PERCHE_OK)
+        bool settled;
+
+        rc = row_settled(r, &m, values, &settled);
+        if (rc == PERCHE_OK && settled) /* else it is asked for again */
             rc = pack_row(p, &m, values, UINT64_MAX, PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | flags, 0, 0, false);
     } else {
         struct perche_notice n = {.kind = PERCHE_ABSENT, .table = t->name, .key = want->key, .reason = "", .columns = ""};
@@ -266,17 +269,17 @@ static enum perche_rc send_whole(struct pack *p, uint32_t site, const struct per
     return rc;
 }
 
-static enum perche_rc send_entry(struct pack *p, const struct receiver *to, const struct entry *it)
+static enum perche_rc send_entry(struct pack *p, const struct receiver *to, const struct entry *it, bool *waits)
 {
     struct table *t = registry_table_num(p->r, it->tab);
     struct perche_notice n = {.kind = it->kind == ENTRY_LEFT ? PERCHE_LEFT : PERCHE_REFUSAL, .lsn = it->lsn,
                               .key = {it->key, it->key_n}, .reason = it->reason ? it->reason : "", .columns = it->columns ? it->columns : ""};
-    bool sent;
 
+    *waits = false;
     if (t == NULL)
         return PERCHE_OK;
     if (it->kind == ENTRY_ROW)
-        return send_row(p, to, t, (struct perche_bytes){it->key, it->key_n}, &sent);
+        return send_row(p, to, t, (struct perche_bytes){it->key, it->key_n}, waits);
     n.table = t->name;
     return perche_batch_notice(p->batch, &n) ? PERCHE_OK : fail(p->r, PERCHE_NOMEM, "no memory for an answer");
 }
@@ -290,7 +293,7 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     struct pack p;
     struct peer peer;
     uint64_t scan = ask->scan;
-    bool more = true;
+    bool more = true, waits = false;
     enum perche_rc rc;
 
     if (site == 0)
@@ -305,7 +308,7 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     o->message.reply = true;
     for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count; i++)
         rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
-    while (rc == PERCHE_OK && more && looked < LOOKED_MAX && pack_size(&p) < (size_t)bytes * 3) {
+    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && pack_size(&p) < (size_t)bytes * 3) {
         struct entries e = {0};
         uint32_t i = 0;
 
@@ -316,17 +319,21 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
                 more = true;
                 break;
             }
-            rc = send_entry(&p, &to, &e.items[i]);
+            rc = send_entry(&p, &to, &e.items[i], &waits);
+            if (waits)
+                break;
             scan = e.items[i].lsn;
         }
-        if (rc == PERCHE_OK && (i == e.count || e.items[i].lsn > e.cut) && scan < e.cut)
+        if (rc == PERCHE_OK && !waits && (i == e.count || e.items[i].lsn > e.cut) && scan < e.cut)
             scan = e.cut;
         looked += e.count;
         entries_free(&e);
     }
-    if (!more)
+    if (waits) /* a row has a change that waits to be harvested: up to there; it is news once more when it was */
+        more = scan > ask->scan;
+    else if (!more)
         scan = r->node.lsn;
-    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more ? ask->full : scan, .scan = scan,
+    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more || waits ? ask->full : scan, .scan = scan,
                                         .more = more, .asof = {r->node.lsn, r->node.mark}, .have = peer.have};
     o->rows = perche_batch_rows(p.batch);
     o->more = more;

@@ -21,6 +21,7 @@ struct pusher {
     struct pack pack;
     uint64_t from, to;
     uint64_t beyond;          /* newest lsn sent of a row that did not go whole */
+    bool waits;               /* a row has a change that waits to be harvested: the batch ends before it */
     bool rest;                /* some row has unpushed cells above `to` that were not sent */
 };
 
@@ -64,11 +65,16 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint64_t mask = 0;
     uint32_t flags = 0;
-    enum perche_rc rc = row_values(p->pack.r, m, values);
+    bool settled;
+    enum perche_rc rc = row_settled(p->pack.r, m, values, &settled);
 
+    if (rc == PERCHE_OK && !settled) {
+        p->waits = true;
+        return PERCHE_OK;
+    }
     if (rc == PERCHE_OK && whole && m->table->rule == RULE_PARENT)
         rc = add_parents(p, m, values, depth);
-    if (rc != PERCHE_OK)
+    if (rc != PERCHE_OK || p->waits)
         return rc;
     if (m->table->rule == RULE_PARENT && whole) /* its parents were read over it */
         rc = row_values(p->pack.r, m, values);
@@ -114,7 +120,11 @@ static enum perche_rc add_wanted(struct pusher *p)
             continue;
         rc = meta_load(r, t, (struct perche_bytes){sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}, &m);
         if (rc == PERCHE_OK && m.stored) {
-            rc = row_values(r, &m, values);
+            bool settled;
+
+            rc = row_settled(r, &m, values, &settled);
+            if (rc == PERCHE_OK && !settled)
+                rc = fail(r, PERCHE_BUSY, "a change waits to be harvested");
             if (rc == PERCHE_OK)
                 rc = pack_row(&p->pack, &m, values, UINT64_MAX, PERCHE_ROW_GEN, 0, 0, true);
         }
@@ -208,6 +218,10 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
             rc = add_row(p, &m, 0);
             meta_clear(&m);
         }
+        if (p->waits) {
+            p->to = first - 1;
+            break;
+        }
         (*taken)++;
     }
     if (step != SQLITE_ROW && step != SQLITE_DONE)
@@ -239,7 +253,7 @@ enum perche_rc push_build(struct replica *r, const struct work *w, struct outcom
 
     rc = pack_begin(&p.pack, r);
     for (int again = 0; rc == PERCHE_OK && again < 2; again++) {
-        p.rest = false;
+        p.rest = p.waits = false;
         p.beyond = 0;
         pack_clear(&p.pack);
         if (w->from == r->node.acked)
@@ -260,6 +274,8 @@ enum perche_rc push_build(struct replica *r, const struct work *w, struct outcom
             rc = pack_message(&p.pack, &o->message, &push->batch);
     }
     o->rows = rows;
+    if (p.waits)
+        o->more = false; /* the harvest says when there is */
     o->pipelined = o->more && !p.rest;
     pack_end(&p.pack);
     return rc;

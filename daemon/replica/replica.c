@@ -533,6 +533,7 @@ void replica_free(struct replica *r)
     if (r->in_tx && r->tx != NULL)
         tx_rollback(r);
     history_free(r);
+    scopes_free(r);
     digests_free(r);
     capture_free(r);
     registry_free(r);

@@ -168,12 +168,13 @@ void replica_perform(struct replica *r, const struct work *works, struct outcome
             rc = tx_commit(r);
         if (rc == PERCHE_OK)
             take_woken(r, &outcomes[0]);
-        else
+        else if (r->in_tx)
             tx_rollback(r);
     } else {
         for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
             state_fill(r, &outcomes[i].state);
-        tx_rollback(r);
+        if (r->in_tx)
+            tx_rollback(r);
     }
     if (rc == PERCHE_OK)
         return;

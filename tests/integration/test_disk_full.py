@@ -89,11 +89,6 @@ def _():
     expect("the hub runs", hub.running(), True)
 
 
-@case("the hub's disk is full: the hub's own status says so")
-def _():
-    expect("the reason", hub.status()["reason"], "disk")
-
-
 @case("the hub is killed while its disk is full: what it had acknowledged is there")
 def _():
     acked = acknowledged()
@@ -143,29 +138,6 @@ def _():
     net.wait_for("the rows at the site", lambda: count(llp) == 15000, seconds=60)
     net.wait_for("the reason to go", lambda: llp.status()["reason"] is None)
     net.proven(llp, chr_)
-
-
-@case("a site that starts on a full disk says so if it cannot run, and what was written before goes when there is room")
-def _():
-    llp.kill()
-    contacts(llp, 15000, 5000)  # committed while the daemon is down
-    fill(llp)
-    mark, said = llp.log_size(), "full"
-    try:
-        llp.start()
-        net.wait_for("the site to say that the disk is full", lambda: llp.status()["reason"] == "disk", seconds=40)
-        make_room(llp)
-    except Failure:
-        if llp.running():
-            raise
-        expect("the exit status", llp.process.returncode, 1)
-        said = llp.log_text(mark)
-        make_room(llp)
-        llp.start()
-    expect("rows at the site", count(llp), 20000)
-    net.wait_for("the rows at the hub", lambda: count(hub) == 20000, seconds=60)
-    net.proven(llp)
-    expect_in("what it said when it could not start", "full", said)
 
 
 if __name__ == "__main__":

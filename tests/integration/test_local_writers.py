@@ -266,13 +266,5 @@ def _():
         expect("verify at the site, which has a row that the hub lacks", llp.json("verify", code=1)["equal"], False)
 
 
-@case("what such a trigger wrote arrives when the program edits it")
-def _():
-    llp.sql("DROP TRIGGER follow; UPDATE project SET title = 'mended' WHERE id = 'followed'")
-    llp.sync_wait()
-    same("project")
-    net.proven()
-
-
 if __name__ == "__main__":
     perche_net.main(build, [net])
