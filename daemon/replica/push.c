@@ -195,6 +195,10 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
     sql_done(s);
     p->to = cut;
     rc = add_written_since(p);
+    if (p->waits) { /* a position beyond would claim what is not carried */
+        p->to = p->from;
+        return rc;
+    }
     s = sql(r, SQL_PUSH_ROWS);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)p->from);
     while (rc == PERCHE_OK && (step = sqlite3_step(s)) == SQLITE_ROW) {

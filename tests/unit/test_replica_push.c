@@ -116,6 +116,45 @@ static void an_edit_between_two_batches_waits_when_the_second_is_cut_before_it(v
     says(p->hub, "late", "SELECT call_name FROM learner WHERE id = '" ID(1) "'");
 }
 
+static void a_second_batch_claims_nothing_of_a_row_with_a_change_that_is_not_harvested(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel one, two;
+
+    for (int i = 1; i < 4; i++)
+        edit(p, a, "INSERT INTO learner (id, home_site_id) VALUES ('0198f3a0-0000-7000-8000-00000000000%d', (SELECT site_id FROM perche_self))", i);
+    one = push_made(p, a, state_of(p, a).acked, 1);
+    edit(p, a, "UPDATE learner SET call_name = 'late' WHERE id = '" ID(1) "'");
+    p->now += 1000;
+    written(a, "UPDATE learner SET ine = 'now' WHERE id = '" ID(1) "'"); /* between the harvest and the batch */
+    two = push_made(p, a, one.to, 100);
+    push_told(p, a, &one, push_taken(p, a, &one));
+    push_told(p, a, &two, push_taken(p, a, &two));
+    parcel_end(&one);
+    parcel_end(&two);
+    pair_push(p, a);
+    says(p->hub, "late now 3", "SELECT call_name || ' ' || ine || ' ' || (SELECT count(*) FROM learner) FROM learner WHERE id = '" ID(1) "'");
+    equal(p, a);
+}
+
+static void a_row_that_a_program_has_just_deleted_is_not_sent_without_its_values(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    written(a, "DELETE FROM cohort WHERE id = '" ID(1) "'"); /* between the harvest and the batch */
+    b = push_made(p, a, (uint64_t)atoll(asked(a->program, "SELECT acked FROM perche_node")), 100);
+    assert_int_equal(rows_in(b.message.u.push.batch, "cohort"), 0);
+    parcel_end(&b);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    says(p->hub, "1", "SELECT count(*) FROM cohort");
+}
+
 static void a_row_whose_insert_is_not_acknowledged_goes_whole(void **state)
 {
     struct pair *p = *state;
@@ -616,6 +655,8 @@ int main(void)
         TEST(a_second_batch_begins_where_the_first_ends),
         TEST(a_second_batch_claims_no_edit_made_after_the_first_was_built),
         TEST(an_edit_between_two_batches_waits_when_the_second_is_cut_before_it),
+        TEST(a_second_batch_claims_nothing_of_a_row_with_a_change_that_is_not_harvested),
+        TEST(a_row_that_a_program_has_just_deleted_is_not_sent_without_its_values),
         TEST(a_row_whose_insert_is_not_acknowledged_goes_whole),
         TEST(inserted_and_deleted_before_the_push_goes_with_its_generation),
         TEST(a_parent_goes_before_its_child_whatever_its_own_position),
