@@ -485,7 +485,7 @@ static enum perche_rc apply_one(struct replica *r, const struct perche_migration
 
 enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n)
 {
-    enum perche_rc rc = PERCHE_OK;
+    enum perche_rc rc = capturing(r); /* what a migration writes is a change of this node */
     bool taken = true;
 
     for (uint32_t i = 0; rc == PERCHE_OK && taken && i < n; i++) {

@@ -497,6 +497,24 @@ static void a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops(vo
 }
 
 /* Whatever step of it fails: nothing of it stays, in the file or in memory. */
+static void what_a_migration_writes_at_a_site_is_captured_also_after_a_batch(void **state)
+{
+    struct pair *p = *state;
+
+    program(p->hub, "INSERT INTO organisation (name) VALUES ('a row to apply')");
+    harvest_here(p, p->hub);
+    pair_sync(p, p->sites[0]);
+    assert_true(p->sites[0]->r->triggers_off);
+    program(p->hub,
+            "INSERT INTO perche_migration (number, name, sql, signature, applied_ms) VALUES (1000, 'rows',"
+            " 'INSERT INTO project (id, site_id, title, kind) SELECT ''of the migration'', site_id, ''t'', ''INTERNAL'' FROM perche_self;',"
+            " zeroblob(64), 1)");
+    pair_prove(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM project WHERE id = 'of the migration'", "1");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT count(*) FROM project WHERE id = 'of the migration'", "1");
+}
+
 static void a_migration_that_fails_half_way_leaves_no_trace(void **state)
 {
     struct pair *p = *state;
@@ -576,6 +594,7 @@ int main(void)
         T(a_table_that_a_site_has_already_brings_its_rows),
         T(a_migration_goes_out_once_it_is_signed),
         T(a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops),
+        T(what_a_migration_writes_at_a_site_is_captured_also_after_a_batch),
         T(a_migration_that_fails_half_way_leaves_no_trace),
         T(what_cannot_be_replicated_is_refused_with_the_reason),
     };
