@@ -632,12 +632,16 @@ static uint16_t all_columns(const struct table_spec *t)
 
 /* ---- what a program does ------------------------------------------------------- */
 
-/* Somebody's value of this cell, to be written a second time. */
+/* Somebody's committed value of this cell, to be written a second time. One that is rolled back later would be
+ * taken for the rolled-back write wherever it is found. */
 static uint32_t somebodys(struct world *w, uint32_t row, int col, uint8_t not_node)
 {
     for (uint32_t i = w->writes_count; i > 0; i--) {
         const struct write *x = &w->writes[i];
+        const struct node *author = &w->nodes[x->node];
 
+        if (author->slow && i >= author->slow_first)
+            continue;
         if (x->row == row && x->col == col && x->node != not_node && !x->dead && !x->null && !x->again && !x->unlawful)
             return i;
     }
