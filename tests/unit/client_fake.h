@@ -26,7 +26,7 @@ struct fake {
     int listener;
     pthread_t thread;
     const char *answer;  /* sent to each connection after its first line, then it is closed */
-    size_t answer_n;     /* 0 = strlen */
+    size_t answer_n;
     bool before_request; /* answer without reading anything */
     char asked[70000];   /* the last request */
 };
@@ -36,7 +36,7 @@ static inline void *fake_run(void *arg)
     struct fake *f = arg;
 
     for (;;) {
-        size_t n = 0, left = f->answer_n ? f->answer_n : strlen(f->answer);
+        size_t n = 0, left = f->answer_n;
         const char *p = f->answer;
         int fd = accept(f->listener, NULL, NULL);
 
@@ -64,12 +64,11 @@ static inline void *fake_run(void *arg)
     }
 }
 
-static inline void fake_start(struct fake *f, const char *answer)
+/* Its answer is set before: the thread reads it. */
+static inline void fake_run_with(struct fake *f)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
 
-    memset(f, 0, sizeof(*f));
-    f->answer = answer;
     strcpy(f->folder, "/tmp/perche-client.XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
@@ -78,6 +77,14 @@ static inline void fake_start(struct fake *f, const char *answer)
     assert_int_equal(bind(f->listener, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(listen(f->listener, 8), 0);
     assert_int_equal(pthread_create(&f->thread, NULL, fake_run, f), 0);
+}
+
+static inline void fake_start(struct fake *f, const char *answer)
+{
+    memset(f, 0, sizeof(*f));
+    f->answer = answer;
+    f->answer_n = strlen(answer);
+    fake_run_with(f);
 }
 
 /* Ends the thread; what was asked can be read from now on. */

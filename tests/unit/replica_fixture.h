@@ -23,6 +23,7 @@ struct fixture {
     char folder[64], path[96];
     struct replica_config config;
     struct replica *r;
+    struct replica *reader; /* opened by the first question; ends with r */
     sqlite3 *program; /* another program's connection */
     struct perche_err err;
 };
@@ -99,8 +100,9 @@ static inline void fixture_open(struct fixture *f)
 
 static inline void fixture_close(struct fixture *f)
 {
+    replica_free(f->reader);
     replica_free(f->r);
-    f->r = NULL;
+    f->reader = f->r = NULL;
 }
 
 static inline void fixture_end(struct fixture *f)

@@ -15,8 +15,10 @@ static enum perche_rc ask_once(const char *answer, size_t n, int timeout_ms,
     enum perche_rc rc;
 
     memset(out, 0, sizeof(*out));
-    fake_start(&f, answer);
-    f.answer_n = n;
+    memset(&f, 0, sizeof(f));
+    f.answer = answer;
+    f.answer_n = n ? n : strlen(answer);
+    fake_run_with(&f);
     rc = perche_control_connect(f.path, &c, err);
     assert_int_equal(rc, PERCHE_OK);
     assert_true(perche_control_fd(c) >= 0);
@@ -235,8 +237,11 @@ static void a_refusal_that_comes_before_the_request_was_read_is_heard(void **sta
 
     (void)state;
     for (int early = 0; early < 2; early++) {
-        fake_start(&f, "{\"ok\":false,\"code\":\"busy\",\"text\":\"too many\"}\n");
+        memset(&f, 0, sizeof(f));
+        f.answer = "{\"ok\":false,\"code\":\"busy\",\"text\":\"too many\"}\n";
+        f.answer_n = strlen(f.answer);
         f.before_request = true;
+        fake_run_with(&f);
         assert_int_equal(perche_control_connect(f.path, &c, &err), PERCHE_OK);
         if (early) { /* it has answered and hung up: the request cannot even be sent */
             struct pollfd p = {.fd = perche_control_fd(c)};
