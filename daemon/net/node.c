@@ -102,10 +102,28 @@ void node_run(struct node *n, struct job *job)
     inbox_put(&n->inbox, &job->item);
 }
 
+/* Small works may still find room on a full disk, and a harvest may find nothing to write. */
+static void note_trouble(struct node *n, const struct job *job)
+{
+    const struct outcome *o = &job->outcome;
+
+    if (!work_writes(job->work.kind))
+        return;
+    if (o->rc == PERCHE_FULL || o->rc == PERCHE_DISK || o->rc == PERCHE_BUSY) {
+        n->trouble.rc = o->rc;
+        n->trouble.kind = job->work.kind;
+        n->trouble.at_ms = node_mono_ms();
+    } else if (o->rc == PERCHE_OK && job->work.kind == n->trouble.kind &&
+               (job->work.kind != WORK_HARVEST || o->rows > 0)) {
+        n->trouble.rc = PERCHE_OK;
+    }
+}
+
 static void on_outcome(struct job *job)
 {
     struct node *n = job->ctx;
 
+    note_trouble(n, job);
     if (!n->ended && !n->closing && (uintptr_t)job->work.owner == n->conversation) {
         struct sync_event ev = {
             .kind = SYNC_EV_OUTCOME, .tag = job->work.tag, .outcome = &job->outcome};

@@ -12,6 +12,8 @@
 #include "net/container_of.h"
 #include "net/node_own.h"
 
+#define TROUBLE_TOLD_MS 600000u
+
 /* ---- answers ---------------------------------------------------------------- */
 
 struct later {
@@ -312,6 +314,14 @@ static struct sync_peer_view *peers_of(const struct node *n, uint32_t *count)
     return peers;
 }
 
+/* Sites try again within minutes: a trouble that is older was theirs, or nobody has one any more. */
+static const char *trouble_of(const struct node *n)
+{
+    if (n->trouble.rc == PERCHE_OK || node_mono_ms() - n->trouble.at_ms > TROUBLE_TOLD_MS)
+        return NULL;
+    return n->trouble.rc == PERCHE_FULL ? "disk" : perche_rc_name(n->trouble.rc);
+}
+
 static void status_of_hub(const struct node *n, json_t *j)
 {
     uint32_t count, live = 0;
@@ -325,7 +335,7 @@ static void status_of_hub(const struct node *n, json_t *j)
     }
     free(peers);
     json_object_set_new(j, "state", json_string(n->downlink ? "live" : "offline"));
-    json_object_set_new(j, "reason", json_null());
+    json_object_set_new(j, "reason", text_or_null(trouble_of(n)));
     json_object_set_new(j, "last_contact", node_json_time(contact));
     json_object_set_new(j, "clock_offset_ms", json_null());
     json_object_set_new(j, "rtt_ms", json_null());

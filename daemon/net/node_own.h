@@ -78,6 +78,11 @@ struct node {
     bool leaving;
 
     uint64_t bad_messages, works;
+    struct {
+        enum perche_rc rc;   /* why a work wrote nothing, until one of its kind writes again */
+        enum work_kind kind;
+        uint64_t at_ms;
+    } trouble;
     uint64_t sites_count, sites_counted_ms; /* hub: for status; 0 = not counted yet */
     bool ended;                             /* acknowledges nothing more, waits to be closed */
     bool closing;

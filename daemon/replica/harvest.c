@@ -436,6 +436,10 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         goto out;
     present = rc == PERCHE_OK;
     rc = PERCHE_OK;
+    if (present && !m.stored && m.gen == 0) { /* its insert was not captured: a program's trigger made it during an apply */
+        m.gen = 1;
+        mask = all;
+    }
     alive = meta_alive(&m);
     if (alive && !present && c->more)
         goto out; /* its delete stands further on in the capture log, and there its old values */

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <xxhash.h>
@@ -182,7 +183,10 @@ fail:
     case SQLITE_LOCKED: return perche_err_set(err, PERCHE_BUSY, "%s: another program holds its lock", c->path);
     case SQLITE_NOMEM: return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", c->path);
     case SQLITE_ERROR: return damaged(c->path, sqlite3_errmsg(db), err);
-    default: return perche_err_set(err, PERCHE_DISK, "%s: %s", c->path, sqlite3_errmsg(db));
+    default:
+        if ((rc & 0xff) == SQLITE_FULL || sqlite3_system_errno(db) == ENOSPC)
+            return perche_err_set(err, PERCHE_FULL, "%s: the disk is full. Nothing was changed. Make room and start again", c->path);
+        return perche_err_set(err, PERCHE_DISK, "%s: %s", c->path, sqlite3_errmsg(db));
     }
 }
 

@@ -117,9 +117,9 @@ enum perche_refusal hub_refusal(enum perche_rc rc)
 {
     switch (rc) {
     case PERCHE_DISK:
-    case PERCHE_FULL:
-    case PERCHE_BUSY:
-    case PERCHE_NOMEM: return PERCHE_NO_DISK;
+    case PERCHE_FULL: return PERCHE_NO_DISK;
+    case PERCHE_BUSY: /* another program holds the lock */
+    case PERCHE_NOMEM: return PERCHE_NO_LATER;
     case PERCHE_CORRUPT: return PERCHE_NO_BAD;
     case PERCHE_TOO_LARGE: return PERCHE_NO_TOO_LARGE;
     case PERCHE_STALE: return PERCHE_NO_POSITION;

@@ -21,8 +21,7 @@
 #define PERCHE_LIST_MAX 40u            /* entries of the pull list in `prove` */
 #define PERCHE_KEYS_MAX 1000u          /* keys in one `rows`, wanted or image list */
 #define PERCHE_MIGRATIONS_MAX 256u
-#define PERCHE_GROUP_ROWS_MAX 5000u    /* group commit at the hub: rows ... */
-#define PERCHE_GROUP_MS_MAX 20u        /* ... or time */
+#define PERCHE_GROUP_ROWS_MAX 5000u    /* group commit at the hub */
 #define PERCHE_HARVEST_CHUNK_ROWS 1000u
 
 #endif

@@ -80,6 +80,7 @@ def _():
     net.wait_for("the site to say that the disk is full", lambda: llp.status()["reason"] == "disk", seconds=40)
     said = llp.says_no("sync", "--wait", "--timeout", "2s")
     expect_in("what sync says", "not everything that was written here has reached the hub", said)
+    net.wait_for("the hub to say so too", lambda: hub.status()["reason"] == "disk")
     status = llp.status()
     if status["pending"] == 0:
         raise Failure("the site has nothing to send any more")
@@ -109,7 +110,7 @@ def _():
     net.wait_for("the site to say that the disk is full", lambda: llp.status()["reason"] == "disk", seconds=40)
     make_room(hub)
     net.wait_for("the rows at the hub", lambda: count(hub) == 10000, seconds=60)
-    net.wait_for("the reason to go", lambda: llp.status()["reason"] is None)
+    net.wait_for("the reason to go", lambda: llp.status()["reason"] is None and hub.status()["reason"] is None)
     net.proven(llp)
 
 
@@ -130,13 +131,21 @@ def _():
     expect("the site runs", llp.running(), True)
 
 
-
-
 @case("room at the site again: all goes on by itself")
 def _():
     make_room(llp)
     net.wait_for("the rows at the site", lambda: count(llp) == 15000, seconds=60)
     net.wait_for("the reason to go", lambda: llp.status()["reason"] is None)
+    net.proven(llp, chr_)
+
+
+@case("a site that is started on a full disk says so and changes nothing; with room it starts")
+def _():
+    llp.stop()
+    fill(llp)
+    expect_in("what perched says", "the disk is full", llp.start_fails())
+    make_room(llp)
+    llp.start()
     net.proven(llp, chr_)
 
 

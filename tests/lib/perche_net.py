@@ -157,6 +157,18 @@ class Node:
             os.close(pidfd)
             ready.close()
 
+    def start_fails(self):
+        """What perched says when it may not start."""
+        before = self.log_size()
+        try:
+            self.start()
+        except Failure:
+            if self.running():
+                raise
+            self.process = None
+            return self.log_text(before)
+        raise Failure(f"perched of {self.key} has started")
+
     def running(self):
         return self.process is not None and self.process.poll() is None
 

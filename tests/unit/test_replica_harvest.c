@@ -43,6 +43,23 @@ static void a_stamp_lies_above_the_last_one_and_not_after_now(void **state)
     assert_true(future > second && future >> 16 <= p->now);
 }
 
+static void a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    written(a, "UPDATE perche_flag SET applying = 1"); /* as while a program's trigger writes during an apply */
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    written(a, "UPDATE perche_flag SET applying = 0");
+    pair_sync(p, a);
+    says(p->hub, "1", "SELECT count(*) FROM cohort");
+    edit(p, a, "UPDATE cohort SET code = 'seen' WHERE id = '" ID(2) "'");
+    pair_sync(p, a);
+    says(p->hub, "seen", "SELECT code FROM cohort WHERE id = '" ID(2) "'");
+    equal(p, a);
+}
+
 static void delete_and_insert_are_two_generations_whenever_the_harvest_comes(void **state)
 {
     struct pair *p = *state;
@@ -297,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_change_has_the_time_of_its_program_not_of_the_harvest),
         TEST(a_stamp_lies_above_the_last_one_and_not_after_now),
+        TEST(a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit),
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
         TEST(what_came_and_went_between_two_harvests_is_told_to_nobody),
