@@ -21,13 +21,14 @@ struct reader {
     void *connection;   /* the thread's once it runs; NULL: could not be opened anew */
     unsigned opened_at; /* the generation that it was opened in */
     bool started;
+    pthread_cond_t woken;
+    bool idle; /* guarded by the lock: waits, and was not woken */
 };
 
 struct readers {
     struct reader_ops ops;
     struct inbox inbox;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
     struct queue talk, people; /* guarded by lock, as the next four are */
     uint32_t waiting;
     uint32_t people_running;
@@ -61,6 +62,18 @@ static struct job *take(struct readers *r)
     if (job)
         r->waiting--;
     return job;
+}
+
+/* The first that is idle: the others stay cold, and their caches small, until they are needed. Holds the lock. */
+static void wake_one(struct readers *r)
+{
+    for (unsigned i = 0; i < READERS_COUNT; i++) {
+        if (r->readers[i].idle) {
+            r->readers[i].idle = false;
+            pthread_cond_signal(&r->readers[i].woken);
+            return;
+        }
+    } /* none: whoever ends its work looks for more */
 }
 
 static void deliver(struct inbox_item *item)
@@ -101,7 +114,9 @@ static void run(void *arg)
         bool people;
 
         if (!job) {
-            pthread_cond_wait(&r->changed, &r->lock);
+            reader->idle = true;
+            pthread_cond_wait(&reader->woken, &r->lock);
+            reader->idle = false;
             continue;
         }
         people = job->work.kind == WORK_QUERY;
@@ -112,7 +127,7 @@ static void run(void *arg)
         pthread_mutex_lock(&r->lock);
         r->people_running -= people;
         if (people)
-            pthread_cond_signal(&r->changed); /* the next question may run now */
+            wake_one(r); /* the next question may run now */
     }
     pthread_mutex_unlock(&r->lock);
     inbox_put(&r->inbox, &reader->ended);
@@ -123,7 +138,8 @@ static void readers_free(struct readers *r)
     for (unsigned i = 0; i < READERS_COUNT; i++)
         if (r->readers[i].connection)
             r->ops.close(r->ops.ctx, r->readers[i].connection);
-    pthread_cond_destroy(&r->changed);
+    for (unsigned i = 0; i < READERS_COUNT; i++)
+        pthread_cond_destroy(&r->readers[i].woken);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -167,7 +183,8 @@ enum perche_rc readers_new(uv_loop_t *loop, const struct reader_ops *ops, struct
     r->talk.tail = &r->talk.head;
     r->people.tail = &r->people.head;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    for (unsigned i = 0; i < READERS_COUNT; i++)
+        pthread_cond_init(&r->readers[i].woken, NULL);
     for (unsigned i = 0; i < READERS_COUNT && rc == PERCHE_OK; i++) {
         r->readers[i].all = r;
         r->readers[i].ended.on_taken = on_ended;
@@ -213,7 +230,7 @@ enum perche_rc readers_put(struct readers *r, struct job *job, struct perche_err
         *q->tail = job;
         q->tail = &job->next;
         r->waiting++;
-        pthread_cond_signal(&r->changed);
+        wake_one(r);
     }
     pthread_mutex_unlock(&r->lock);
     if (rc != PERCHE_OK)
@@ -236,6 +253,7 @@ void readers_close(struct readers *r, void *ctx, void (*on_closed)(void *ctx))
     r->on_closed = on_closed;
     pthread_mutex_lock(&r->lock);
     r->closing = true;
-    pthread_cond_broadcast(&r->changed);
+    for (unsigned i = 0; i < READERS_COUNT; i++)
+        pthread_cond_signal(&r->readers[i].woken);
     pthread_mutex_unlock(&r->lock);
 }

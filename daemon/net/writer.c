@@ -28,7 +28,7 @@ struct writer {
     uint32_t waiting;         /* guarded by lock */
     bool closing;             /* guarded by lock; the loop alone sets it */
     bool file_replaced;       /* the thread's */
-    uint64_t others_ms, rested_ms;
+    uint64_t others_ms, rested_ms, ended_ms, owed_ms;
     struct work *works; /* of a group, the thread's */
     struct outcome *outcomes;
     void *closed_ctx;
@@ -150,20 +150,24 @@ static void step_back(struct writer *w, uint64_t ms)
     w->rested_ms = now_ms();
 }
 
-/* How long the lock is left free after a transaction of @held ms. */
-static uint64_t rest_ms(struct writer *w, uint64_t held)
+/* How long the lock is left free after a transaction of @held ms that ended at @now.
+ * Beside another writer: nothing after a short work now and then, as much as was held under
+ * load, so that most looks of a waiting program find the lock free. */
+static uint64_t rest_ms(struct writer *w, uint64_t held, uint64_t now)
 {
-    uint64_t now = now_ms();
+    uint64_t free_ms = now - held - w->ended_ms;
 
+    w->ended_ms = now;
     if (!w->file_replaced && w->ops.others_wrote(w->ops.ctx))
         w->others_ms = now;
     if (w->others_ms != 0 && now - w->others_ms < WRITER_OTHERS_MS) {
-        uint64_t rest =
-            4 * held + 1; /* most looks of a waiting program find a short work's lock free */
-
-        if (rest > WRITER_STEP_BACK_MS)
-            rest = WRITER_STEP_BACK_MS;
-        return held / 2 > rest ? held / 2 : rest;
+        w->owed_ms = (w->owed_ms > free_ms ? w->owed_ms - free_ms : 0) + 4 * held + 1;
+        if (w->owed_ms <= WRITER_OWED_MS)
+            return 0;
+        w->owed_ms = 0;
+        if (held < WRITER_STEP_BACK_MS)
+            return WRITER_STEP_BACK_MS;
+        return held < WRITER_BREATH_REST_MS ? held : WRITER_BREATH_REST_MS;
     }
     if (now - w->rested_ms >= WRITER_BREATH_MS)
         return WRITER_BREATH_REST_MS;
@@ -194,7 +198,7 @@ static void run(void *arg)
         ended = now_ms();
         for (uint32_t i = 0; i < count; i++) /* on disk: may be told */
             inbox_put(&w->inbox, &group[i]->item);
-        rest = rest_ms(w, ended - began);
+        rest = rest_ms(w, ended - began, ended);
         pthread_mutex_lock(&w->lock);
         if (rest > 0)
             step_back(w, rest);

@@ -23,8 +23,8 @@
 
 #define BUSY_STEP_NS 200000                       /* SQLite's own steps of 1 to 100 ms would add to every commit seen */
 #define BUSY_STEPS_MAX (5000 / 0.2)               /* 5 s: after that somebody is holding the lock, and status says so */
-#define CACHE_HUB_KB 8192   /* as fast as 64 MB for inserts; the memory is the same for every size of load */
-#define CACHE_SITE_KB 3072
+#define CACHE_HUB_KB 4096   /* as fast as 8 and 64 MB for inserts; the memory is the same for every size of load */
+#define CACHE_SITE_KB 1024   /* an old server: the pages are in the system's cache anyway */
 #define CACHE_READER_KB 1024
 #define CHECKPOINT_HUB_PAGES 8000                 /* 32 MB of WAL: half to two thirds of scattered writes is checkpointing */
 #define CHECKPOINT_SITE_PAGES 2000

@@ -36,9 +36,9 @@ enum perche_rc replica_open(const struct replica_config *config, struct replica 
 enum perche_rc replica_open_reader(const struct replica_config *config, struct replica **out, struct perche_err *err);
 void replica_free(struct replica *r); /* NULL is fine */
 
-/* Carries out @count works in one durable transaction when they write (each inside
- * a savepoint of its own: one that fails leaves the others alone), in one read
- * transaction when they read. Outcomes are filled for each, whatever happens; the
+/* Carries out @count works in one durable transaction when they write, in one read
+ * transaction when they read. One that fails leaves the others alone: then all are
+ * done once more, each in a savepoint of its own. Outcomes are filled for each, whatever happens; the
  * caller ends them with outcome_free(). Never mixes: all write or all read. */
 void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t count);
 

@@ -109,24 +109,25 @@ static void take_woken(struct replica *r, struct outcome *o)
     woken_clear(r);
 }
 
-static void perform_one(struct replica *r, const struct work *w, struct outcome *o, bool writes)
+/* @apart: in a savepoint of its own, so that its failure leaves what others did. */
+static void perform_one(struct replica *r, const struct work *w, struct outcome *o, bool apart)
 {
     performer f = (size_t)w->kind < sizeof performers / sizeof performers[0] ? performers[w->kind] : NULL;
     enum perche_rc rc;
 
     begin_one(r, w, o);
     assert(f != NULL);
-    rc = writes ? savepoint(r) : PERCHE_OK;
+    rc = apart ? savepoint(r) : PERCHE_OK;
     if (rc == PERCHE_OK && w->kind == WORK_COMMAND)
         rc = capturing(r);
     if (rc == PERCHE_OK)
         rc = f(r, w, o);
     if (rc == PERCHE_OK)
         rc = r->fail;
-    if (writes && rc == PERCHE_OK)
+    if (apart && rc == PERCHE_OK)
         rc = savepoint_release(r);
     if (rc != PERCHE_OK) {
-        if (writes) {
+        if (apart) {
             savepoint_rollback(r);
             scopes_forget(r);
         }
@@ -134,52 +135,97 @@ static void perform_one(struct replica *r, const struct work *w, struct outcome 
     }
 }
 
-void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+static enum perche_rc begin(struct replica *r, const struct work *first, struct outcome *o, bool writes)
 {
-    bool writes = work_writes(works[0].kind);
     enum perche_rc rc;
 
-    memset(outcomes, 0, n * sizeof *outcomes);
-    begin_one(r, &works[0], &outcomes[0]);
+    begin_one(r, first, o);
     rc = tx_begin(r, writes);
-    if (rc == PERCHE_OK) {
+    if (rc == PERCHE_OK)
         rc = registry_load(r, &r->fail_err);
-        if (rc == PERCHE_OK && writes)
-            rc = capture_install(r, &r->fail_err);
-        if (rc == PERCHE_OK && writes)
-            rc = scope_indexes(r);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        assert(work_writes(works[i].kind) == writes);
+    if (rc == PERCHE_OK && writes)
+        rc = capture_install(r, &r->fail_err);
+    if (rc == PERCHE_OK && writes)
+        rc = scope_indexes(r);
+    return rc;
+}
+
+/* All works in one transaction. Each apart: one that fails leaves the others alone. Else the first that fails ends it,
+ * which false says; nothing is kept then. A savepoint costs a copy of each page that is changed after it, in memory,
+ * and the digests' writing for each work. */
+static bool together(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n, bool apart)
+{
+    bool whole = true;
+    enum perche_rc rc = begin(r, &works[0], &outcomes[0], true);
+
+    for (uint32_t i = 0; i < n && whole; i++) {
+        assert(work_writes(works[i].kind));
         if (rc == PERCHE_OK) {
-            perform_one(r, &works[i], &outcomes[i], writes);
+            perform_one(r, &works[i], &outcomes[i], apart);
+            whole = apart || outcomes[i].rc == PERCHE_OK;
         } else {
             begin_one(r, &works[i], &outcomes[i]);
             outcomes[i].rc = rc;
         }
     }
-    r->fail = PERCHE_OK;
-    if (rc == PERCHE_OK && writes) {
-        for (uint32_t i = 0; i < n; i++)
-            if (outcomes[i].rc == PERCHE_OK)
-                state_fill(r, &outcomes[i].state);
-        rc = r->fail;
-        if (rc == PERCHE_OK)
-            rc = tx_commit(r);
-        if (rc == PERCHE_OK)
-            take_woken(r, &outcomes[0]);
-        else if (r->in_tx)
-            tx_rollback(r);
-    } else {
-        for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
+    if (rc == PERCHE_OK)
+        r->fail = PERCHE_OK;
+    for (uint32_t i = 0; rc == PERCHE_OK && whole && i < n; i++)
+        if (outcomes[i].rc == PERCHE_OK)
             state_fill(r, &outcomes[i].state);
-        if (r->in_tx)
-            tx_rollback(r);
+    if (rc == PERCHE_OK)
+        rc = r->fail;
+    if (rc == PERCHE_OK && whole)
+        rc = tx_commit(r);
+    if (rc == PERCHE_OK && whole) {
+        take_woken(r, &outcomes[0]);
+        return true;
     }
+    if (r->in_tx)
+        tx_rollback(r);
+    scopes_forget(r);
+    woken_clear(r);
+    for (uint32_t i = 0; whole && i < n; i++)
+        failed(r, &outcomes[i], rc); /* nothing of the transaction was kept */
+    for (uint32_t i = 0; !whole && i < n; i++) {
+        outcome_free(&outcomes[i]);
+        memset(&outcomes[i], 0, sizeof outcomes[i]);
+    }
+    return whole;
+}
+
+static void read_all(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+{
+    enum perche_rc rc = begin(r, &works[0], &outcomes[0], false);
+
+    for (uint32_t i = 0; i < n; i++) {
+        assert(!work_writes(works[i].kind));
+        if (rc == PERCHE_OK) {
+            perform_one(r, &works[i], &outcomes[i], false);
+        } else {
+            begin_one(r, &works[i], &outcomes[i]);
+            outcomes[i].rc = rc;
+        }
+    }
+    if (rc == PERCHE_OK)
+        r->fail = PERCHE_OK;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
+        state_fill(r, &outcomes[i].state);
+    if (r->in_tx)
+        tx_rollback(r);
     if (rc == PERCHE_OK)
         return;
     scopes_forget(r);
     woken_clear(r);
     for (uint32_t i = 0; i < n; i++)
-        failed(r, &outcomes[i], rc); /* nothing of the transaction was kept */
+        failed(r, &outcomes[i], rc);
+}
+
+void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+{
+    memset(outcomes, 0, n * sizeof *outcomes);
+    if (!work_writes(works[0].kind))
+        read_all(r, works, outcomes, n);
+    else if (!together(r, works, outcomes, n, false))
+        (void)together(r, works, outcomes, n, true); /* one of them fails: this time each apart */
 }

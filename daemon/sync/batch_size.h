@@ -9,8 +9,8 @@
 
 #define BATCH_LINE_MS     5000u
 #define BATCH_BYTES_START (64u << 10)
-/* beyond that a batch is not applied faster, and one transaction of the hub takes no more */
-#define BATCH_ROWS_MAX 5000u
+/* beyond that a batch is not applied faster, and takes more memory (two are in flight) */
+#define BATCH_ROWS_MAX 2000u
 
 struct batch_size {
     uint32_t bytes;       /* aim, between PERCHE_BATCH_BYTES_MIN and _MAX */

@@ -33,7 +33,7 @@ static void *write_along(void *arg)
         char id[64];
         double start;
 
-        (void)snprintf(id, sizeof id, "w%d", w->count);
+        (void)snprintf(id, sizeof id, "w%d-%s", w->count, w->path);
         sqlite3_bind_text(s, 1, id, -1, SQLITE_STATIC);
         start = now_s();
         if (sqlite3_step(s) != SQLITE_DONE)
@@ -104,7 +104,7 @@ static struct loaded load(const char *tag, uint64_t rows, bool writers)
         sqlite3 *h = db_open(hub.db);
 
         while (db_number(h, "SELECT count(*) FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'bench')") < (int64_t)rows)
-            (void)node_number(&site, "pending");
+            (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* how finely we look */
         sqlite3_close(h);
     } else {
         node_wait(&site, "pending", 0);

@@ -10,13 +10,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <netinet/in.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "bench.h"
+#include "perche/control.h"
 
 static int free_port(void)
 {
@@ -137,25 +139,35 @@ void node_join(struct bench_node *hub, struct bench_node *site)
     (void)node_perche(site, "sync --wait");
 }
 
+/* Asked on the socket, not through a program: its start would cost the daemons more than the answer. */
 double node_number(struct bench_node *n, const char *json_name)
 {
-    json_error_t e;
-    json_t *j = json_loads(node_perche(n, "--json status"), 0, &e), *v = json_object_get(j, json_name);
-    double out = json_number_value(v);
+    struct perche_control *c = NULL;
+    struct perche_control_answer a;
+    struct perche_err err = {0};
+    double out;
 
-    if (!json_is_number(v))
+    if (perche_control_connect(n->socket, &c, &err) != PERCHE_OK || perche_control_ask(c, "status", NULL, &err) != PERCHE_OK ||
+        perche_control_next(c, 30000, &a, &err) != PERCHE_OK || a.kind != PERCHE_CONTROL_DONE)
+        die("status of %s: %s", n->name, err.text);
+    if (!json_is_number(json_object_get(a.value, json_name)))
         die("status of %s has no number %s", n->name, json_name);
-    json_decref(j);
+    out = json_number_value(json_object_get(a.value, json_name));
+    perche_control_answer_clear(&a);
+    perche_control_free(c);
     return out;
 }
 
 void node_wait(struct bench_node *n, const char *json_name, double value)
 {
+    const struct timespec look = {.tv_nsec = 10000000}; /* how finely we look: loads take seconds */
     double end = now_s() + 600;
 
-    while (node_number(n, json_name) != value) /* each question takes some milliseconds by itself */
+    while (node_number(n, json_name) != value) {
         if (now_s() > end)
             die("%s of %s did not become %g", json_name, n->name, value);
+        (void)nanosleep(&look, NULL);
+    }
 }
 
 double node_peak_mb(const struct bench_node *n)

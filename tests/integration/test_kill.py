@@ -24,7 +24,7 @@ options = options.parse_args()
 
 net = perche_net.Network(scheme="tcp")  # inside TLS nobody sees frames
 TRANSACTION_ROWS = 5000
-BATCH_ROWS = 5000  # a batch has no more, so the share that is acknowledged moves in such steps
+BATCH_ROWS = 2000  # a batch has no more, so the share that is acknowledged moves in such steps
 SECONDS = 60 + options.rows // 2000
 
 

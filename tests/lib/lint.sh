@@ -93,6 +93,7 @@ case_is "only daemon/main.c ends the process" \
 sleepers='
 tests/lib/                 helpers that poll for a condition with a limit: the one place to wait
 daemon/replica/replica\.c  the writer, on its own thread, waits its turn: the lock of SQLite has no queue and no event
+tests/bench/nodes\.c         how finely the end of a load is looked for, with the processors left to the daemons
 tests/sim/world\.c          takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/sim/lock\.c           takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/bench/preload_sync\.c is a slow disk: the delay is what it is for

@@ -91,7 +91,7 @@ static void test_the_aim_stays_within_its_bounds(void **state)
     for (unsigned n = 0; n < 20; n++)
         batch_size_measured(&b, b.bytes, 1, 0, true);
     assert_int_equal(b.bytes, PERCHE_BATCH_BYTES_MAX);
-    assert_int_equal(batch_size_rows(&b, 0), 5000);
+    assert_int_equal(batch_size_rows(&b, 0), 2000);
     for (unsigned n = 0; n < 20; n++)
         batch_size_cut(&b);
     assert_int_equal(b.bytes, PERCHE_BATCH_BYTES_MIN);

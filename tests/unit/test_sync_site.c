@@ -1826,11 +1826,11 @@ static void test_batches_grow_on_a_fast_line_and_shrink_on_a_slow_one(void **sta
     (void)state;
     hub_prove(sc, 0, 0);
     assert_int_equal(sc->bytes_max, 64 << 10);
-    assert_int_equal(sc->rows_max, 4096);
+    assert_int_equal(sc->rows_max, 2000);
     for (unsigned i = 0; i < 3; i++)
         hub_push(sc, 0, sc->st.acked + 10); /* 10 kB in 40 ms */
     assert_int_equal(sc->bytes_max, 1 << 20);
-    assert_int_equal(sc->rows_max, 5000);
+    assert_int_equal(sc->rows_max, 2000);
     for (unsigned i = 0; i < 6; i++) {
         struct perche_message m = {.op = PERCHE_OP_PUSH};
 
