@@ -822,6 +822,8 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
     log_notice("node.started", "role=%s site=%s epoch=%llu lsn=%llu",
                n->role == REPLICA_HUB ? "hub" : "site", n->site, (unsigned long long)state.epoch,
                (unsigned long long)state.lsn);
+    if (n->role == REPLICA_HUB)
+        node_sign_rest(n);
     *out = n;
     return PERCHE_OK;
 }

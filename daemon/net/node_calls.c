@@ -173,54 +173,116 @@ static void on_signed(struct job *job)
     free(json);
 }
 
+/* The job that stores the signature of the migration in @json; NULL with err->rc OK when it holds none. */
+static struct job *signing_job(struct node *n, const char *json, void *ctx, void (*on_done)(struct job *),
+                               struct perche_err *err)
+{
+    json_t *answer = json_loads(json, 0, NULL);
+    struct perche_migration migration = {
+        .number = (uint64_t)json_integer_value(json_object_get(answer, "number")),
+        .name = json_string_value(json_object_get(answer, "name")),
+        .sql = json_string_value(json_object_get(answer, "sql"))};
+    struct sync_ops ops = identity_ops(n->identity);
+    struct perche_buf buf = {0};
+    struct job *job = NULL;
+    uint8_t signature[64];
+    char hex[129], args[200];
+
+    *err = (struct perche_err){.rc = PERCHE_OK};
+    if (migration.name && migration.sql && perche_migration_signed(&migration, &buf) == PERCHE_OK) {
+        ops.sign(ops.ctx, buf.p, buf.n, signature);
+        sodium_bin2hex(hex, sizeof(hex), signature, sizeof(signature));
+        (void)snprintf(args, sizeof(args), "{\"number\":%" PRIu64 ",\"signature\":\"%s\"}",
+                       migration.number, hex);
+        job = job_new(WORK_COMMAND, ctx, on_done);
+        if (job)
+            job->work.args = strdup(args);
+        if (!job || !job->work.args) {
+            job_free(job);
+            job = NULL;
+            (void)perche_err_set(err, PERCHE_NOMEM, "out of memory");
+        } else {
+            (void)snprintf(job->name, sizeof(job->name), "migration_signature");
+            job->work.name = job->name;
+            identity_random(job->work.random, sizeof(job->work.random));
+        }
+    }
+    perche_buf_free(&buf);
+    json_decref(answer);
+    return job;
+}
+
 /* A migration goes out once it is signed, and the key is the node's, not the replica's. */
 static void on_replicated(struct job *job)
 {
     struct call *call = job->ctx;
-    struct perche_migration migration = {0};
-    struct sync_ops ops = identity_ops(call->n->identity);
-    struct perche_buf buf = {0};
+    struct perche_err err;
     struct job *next;
-    uint8_t signature[64];
-    char hex[129], args[200];
-    json_t *answer;
 
     if (job->outcome.rc != PERCHE_OK) {
         call_end(job, NULL);
         return;
     }
     node_woken(call->n, &job->outcome);
-    answer = json_loads(job->outcome.json, 0, NULL);
-    migration.number = (uint64_t)json_integer_value(json_object_get(answer, "number"));
-    migration.name = json_string_value(json_object_get(answer, "name"));
-    migration.sql = json_string_value(json_object_get(answer, "sql"));
-    if (!migration.name || !migration.sql ||
-        perche_migration_signed(&migration, &buf) != PERCHE_OK) {
-        json_decref(answer);
+    next = signing_job(call->n, job->outcome.json, call, on_signed, &err);
+    if (!next && err.rc == PERCHE_OK) {
         call_end(job, NULL); /* a replica that has nothing to sign */
         return;
     }
-    ops.sign(ops.ctx, buf.p, buf.n, signature);
-    perche_buf_free(&buf);
-    json_decref(answer);
-    sodium_bin2hex(hex, sizeof(hex), signature, sizeof(signature));
-    (void)snprintf(args, sizeof(args), "{\"number\":%" PRIu64 ",\"signature\":\"%s\"}",
-                   migration.number, hex);
-    next = job_new(WORK_COMMAND, call, on_signed);
-    if (next)
-        next->work.args = strdup(args);
-    if (!next || !next->work.args) {
-        job_free(next);
+    if (!next) {
         call_fail(job, PERCHE_NOMEM,
                   "out of memory: the table is replicated, but not signed for the sites yet");
         return;
     }
-    (void)snprintf(next->name, sizeof(next->name), "migration_signature");
-    next->work.name = next->name;
     next->work.owner = job->outcome.json;
     job->outcome.json = NULL;
     job_free(job);
     node_run(call->n, next);
+}
+
+/* ---- migrations that a crash left without their signature ------------------------- */
+
+static void on_signed_late(struct job *job)
+{
+    struct node *n = job->ctx;
+
+    if (job->outcome.rc == PERCHE_OK) {
+        struct sync_event ev = {.kind = SYNC_EV_SCHEMA};
+
+        node_woken(n, &job->outcome);
+        node_step(n, &ev);
+        node_sign_rest(n);
+    }
+    job_free(job);
+}
+
+static void on_unsigned(struct job *job)
+{
+    struct node *n = job->ctx;
+    struct perche_err err;
+    struct job *next = NULL;
+
+    if (job->outcome.rc == PERCHE_OK)
+        next = signing_job(n, job->outcome.json, n, on_signed_late, &err);
+    else if (job->outcome.rc != PERCHE_STATE) /* else it is stopping */
+        log_warn("node.unsigned", "err=\"%s\"", job->outcome.err.text);
+    job_free(job);
+    if (next)
+        node_run(n, next);
+}
+
+void node_sign_rest(struct node *n)
+{
+    struct job *job = job_new(WORK_COMMAND, n, on_unsigned);
+
+    if (!job || !(job->work.args = strdup("{}"))) {
+        job_free(job); /* the next start tries again */
+        return;
+    }
+    (void)snprintf(job->name, sizeof(job->name), "migration_unsigned");
+    job->work.name = job->name;
+    identity_random(job->work.random, sizeof(job->work.random));
+    node_run(n, job);
 }
 
 void node_command(struct node *n, const char *name, const char *args_json, void *ctx,

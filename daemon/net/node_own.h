@@ -137,6 +137,8 @@ void call_fail(struct job *job, enum perche_rc rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* A command changed rows: the sites hear of it. */
 void node_woken(struct node *n, struct outcome *outcome);
+/* A hub: signs what a crash left between a migration and its signature; sites get nothing past it. */
+void node_sign_rest(struct node *n);
 
 /* ---- node_join.c ------------------------------------------------------------ */
 

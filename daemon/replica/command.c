@@ -16,6 +16,7 @@ static const struct {
     {"left", SITE, command_leave}, /* what the conversation calls it: the line is down already */
     {"replicate", HUB, command_replicate},
     {"migration_signature", HUB, command_migration_signature},
+    {"migration_unsigned", HUB, command_migration_unsigned},
 };
 
 bool hex_parse(const char *text, uint8_t *out, size_t n)

@@ -21,6 +21,8 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
 /* replicate.c, at a hub */
 enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a,
                                  struct json *j);
+enum perche_rc command_migration_unsigned(struct replica *r, const struct work *w, struct args *a,
+                                          struct json *j);
 enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a,
                                            struct json *j);
 

@@ -387,6 +387,29 @@ enum perche_rc command_migration_signature(struct replica *r, const struct work 
     return rc;
 }
 
+/* The oldest that waits for its signature (a crash came between it and `migration_signature`), or nothing. */
+enum perche_rc command_migration_unsigned(struct replica *r, const struct work *w, struct args *a,
+                                          struct json *j)
+{
+    sqlite3_stmt *s = ask(r, "SELECT number, name, sql FROM perche_migration"
+                             " WHERE number >= ?1 AND signature IS NULL ORDER BY number LIMIT 1");
+
+    (void)w;
+    (void)a;
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, MIGRATION_DISTRIBUTED_FROM);
+    if (ask_row(r, s, "look for a migration to sign")) {
+        out_key(j, "number");
+        out_int(j, sqlite3_column_int64(s, 0));
+        out_key(j, "name");
+        out_text(j, ask_text(s, 1));
+        out_key(j, "sql");
+        out_text(j, ask_text(s, 2));
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
 /* ---- handing out and applying ------------------------------------------------------------ */
 
 enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o,

@@ -220,6 +220,18 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+/* A site finds questions by itself, about rows that it holds; one about a row that is not here yet goes to the hub alone. */
+static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, const struct merge_in *in)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint32_t scope;
+
+    for (uint32_t i = 0; i < in->cells_count; i++)
+        values[in->cells[i].num] = *in->cells[i].value;
+    scope = conflict_scope(r, conflicts, values);
+    return scope == 0 || scope_holds(r, scope, site);
+}
+
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                             const char **reason, uint64_t *cols, const char **cols_reason)
 {
@@ -231,9 +243,9 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
     *reason = *cols_reason = NULL;
     *cols = 0;
     if (t->is_conflict) {
-        if (m->stored && !holds(r, site, m))
+        if (m->stored ? !holds(r, site, m) : !may_ask(r, site, t, in))
             *reason = "scope";
-        return PERCHE_OK;
+        return r->fail;
     }
     if (t->rule == RULE_ALL && t->policy == POLICY_HUB) {
         *reason = "hub_table";

@@ -102,6 +102,21 @@ def _():
     net.proven(late, chr_)
 
 
+@case("a hub that is killed between a migration and its signature signs it at its start")
+def _():
+    hub.sql("CREATE TABLE third (id TEXT NOT NULL PRIMARY KEY, v TEXT); INSERT INTO third VALUES ('a', 'third')")
+    chr_.stop()
+    hub.perche("replicate", "third", "--scope", "all")
+    hub.kill()
+    hub.sql("UPDATE perche_migration SET signature = NULL WHERE number = (SELECT max(number) FROM perche_migration)")
+    hub.start()
+    chr_.start()
+    net.wait_for("the table at Chartres", lambda: registered(chr_, "third") == "*")
+    get()
+    expect("its rows at Chartres", chr_.sql("SELECT v FROM third"), "third")
+    net.proven(chr_)
+
+
 @case("a migration that no hub has signed is not applied: only the hub replicates tables")
 def _():
     llp.sql("CREATE TABLE mine (id TEXT NOT NULL PRIMARY KEY, v TEXT)")

@@ -344,6 +344,31 @@ static void a_site_may_settle_only_questions_about_rows_that_it_holds(void **sta
     says(p->hub, "perche_conflict::scope", REFUSALS);
 }
 
+static void a_site_may_ask_only_questions_about_rows_that_it_holds(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    const char *ids[] = {ID(1), ID(3)};
+
+    schooled(p, 1, ID(1), ID(2));
+    schooled(p, 0, ID(3), ID(4));
+    equal(p, a);
+    for (int i = 0; i < 2; i++) {
+        struct perche_batch *b = perche_batch_new();
+        char key[80], id[64];
+        struct hand h;
+
+        (void)snprintf(key, sizeof key, "{\"id\":\"%s\"}", ids[i]);
+        (void)snprintf(id, sizeof id, "01a00000-0000-7000-8000-00000000000%d", i);
+        h = (struct hand){.table = "perche_conflict", .uuid = id, .gen = 1, .flags = PERCHE_ROW_GEN, .stamp = p->now << 16, .origin = SITE_ID(p, 0),
+                          .cells = {{"tab", text_of("learner")}, {"key", text_of(key)}, {"col", text_of("ine")}, {"kind", text_of("review")}, {"state", text_of("open")}}};
+        hand_in(b, &h);
+        assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
+    }
+    says(p->hub, ids[1], "SELECT group_concat(json_extract(key, '$.id')) FROM perche_conflict");
+    says(p->hub, "perche_conflict::scope", REFUSALS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +389,7 @@ int main(void)
         TEST(a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_is),
         TEST(a_refusal_holds_no_values),
         TEST(a_site_may_settle_only_questions_about_rows_that_it_holds),
+        TEST(a_site_may_ask_only_questions_about_rows_that_it_holds),
     };
 
     return cmocka_run_group_tests_name("replica_rights", tests, NULL, NULL);
