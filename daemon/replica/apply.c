@@ -172,6 +172,87 @@ static int ask_compare(void *ctx, uint16_t num, const struct perche_value *incom
 
 /* ---- one row ----------------------------------------------------------------- */
 
+#define CELL_REFUSED 0x8000u /* in our copy of the batch: not to become history */
+
+/* Copies one row into a batch of its own. */
+enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to)
+{
+    struct replica *r = a->r;
+    const struct perche_batch *b = a->batch;
+    uint32_t base = 0, p = perche_batch_part(to, part->table, part->columns, part->columns_count);
+    struct perche_row *copy = p == UINT32_MAX ? NULL : perche_batch_row(to, p, row->key);
+
+    if (copy == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+    copy->gen = row->gen;
+    copy->flags = row->flags;
+    copy->gen_stamp = row->gen_stamp;
+    copy->gen_origin = row->flags & PERCHE_ROW_GEN ? perche_batch_name(to, b->names[row->gen_origin]) : 0;
+    copy->scope = row->scope == PERCHE_NO_SCOPE ? PERCHE_NO_SCOPE : perche_batch_name(to, b->names[row->scope]);
+    copy->full = row->full;
+    copy->scan = row->scan;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+        uint32_t origin = perche_batch_name(to, b->names[c->origin]);
+        struct perche_cell *cell;
+
+        if (c->flags & CELL_REFUSED)
+            continue;
+        cell = perche_batch_cell(to, p, c->col, &c->value);
+
+        if (cell == NULL || origin == UINT32_MAX)
+            return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+        cell->stamp = c->stamp;
+        cell->origin = origin;
+        cell->flags = c->flags & PERCHE_CELL_FIXED;
+        while (base < part->bases_count && part->bases[base].cell < row->cells_first + i)
+            base++;
+        if (!(c->flags & PERCHE_CELL_BASE) || base == part->bases_count || part->bases[base].cell != row->cells_first + i)
+            continue;
+        origin = perche_batch_name(to, b->names[part->bases[base].origin]);
+        if (origin == UINT32_MAX || !perche_batch_base(to, p, part->bases[base].stamp, origin))
+            return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+    }
+    return PERCHE_OK;
+}
+
+/* Sets a row aside, with what its author had seen: its cells come again by parked_retry(). */
+static enum perche_rc park(struct apply *a, const struct perche_part *part, const struct perche_row *row, const char *reason)
+{
+    struct replica *r = a->r;
+    struct perche_batch *one = perche_batch_new();
+    struct perche_buf body = {0};
+    struct perche_err err;
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    if (one == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
+    rc = copy_taken(a, part, row, one);
+    if (rc == PERCHE_OK && a->peer.at_hub && !(row->flags & PERCHE_ROW_PAIR)) {
+        struct perche_row *kept = &one->parts[0].rows[0];
+
+        kept->flags |= PERCHE_ROW_PAIR;
+        kept->full = a->peer.full;
+        kept->scan = a->peer.scan;
+    }
+    if (rc == PERCHE_OK && perche_batch_encode(one, 1, &body, &err) != PERCHE_OK)
+        rc = fail(r, err.rc, "set a row of %s aside: %s", part->table, err.text);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_PARKED_PUT);
+        sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, a->peer.via);
+        sqlite3_bind_text(s, 4, reason, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
+        sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
+        rc = sql_run(r, s, "set a row aside");
+    }
+    perche_buf_free(&body);
+    perche_batch_free(one);
+    return rc;
+}
+
 /* Translates the row's cells; false when a column is not known here (the row is parked). */
 static bool translate(struct apply *a, struct table *t, const struct perche_part *part, const struct perche_row *row,
                       const uint16_t *nums, struct merge_in *in)
@@ -306,6 +387,8 @@ static const char *unfit(const struct table *t, const struct merge_in *in, bool 
     uint64_t there = 0;
 
     for (uint32_t i = 0; i < in->cells_count; i++) {
+        if (t->columns[in->cells[i].num - 1].absent)
+            return "column";
         if (!data_accepts(&t->columns[in->cells[i].num - 1], in->cells[i].value))
             return "type";
         there |= UINT64_C(1) << (in->cells[i].num - 1);
@@ -316,7 +399,6 @@ static const char *unfit(const struct table *t, const struct merge_in *in, bool 
     return NULL;
 }
 
-#define CELL_REFUSED 0x8000u /* in our copy of the batch: not to become history */
 
 static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche_part *part, struct perche_row *row,
                             const uint16_t *nums, struct merge_in *in, bool *gone)
@@ -331,10 +413,13 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     *gone = false;
     if (rc != PERCHE_OK)
         return rc;
-    if (reason == NULL && cols == 0)
-        reason = unfit(m->table, in, false) != NULL ? "type" : NULL;
-    if (reason == NULL && cols == 0)
-        return PERCHE_OK;
+    if (reason == NULL && cols == 0) { /* a column that is not in our file is no fault of the site's: its cells wait */
+        const char *why = unfit(m->table, in, false);
+
+        if (why == NULL || strcmp(why, "column") == 0)
+            return PERCHE_OK;
+        reason = why;
+    }
     a->refused = true;
     for (uint32_t i = 0; i < row->cells_count; i++) {
         struct perche_cell *c = &part->cells[row->cells_first + i];
@@ -476,7 +561,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     if (rc != PERCHE_OK)
         return rc;
     if (!translate(a, t, part, row, nums, &in)) {
-        rc = park(r, a->batch, part, row, a->peer.via, "column");
+        rc = park(a, part, row, "column");
         goto out;
     }
     k.gen = m.gen;
@@ -484,7 +569,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     born = !m.stored;
     old_scope = m.scope;
     if (in.gen > m.gen && !in.has_gen) { /* came without its row: ask for it whole, keep what came */
-        rc = park(r, a->batch, part, row, a->peer.via, "row");
+        rc = park(a, part, row, "row");
         if (rc == PERCHE_OK)
             rc = ask_for(a, t, row);
         goto out;
@@ -500,7 +585,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     }
     starts = in.gen > m.gen && in.gen % 2 == 1;
     if (unfit(t, &in, starts) != NULL) {
-        rc = park(r, a->batch, part, row, a->peer.via, unfit(t, &in, starts));
+        rc = park(a, part, row, unfit(t, &in, starts));
         goto out;
     }
     merge_row(&peer, &ask, &m, &in, &out);
@@ -538,7 +623,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     if (rc == PERCHE_REFUSED && r->fail == PERCHE_REFUSED) { /* a constraint of the file: its own transaction step was undone */
         r->fail = PERCHE_OK;
         *prev = 0;
-        rc = park(r, a->batch, part, row, a->peer.via, "constraint");
+        rc = park(a, part, row, "constraint");
         goto out;
     }
     if (rc != PERCHE_OK)
@@ -593,7 +678,7 @@ static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
         struct perche_row *row = &part->rows[i];
 
         if (t == NULL || !t->present)
-            rc = park(a->r, a->batch, part, row, a->peer.via, "table");
+            rc = park(a, part, row, "table");
         else
             rc = apply_one(a, t, part, row, nums, &a->prev[first + i]);
     }
@@ -678,74 +763,6 @@ enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
 
 /* ---- parked ------------------------------------------------------------------ */
 
-/* Copies one row into a batch of its own. */
-static enum perche_rc copy_row(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
-                               const struct perche_row *row, struct perche_batch *to)
-{
-    uint32_t p = perche_batch_part(to, part->table, part->columns, part->columns_count);
-    struct perche_row *copy = p == UINT32_MAX ? NULL : perche_batch_row(to, p, row->key);
-
-    if (copy == NULL)
-        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
-    copy->gen = row->gen;
-    copy->flags = row->flags;
-    copy->gen_stamp = row->gen_stamp;
-    copy->gen_origin = row->flags & PERCHE_ROW_GEN ? perche_batch_name(to, b->names[row->gen_origin]) : 0;
-    copy->scope = row->scope == PERCHE_NO_SCOPE ? PERCHE_NO_SCOPE : perche_batch_name(to, b->names[row->scope]);
-    copy->full = row->full;
-    copy->scan = row->scan;
-    for (uint32_t i = 0; i < row->cells_count; i++) {
-        const struct perche_cell *c = &part->cells[row->cells_first + i];
-        uint32_t origin = perche_batch_name(to, b->names[c->origin]);
-        struct perche_cell *cell;
-
-        if (c->flags & CELL_REFUSED)
-            continue;
-        cell = perche_batch_cell(to, p, c->col, &c->value);
-
-        if (cell == NULL || origin == UINT32_MAX)
-            return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
-        cell->stamp = c->stamp;
-        cell->origin = origin;
-        cell->flags = c->flags & PERCHE_CELL_FIXED;
-    }
-    return PERCHE_OK;
-}
-
-enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to)
-{
-    return copy_row(a->r, a->batch, part, row, to);
-}
-
-enum perche_rc park(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
-                    const struct perche_row *row, uint32_t via, const char *reason)
-{
-    struct perche_batch *one = perche_batch_new();
-    struct perche_buf body = {0};
-    struct perche_err err;
-    sqlite3_stmt *s;
-    enum perche_rc rc;
-
-    if (one == NULL)
-        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
-    rc = copy_row(r, b, part, row, one);
-    if (rc == PERCHE_OK && perche_batch_encode(one, 1, &body, &err) != PERCHE_OK)
-        rc = fail(r, err.rc, "set a row of %s aside: %s", part->table, err.text);
-    if (rc == PERCHE_OK) {
-        s = sql(r, SQL_PARKED_PUT);
-        sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
-        sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 3, via);
-        sqlite3_bind_text(s, 4, reason, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
-        sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
-        rc = sql_run(r, s, "set a row aside");
-    }
-    perche_buf_free(&body);
-    perche_batch_free(one);
-    return rc;
-}
-
 /* Applies one parked row as a batch of its own; it is parked anew if it still cannot be. */
 static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via, struct perche_bytes body)
 {
@@ -767,9 +784,14 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
     if (rc == PERCHE_OK)
         rc = apply_begin(a, r, b);
     if (rc == PERCHE_OK) {
-        a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .acked = r->node.acked};
+        struct peer pusher = {0};
+
+        if (r->hub)
+            rc = peer_load(r, via, &pusher);
+        a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .eplsn = pusher.eplsn, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
-        rc = apply_parts(a);
+        if (rc == PERCHE_OK)
+            rc = apply_parts(a);
         if (rc == PERCHE_OK && a->applied > 0)
             rc = apply_history(a, body);
     }

@@ -34,9 +34,6 @@ enum perche_rc apply_rows(struct apply *a);
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body);
 void apply_end(struct apply *a);
 
-/* Sets a row aside: its cells come again by parked_retry(). */
-enum perche_rc park(struct replica *r, const struct perche_batch *b, const struct perche_part *part,
-                    const struct perche_row *row, uint32_t via, const char *reason);
 /* Applies what waited for a table, a column or its row (all rows of @table and @key, or everything with NULL). */
 enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key);
 

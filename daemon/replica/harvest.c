@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/apply.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
 
@@ -573,6 +574,10 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     *rows = 0;
     *more = false;
     rc = capture_rescan(r);
+    if (rc == PERCHE_OK && r->hub && r->retried_at != r->schema_version) { /* what waited for a table or column; a site looks when it proves itself */
+        rc = parked_retry(r, NULL, NULL);
+        r->retried_at = r->schema_version;
+    }
     if (rc != PERCHE_OK)
         return rc;
     s = sql(r, SQL_CAPTURE_ANY);

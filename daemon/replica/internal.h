@@ -186,6 +186,7 @@ struct replica {
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
+    int64_t retried_at;          /* schema_version at which a hub tried its parked rows */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */

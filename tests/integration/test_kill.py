@@ -2,7 +2,8 @@
 """kill -9 of a site and of the hub in the middle of a load: it ends complete and proven equal, and no batch that was
 acknowledged is sent again, counted from the frames on the line.
 
-Alone it loads 60,000 rows with 4 kills; with PERCHE_LONG=1, or by arguments, 1,000,000 rows with 20:
+Alone it loads 60,000 rows with 4 kills; with PERCHE_LONG=1 in a build without sanitizers, or by arguments, 1,000,000
+rows with 20:
 
     test_kill.py [--rows N] [--kills N] [--seed S]"""
 import argparse
@@ -17,8 +18,8 @@ import perche_net
 from perche_net import Failure, case, expect
 
 options = argparse.ArgumentParser()
-options.add_argument("--rows", type=int, default=1_000_000 if perche_net.LONG else 20_000 if perche_net.SLOW > 1 else 60_000)
-options.add_argument("--kills", type=int, default=20 if perche_net.LONG else 4)
+options.add_argument("--rows", type=int, default=20_000 if perche_net.SLOW > 1 else 1_000_000 if perche_net.LONG else 60_000)
+options.add_argument("--kills", type=int, default=20 if perche_net.LONG and perche_net.SLOW == 1 else 4)
 options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
 options = options.parse_args()
 

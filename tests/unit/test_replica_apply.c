@@ -400,6 +400,30 @@ static void cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
 }
 
+static void cells_that_waited_at_the_hub_know_what_their_author_had_seen(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    for (int i = 0; i < 2; i++) {
+        learner(p, p->hub, i == 0 ? ID(1) : ID(2), SITE_ID(p, 0));
+        edit(p, p->hub, "UPDATE learner SET birth_date = '1999-01-01'");
+    }
+    equal(p, a); /* both dates are seen */
+    program(p->hub, "DROP TRIGGER perche_learner_insert; DROP TRIGGER perche_learner_update; DROP TRIGGER perche_learner_delete; ALTER TABLE learner DROP COLUMN birth_country");
+    edit(p, p->hub, "UPDATE learner SET birth_date = '1999-02-02' WHERE id = '" ID(2) "'"); /* this one is not */
+    p->now += SECOND(1);
+    edit(p, a, "UPDATE learner SET birth_date = '1999-03-03', birth_country = 'FR'");
+    pair_push(p, a);
+    says(p->hub, "2 column", "SELECT count(*) || ' ' || max(reason) FROM perche_parked");
+    program(p->hub, "ALTER TABLE learner ADD COLUMN birth_country TEXT");
+    harvest_here(p, p->hub);
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+    says(p->hub, "1999-03-03 FR,1999-03-03 FR", "SELECT group_concat(birth_date || ' ' || birth_country) FROM learner");
+    says(p->hub, ID(2), "SELECT group_concat(json_extract(key, '$[0]')) FROM perche_conflict WHERE col = 'birth_date'");
+    equal(p, a);
+}
+
 static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void **state)
 {
     struct pair *p = *state;
@@ -608,6 +632,7 @@ int main(void)
         TEST(a_value_of_another_type_sets_aside_its_row_and_all_else_goes_on),
         TEST(a_site_that_pushes_another_type_is_refused_the_row),
         TEST(cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_no_edit),
+        TEST(cells_that_waited_at_the_hub_know_what_their_author_had_seen),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
         TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
         TEST(a_new_column_makes_no_traffic),
