@@ -1,13 +1,13 @@
 /* Transactions of one connection, and the memory that goes with them.
  *
- * Happy path: tx_begin; for each work savepoint, applying_begin .. applying_end,
- * savepoint_release; tx_commit stores digests, the node's row and a mark in the
+ * Happy path: tx_begin; for each work applying_begin .. applying_end (after a failure
+ * all once more, each between savepoint and savepoint_release); tx_commit stores digests, the node's row and a mark in the
  * same commit as the rows. Memory (node, interned names, digests, woken sites)
  * follows disk: what a rollback takes from the file goes from memory, too.
  *
  * SQLite ends a transaction by itself on some errors (disk full, I/O, out of
  * memory). What came next would then run with a commit of its own for each
- * statement; so savepoint() and tx_commit() look at sqlite3_get_autocommit()
+ * statement; so each work, savepoint() and tx_commit() look at sqlite3_get_autocommit()
  * and repeat the reason instead of going on. */
 #include "replica/tx.h"
 

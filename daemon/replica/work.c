@@ -5,6 +5,7 @@
 
 #include "replica/pack.h"
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 typedef enum perche_rc (*performer)(struct replica *r, const struct work *w, struct outcome *o);
 
@@ -117,7 +118,10 @@ static void perform_one(struct replica *r, const struct work *w, struct outcome 
 
     begin_one(r, w, o);
     assert(f != NULL);
-    rc = apart ? savepoint(r) : PERCHE_OK;
+    if (apart)
+        rc = savepoint(r);
+    else
+        rc = tx_lost(r) ? fail(r, PERCHE_DISK, "SQLite ended the transaction") : PERCHE_OK;
     if (rc == PERCHE_OK && w->kind == WORK_COMMAND)
         rc = capturing(r);
     if (rc == PERCHE_OK)
