@@ -16,6 +16,7 @@ const struct command *const commands[] = {
     &command_show,
     &command_history,
     &command_conflicts,
+    &command_refused,
     &command_invite,
     &command_join,
     &command_revoke,

@@ -98,7 +98,7 @@ static void print_rows(struct client *c, const json_t *result)
     t = table_new(heads, (int)n);
     for (i = 0; i < n; i++) {
         if (is_key(keys, heads[i], i))
-            table_keep(t, (int)i);
+            table_whole(t, (int)i);
         if (is_numeric(rows, i))
             table_right(t, (int)i);
     }

@@ -33,9 +33,13 @@ static void print(struct client *c, const json_t *sites)
     static const char *const heads[] = {"site",      "state",  "last contact",
                                         "to send",   "behind", "proven equal",
                                         "to decide", "clock",  "version"};
-    struct table *t = table_new(heads, 9);
     const json_t *site;
+    struct table *t;
+    bool versions = false;
     size_t i;
+
+    json_array_foreach(sites, i, site) versions |= *get_text(site, "version") != '\0';
+    t = table_new(heads, versions ? 9 : 8);
 
     table_keep(t, 0);
     table_keep(t, 1);
@@ -59,7 +63,8 @@ static void print(struct client *c, const json_t *sites)
             table_cell_take(t, text_print("%+.1f s", (double)json_integer_value(offset) / 1000));
         else
             table_cell(t, "?");
-        table_cell(t, get_text(site, "version"));
+        if (versions)
+            table_cell(t, get_text(site, "version"));
     }
     (void)table_print(t, c->out, c->width, c->tty); /* left out: the facts of least weight */
     table_free(t);

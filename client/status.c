@@ -173,6 +173,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     uint64_t conflicts = get_number(status, "conflicts_open");
     uint64_t parked = get_number(status, "parked");
     uint64_t held = get_number(status, "held");
+    uint64_t refused = get_number(status, "refused");
     struct fields *f = fields_new();
     char *node = status_node(status);
     char *head = headline(c, status);
@@ -188,6 +189,11 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     add_count(f, "to decide", conflicts, "conflict", "conflicts");
     if (conflicts > 0)
         fields_hint(f, "perche conflicts");
+    if (refused > 0) {
+        add_count(f, "refused", refused, "change that the hub did not take, put back here",
+                  "changes that the hub did not take, put back here");
+        fields_hint(f, "perche refused");
+    }
     if (held > 0)
         add_count(f, "held", held, "deletion waits for a person", "deletions wait for a person");
     if (parked > 0)

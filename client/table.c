@@ -9,12 +9,13 @@
 
 #define GAP         2 /* spaces between two columns */
 #define NARROW      6 /* a column is not cut below this ... */
+#define WHOLE_FROM 72 /* a narrower page has no room for an id and something beside it */
 #define KEPT_NARROW 8 /* ... and one to be kept not below that */
 
 struct table {
     int columns;
     char **heads;
-    bool *keep, *right;
+    bool *keep, *right, *whole;
     char **cells; /* rows * columns; NULL = empty */
     int rows, cap;
     int at; /* next column of the last row */
@@ -28,6 +29,7 @@ struct table *table_new(const char *const *heads, int columns)
     t->columns = columns;
     t->heads = must_have(calloc(n, sizeof(*t->heads)));
     t->keep = must_have(calloc(n, sizeof(*t->keep)));
+    t->whole = must_have(calloc(n, sizeof(*t->whole)));
     t->right = must_have(calloc(n, sizeof(*t->right)));
     for (int i = 0; i < columns; i++)
         t->heads[i] = text_clean(heads[i], strlen(heads[i]));
@@ -44,9 +46,15 @@ void table_free(struct table *t)
         free(t->cells[i]);
     free(t->heads);
     free(t->keep);
+    free(t->whole);
     free(t->right);
     free(t->cells);
     free(t);
+}
+
+void table_whole(struct table *t, int column)
+{
+    t->whole[column] = t->keep[column] = true;
 }
 
 void table_keep(struct table *t, int column)
@@ -96,12 +104,12 @@ void table_cell_take(struct table *t, char *text)
 }
 
 /* The column to make one narrower: the widest that is still above its least width. */
-static int widest(const struct table *t, const int *widths, int shown, bool kept)
+static int widest(const struct table *t, const int *widths, int shown, bool kept, int width)
 {
     int found = -1;
 
     for (int i = 0; i < shown; i++)
-        if (t->keep[i] == kept && widths[i] > (kept ? KEPT_NARROW : NARROW) &&
+        if ((!t->whole[i] || width < WHOLE_FROM) && t->keep[i] == kept && widths[i] > (kept ? KEPT_NARROW : NARROW) &&
             (found < 0 || widths[i] > widths[found]))
             found = i;
     return found;
@@ -127,10 +135,10 @@ static int lay_out(const struct table *t, int *widths, int width)
         total += widths[i] + (i > 0 ? GAP : 0);
     }
     while (total > width) {
-        int i = widest(t, widths, shown, false);
+        int i = widest(t, widths, shown, false, width);
 
         if (i < 0)
-            i = widest(t, widths, shown, true);
+            i = widest(t, widths, shown, true, width);
         if (i >= 0) {
             widths[i]--;
             total--;

@@ -1,7 +1,7 @@
 /* Tables and fields that fit a terminal's width.
  *
  * A table whose cells are too wide cuts the widest with "…", columns marked to be
- * kept last; where even narrow columns do not fit, the last ones are left out. A
+ * kept last, whole ones never; where even narrow columns do not fit, the last ones are left out. A
  * cell that goes out is cleaned (text.h). Copies what it is given. */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
@@ -14,7 +14,8 @@ struct table;
 
 struct table *table_new(const char *const *heads, int columns);
 void table_free(struct table *t);
-void table_keep(struct table *t, int column);  /* cut last: ids */
+void table_keep(struct table *t, int column);  /* cut last: names */
+void table_whole(struct table *t, int column); /* not cut where the page has 72 columns: what is typed in again, such as an id */
 void table_right(struct table *t, int column); /* numbers */
 /* Adds a row; missing cells are empty. A row's cells are added from the left. */
 void table_row(struct table *t);

@@ -100,8 +100,8 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals --version"
         else
-            _perche_offer 'status sync sites watch list show history conflicts invite join revoke
-                leave verify replicate help version'
+            _perche_offer 'status sync sites watch list show history conflicts refused invite join
+                revoke leave verify replicate help version'
         fi
         return
         ;;
@@ -158,8 +158,8 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
         elif ((words == 0)); then
-            _perche_offer 'status sync sites watch list show history conflicts invite join revoke
-                leave verify replicate help version'
+            _perche_offer 'status sync sites watch list show history conflicts refused invite join
+                revoke leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;

@@ -277,6 +277,7 @@ static const struct kind kinds[] = {
     {"history",   false, CONTROL_ANSWER_MS, start_query},
     {"conflicts", false, CONTROL_ANSWER_MS, start_conflicts},
     {"conflict",  false, CONTROL_ANSWER_MS, start_query},
+    {"refused",   false, CONTROL_ANSWER_MS, start_query},
     {"verify",    false, CONTROL_LONG_MS,   start_query},
     {"sync",      false, CONTROL_LONG_MS,   start_sync},
     {"resolve",   true,  CONTROL_ANSWER_MS, start_resolve},

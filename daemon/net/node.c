@@ -10,12 +10,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "net/container_of.h"
@@ -102,7 +105,8 @@ void node_run(struct node *n, struct job *job)
     inbox_put(&n->inbox, &job->item);
 }
 
-/* Small works may still find room on a full disk, and a harvest may find nothing to write. */
+/* Small works may still find room on a full disk; a harvest may find nothing to write, and
+ * a batch that is refused writes nothing. */
 static void note_trouble(struct node *n, const struct job *job)
 {
     const struct outcome *o = &job->outcome;
@@ -111,11 +115,11 @@ static void note_trouble(struct node *n, const struct job *job)
         return;
     if (o->rc == PERCHE_FULL || o->rc == PERCHE_DISK || o->rc == PERCHE_BUSY) {
         n->trouble.rc = o->rc;
-        n->trouble.kind = job->work.kind;
+        n->trouble.kinds |= UINT64_C(1) << job->work.kind;
         n->trouble.at_ms = node_mono_ms();
-    } else if (o->rc == PERCHE_OK && job->work.kind == n->trouble.kind &&
+    } else if (o->rc == PERCHE_OK && !o->message.refused &&
                (job->work.kind != WORK_HARVEST || o->rows > 0)) {
-        n->trouble.rc = PERCHE_OK;
+        n->trouble.kinds &= ~(UINT64_C(1) << job->work.kind);
     }
 }
 
@@ -539,6 +543,35 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
     return rc;
 }
 
+/* Two daemons on one replica would send under one name, from one counter (P6). The lock is
+ * the kernel's: a daemon that was killed leaves none behind. */
+static enum perche_rc lock_folder(struct node *n, struct perche_err *err)
+{
+    char path[PATH_MAX], by[32] = "";
+    ssize_t got;
+    enum perche_rc rc = file_path(path, sizeof(path), n->data, "perched.lock", err);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    n->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (n->lock < 0)
+        return perche_err_set(err, errno == ENOSPC ? PERCHE_FULL : PERCHE_DISK, "%s: %s", path,
+                              strerror(errno));
+    if (flock(n->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return perche_err_set(err, PERCHE_DISK, "%s: %s", path, strerror(errno));
+        got = read(n->lock, by, sizeof(by) - 1);
+        by[got > 0 ? got : 0] = '\0';
+        by[strcspn(by, "\n")] = '\0';
+        return perche_err_set(err, PERCHE_STATE,
+                              "%s is in use by another perched%s%s: stop that one first, or choose"
+                              " another data folder", n->data, *by ? ", process " : "", by);
+    }
+    if (ftruncate(n->lock, 0) != 0 || dprintf(n->lock, "%ld\n", (long)getpid()) < 0)
+        log_info("node.lock", "path=%s err=\"%s\": it does not say who", path, strerror(errno));
+    return PERCHE_OK;
+}
+
 static char *copy(const char *text)
 {
     return text && *text ? strdup(text) : NULL;
@@ -750,6 +783,8 @@ static void node_free(struct node *n)
     identity_free(n->identity);
     tls_identity_free(&n->tls);
     upstream_clear(&n->upstream);
+    if (n->lock >= 0)
+        (void)close(n->lock); /* and so the lock goes */
     free(n->name);
     free(n->data);
     free(n->listen);
@@ -780,6 +815,7 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
 
     if (!n)
         return perche_err_set(err, PERCHE_NOMEM, "no memory for the node");
+    n->lock = -1;
     n->loop = loop;
     n->ctx = ctx;
     n->on_event = on_event;
@@ -787,6 +823,8 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
     rc = take_config(n, config, err);
     if (rc == PERCHE_OK)
         rc = node_prepare(config, note, sizeof(note), err);
+    if (rc == PERCHE_OK)
+        rc = lock_folder(n, err);
     if (rc == PERCHE_OK)
         rc = load_keys(n, err);
     if (rc == PERCHE_OK)

@@ -333,6 +333,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "conflicts_open", number(state->conflicts_open));
     json_object_set_new(j, "parked", number(state->parked));
     json_object_set_new(j, "held", number(state->held));
+    json_object_set_new(j, "refused", number(state->refused));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
     json_object_set_new(j, "bad_messages", number(n->bad_messages));
     json_object_set_new(j, "works", number(n->works));
@@ -379,7 +380,7 @@ static struct sync_peer_view *peers_of(const struct node *n, uint32_t *count)
 /* Sites try again within minutes: a trouble that is older was theirs, or nobody has one any more. */
 static const char *trouble_of(const struct node *n)
 {
-    if (n->trouble.rc == PERCHE_OK || node_mono_ms() - n->trouble.at_ms > TROUBLE_TOLD_MS)
+    if (n->trouble.kinds == 0 || node_mono_ms() - n->trouble.at_ms > TROUBLE_TOLD_MS)
         return NULL;
     return n->trouble.rc == PERCHE_FULL ? "disk" : perche_rc_name(n->trouble.rc);
 }

@@ -383,8 +383,10 @@ static enum perche_rc call_hub(struct join *join, struct perche_err *err)
     struct node *n = join->n;
     enum perche_rc rc = uplink_new(n->loop, &config, &events, &join->uplink, err);
 
+    if (rc == PERCHE_CONFIG)
+        rc = err->rc = PERCHE_USAGE; /* the address was given, not configured; the text stays */
     if (rc != PERCHE_OK)
-        return rc == PERCHE_CONFIG ? perche_err_set(err, PERCHE_USAGE, "%s", err->text) : rc;
+        return rc;
     (void)uv_timer_init(n->loop, &join->timer); /* always 0 */
     n->join = join;
     rc = uplink_dial(join->uplink, err);

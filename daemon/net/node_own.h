@@ -77,10 +77,11 @@ struct node {
     struct join *join; /* under way, or NULL */
     bool leaving;
 
+    int lock; /* descriptor of the data folder's lock, -1 = none */
     uint64_t bad_messages, works;
     struct {
-        enum perche_rc rc;   /* why a work wrote nothing, until one of its kind writes again */
-        enum work_kind kind;
+        enum perche_rc rc; /* why a work wrote nothing, the latest one */
+        uint64_t kinds;    /* a bit for each kind that failed and has not written since; 0 = no trouble */
         uint64_t at_ms;
     } trouble;
     uint64_t sites_count, sites_counted_ms; /* hub: for status; 0 = not counted yet */

@@ -398,7 +398,7 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
         if (arg.kind != 't' && arg.kind != 'i' && arg.kind != 'r')
             return fail(r, PERCHE_USAGE, "%s is missing", name);
         if (t->keys_count != 1)
-            return fail(r, PERCHE_USAGE, "a key of %s has %u values: give them as a JSON array",
+            return fail(r, PERCHE_USAGE, "a key of %s has %u values: give them all, with commas between them",
                         t->name, t->keys_count);
         rc = args_need(r, a, name, text, sizeof text);
         if (rc != PERCHE_OK)

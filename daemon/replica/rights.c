@@ -179,6 +179,27 @@ static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct t
     return PERCHE_OK;
 }
 
+/* Does the cell give the row to a site that nobody knows? It would leave its author and come to nobody. */
+static bool nobodys(struct replica *r, uint32_t site, const struct table *t, uint32_t num, const struct perche_value *v)
+{
+    const char *own = name_text(r, site);
+    sqlite3_stmt *s;
+    bool known;
+
+    for (uint32_t p = 0; p < t->parts_count; p++) {
+        if (t->parts[p].child_site != NULL || t->parts[p].num != num || t->parts[p].key_index >= 0 || t->rule == RULE_PARENT)
+            continue;
+        if (v->type != PERCHE_TEXT || (own != NULL && strlen(own) == v->n && memcmp(own, v->p, v->n) == 0))
+            return false;
+        s = sql(r, SQL_SITE_KNOWN);
+        bind_value(s, 1, v);
+        known = sqlite3_step(s) == SQLITE_ROW;
+        sql_done(s);
+        return !known;
+    }
+    return false;
+}
+
 static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                                 const char **reason)
 {
@@ -210,6 +231,11 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "scope";
         return r->fail;
     }
+    for (uint32_t i = 0; i < in->cells_count && in->gen % 2 == 1; i++)
+        if (nobodys(r, site, t, in->cells[i].num, in->cells[i].value)) {
+            *reason = "site";
+            return r->fail;
+        }
     if (t->rule == RULE_PARENT && !relative_left(r, site, m, values) && !scope_may_write(r, t, m, values, site)) {
         *reason = "readonly";
         return r->fail;
@@ -304,6 +330,9 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             for (uint32_t p = 0; p < t->parts_count; p++)
                 if (t->parts[p].child_site == NULL && t->parts[p].num == c->num && t->parts[p].key_index < 0)
                     why = "move";
+        if (why == NULL && loaded && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
+            perche_value_compare(&values[c->num], c->value) != 0 && nobodys(r, site, t, c->num, c->value))
+            why = "site";
         if (why == NULL && loaded && t->rule == RULE_PARENT && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
             perche_value_compare(&values[c->num], c->value) != 0) {
             bool ok;

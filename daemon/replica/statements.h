@@ -69,6 +69,8 @@
     R(PARKED_ROW, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 ORDER BY n")   \
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
+    R(REFUSED_COUNT, "SELECT count(*) FROM perche_refused")                                                            \
+    R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
     R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \
     R(CONFLICTS_OF, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2")                                      \
     W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5,?6)")

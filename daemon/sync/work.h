@@ -78,6 +78,7 @@ struct state {
     uint64_t full, scan, done;
     uint64_t pending;        /* rows with something unpushed */
     uint64_t conflicts_open, parked, held;
+    uint64_t refused;        /* of a WORK_STATE alone: what the hub did not take, ever */
     uint64_t proven_ms;
     uint64_t schema;
 };

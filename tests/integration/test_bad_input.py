@@ -49,6 +49,29 @@ def configuration(text):
 GOOD = "[node]\nrole = site\ndata = {0}/new\n[control]\nsocket = {0}/new.sock\n"
 
 
+@case("a second daemon on the same data folder, with another socket: it says who has it, and the first goes on")
+def _():
+    other = os.path.join(net.folder, "other.conf")
+    with open(llp.conf, encoding="utf-8") as f, open(other, "w", encoding="utf-8") as to:
+        to.write(f.read().replace(llp.socket, llp.socket + "2"))
+    p = perched("--config", other)
+    expect_in("what it says", f"is in use by another perched, process {llp.process.pid}", p.stderr)
+    if p.returncode == 0:
+        raise Failure("it ended well")
+    net.proven(llp)
+    llp.kill()  # a lock that a killed daemon held is no lock
+    llp.start()
+    net.proven(llp)
+
+
+@case("join by an address that is none: it says what is wrong with it")
+def _():
+    guest = net.add("stranger", name="Stranger").start()
+    line = net.invite("stranger") + "\n"
+    expect_in("what it says", "tls+tcp://", guest.run("join", "--url", "127.0.0.1:1", "-", stdin=line).stderr)
+    guest.stop()
+
+
 @case("a configuration that cannot be: one line with file, line and key, exit 2, and nothing was made")
 def _():
     bad = [("[node]\nrole = site\nnmae = x\n", 3, "[node] nmae", "no such key"),

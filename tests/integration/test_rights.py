@@ -38,6 +38,21 @@ def refusals(site):
                 for row in site.sql("SELECT tab, columns, reason FROM perche_refused ORDER BY n").splitlines())
 
 
+@case("what is put back is counted by status and listed by refused, with its reason and what was written")
+def _():
+    before = llp.status()["refused"]
+    llp.sql("INSERT INTO learner (id, home_site_id, call_name) VALUES ('01487832-4000-7000-8001-000000003001', 'LLP', 'By code')")
+    llp.sync_wait()
+    expect("rows of it here", llp.count("learner", "call_name = 'By code'"), 0)
+    expect("the count", llp.status()["refused"], before + 1)
+    newest = llp.json("refused")["refused"][0]
+    expect("the table", newest["table"], "learner")
+    expect_in("what was written", "By code", newest["image"])
+    expect_in("status", "perche refused", llp.perche("status"))
+    expect_in("refused", "not this site's", llp.perche("refused"))
+    net.proven(llp)
+
+
 def rolled_back(site, sql, table, want, columns=None):
     """Writes @sql at the site; it has to be refused for a reason of @want, listed, and undone; everything else goes on."""
     before = {t: site.sql(f"SELECT * FROM {t}") for t in (table, "learner")}

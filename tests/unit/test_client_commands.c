@@ -600,6 +600,40 @@ static void list_on_a_narrow_terminal_cuts_the_widest(void **state)
            "");
 }
 
+static void list_cuts_no_id_where_there_is_room(void **state)
+{
+    (void)state;
+    expect("list learner", 72, NULL,
+           "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', 'note'], "
+           "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', "
+           "'a long note that goes on and on and on and on and on']]}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
+           /* out */
+           "id                                    family_name  note\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      a long note that goe…\n",
+           /* err */
+           "");
+}
+
+static void refused_says_why_and_what_was_written(void **state)
+{
+    (void)state;
+    expect("refused", 100, NULL,
+           "{'ok': true, 'result': {'refused': [{'n': 1, 'at': '2025-09-01T13:05:24Z', 'table': 'learner', "
+           "'row': 'abc', 'columns': '', 'reason': 'scope', 'image': '{}'}, {'n': 2, "
+           "'at': '2025-09-01T13:05:24Z', 'table': 'learner', 'row': 'abd', 'columns': 'restricted', "
+           "'reason': 'of_a_later_version', 'image': '{}'}], 'more': false}}\n",
+           /* asked */
+           "{'command':'refused','args':{}}", CLIENT_DONE,
+           /* out */
+           "when      table    row  columns     why                            what was written\n"
+           "15:05:24  learner  abc  all         a row that is not this site's  {}\n"
+           "15:05:24  learner  abd  restricted  of_a_later_version             {}\n",
+           /* err */
+           "");
+}
+
 static void list_says_which_columns_do_not_fit(void **state)
 {
     (void)state;
@@ -1433,6 +1467,8 @@ int main(void)
         cmocka_unit_test(list_alone_names_the_tables),
         cmocka_unit_test(list_prints_the_records_of_a_table),
         cmocka_unit_test(list_on_a_narrow_terminal_cuts_the_widest),
+        cmocka_unit_test(list_cuts_no_id_where_there_is_room),
+        cmocka_unit_test(refused_says_why_and_what_was_written),
         cmocka_unit_test(list_says_which_columns_do_not_fit),
         cmocka_unit_test(list_says_that_there_are_more),
         cmocka_unit_test(list_of_nothing_says_so),

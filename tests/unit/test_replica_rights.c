@@ -98,6 +98,23 @@ static void a_row_outside_its_scopes_is_refused_whole(void **state)
     refused(p, a, "learner::scope");
 }
 
+static void a_row_is_given_to_no_site_that_nobody_knows(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), "LLP"); /* the code where the id belongs */
+    refused(p, a, "cohort::site");
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE cohort SET site_id = 'nowhere', seq = 7");
+    refused(p, a, "cohort:site_id:site");
+    says(a, "7", "SELECT seq FROM cohort WHERE site_id = '%s'", SITE_ID(p, 0));
+    edit(p, a, "UPDATE cohort SET site_id = '%s'", SITE_ID(p, 1)); /* its holder may */
+    equal(p, a);
+    says(p->hub, SITE_ID(p, 1), "SELECT site_id FROM cohort");
+}
+
 static void naming_an_id_opens_no_door(void **state)
 {
     struct pair *p = *state;
@@ -377,6 +394,7 @@ int main(void)
         TEST(an_unlawful_cell_leaves_the_lawful_ones_beside_it),
         TEST(moving_a_row_is_the_hubs_unless_its_holders_may),
         TEST(a_row_outside_its_scopes_is_refused_whole),
+        TEST(a_row_is_given_to_no_site_that_nobody_knows),
         TEST(naming_an_id_opens_no_door),
         TEST(nor_does_an_edit_that_names_it),
         TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
