@@ -24,6 +24,7 @@ static const char *words(const char *reason)
         {"readonly", "this site may read it only"},
         {"move", "only the hub moves it to another site"},
         {"append", "is only added to: a correction is a row of its own"},
+        {"too_large", "larger than a row may be on the line (8 MB a value, 12 MB a row)"},
         {"type", "a value that the hub's table does not take"},
         {"schema", "a change of the schema that this file did not take"},
     };

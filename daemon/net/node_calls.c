@@ -328,7 +328,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "id", json_string(n->site));
     json_object_set_new(j, "epoch", json_string(epoch));
     json_object_set_new(j, "lsn", number(state->lsn));
-    json_object_set_new(j, "pending", number(state->pending));
+    json_object_set_new(j, "pending", number(state->pending + state->captured)); /* written is to be sent */
     json_object_set_new(j, "proven_equal_at", node_json_time(state->proven_ms));
     json_object_set_new(j, "conflicts_open", number(state->conflicts_open));
     json_object_set_new(j, "parked", number(state->parked));

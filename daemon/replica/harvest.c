@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "replica/apply.h"
+#include "replica/ask.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
 
@@ -401,13 +402,130 @@ static void bury(struct meta *m)
             m->kept_mask &= ~(UINT64_C(1) << (num - 1));
 }
 
+/* ---- values too large to send ------------------------------------------------ */
+
+/* Columns of the row that no message carries: one above the bound, or what makes the row exceed it. */
+static uint64_t oversized(const struct table *t, const struct perche_value *values)
+{
+    uint64_t mask = 0, sum = 0;
+
+    for (uint32_t num = 1; num <= t->columns_count; num++) {
+        const struct perche_value *v = &values[num];
+
+        if (v->type != PERCHE_TEXT && v->type != PERCHE_BLOB)
+            continue;
+        if (v->n > PERCHE_VALUE_BYTES_MAX || sum + v->n > PERCHE_ROW_BYTES_MAX)
+            mask |= UINT64_C(1) << (num - 1);
+        else
+            sum += v->n;
+    }
+    return mask;
+}
+
+struct former {           /* the value that a cell had when it was last written */
+    const struct meta *m;
+    const char *column, *origin;
+    uint64_t stamp;
+    uint8_t *bytes;
+    struct perche_value value;
+    bool found;
+};
+
+static bool former_here(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                        uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct former *f = ctx;
+
+    (void)block;
+    (void)at_ms;
+    (void)via;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+
+        if (c->stamp != f->stamp || strcmp(part->columns[c->col], f->column) != 0 || strcmp(b->names[c->origin], f->origin) != 0)
+            continue;
+        f->value = c->value;
+        if (c->value.type == PERCHE_TEXT || c->value.type == PERCHE_BLOB) {
+            f->bytes = malloc(c->value.n + 1u);
+            if (f->bytes == NULL)
+                return false;
+            memcpy(f->bytes, c->value.p, c->value.n);
+            f->value.p = f->bytes;
+        }
+        f->found = true;
+        return false;
+    }
+    return true;
+}
+
+/* Lists what was written, for `perche refused`; the text itself goes along, so that it is not lost. */
+static enum perche_rc list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t num = 1; num < m->count && rc == PERCHE_OK; num++) {
+        char *key;
+        sqlite3_stmt *s;
+
+        if (!(big >> (num - 1) & 1))
+            continue;
+        key = ask_key_json(r, (struct perche_bytes){m->key, m->key_n});
+        s = sql(r, SQL_REFUSED_PUT);
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+        sqlite3_bind_text(s, 2, m->table->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 3, key != NULL ? key : "", -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 4, m->table->columns[num - 1].name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 5, "too_large", -1, SQLITE_STATIC);
+        if (values[num].type == PERCHE_TEXT && m->stored)
+            bind_value(s, 6, &values[num]);
+        else
+            sqlite3_bind_null(s, 6); /* a new row keeps it; a blob is no JSON */
+        rc = sql_run(r, s, "list a value that is too large");
+        free(key);
+    }
+    return rc;
+}
+
+/* A row that was never sent stays here as it is, and nowhere else; in one that others have, the former value comes
+ * back. Nothing else waits for it (P8). */
+static enum perche_rc put_back(struct replica *r, struct meta *m, struct perche_value *values, uint64_t big)
+{
+    bool begun = !r->applying;
+    enum perche_rc rc = list_oversized(r, m, values, big);
+
+    if (rc != PERCHE_OK || !m->stored)
+        return rc;
+    if (begun)
+        rc = applying_begin(r);
+    for (uint32_t num = 1; num < m->count && rc == PERCHE_OK; num++) {
+        struct former f = {.m = m, .column = m->table->columns[num - 1].name, .stamp = m->cells[num].stamp};
+
+        if (!(big >> (num - 1) & 1))
+            continue;
+        f.origin = name_text(r, m->cells[num].origin);
+        if (m->cells[num].written && f.origin != NULL)
+            rc = history_walk(r, m, former_here, &f);
+        values[num] = f.value;
+        if (rc == PERCHE_OK && f.found) /* else the history has no more of it: the comparison will find it */
+            rc = data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, UINT64_C(1) << (num - 1), values);
+        values[num] = (struct perche_value){0};
+        free(f.bytes);
+    }
+    if (begun) {
+        enum perche_rc ended = applying_end(r);
+
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    return rc;
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
     struct perche_bytes key = {c->keys + it->key_at, it->key_n};
     struct meta m;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    uint64_t mask = 0, at_ms = 0, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
+    uint64_t mask = 0, at_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
     uint32_t before;
     bool alive, present, over = false, gen;
     enum perche_rc rc;
@@ -440,6 +558,16 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     if (present && !m.stored && m.gen == 0) { /* its insert was not captured: a program's trigger made it during an apply */
         m.gen = 1;
         mask = all;
+    }
+    big = present ? oversized(it->table, values) : 0;
+    if (big != 0) {
+        rc = put_back(r, &m, values, big);
+        if (rc != PERCHE_OK || !m.stored || m.gen != before)
+            goto out;
+        mask &= ~big;
+        rc = data_load(r, it->table, key, values);
+        if (rc != PERCHE_OK)
+            goto out;
     }
     alive = meta_alive(&m);
     if (alive && !present && c->more)

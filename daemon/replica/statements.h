@@ -70,6 +70,7 @@
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
     R(REFUSED_COUNT, "SELECT count(*) FROM perche_refused")                                                            \
+    R(CAPTURED_COUNT, "SELECT count(*) FROM (SELECT 1 FROM perche_capture LIMIT 2000)")                                \
     R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
     R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \
     R(CONFLICTS_OF, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2")                                      \

@@ -66,8 +66,10 @@ void state_fill(struct replica *r, struct state *s)
         s->pending = push_pending(r, r->node.acked);
     s->conflicts_open = count(r, SQL_CONFLICTS_OPEN);
     s->parked = count(r, SQL_PARKED_COUNT);
-    if (r->reader && !r->hub)
+    if (r->reader && !r->hub) {
         s->refused = count(r, SQL_REFUSED_COUNT);
+        s->captured = count(r, SQL_CAPTURED_COUNT);
+    }
 }
 
 static void begin_one(struct replica *r, const struct work *w, struct outcome *o)

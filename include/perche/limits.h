@@ -8,6 +8,7 @@
 #define PERCHE_NAME_BYTES_MAX 128      /* table, column, site name */
 #define PERCHE_ID_BYTES_MAX 64         /* site ids are 36; a margin for other forms */
 #define PERCHE_VALUE_BYTES_MAX (8u << 20)   /* one value; the largest message bounds it as well */
+#define PERCHE_ROW_BYTES_MAX (12u << 20)    /* values of one row together: a message carries it whole */
 #define PERCHE_BATCH_ROWS_MAX 20000u   /* rows of one batch, all tables together */
 #define PERCHE_BATCH_BYTES_MAX (1u << 20)   /* aim for one encoded batch */
 #define PERCHE_BATCH_BYTES_MIN (4u << 10)

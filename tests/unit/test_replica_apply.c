@@ -424,6 +424,22 @@ static void cells_that_waited_at_the_hub_know_what_their_author_had_seen(void **
     equal(p, a);
 }
 
+static void a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_gone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    program(p->hub, "CREATE TRIGGER no BEFORE INSERT ON learner WHEN NEW.call_name = 'Camille' BEGIN SELECT RAISE(ABORT, 'no'); END");
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_push(p, a);
+    says(p->hub, "constraint", "SELECT reason FROM perche_parked");
+    program(p->hub, "DROP TRIGGER no");
+    harvest_here(p, p->hub);
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+    says(p->hub, "Camille", "SELECT call_name FROM learner");
+    equal(p, a);
+}
+
 static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void **state)
 {
     struct pair *p = *state;
@@ -633,6 +649,7 @@ int main(void)
         TEST(a_site_that_pushes_another_type_is_refused_the_row),
         TEST(cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_no_edit),
         TEST(cells_that_waited_at_the_hub_know_what_their_author_had_seen),
+        TEST(a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_gone),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
         TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
         TEST(a_new_column_makes_no_traffic),

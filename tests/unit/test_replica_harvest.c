@@ -60,6 +60,26 @@ static void a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit(void **st
     equal(p, a);
 }
 
+static void a_value_too_large_to_send_is_listed_and_nothing_waits_for_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "INSERT INTO learner (id, home_site_id, given_names) SELECT '" ID(2) "', site_id, hex(zeroblob(5000000)) FROM perche_self");
+    written(a, "UPDATE learner SET birth_family_name = hex(zeroblob(5000000)), call_name = 'Beside' WHERE id = '" ID(1) "'");
+    learner(p, a, ID(3), SITE_ID(p, 0));
+    equal(p, a);
+    says(p->hub, "Martin Beside,Martin Camille", "SELECT group_concat(birth_family_name || ' ' || call_name) FROM learner");
+    says(a, "Martin,0,Martin", "SELECT group_concat(coalesce(birth_family_name, '0')) FROM learner"); /* what was never sent stays */
+    says(a, "given_names too_large 0,birth_family_name too_large 10000000",
+         "SELECT group_concat(columns || ' ' || reason || ' ' || coalesce(length(image), 0)) FROM (SELECT * FROM perche_refused ORDER BY n)");
+    written(a, "UPDATE learner SET given_names = 'short' WHERE id = '" ID(2) "'");
+    equal(p, a);
+    says(p->hub, "short", "SELECT given_names FROM learner WHERE id = '" ID(2) "'");
+}
+
 static void delete_and_insert_are_two_generations_whenever_the_harvest_comes(void **state)
 {
     struct pair *p = *state;
@@ -315,6 +335,7 @@ int main(void)
         TEST(a_change_has_the_time_of_its_program_not_of_the_harvest),
         TEST(a_stamp_lies_above_the_last_one_and_not_after_now),
         TEST(a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit),
+        TEST(a_value_too_large_to_send_is_listed_and_nothing_waits_for_it),
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
         TEST(what_came_and_went_between_two_harvests_is_told_to_nobody),
