@@ -25,6 +25,7 @@ static const char *words(const char *reason)
         {"move", "only the hub moves it to another site"},
         {"append", "is only added to: a correction is a row of its own"},
         {"too_large", "larger than a row may be on the line (8 MB a value, 12 MB a row)"},
+        {"key", "its key is longer than 1,024 bytes"},
         {"type", "a value that the hub's table does not take"},
         {"schema", "a change of the schema that this file did not take"},
     };

@@ -172,6 +172,27 @@ static uint64_t captured_ms(sqlite3_stmt *s, int i)
     return at > 0 && at < 1e15 ? (uint64_t)(at + 0.5) : 0;
 }
 
+/* A row whose key is too long stays here and nowhere else; the beginning of the key says which one it is. A NULL never
+ * came through a registered table: it was written by hand. */
+static enum perche_rc list_key(struct replica *r, const struct table *t, const struct perche_value *key)
+{
+    sqlite3_stmt *s;
+
+    if (key->type == PERCHE_NULL)
+        return PERCHE_OK;
+    s = sql(r, SQL_REFUSED_PUT);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+    sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
+    if (key->type == PERCHE_TEXT)
+        sqlite3_bind_text(s, 3, (const char *)key->p, key->n < 200 ? (int)key->n : 200, SQLITE_STATIC);
+    else
+        sqlite3_bind_text(s, 3, "", 0, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, "", 0, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, "key", -1, SQLITE_STATIC);
+    sqlite3_bind_null(s, 6);
+    return sql_run(r, s, "list a key that is too long");
+}
+
 static enum perche_rc read_chunk(struct replica *r, struct chunk *c)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_READ);
@@ -196,8 +217,11 @@ static enum perche_rc read_chunk(struct replica *r, struct chunk *c)
             continue; /* written by hand, or its table is gone: nothing to take */
         for (uint32_t i = 0; i < t->keys_count; i++)
             column_value(s, 4 + (int)i, &values[i]);
-        if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK)
-            continue; /* a NULL key never came through a registered table: written by hand */
+        if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK) {
+            if (list_key(r, t, &values[0]) != PERCHE_OK)
+                break;
+            continue;
+        }
         it = item_of(r, c, t, key, key_n);
         if (it == NULL)
             break;
@@ -404,21 +428,22 @@ static void bury(struct meta *m)
 
 /* ---- values too large to send ------------------------------------------------ */
 
-/* Columns of the row that no message carries: one above the bound, or what makes the row exceed it. */
-static uint64_t oversized(const struct table *t, const struct perche_value *values)
+/* Columns among the @changed that no message carries: one above the bound, or what makes the row exceed it. */
+static uint64_t oversized(const struct table *t, const struct perche_value *values, uint64_t changed)
 {
     uint64_t mask = 0, sum = 0;
 
-    for (uint32_t num = 1; num <= t->columns_count; num++) {
-        const struct perche_value *v = &values[num];
+    for (int pass = 0; pass < 2; pass++) /* what was there before goes first */
+        for (uint32_t num = 1; num <= t->columns_count; num++) {
+            const struct perche_value *v = &values[num];
 
-        if (v->type != PERCHE_TEXT && v->type != PERCHE_BLOB)
-            continue;
-        if (v->n > PERCHE_VALUE_BYTES_MAX || sum + v->n > PERCHE_ROW_BYTES_MAX)
-            mask |= UINT64_C(1) << (num - 1);
-        else
-            sum += v->n;
-    }
+            if ((v->type != PERCHE_TEXT && v->type != PERCHE_BLOB) || (changed >> (num - 1) & 1) != (uint64_t)pass)
+                continue;
+            if (pass == 1 && (v->n > PERCHE_VALUE_BYTES_MAX || sum + v->n > PERCHE_ROW_BYTES_MAX))
+                mask |= UINT64_C(1) << (num - 1);
+            else
+                sum += v->n;
+        }
     return mask;
 }
 
@@ -559,7 +584,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = 1;
         mask = all;
     }
-    big = present ? oversized(it->table, values) : 0;
+    big = present ? oversized(it->table, values, mask) : 0;
     if (big != 0) {
         rc = put_back(r, &m, values, big);
         if (rc != PERCHE_OK || !m.stored || m.gen != before)

@@ -80,6 +80,32 @@ static void a_value_too_large_to_send_is_listed_and_nothing_waits_for_it(void **
     says(p->hub, "short", "SELECT given_names FROM learner WHERE id = '" ID(2) "'");
 }
 
+static void a_key_too_long_is_listed_and_nothing_waits_for_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    written(a, "INSERT INTO learner (id, home_site_id) SELECT hex(zeroblob(1000)), site_id FROM perche_self");
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    says(p->hub, "1", "SELECT count(*) FROM learner");
+    says(a, "learner key 200", "SELECT tab || ' ' || reason || ' ' || length(key) FROM perche_refused");
+}
+
+static void what_a_row_holds_already_is_not_what_makes_it_too_large(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    for (int i = 0; i < 3; i++) {
+        written(a, "UPDATE learner SET %s = hex(randomblob(3500000))", i == 0 ? "given_names" : i == 1 ? "birth_family_name" : "call_name");
+        equal(p, a);
+    }
+    says(p->hub, "7000000 6 7", "SELECT length(given_names) || ' ' || length(birth_family_name) || ' ' || length(call_name) FROM learner");
+    says(a, "birth_family_name,call_name", "SELECT group_concat(columns) FROM (SELECT * FROM perche_refused ORDER BY n)");
+}
+
 static void delete_and_insert_are_two_generations_whenever_the_harvest_comes(void **state)
 {
     struct pair *p = *state;
@@ -336,6 +362,8 @@ int main(void)
         TEST(a_stamp_lies_above_the_last_one_and_not_after_now),
         TEST(a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit),
         TEST(a_value_too_large_to_send_is_listed_and_nothing_waits_for_it),
+        TEST(a_key_too_long_is_listed_and_nothing_waits_for_it),
+        TEST(what_a_row_holds_already_is_not_what_makes_it_too_large),
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
         TEST(what_came_and_went_between_two_harvests_is_told_to_nobody),
