@@ -13,6 +13,9 @@
 #include "replica/pack.h"
 #include "replica/statements.h"
 
+#define CHUNK_BYTES_MAX (16u << 20) /* values of one chunk, and about its memory */
+#define CHUNK_CUT 64u
+
 struct op {
     int64_t mask;        /* -1 insert, 0 delete, > 0 update */
     uint64_t at_ms;
@@ -716,9 +719,26 @@ static enum perche_rc empty_gone(struct replica *r, struct chunk *c)
     return rc;
 }
 
+static uint32_t chunk_rows(const struct replica *r, uint32_t rows_max)
+{
+    uint32_t rows = rows_max ? rows_max : PERCHE_HARVEST_CHUNK_ROWS;
+
+    return r->harvest_rows != 0 && r->harvest_rows < rows ? r->harvest_rows : rows;
+}
+
+/* Rows are of any size, a block is not: a chunk that was too large comes again with fewer rows (one always fits), and
+ * what fitted lets the next one grow. */
+static void chunk_fits(struct replica *r, uint32_t rows, enum perche_rc rc)
+{
+    if (rc == PERCHE_TOO_LARGE)
+        r->harvest_rows = rows > CHUNK_CUT ? rows / CHUNK_CUT : 1;
+    else if (rc == PERCHE_OK && r->harvest_rows != 0)
+        r->harvest_rows = r->harvest_rows < PERCHE_HARVEST_CHUNK_ROWS ? 2 * r->harvest_rows : 0;
+}
+
 enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more)
 {
-    struct chunk c = {.rows_max = rows_max ? rows_max : PERCHE_HARVEST_CHUNK_ROWS, .keys_cap = 16384, .buckets_count = 1};
+    struct chunk c = {.rows_max = chunk_rows(r, rows_max), .keys_cap = 16384, .buckets_count = 1};
     struct author a = {0};
     enum perche_rc rc;
     sqlite3_stmt *s;
@@ -727,7 +747,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     *rows = 0;
     *more = false;
     rc = capture_rescan(r);
-    if (rc == PERCHE_OK && r->hub && r->retried_at != r->schema_version) { /* what waited for a table or column; a site looks when it proves itself */
+    if (rc == PERCHE_OK && r->retried_at != r->schema_version) { /* what waited for a table, a column, or a program's trigger to go */
         rc = parked_retry(r, NULL, NULL);
         r->retried_at = r->schema_version;
     }
@@ -755,8 +775,11 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
             c.items[i].rank = table_rank(r, c.items[i].table);
     if (rc == PERCHE_OK)
         qsort(c.items, c.items_count, sizeof *c.items, by_table);
-    for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++)
+    for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++) {
         rc = harvest_row(&a, &c, &c.items[i]);
+        if (rc == PERCHE_OK && c.items_count > 1 && perche_batch_bytes(a.batch) > CHUNK_BYTES_MAX)
+            rc = fail(r, PERCHE_TOO_LARGE, "more than %u bytes in one chunk of changes", CHUNK_BYTES_MAX);
+    }
     rc = author_end(&a, rc != PERCHE_OK ? rc : r->fail);
     if (rc == PERCHE_OK)
         rc = empty_gone(r, &c);
@@ -765,6 +788,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
         sqlite3_bind_int64(s, 1, c.newest);
         rc = sql_run(r, s, "clear captured changes");
     }
+    chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
     *more = c.more;
     chunk_free(&c);

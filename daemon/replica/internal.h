@@ -186,7 +186,8 @@ struct replica {
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
-    int64_t retried_at;          /* schema_version at which a hub tried its parked rows */
+    int64_t retried_at;          /* schema_version at which parked rows were tried again */
+    uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */

@@ -388,8 +388,8 @@ static void cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_
     edit(p, p->hub, "UPDATE cohort SET seq = 4");
     pull_once(p, a, 1 << 20);
     says(a, "4", "SELECT seq FROM cohort");
-    program(a, "ALTER TABLE cohort ADD COLUMN rhythm TEXT");
     before = state_of(p, a);
+    program(a, "ALTER TABLE cohort ADD COLUMN rhythm TEXT");
     pair_prove(p, a);
     says(a, "weekly P2", "SELECT rhythm || ' ' || code FROM cohort");
     says(a, "0", "SELECT count(*) FROM perche_capture");

@@ -80,6 +80,18 @@ static void a_value_too_large_to_send_is_listed_and_nothing_waits_for_it(void **
     says(p->hub, "short", "SELECT given_names FROM learner WHERE id = '" ID(2) "'");
 }
 
+static void many_large_rows_are_harvested_in_smaller_chunks(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    written(a, "WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 300) INSERT INTO learner (home_site_id, call_name)"
+               " SELECT site_id, hex(randomblob(150000)) FROM i, perche_self");
+    equal(p, a);
+    says(p->hub, "300 300000", "SELECT count(*) || ' ' || min(length(call_name)) FROM learner");
+    says(a, "0", "SELECT count(*) FROM perche_refused");
+}
+
 static void a_key_too_long_is_listed_and_nothing_waits_for_it(void **state)
 {
     struct pair *p = *state;
@@ -362,6 +374,7 @@ int main(void)
         TEST(a_stamp_lies_above_the_last_one_and_not_after_now),
         TEST(a_row_that_came_uncaptured_is_taken_whole_at_its_next_edit),
         TEST(a_value_too_large_to_send_is_listed_and_nothing_waits_for_it),
+        TEST(many_large_rows_are_harvested_in_smaller_chunks),
         TEST(a_key_too_long_is_listed_and_nothing_waits_for_it),
         TEST(what_a_row_holds_already_is_not_what_makes_it_too_large),
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
