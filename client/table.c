@@ -9,8 +9,8 @@
 
 #define GAP         2 /* spaces between two columns */
 #define NARROW      6 /* a column is not cut below this ... */
-#define WHOLE_FROM 72 /* a narrower page has no room for an id and something beside it */
 #define KEPT_NARROW 8 /* ... and one to be kept not below that */
+#define WHOLE_FROM 72 /* a narrower page has no room for an id and something beside it */
 
 struct table {
     int columns;

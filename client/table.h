@@ -1,7 +1,8 @@
 /* Tables and fields that fit a terminal's width.
  *
  * A table whose cells are too wide cuts the widest with "…", columns marked to be
- * kept last, whole ones never; where even narrow columns do not fit, the last ones are left out. A
+ * kept last, whole ones not at all on a page of 72 columns or more; where even narrow
+ * columns do not fit, the last ones are left out. A
  * cell that goes out is cleaned (text.h). Copies what it is given. */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H

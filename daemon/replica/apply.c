@@ -399,7 +399,6 @@ static const char *unfit(const struct table *t, const struct merge_in *in, bool 
     return NULL;
 }
 
-
 static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche_part *part, struct perche_row *row,
                             const uint16_t *nums, struct merge_in *in, bool *gone)
 {

@@ -730,7 +730,7 @@ static uint32_t chunk_rows(const struct replica *r, uint32_t rows_max)
  * what fitted lets the next one grow. */
 static void chunk_fits(struct replica *r, uint32_t rows, enum perche_rc rc)
 {
-    if (rc == PERCHE_TOO_LARGE)
+    if (rc == PERCHE_BUSY) /* not TOO_LARGE: no batch of the other end is at fault */
         r->harvest_rows = rows > CHUNK_CUT ? rows / CHUNK_CUT : 1;
     else if (rc == PERCHE_OK && r->harvest_rows != 0)
         r->harvest_rows = r->harvest_rows < PERCHE_HARVEST_CHUNK_ROWS ? 2 * r->harvest_rows : 0;
@@ -778,7 +778,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++) {
         rc = harvest_row(&a, &c, &c.items[i]);
         if (rc == PERCHE_OK && c.items_count > 1 && perche_batch_bytes(a.batch) > CHUNK_BYTES_MAX)
-            rc = fail(r, PERCHE_TOO_LARGE, "more than %u bytes in one chunk of changes", CHUNK_BYTES_MAX);
+            rc = fail(r, PERCHE_BUSY, "more than %u bytes in one chunk of changes: again with fewer rows", CHUNK_BYTES_MAX);
     }
     rc = author_end(&a, rc != PERCHE_OK ? rc : r->fail);
     if (rc == PERCHE_OK)

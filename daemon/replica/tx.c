@@ -1,8 +1,8 @@
 /* Transactions of one connection, and the memory that goes with them.
  *
  * Happy path: tx_begin; for each work applying_begin .. applying_end (after a failure
- * all once more, each between savepoint and savepoint_release); tx_commit stores digests, the node's row and a mark in the
- * same commit as the rows. Memory (node, interned names, digests, woken sites)
+ * all once more, each between savepoint and savepoint_release); tx_commit stores
+ * digests, the node's row and a mark in the same commit as the rows. Memory (node, interned names, digests, woken sites)
  * follows disk: what a rollback takes from the file goes from memory, too.
  *
  * SQLite ends a transaction by itself on some errors (disk full, I/O, out of
