@@ -10,6 +10,10 @@
  * 400 kB on loopback, none of 30,000 with this; nng 2 tells the callback too. Told is a
  * reset line, not a cancelled operation, as the latter would stop the listener.
  *
+ * nni_dialer_start: a dialer that is closed between being found and dialling starts on an
+ * aio that was stopped already, with the same silence: whoever waits for the dial waits for
+ * ever, and so does the close. Told is a closed dialer.
+ *
  * nni_random: the wait before nng dials again is drawn from it as a signed number, half
  * of the draws are below zero, and nng dials at once. uplink.c dials by itself and sets a
  * wait beyond every line's life; this makes it one.
@@ -34,6 +38,8 @@ void nni_aio_finish_error(nng_aio *aio, int result); /* nng's own */
 /* The aio that a stream operation of this thread is being started on. */
 static _Thread_local nng_aio *starting;
 
+static _Thread_local bool dialling; /* ... or a dial of this thread */
+
 int __real_nni_aio_begin(nng_aio *aio);
 int __wrap_nni_aio_begin(nng_aio *aio);
 
@@ -41,8 +47,8 @@ int __wrap_nni_aio_begin(nng_aio *aio)
 {
     int result = __real_nni_aio_begin(aio);
 
-    if (result != 0 && aio == starting)
-        nni_aio_finish_error(aio, NNG_ECONNRESET); /* queues the callback, as any failure does */
+    if (result != 0 && (aio == starting || dialling)) /* queues the callback, as any failure does */
+        nni_aio_finish_error(aio, aio == starting ? NNG_ECONNRESET : NNG_ECLOSED);
     return result;
 }
 
@@ -68,6 +74,20 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
     starting = aio;
     __real_nng_stream_recv(stream, aio);
     starting = outer;
+}
+
+struct nni_dialer;
+int __real_nni_dialer_start(struct nni_dialer *dialer, unsigned flags);
+int __wrap_nni_dialer_start(struct nni_dialer *dialer, unsigned flags);
+
+int __wrap_nni_dialer_start(struct nni_dialer *dialer, unsigned flags)
+{
+    int result;
+
+    dialling = true;
+    result = __real_nni_dialer_start(dialer, flags);
+    dialling = false;
+    return result;
 }
 
 uint32_t __real_nni_random(void);

@@ -404,6 +404,26 @@ static void closing_in_the_middle_of_a_dial_ends_at_once(void **state)
     close(fd);
 }
 
+/* The drop falls into each part of the dialling thread's beginning: before it has found the
+ * dialer, between that and the dial itself, after it. */
+static void dropping_a_line_while_its_dial_begins_ends_every_time(void **state)
+{
+    struct world *w = *state;
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    for (unsigned i = 0; i < 1500; i++) {
+        uint64_t until = uv_hrtime() + i % 150 * 1000u; /* ns */
+
+        site_dial(w);
+        while (uv_hrtime() < until)
+            ;
+        uplink_drop(w->site);
+        (void)uv_run(&w->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(w->downs, 0);
+}
+
 static void a_line_that_is_cut_is_noticed_at_both_ends(void **state)
 {
     struct world *w = *state;
@@ -705,6 +725,7 @@ int main(void)
         CASE(a_name_that_nobody_knows_is_told_from_a_refusal),
         CASE(a_peer_that_never_speaks_ends_the_attempt_in_time),
         CASE(closing_in_the_middle_of_a_dial_ends_at_once),
+        CASE(dropping_a_line_while_its_dial_begins_ends_every_time),
         CASE(a_line_that_is_cut_is_noticed_at_both_ends),
         CASE(a_hub_that_stops_takes_its_lines_with_it),
         CASE(a_request_of_a_line_that_went_is_not_repeated_on_the_next),
