@@ -15,7 +15,8 @@ static const struct shape pos_shape =
 
 static const struct shape pull_entry_shape =
     SHAPE(perche_pull_entry, POSITION(perche_pull_entry, full), POSITION(perche_pull_entry, scan),
-          PLACE(perche_pull_entry, asof), POSITION(perche_pull_entry, own_lsn));
+          PLACE(perche_pull_entry, asof), POSITION(perche_pull_entry, life),
+          POSITION(perche_pull_entry, own_lsn));
 
 static const struct shape want_shape = SHAPE(
     perche_want, TEXT(perche_want, table, 1, PERCHE_NAME_BYTES_MAX), KEY(perche_want, key, 1));
@@ -50,6 +51,7 @@ static const struct shape prove_shape = SHAPE(
     POSITION(perche_prove, prev_epoch), POSITION(perche_prove, lsn), POSITION(perche_prove, full),
     POSITION(perche_prove, scan), POSITION(perche_prove, done), PLACE(perche_prove, asof),
     POSITION(perche_prove, schema), POSITION(perche_prove, acked),
+    POSITION(perche_prove, epoch_acked),
     INLINE(perche_prove, marks, marks_count, &pos_shape, PERCHE_MARKS_MAX),
     INLINE(perche_prove, list, list_count, &pull_entry_shape, PERCHE_LIST_MAX),
     FIXED(perche_prove, signature) /* the last: perche_prove_signed() leaves it out */);
@@ -84,7 +86,8 @@ static const struct shape pull_reply_shape =
     SHAPE(perche_pull_reply, POSITION(perche_pull_reply, from_full),
           POSITION(perche_pull_reply, from_scan), POSITION(perche_pull_reply, full),
           POSITION(perche_pull_reply, scan), BOOL(perche_pull_reply, more),
-          PLACE(perche_pull_reply, asof), POSITION(perche_pull_reply, have),
+          PLACE(perche_pull_reply, asof), POSITION(perche_pull_reply, life),
+          POSITION(perche_pull_reply, have),
           POSITION(perche_pull_reply, floor),
           BYTES(perche_pull_reply, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
 

@@ -392,12 +392,17 @@ static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche
     struct node *n = ctx;
     struct perche_message m = {0};
     struct perche_err err = {0};
+    char address[64];
     struct sync_event ev = {
         .kind = SYNC_EV_REQUEST, .request = request, .pipe = pipe, .bytes = body.n, .message = &m};
 
     if (perche_message_decode(body, &m, &err) != PERCHE_OK) {
         bad_request(n, request, pipe, body.n, err.text);
         return;
+    }
+    if (m.op == PERCHE_OP_HELLO) {
+        downlink_peer(n->downlink, pipe, address, sizeof(address));
+        ev.address = address;
     }
     node_step(n, &ev);
     if (m.op != 0) /* nobody has taken it */

@@ -5,6 +5,7 @@
  * digest and metadata, let scopes follow. A row that the file cannot take is set
  * aside with its reason and everything else goes on (P8). */
 #include "replica/pack.h"
+#include "replica/position.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,7 +408,8 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     char names[1024];
     size_t used = 0;
     uint32_t left = 0;
-    enum perche_rc rc = rights_judge(a->r, a->pusher, m, in, &reason, &cols, &cols_reason);
+    enum perche_rc rc = a->recovering ? rights_recover(a->r, a->pusher, m, in, &reason, &cols, &cols_reason)
+                                      : rights_judge(a->r, a->pusher, m, in, &reason, &cols, &cols_reason);
 
     *gone = false;
     if (rc != PERCHE_OK)
@@ -449,6 +451,7 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
 }
 
 /* Entries of the row that are set aside: is one there with @row_itself, which is not there for lack of its row? */
+/* Is anything of the row set aside: @row_itself, or cells that wait for what the row lacks here? */
 static bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
 {
     sqlite3_stmt *s = sql(r, SQL_PARKED_ROW);
@@ -456,8 +459,11 @@ static bool parked_has(struct replica *r, const char *table, struct perche_bytes
 
     sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
     sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
-    while (!has && sqlite3_step(s) == SQLITE_ROW)
-        has = !row_itself == (strcmp((const char *)sqlite3_column_text(s, 4), "row") == 0);
+    while (!has && sqlite3_step(s) == SQLITE_ROW) {
+        const char *reason = (const char *)sqlite3_column_text(s, 4);
+
+        has = row_itself ? strcmp(reason, "row") != 0 : strcmp(reason, "row") == 0 || strcmp(reason, "husk") == 0;
+    }
     sql_done(s);
     return has;
 }
@@ -789,6 +795,7 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
             rc = peer_load(r, via, &pusher);
         a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .eplsn = pusher.eplsn, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
+        a->recovering = r->hub && recovering(r);
         if (rc == PERCHE_OK)
             rc = apply_parts(a);
         if (rc == PERCHE_OK && a->applied > 0)

@@ -21,6 +21,7 @@ struct apply {
     uint64_t *prev;          /* for each row in order: its block before */
     uint32_t rows;           /* rows of the batch */
     uint32_t pusher;         /* at a hub: interned site */
+    bool recovering;         /* a hub that was put back takes cells of any origin from any site (DESIGN 4.8) */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */
     uint64_t applied;        /* rows changed */
@@ -50,6 +51,10 @@ enum perche_rc row_digest(struct replica *r, struct meta *m, const struct perche
 /* rights.c, at the hub: is this row lawful from @site? Fills @reason (NULL = yes) for the whole row, else the mask of columns refused and their reason. */
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                             const char **reason, uint64_t *cols, const char **cols_reason);
+/* The same while a hub that was put back is made whole: what others wrote is taken from any site that shows it, what
+ * the hub alone may write only if the hub has written it. (Stated limit: nothing but the origin says so.) */
+enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                              const char **reason, uint64_t *cols, const char **cols_reason);
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
 

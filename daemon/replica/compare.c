@@ -320,7 +320,7 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
     sqlite3_stmt *s;
 
     *yes = false;
-    if (r->node.full != r->node.scan || r->node.hub[0] == '\0')
+    if (r->node.full != r->node.scan || r->node.must || r->node.hub[0] == '\0')
         return PERCHE_OK;
     /* Parked cells are in no digest here, but in the hub's. */
     s = ask(

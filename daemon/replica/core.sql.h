@@ -7,12 +7,17 @@
 static const char *const core_sql =
     "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"
     " hub TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
-    " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0,"
+    " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0, life INTEGER NOT NULL DEFAULT 0,"
     " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
+    " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
     " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
     " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
     /* each transaction that allots an lsn: its last lsn and a random mark */
     "CREATE TABLE perche_mark (lsn INTEGER PRIMARY KEY, mark INTEGER NOT NULL) STRICT;"
+    /* a hub: each opening of its replica, and where its positions stood then. A site: what it had from the hub when (position.c) */
+    "CREATE TABLE perche_life (n INTEGER PRIMARY KEY, life INTEGER NOT NULL UNIQUE, lsn INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE perche_pulled (scan INTEGER NOT NULL, full INTEGER NOT NULL, asof_lsn INTEGER NOT NULL, asof_mark INTEGER NOT NULL, life INTEGER NOT NULL,"
+    " own_lsn INTEGER NOT NULL, PRIMARY KEY (scan, full)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_name (num INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;" /* 1 is kept for VIA_HUB */
     "CREATE TABLE perche_tab (num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE perche_scope_site (site INTEGER NOT NULL, scope INTEGER NOT NULL, PRIMARY KEY (site, scope)) STRICT, WITHOUT ROWID;"
@@ -26,7 +31,15 @@ static const char *const core_sql =
     " have INTEGER NOT NULL DEFAULT 0, asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0,"
     " full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, session INTEGER NOT NULL DEFAULT 0,"
     " pending INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
-    " version TEXT NOT NULL DEFAULT '') STRICT;"
+    " version TEXT NOT NULL DEFAULT '', address TEXT NOT NULL DEFAULT ''," /* where it proved itself last */
+    " life INTEGER NOT NULL DEFAULT 0, recovery INTEGER NOT NULL DEFAULT 0," /* proved itself in this life of ours; recovery 1: it has not shown yet what a restored hub lost */
+    " held_ms INTEGER NOT NULL DEFAULT 0, held_address TEXT NOT NULL DEFAULT '') STRICT;" /* two machines speak as this site: the other's address */
+    "CREATE INDEX perche_peer_recovery ON perche_peer (site) WHERE recovery = 1;"
+    /* superseded epochs of a site, and what we had of it when the next one began */
+    "CREATE TABLE perche_peer_epoch (n INTEGER PRIMARY KEY, site INTEGER NOT NULL, epoch INTEGER NOT NULL, asof_lsn INTEGER NOT NULL, asof_mark INTEGER NOT NULL,"
+    " scan INTEGER NOT NULL, UNIQUE (site, epoch)) STRICT;"
+    /* what a restored hub took from a site that had not written it */
+    "CREATE TABLE perche_recovered (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_member (site TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, public_key BLOB, host TEXT,"
     " invited_ms INTEGER NOT NULL, joined_ms INTEGER, revoked_ms INTEGER) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_invitation (id BLOB NOT NULL PRIMARY KEY, secret_hash BLOB NOT NULL, site TEXT NOT NULL, expires_ms INTEGER NOT NULL,"

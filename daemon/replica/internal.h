@@ -140,8 +140,14 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t epoch, prev_epoch, lsn, mark, stamp;
     uint64_t joined_ms;
     uint64_t good_ms;            /* last plausible wall clock */
+    uint64_t life;               /* a hub's: drawn whenever its replica is opened (position.c) */
     /* a site's cursors */
     uint64_t acked, full, scan, done;
+    uint64_t had;                /* what the hub had of us when a pull was last complete: rows inserted up to there were in its answer */
+    uint64_t acked_asof;         /* our newest when the batch was built that was acknowledged last: the hub may ask for its mark */
+    uint64_t epoch_acked;        /* least `acked` at which an epoch was made; INT64_MAX = none was */
+    uint64_t must;               /* 1: a restore was found: pushes to the end before it pulls, `done` is 0 until then */
+    uint64_t unshifted;          /* cells at or below are of an earlier epoch or were acknowledged once: their stamps stay */
     struct perche_pos asof;      /* the hub's, of the pull position */
     uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */
     uint64_t proven_ms;

@@ -316,9 +316,9 @@ static enum perche_rc take_hub(struct replica *r, const uint8_t *key)
     sqlite3_finalize(s);
     if (r->fail != PERCHE_OK || same)
         return r->fail;
-    r->node.full = r->node.scan = r->node.done = 0;
+    r->node.full = r->node.scan = r->node.done = r->node.had = 0;
     r->node.asof = (struct perche_pos){0};
-    rc = exec(r, "DELETE FROM perche_leaving; DELETE FROM perche_wanted");
+    rc = exec(r, "DELETE FROM perche_leaving; DELETE FROM perche_wanted; DELETE FROM perche_pulled");
     if (rc != PERCHE_OK)
         return rc;
     s = ask(r, "UPDATE perche_node SET hub_key = ?1");
@@ -408,6 +408,7 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
         if (r->node.acked == 0 && r->node.scan == 0)
             r->node.joined_ms = 0; /* nothing was exchanged: it may still become another site */
         *r->node.hub = '\0';
+        r->node.had = 0;
         r->node.acked = 0; /* the pull position stays: see take_hub() */
         r->node.proven_ms = 0;
         r->node_dirty = true;

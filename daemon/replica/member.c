@@ -58,7 +58,8 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
         return rc;
     s = ask(
         r,
-        "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2 WHERE site = ?1");
+        "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2, recovery = 0, held_ms = 0, held_address = ''"
+        " WHERE site = ?1");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, num);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
@@ -66,10 +67,14 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
     rc = ask_run(r, s, "note a new node");
     if (rc != PERCHE_OK)
         return rc;
-    s = ask(r, "DELETE FROM perche_refusal WHERE site = ?1");
-    if (s != NULL)
-        sqlite3_bind_int64(s, 1, num);
-    return ask_run(r, s, "end refusals");
+    for (int i = 0; rc == PERCHE_OK && i < 2; i++) {
+        s = ask(r, i == 0 ? "DELETE FROM perche_refusal WHERE site = ?1"
+                          : "DELETE FROM perche_peer_epoch WHERE site = ?1");
+        if (s != NULL)
+            sqlite3_bind_int64(s, 1, num);
+        rc = ask_run(r, s, "end what was of the node before");
+    }
+    return rc;
 }
 
 static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, const char *site)
@@ -417,16 +422,10 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
 
 /* ---- revoke ---------------------------------------------------------------------------------- */
 
-enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
-                              struct json *j)
+/* The member that the argument "site" names by its id, code or name. */
+static enum perche_rc member_find(struct replica *r, struct args *a, struct site *site)
 {
-    static const char *const ends[] = {
-        "UPDATE perche_member SET revoked_ms = coalesce(revoked_ms, ?2) WHERE site = ?1",
-        "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL AND ?2",
-        "UPDATE perche_peer SET session = 0 WHERE site = (SELECT num FROM perche_name WHERE text = ?1) AND ?2",
-    };
     char text[PERCHE_NAME_BYTES_MAX];
-    struct site site = {0};
     sqlite3_stmt *s;
     enum perche_rc rc = args_need(r, a, "site", text, sizeof text);
 
@@ -437,17 +436,33 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
             " ORDER BY site = ?1 DESC, code = ?1 DESC LIMIT 2");
     ask_bind_text(s, 1, text);
     if (ask_row(r, s, "look up a member")) {
-        (void)snprintf(site.id, sizeof site.id, "%s", ask_text(s, 0));
-        (void)snprintf(site.code, sizeof site.code, "%s", ask_text(s, 1));
-        (void)snprintf(site.name, sizeof site.name, "%s", ask_text(s, 2));
-        if (strcmp(site.id, text) != 0 && strcmp(site.code, text) != 0 &&
+        (void)snprintf(site->id, sizeof site->id, "%s", ask_text(s, 0));
+        (void)snprintf(site->code, sizeof site->code, "%s", ask_text(s, 1));
+        (void)snprintf(site->name, sizeof site->name, "%s", ask_text(s, 2));
+        if (strcmp(site->id, text) != 0 && strcmp(site->code, text) != 0 &&
             ask_row(r, s, "look up a member"))
             (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
     } else if (r->fail == PERCHE_OK) {
         (void)fail(r, PERCHE_NOT_FOUND, "no site of this name, code or id was ever invited");
     }
     sqlite3_finalize(s);
-    rc = r->fail;
+    return r->fail;
+}
+
+enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j)
+{
+    static const char *const ends[] = {
+        "UPDATE perche_member SET revoked_ms = coalesce(revoked_ms, ?2) WHERE site = ?1",
+        "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL AND ?2",
+        "UPDATE perche_peer SET session = 0 WHERE site = (SELECT num FROM perche_name WHERE text = ?1) AND ?2",
+    };
+    struct site site = {0};
+    sqlite3_stmt *s;
+    enum perche_rc rc = member_find(r, a, &site);
+
+    if (rc != PERCHE_OK)
+        return rc;
     for (size_t i = 0; rc == PERCHE_OK && i < sizeof ends / sizeof ends[0]; i++) {
         s = ask(r, ends[i]);
         ask_bind_text(s, 1, site.id);
@@ -463,5 +478,43 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
     out_text(j, site.code);
     out_key(j, "revoked_at");
     out_time(j, w->now_ms);
+    return rc;
+}
+
+/* ---- recover ---------------------------------------------------------------------------------- */
+
+/* {"now": true}: what sites that stay away could still show is waited for no longer. {"site": ...}: one of its two
+ * machines was switched off; whichever comes next goes on, as a copy that was put back. */
+enum perche_rc command_recover(struct replica *r, const struct work *w, struct args *a,
+                               struct json *j)
+{
+    struct site site = {0};
+    bool now = args_true(r, a, "now");
+    sqlite3_stmt *s;
+    enum perche_rc rc = now ? PERCHE_OK : member_find(r, a, &site);
+
+    (void)w;
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, now ? "UPDATE perche_peer SET recovery = 0 WHERE recovery = 1"
+                   : "UPDATE perche_peer SET held_ms = 0, held_address = '' WHERE held_ms <> 0 AND site ="
+                     " (SELECT num FROM perche_name WHERE text = ?1)");
+    if (!now)
+        ask_bind_text(s, 1, site.id);
+    rc = ask_run(r, s, "end what is held");
+    if (rc == PERCHE_OK && sqlite3_changes(r->db) == 0)
+        rc = now ? fail(r, PERCHE_STATE, "this hub is in no recovery")
+                 : fail(r, PERCHE_STATE, "%s is not held", site.name);
+    if (rc == PERCHE_OK && !now) { /* whoever comes is an older copy now, and no second machine */
+        s = ask(r, "DELETE FROM perche_peer_epoch WHERE site = (SELECT num FROM perche_name WHERE text = ?1)");
+        ask_bind_text(s, 1, site.id);
+        rc = ask_run(r, s, "forget superseded epochs");
+    }
+    out_key(j, now ? "recovery" : "site");
+    out_text(j, now ? "ended" : site.id);
+    if (!now) {
+        out_key(j, "name");
+        out_text(j, site.name);
+    }
     return rc;
 }

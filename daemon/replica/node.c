@@ -13,8 +13,8 @@
 #define STAMP_MS_MAX ((UINT64_C(1) << 47) - 1) /* keeps a stamp within SQLite's integers */
 
 #define NODE_COLUMNS(X)                                                                                        \
-    X(epoch) X(prev_epoch) X(lsn) X(mark) X(stamp) X(joined_ms) X(good_ms) X(acked) X(full) X(scan) X(done)    \
-    X(hub_stamp) X(proven_ms) X(schema)
+    X(epoch) X(prev_epoch) X(lsn) X(mark) X(stamp) X(joined_ms) X(good_ms) X(life) X(acked) X(full) X(scan)    \
+    X(done) X(had) X(acked_asof) X(epoch_acked) X(must) X(unshifted) X(hub_stamp) X(proven_ms) X(schema)
 
 enum perche_rc node_load(struct replica *r)
 {

@@ -3,18 +3,39 @@
 #include <string.h>
 
 #include "replica/pack.h"
+#include "replica/position.h"
 #include "replica/statements.h"
 
 #define OFFSET_SHIFTED_MS 2000 /* a clock nearer than this is left alone */
+
+static void add_mark(struct perche_prove *p, sqlite3_stmt *s)
+{
+    p->marks[p->marks_count].lsn = (uint64_t)sqlite3_column_int64(s, 0);
+    p->marks[p->marks_count++].mark = (uint64_t)sqlite3_column_int64(s, 1);
+}
+
+/* The one at @needed, which the hub will look for (0 = none), and the newest ones. */
+static void add_marks(struct replica *r, struct perche_prove *p, uint64_t needed)
+{
+    sqlite3_stmt *s = sql(r, SQL_MARK_AT);
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)needed);
+    if (needed != 0 && sqlite3_step(s) == SQLITE_ROW)
+        add_mark(p, s);
+    sql_done(s);
+    s = sql(r, SQL_MARKS);
+    while (p->marks_count < PERCHE_MARKS_MAX && sqlite3_step(s) == SQLITE_ROW)
+        if (p->marks_count == 0 || p->marks[0].lsn != (uint64_t)sqlite3_column_int64(s, 0))
+            add_mark(p, s);
+    sql_done(s);
+}
 
 enum perche_rc prove_build(struct replica *r, const struct work *w, struct outcome *o)
 {
     struct perche_prove *p = &o->message.u.prove;
     size_t n = strlen(r->node.site) + 1;
     char *site = perche_message_alloc(&o->message, n);
-    sqlite3_stmt *s;
 
-    (void)w;
     if (site == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a handshake");
     memcpy(site, r->node.site, n);
@@ -30,69 +51,51 @@ enum perche_rc prove_build(struct replica *r, const struct work *w, struct outco
     p->asof = r->node.asof;
     p->schema = r->node.schema;
     p->acked = r->node.acked;
-    s = sql(r, SQL_MARKS);
-    while (p->marks_count < PERCHE_MARKS_MAX && sqlite3_step(s) == SQLITE_ROW) {
-        p->marks[p->marks_count].lsn = (uint64_t)sqlite3_column_int64(s, 0);
-        p->marks[p->marks_count++].mark = (uint64_t)sqlite3_column_int64(s, 1);
-    }
-    sql_done(s);
+    p->epoch_acked = r->node.epoch_acked;
+    add_marks(r, p, w->asof_lsn != 0 ? w->asof_lsn : r->node.acked_asof);
+    p->list_count = pulled_list(r, p->list);
     return r->fail;
-}
-
-/* Is the present state of the site a later one of what the hub has seen? Newest position below it, or the same
- * position with another mark: an older copy was put back. */
-static bool restored(const struct perche_prove *p, const struct peer *peer)
-{
-    if (p->lsn < peer->asof.lsn || p->lsn < peer->have)
-        return true;
-    for (uint32_t i = 0; i < p->marks_count; i++)
-        if (p->marks[i].lsn == peer->asof.lsn && p->marks[i].mark != peer->asof.mark)
-            return true;
-    return p->scan < peer->scan;
 }
 
 enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_prove *p = &w->message.u.prove;
+    const char *address = w->args != NULL ? w->args : "";
     struct perche_prove_reply *reply = &o->message.u.prove_reply;
+    struct perche_pull_entry back = {0};
     uint32_t site = name_number(r, w->site);
     struct peer peer;
+    bool lost = false;
     enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &peer);
     char *name;
 
     if (rc != PERCHE_OK)
         return rc;
-    if (!peer.known || peer.epoch == 0) {
-        peer.known = true;
-        peer.epoch = p->epoch;
-        peer.prev_epoch = p->prev_epoch;
-        peer.eplsn = r->node.lsn;
-    }
     memset(reply, 0, sizeof *reply);
     o->message.op = PERCHE_OP_PROVE;
     o->message.reply = true;
-    reply->verdict = PERCHE_PROVEN;
-    if (peer.epoch != p->epoch)
-        reply->verdict = PERCHE_TWO_MACHINES;
-    else if (p->acked > peer.have || p->scan > r->node.lsn)
-        reply->verdict = PERCHE_GO_BACK;
-    else if (restored(p, &peer))
-        reply->verdict = PERCHE_RESTORED;
-    if (reply->verdict == PERCHE_PROVEN) {
-        peer.full = p->full;
-        peer.scan = p->scan;
-        rc = peer_done(r, site, &peer, p->done);
+    reply->verdict = w->two_machines || peer_held(r, site) ? PERCHE_TWO_MACHINES
+                                                           : position_judge(r, site, p, &peer, &back, &lost);
+    if (reply->verdict == PERCHE_TWO_MACHINES) {
+        rc = peer_hold(r, site, address);
+    } else if (reply->verdict != PERCHE_RESTORED) {
+        if (reply->verdict == PERCHE_PROVEN && !lost) /* what it says of a life of ours that is no more says nothing */
+            rc = peer_done(r, site, &peer, p->done);
         peer.session = w->session;
         if (rc == PERCHE_OK)
             rc = peer_store(r, site, &peer);
+        if (rc == PERCHE_OK && lost)
+            rc = recovery_begin(r, site);
+        if (rc == PERCHE_OK)
+            rc = peer_proved(r, site, address);
     }
     reply->session = w->session;
     reply->epoch = peer.epoch;
     reply->have = peer.have;
     reply->have_asof = peer.asof;
     reply->stamp = peer.stamp;
-    reply->full = peer.full;
-    reply->scan = peer.scan;
+    reply->full = back.full;
+    reply->scan = back.scan;
     reply->asof = (struct perche_pos){r->node.lsn, r->node.mark};
     reply->clock_ms = r->now_ms;
     name = perche_message_alloc(&o->message, 1);
@@ -168,11 +171,21 @@ struct shift {
     struct unpushed_cell *cells;
     size_t count, cap;
     uint64_t top;            /* newest new stamp */
+    uint64_t limit;          /* stamps from here on are in the hub's future */
+    bool fixed;              /* some of these may not be shifted */
 };
 
 static bool shiftable(const struct replica *r, const struct clock_cell *c)
 {
-    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && !c->fixed && c->origin == r->node.site_num;
+    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && c->lsn > r->node.unshifted && !c->fixed &&
+           c->origin == r->node.site_num;
+}
+
+/* Acknowledged once, or of an earlier epoch, and in the hub's future: taken as it is, without moving a clock. */
+static bool stays(const struct replica *r, const struct clock_cell *c, uint64_t limit)
+{
+    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && c->lsn <= r->node.unshifted && !c->fixed &&
+           c->stamp >= limit;
 }
 
 static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
@@ -180,6 +193,7 @@ static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
     struct shift *sh = ctx;
 
     for (uint32_t num = 0; num < m->count; num++) {
+        sh->fixed |= stays(r, &m->cells[num], sh->limit);
         if (!shiftable(r, &m->cells[num]))
             continue;
         if (sh->count > 0 && sh->cells[sh->count - 1].stamp == m->cells[num].stamp)
@@ -208,6 +222,8 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
     for (uint32_t num = 0; num < m->count; num++) {
         struct unpushed_cell key = {m->cells[num].stamp, 0}, *found;
 
+        if (stays(r, &m->cells[num], sh->limit))
+            m->cells[num].fixed = changed = true;
         if (!shiftable(r, &m->cells[num]))
             continue;
         found = bsearch(&key, sh->cells, sh->count, sizeof key, by_stamp);
@@ -228,8 +244,8 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
 /* What was captured under a wrong clock is put right before it is shown to anybody. */
 static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint64_t hub_now_ms, uint64_t hub_stamp)
 {
-    struct shift sh = {0};
     uint64_t low = r->node.hub_stamp > hub_stamp ? r->node.hub_stamp : hub_stamp, limit = (hub_now_ms + 1) << 16;
+    struct shift sh = {.limit = limit};
     bool far = offset_ms > OFFSET_SHIFTED_MS || offset_ms < -OFFSET_SHIFTED_MS;
     size_t n = 0;
     enum perche_rc rc;
@@ -237,9 +253,9 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
     if (!far && r->node.stamp < limit)
         return PERCHE_OK; /* every stamp of this node is at or below its last one */
     rc = each_unpushed(r, collect, &sh);
-
-    if (rc == PERCHE_OK && sh.count > 0) {
-        qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);
+    if (rc == PERCHE_OK && (sh.count > 0 || sh.fixed)) {
+        if (sh.count > 0)
+            qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);
         for (size_t i = 0; i < sh.count; i++) {
             struct unpushed_cell *c = &sh.cells[i];
 
@@ -267,27 +283,48 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
     return rc;
 }
 
+/* Told that it was restored: is it so, or was the mark that the hub needs not among those that it was shown? */
+static enum perche_rc told_restored(struct replica *r, const struct perche_prove_reply *reply, struct outcome *o)
+{
+    if (reply->epoch == r->node.epoch && mark_known(r, reply->have_asof) && r->node.scan >= reply->scan &&
+        reply->have_asof.lsn <= r->node.lsn) {
+        o->asof_lsn = reply->have_asof.lsn;
+        return PERCHE_OK;
+    }
+    return epoch_begin(r, reply->epoch);
+}
+
+/* The push cursor is what the hub says it has, also when that is less than before. */
+static enum perche_rc take_cursors(struct replica *r, const struct perche_prove_reply *reply)
+{
+    if (reply->have > r->node.lsn)
+        return fail(r, PERCHE_STALE, "the hub says it has more of this site than there is");
+    if (reply->verdict == PERCHE_GO_BACK)
+        return pull_back(r, reply->have, reply->full, reply->scan);
+    if (reply->have < r->node.acked)
+        return ack_back(r, reply->have);
+    return ack_advance(r, reply->have, 0);
+}
+
 enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_prove_reply *reply = &w->message.u.prove_reply;
     enum perche_rc rc;
 
-    (void)o;
-    if (reply->verdict == PERCHE_GO_BACK)
-        return fail(r, PERCHE_STATE, "the hub has less than it had acknowledged: it was restored from an older copy");
     if (reply->verdict == PERCHE_TWO_MACHINES)
         return fail(r, PERCHE_STATE, "another machine speaks to the hub as this site");
     if (reply->verdict == PERCHE_RESTORED)
-        return fail(r, PERCHE_STATE, "this site was restored from an older copy: the hub has more of it than it has itself");
-    if (reply->have > r->node.lsn)
-        return fail(r, PERCHE_STALE, "the hub says it has more of this site than there is");
+        return told_restored(r, reply, o);
     rc = harvest_all(r);
     if (rc == PERCHE_OK)
-        rc = ack_advance(r, reply->have, 0);
+        rc = take_cursors(r, reply);
+    if (rc == PERCHE_OK)
+        rc = must_end(r);
     if (rc == PERCHE_OK)
         rc = shift_unpushed(r, w->offset_ms, reply->clock_ms, reply->stamp);
     if (rc == PERCHE_OK) {
         r->node.offset_ms = w->offset_ms;
+        r->node.acked_asof = reply->have_asof.lsn;
         if (reply->stamp > r->node.hub_stamp)
             r->node.hub_stamp = reply->stamp;
         r->node_dirty = true;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "replica/pack.h"
+#include "replica/position.h"
 #include "replica/statements.h"
 
 #define PAGE_ROWS 512u       /* index entries read of a scope at a time */
@@ -306,7 +307,8 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     to.eplsn = peer.eplsn;
     o->message.op = PERCHE_OP_PULL;
     o->message.reply = true;
-    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count; i++)
+    /* nothing is rolled back at a site while a restored hub has not seen all: asked for again */
+    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && !recovering(r); i++)
         rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
     while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && pack_size(&p) < (size_t)bytes * 3) {
         struct entries e = {0};
@@ -334,7 +336,7 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     else if (!more)
         scan = r->node.lsn;
     *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more || waits ? ask->full : scan, .scan = scan,
-                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .have = peer.have};
+                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have};
     o->rows = perche_batch_rows(p.batch);
     o->more = more;
     if (rc == PERCHE_OK && (o->rows > 0 || p.batch->notices_count > 0))
@@ -476,9 +478,13 @@ enum perche_rc carry_out(struct replica *r)
 {
     enum perche_rc rc = PERCHE_OK;
     uint64_t waiting = push_pending(r, r->node.acked);
-    sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
-    bool captured = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_stmt *s;
+    bool captured;
 
+    if (r->node.must)
+        return PERCHE_OK;
+    s = sql(r, SQL_CAPTURE_ANY);
+    captured = sqlite3_step(s) == SQLITE_ROW;
     sql_done(s);
     while (rc == PERCHE_OK && waiting == 0 && !captured) {
         uint8_t key[PERCHE_KEY_BYTES_MAX];
@@ -758,6 +764,7 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
 {
     const struct perche_pull_reply *reply = &w->message.u.pull_reply;
     struct perche_batch *b = NULL;
+    bool moved = false;
     enum perche_rc rc;
 
     if (reply->from_full != r->node.full || reply->from_scan != r->node.scan)
@@ -774,12 +781,17 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
     if (rc == PERCHE_OK)
         rc = take_notices(r, b, true, reply->have < r->node.acked);
     if (rc == PERCHE_OK) {
+        moved = r->node.full != reply->full || r->node.scan != reply->scan;
         r->node.full = reply->full;
         r->node.scan = reply->scan;
         r->node.asof = reply->asof;
+        if (!reply->more)
+            r->node.had = reply->have;
         r->node_dirty = true;
         rc = carry_out(r);
     }
+    if (rc == PERCHE_OK && moved)
+        rc = pulled_note(r, reply->life);
     if (rc == PERCHE_OK)
         rc = ask_rows(r, o);
     o->more = reply->more;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "replica/pack.h"
+#include "replica/position.h"
 #include "replica/statements.h"
 
 #define PENDING_COUNTED_MAX 2000 /* beyond, `to send` is told from the positions: one lsn for each changed row */
@@ -95,7 +96,8 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
         flags |= PERCHE_ROW_GEN;
     if (mask == 0 && !whole)
         return rc;
-    if (m->flags & META_FRESH)
+    /* inserted here and not echoed: until a pull was complete that began when the hub had it */
+    if (m->flags & META_FRESH && m->cells[0].lsn > p->pack.r->node.had)
         return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, 0, 0, true);
     if (m->flags & META_PAIR)
         return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, m->full, m->scan, true);
@@ -381,6 +383,10 @@ enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcom
         rc = end_wanted(r, 3); /* they were in it */
     if (rc == PERCHE_OK)
         rc = ack_advance(r, reply->have, reply->have >= w->to && w->from <= r->node.acked ? w->asof_lsn : 0);
+    if (rc == PERCHE_OK && reply->have >= w->to && r->node.acked_asof != w->asof_lsn) {
+        r->node.acked_asof = w->asof_lsn;
+        r->node_dirty = true;
+    }
     for (uint32_t i = 0; rc == PERCHE_OK && i < reply->wants_count; i++) {
         struct table *t = registry_table(r, reply->wants[i].table);
         sqlite3_stmt *s;
@@ -394,6 +400,8 @@ enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcom
         sqlite3_bind_int(s, 4, 3);
         rc = sql_run(r, s, "remember what the hub asks for");
     }
+    if (rc == PERCHE_OK)
+        rc = must_end(r);
     return rc == PERCHE_OK ? carry_out(r) : rc;
 }
 
@@ -514,6 +522,7 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
         return fail(r, PERCHE_NOMEM, "no memory for a batch");
     rc = apply_begin(a, r, batch);
     a->pusher = site;
+    a->recovering = recovering(r);
     a->peer = (struct merge_peer){.at_hub = true, .via = site, .full = push->full, .scan = push->scan, .eplsn = peer->eplsn};
     if (rc == PERCHE_OK)
         rc = applying_begin(r);
@@ -623,6 +632,8 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             sqlite3_bind_int64(s, 3, (sqlite3_int64)(push->pending > o->rows ? push->pending - o->rows : 0));
             rc = sql_run(r, s, "note a site's contact");
         }
+        if (rc == PERCHE_OK && push->to == push->asof.lsn && recovering(r))
+            rc = recovery_shown(r, site);
     }
     if (rc == PERCHE_OK && push->to > push->from) /* a batch that only brought what was asked for is not asked again */
         rc = ask_rows(r, site, o);

@@ -19,6 +19,7 @@
 
 #include "replica/core.sql.h"
 #include "replica/statements.h"
+#include "replica/position.h"
 #include "replica/tx.h"
 
 #define BUSY_STEP_NS 200000                       /* SQLite's own steps of 1 to 100 ms would add to every commit seen */
@@ -460,6 +461,8 @@ static enum perche_rc make(struct replica *r)
         if (node_store(r) != PERCHE_OK)
             return r->fail;
     }
+    if (r->hub && life_begin(r) != PERCHE_OK)
+        return r->fail;
     return first && r->hub ? insert_hub_rows(r) : PERCHE_OK;
 }
 

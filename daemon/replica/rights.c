@@ -3,7 +3,7 @@
  * refusal is an entry with a position for that site, without values. */
 #include <string.h>
 
-#include "replica/apply.h"
+#include "replica/position.h"
 #include "replica/statements.h"
 
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
@@ -348,6 +348,30 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         *cols_reason = why;
     }
     return r->fail;
+}
+
+enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
+                              const char **reason, uint64_t *cols, const char **cols_reason)
+{
+    struct table *t = m->table;
+    bool hubs = !t->is_conflict && ((t->rule == RULE_ALL && t->policy == POLICY_HUB) || (t->rule == RULE_HUB && !t->mover_holder));
+    bool foreign = in->has_gen && in->gen_origin != site;
+
+    *cols = 0;
+    *cols_reason = NULL;
+    *reason = hubs && in->gen > m->gen && in->gen_origin != r->node.site_num ? "hub_table" : NULL;
+    for (uint32_t i = 0; i < in->cells_count && *reason == NULL; i++) {
+        const struct merge_cell *c = &in->cells[i];
+
+        if ((hubs || t->columns[c->num - 1].policy == POLICY_HUB) && c->origin != r->node.site_num &&
+            !history_knows(r, m, c->num, c->stamp, c->origin)) {
+            *cols |= UINT64_C(1) << (c->num - 1);
+            *cols_reason = hubs ? "hub_table" : "hub_column";
+        } else if (c->origin != site) {
+            foreign = true;
+        }
+    }
+    return foreign && !t->is_conflict && *reason == NULL ? recovery_took(r, site, m) : PERCHE_OK;
 }
 
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason)

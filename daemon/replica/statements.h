@@ -64,6 +64,11 @@
     W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3 WHERE site = ?1")                            \
     R(MARKS, "SELECT lsn, mark FROM perche_mark ORDER BY lsn DESC")                                                    \
     R(MARK_AT, "SELECT lsn, mark FROM perche_mark WHERE lsn >= ?1 ORDER BY lsn LIMIT 1")                               \
+    W(PULLED_PUT, "INSERT INTO perche_pulled (scan, full, asof_lsn, asof_mark, life, own_lsn) VALUES (?1,?2,?3,?4,?5,?6)" \
+                  " ON CONFLICT DO UPDATE SET asof_lsn = excluded.asof_lsn, asof_mark = excluded.asof_mark,"           \
+                  " life = excluded.life, own_lsn = excluded.own_lsn")                                                 \
+    R(PULLED_LIST, "SELECT scan, full, asof_lsn, asof_mark, life, own_lsn FROM perche_pulled ORDER BY scan DESC, full DESC") \
+    R(RECOVERING, "SELECT 1 FROM perche_peer INDEXED BY perche_peer_recovery WHERE recovery = 1 LIMIT 1")              \
     W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES (?1,?2,?3,?4,?5,?6)")         \
     R(PARKED_ALL, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE n > ?1 ORDER BY n LIMIT 100")        \
     R(PARKED_ROW, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 ORDER BY n")   \

@@ -61,7 +61,7 @@ void state_fill(struct replica *r, struct state *s)
 {
     *s = (struct state){.epoch = r->node.epoch, .lsn = r->node.lsn, .acked = r->node.acked, .stamp = r->node.stamp,
                         .full = r->node.full, .scan = r->node.scan, .done = r->node.done, .proven_ms = r->node.proven_ms,
-                        .schema = r->node.schema};
+                        .schema = r->node.schema, .must = r->node.must != 0};
     if (!r->hub)
         s->pending = push_pending(r, r->node.acked);
     s->conflicts_open = count(r, SQL_CONFLICTS_OPEN);

@@ -32,6 +32,8 @@ struct pipe {
     bool proven;       /* it has had a session: its messages may be large */
     int64_t offset_ms; /* our clock minus its clock, as hello said */
     struct peer *peer; /* whose session is bound to it, or NULL */
+    struct peer *was;  /* whose session on it was ended by one on another pipe */
+    char address[64];
 };
 
 struct early { /* a push that arrived before the one in front of it was applied */

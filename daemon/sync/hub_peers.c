@@ -52,6 +52,8 @@ struct peer *hub_peer_get(struct sync_hub *h, const char *site)
 void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe, uint64_t session,
                        uint64_t have)
 {
+    if (peer->pipe != NULL && peer->pipe != pipe)
+        peer->pipe->was = peer;
     hub_session_end(h, peer, PERCHE_NO_SESSION); /* the newer ends the older */
     if (pipe->peer != NULL)
         hub_session_end(h, pipe->peer, PERCHE_NO_SESSION);

@@ -35,6 +35,7 @@ void hub_hello(struct sync_hub *h, struct pipe *pipe, const struct sync_event *e
     h->ops.random(h->ops.ctx, pipe->challenge, sizeof pipe->challenge);
     pipe->challenged = true;
     pipe->offset_ms = (int64_t)(h->now_ms - hello->clock_ms);
+    (void)snprintf(pipe->address, sizeof pipe->address, "%s", ev->address != NULL ? ev->address : "");
     memcpy(reply->challenge, pipe->challenge, sizeof reply->challenge);
     reply->clock_ms = h->now_ms;
     reply->hub = h->hub;
@@ -110,9 +111,10 @@ static void refuse(struct sync_hub *h, const struct job *job, enum perche_refusa
 
 void hub_prove_keyed(struct sync_hub *h, struct job *job, struct outcome *o)
 {
+    const struct pipe *pipe = hub_pipe_find(h, job->pipe);
     struct work *w;
 
-    if (hub_pipe_find(h, job->pipe) == NULL)
+    if (pipe == NULL)
         return; /* nobody is left to end a session for */
     if (o->rc != PERCHE_OK) {
         refuse(h, job, o->rc == PERCHE_NOT_FOUND ? PERCHE_NO_UNKNOWN : hub_refusal(o->rc));
@@ -139,6 +141,10 @@ void hub_prove_keyed(struct sync_hub *h, struct job *job, struct outcome *o)
     } while (job->session == 0);
     (void)snprintf(w->site, sizeof w->site, "%s", job->site);
     w->session = job->session;
+    /* A site drops a line before it dials again: one that speaks on after another has proven itself is a second machine. */
+    w->two_machines = pipe->was != NULL && strcmp(pipe->was->site, job->site) == 0;
+    w->args = strdup(pipe->address);
+    h->out->nomem |= w->args == NULL;
     sync_message_move(&w->message, &job->message);
 }
 
@@ -162,6 +168,12 @@ void hub_prove_judged(struct sync_hub *h, struct job *job, struct outcome *o)
     }
     if (reply->asof.lsn > h->lsn)
         h->lsn = reply->asof.lsn;
+    if (reply->verdict == PERCHE_RESTORED) { /* it says hello again, in a new epoch: no session until then */
+        reply->session = 0;
+        actions_log(h->out, "hub.restored", "site=%s", job->site);
+        hub_reply(h, job->pipe, job->request, &o->message);
+        return;
+    }
     peer = reply->verdict == PERCHE_TWO_MACHINES ? NULL : hub_peer_get(h, job->site);
     if (peer == NULL && reply->verdict != PERCHE_TWO_MACHINES) {
         refuse(h, job, PERCHE_NO_INTERNAL);
@@ -172,7 +184,7 @@ void hub_prove_judged(struct sync_hub *h, struct job *job, struct outcome *o)
         if (peer != NULL)
             hub_session_end(h, peer, PERCHE_NO_SESSION);
         reply->session = 0;
-        actions_log(h->out, "hub.two_machines", "site=%s", job->site);
+        actions_log(h->out, "hub.two_machines", "site=%s address=%s", job->site, pipe != NULL ? pipe->address : "");
     } else if (pipe == NULL) {
         hub_session_end(h, peer,
                         PERCHE_NO_SESSION); /* what is stored is the new one, which nobody holds */

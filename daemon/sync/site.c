@@ -216,7 +216,6 @@ static void forget_line(struct sync_site *s)
     s->dialling = false;
     s->proven = false;
     s->session = 0;
-    s->restored = false;
     s->hold_until_ms = 0;
     s->hold_is_turn = false;
     s->watch_at_ms = 0;

@@ -99,7 +99,7 @@ struct sync_site {
     uint8_t challenge[32];
     uint8_t verdict;
     uint64_t hub_lsn;       /* as prove said */
-    bool restored;          /* told so in the talk before: this prove announces the new epoch */
+    uint64_t mark_needed;   /* position whose mark the next prove is to show, 0 = none */
     uint32_t shakes;        /* hands shaken again since something got done */
     uint64_t hold_until_ms; /* hub busy, or something failed: only the watch goes out */
     bool hold_is_turn;      /* the hub named the time */

@@ -21,6 +21,7 @@ void site_hello(struct sync_site *s)
 void site_hello_answered(struct sync_site *s, const struct sync_event *ev, uint64_t line_ms)
 {
     const struct perche_hello_reply *reply = &ev->message->u.hello_reply;
+    struct work *w;
 
     if (reply->hub == NULL || strcmp(reply->hub, s->hub) != 0) {
         site_give_up(s, SYNC_REFUSED, "identity");
@@ -35,7 +36,9 @@ void site_hello_answered(struct sync_site *s, const struct sync_event *ev, uint6
     s->view.offset_ms = (int64_t)(reply->clock_ms + line_ms / 2 - s->now_ms);
     s->view.rtt_ms = line_ms;
     s->talk = TALK_PROVE_BUILD;
-    (void)site_work(s, WORK_PROVE_BUILD);
+    w = site_work(s, WORK_PROVE_BUILD);
+    if (w != NULL)
+        w->asof_lsn = s->mark_needed;
 }
 
 void site_prove_built(struct sync_site *s, struct outcome *o)
@@ -110,13 +113,14 @@ void site_proved(struct sync_site *s, struct outcome *o)
         return;
     }
     backoff_reset(&s->line_backoff);
-    if (s->verdict == PERCHE_RESTORED && !s->restored) {
-        s->restored = true; /* the new epoch is stored now: announce it, once */
-        site_shake_again(s, held);
+    s->mark_needed = o->asof_lsn;
+    if (s->verdict == PERCHE_RESTORED) { /* the new epoch is stored now: announce it; or show the mark */
+        if (o->asof_lsn == 0)
+            actions_log(s->out, "sync.restored", "epoch=%llu", (unsigned long long)s->st.epoch);
+        site_shake_again(s, o->asof_lsn == 0 ? held : "");
         return;
     }
-    s->push_first = s->restored || s->verdict != PERCHE_PROVEN;
-    s->restored = false;
+    s->push_first = s->st.must;
     site_take_rows(s, &o->message); /* wanted since before a restart */
     s->talk = TALK_NONE;
     s->proven = true;

@@ -90,7 +90,7 @@ void site_push(struct sync_site *s)
     if (s->window.count == 0 && !s->building) {
         s->talk = TALK_NONE;
         s->pushed_last = true;
-        if (!s->push_due)
+        if (!s->push_due && !s->st.must)
             s->push_first = false; /* to the end */
     }
 }

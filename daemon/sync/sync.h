@@ -87,6 +87,7 @@ struct sync_event {
     struct perche_message *message; /* borrowed, but the step may take what is in it: ... */
     struct outcome *outcome;        /* ... it is all zero then, and freeing it is fine. The same for outcome->message */
     const char *site;
+    const char *address;     /* hub, REQUEST: where the pipe comes from, NULL = not asked for; of a hello it is told */
     const char *reason;
 };
 

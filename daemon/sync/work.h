@@ -58,7 +58,9 @@ struct work {
     uint64_t now_ms;        /* the node's clock when the work was made: the only clock the replica knows */
     char site[PERCHE_ID_BYTES_MAX]; /* the peer it is about, "" = none */
     uint64_t session;
-    uint64_t from, to, asof_lsn;
+    uint64_t from, to;
+    uint64_t asof_lsn;      /* push acked: of that batch; prove build: a mark that the hub asked for, 0 = none */
+    bool two_machines;      /* prove judge: the line before this one was of another machine */
     uint64_t full, scan, done;
     uint64_t pending;
     uint64_t proven_ms;
@@ -68,7 +70,7 @@ struct work {
     uint8_t random[32];     /* fresh random bytes for whatever the work must draw */
     struct perche_message message; /* op 0 = none; owned */
     const char *name;       /* static: query or command */
-    char *args;             /* owned, malloc */
+    char *args;             /* owned, malloc; prove judge: the address that it came from */
     uint64_t tag;           /* the conversation's own mark, comes back in the outcome */
     void *owner;            /* the runner's own mark */
 };
@@ -82,6 +84,7 @@ struct state {
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
     uint64_t proven_ms;
     uint64_t schema;
+    bool must;               /* a restore was found: everything is pushed before anything is pulled */
 };
 
 struct member {
@@ -106,6 +109,7 @@ struct outcome {
     bool comparable;         /* digest build */
     bool news;
     uint64_t full_rounds;    /* pull apply: wants outstanding that keep done back */
+    uint64_t asof_lsn;       /* proved: shake hands again and show the mark at this position; 0 = no need */
     struct perche_message message; /* what to send; op 0 = none; owned */
     char (*woken)[PERCHE_ID_BYTES_MAX]; /* owned: sites for which there is news now */
     uint32_t woken_count;

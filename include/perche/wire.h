@@ -239,6 +239,7 @@ struct perche_hello_reply {
 struct perche_pull_entry {
     uint64_t full, scan;
     struct perche_pos asof;     /* the hub's */
+    uint64_t life;              /* the hub's */
     uint64_t own_lsn;
 };
 struct perche_prove {
@@ -249,6 +250,7 @@ struct perche_prove {
     struct perche_pos asof;     /* the hub's, of the pull position */
     uint64_t schema;            /* highest migration number the site has */
     uint64_t acked;             /* what the site knows as acknowledged */
+    uint64_t epoch_acked;       /* the least of what it knew so whenever it made an epoch */
     struct perche_pos marks[PERCHE_MARKS_MAX];
     uint32_t marks_count;
     struct perche_pull_entry list[PERCHE_LIST_MAX];
@@ -308,6 +310,7 @@ struct perche_pull_reply {
     uint64_t full, scan;
     bool more;
     struct perche_pos asof;     /* the hub's newest, same snapshot */
+    uint64_t life;              /* 63 random bits, drawn whenever a hub opens its replica */
     uint64_t have;              /* what the hub has of the site, same snapshot */
     uint64_t floor;
     struct perche_bytes batch;

@@ -28,6 +28,7 @@ struct script {
     struct perche_want wants[4];
     uint32_t bytes_max, rows_max; /* of the latest build */
     int64_t offset_ms;            /* of the latest WORK_PROVED */
+    uint64_t mark_needed;         /* the next WORK_PROVED asks to show it */
 };
 
 static void run(struct script *sc);
@@ -59,12 +60,16 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         o->more = sc->captured > 0;
         break;
     case WORK_PROVE_BUILD:
+        if (w->asof_lsn != 0)
+            note(&sc->trace, "   mark %llu\n", (unsigned long long)w->asof_lsn);
         o->message.op = PERCHE_OP_PROVE;
         o->message.u.prove.epoch = 7;
         o->message.u.prove.lsn = st->lsn;
         break;
     case WORK_PROVED:
         st->acked = m->u.prove_reply.have;
+        o->asof_lsn = sc->mark_needed;
+        sc->mark_needed = 0;
         sc->offset_ms = w->offset_ms;
         break;
     case WORK_PUSH_BUILD:
@@ -1476,19 +1481,45 @@ static void test_a_full_disk_at_the_verdict_does_not_hold_the_site(void **state)
     script_free(sc);
 }
 
-static void test_a_restored_site_announces_its_new_epoch_once(void **state)
+static void test_a_restored_site_announces_its_new_epoch(void **state)
 {
     struct script *sc = greeted(0);
 
     (void)state;
     hub_prove_says(sc, PERCHE_RESTORED, 0, 0);
-    expect(sc, "   proved\n0> hello\nstate connecting restored\n");
+    expect(sc, "   proved\nlog sync.restored\n0> hello\nstate connecting restored\n");
+    for (int i = 0; i < 2; i++) { /* each time a new epoch: nothing is pushed or pulled before one is taken */
+        hub_hello(sc);
+        trace_clear(&sc->trace);
+        hub_prove_says(sc, PERCHE_RESTORED, 0, 0);
+        expect(sc, "   proved\nlog sync.restored\n0> hello\n");
+    }
     hub_hello(sc);
     trace_clear(&sc->trace);
-    hub_prove_says(sc, PERCHE_RESTORED, 0, 0); /* a hub that says so again does not make a circle */
+    hub_prove_says(sc, PERCHE_RESTORED, 0, 0); /* a hub that goes on saying so does not make a fast circle */
+    expect(sc, "   proved\nlog sync.restored\n");
+    assert_in_range(wait_timer(sc), 1000, 2000);
+    expect(sc, "0> hello\n");
+    hub_hello(sc);
+    trace_clear(&sc->trace);
+    hub_prove_says(sc, PERCHE_PROVEN, 0, 0);
     expect(
         sc,
         "   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n   digest_build\n0> digest 0\n");
+    script_free(sc);
+}
+
+static void test_a_mark_that_the_hub_did_not_see_is_shown(void **state)
+{
+    struct script *sc = greeted(0);
+
+    (void)state;
+    sc->mark_needed = 7;
+    hub_prove_says(sc, PERCHE_RESTORED, 0, 0);
+    expect(sc, "   proved\n0> hello\n");
+    trace_clear(&sc->trace);
+    hub_hello(sc);
+    expect(sc, "   prove_build\n   mark 7\n0> prove\n");
     script_free(sc);
 }
 
@@ -1934,6 +1965,7 @@ static unsigned batches_before_the_pull(uint8_t verdict)
     sc->pipelined = true;
     hub_prove_says(sc, verdict, 0, 5);
     if (verdict == PERCHE_RESTORED) {
+        sc->st.must = true;
         hub_hello(sc);
         hub_prove(sc, 0, 5);
     }
@@ -2135,7 +2167,8 @@ int main(void)
         T(every_refusal_of_every_request_ends_in_a_new_try),
         T(verdicts_that_the_replica_does_not_take_hold_the_site),
         T(a_full_disk_at_the_verdict_does_not_hold_the_site),
-        T(a_restored_site_announces_its_new_epoch_once),
+        T(a_restored_site_announces_its_new_epoch),
+        T(a_mark_that_the_hub_did_not_see_is_shown),
         T(a_full_disk_is_shown_and_tried_again),
         T(an_acknowledgement_that_cannot_be_stored_is_taken_again_later),
         T(a_harvest_that_fails_is_tried_again_with_a_growing_wait),

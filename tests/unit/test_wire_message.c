@@ -309,15 +309,15 @@ static void what_a_node_says_before_prove_fits_into_4_KiB(void **unused)
     struct perche_buf out;
 
     (void)unused;
-    p->epoch = p->prev_epoch = p->lsn = p->full = p->scan = p->done = p->schema = p->acked =
-        INT64_MAX;
+    p->epoch = p->prev_epoch = p->lsn = p->full = p->scan = p->done = p->schema = INT64_MAX;
+    p->acked = p->epoch_acked = INT64_MAX;
     p->marks_count = PERCHE_MARKS_MAX;
     p->list_count = PERCHE_LIST_MAX;
     for (size_t i = 0; i < PERCHE_MARKS_MAX; i++)
         p->marks[i] = (struct perche_pos){INT64_MAX, UINT64_MAX};
     for (size_t i = 0; i < PERCHE_LIST_MAX; i++)
-        p->list[i] =
-            (struct perche_pull_entry){INT64_MAX, INT64_MAX, {INT64_MAX, UINT64_MAX}, INT64_MAX};
+        p->list[i] = (struct perche_pull_entry){
+            INT64_MAX, INT64_MAX, {INT64_MAX, UINT64_MAX}, INT64_MAX, INT64_MAX};
     out = encoded(&m);
     printf("# the largest prove takes %zu bytes\n", out.n);
     assert_true(out.n <= PERCHE_MESSAGE_BYTES_UNPROVEN);
@@ -419,6 +419,7 @@ CHANGE(done, p->done++)
 CHANGE(asof, p->asof.mark++)
 CHANGE(schema, p->schema++)
 CHANGE(acked, p->acked++)
+CHANGE(epoch_acked, p->epoch_acked++)
 CHANGE(marks, p->marks[1].mark++)
 CHANGE(marks_count, p->marks_count--)
 CHANGE(list, p->list[0].own_lsn++)
@@ -429,7 +430,8 @@ static void the_signed_bytes_of_prove_cover_everything_but_the_signature(void **
     static void (*const changes[])(struct perche_prove *, uint8_t *, const char **) = {
         change_challenge, change_hub,   change_site,  change_epoch,       change_prev_epoch,
         change_lsn,       change_full,  change_scan,  change_done,        change_asof,
-        change_schema,    change_acked, change_marks, change_marks_count, change_list,
+        change_schema,    change_acked, change_epoch_acked, change_marks, change_marks_count,
+        change_list,
     };
     struct perche_buf plain = signed_after(NULL), other = signed_after(change_signature);
 

@@ -86,9 +86,10 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .asof = {9010, 0xfedcba9876543210},
             .schema = 6,
             .acked = 4100,
+            .epoch_acked = 4000,
             .marks = {{4120, 0x1111111111111111}, {4100, 0x2222222222222222}},
             .marks_count = 2,
-            .list = {{9000, 9000, {9010, 0xfedcba9876543210}, 4100}},
+            .list = {{9000, 9000, {9010, 0xfedcba9876543210}, 0x0a0b0c0d0e0f1011, 4100}},
             .list_count = 1,
         };
         count_up(m.u.prove.signature, 64, 0x80);
@@ -146,6 +147,7 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .scan = 9050,
             .more = false,
             .asof = {9050, 0x4444444444444444},
+            .life = 0x0a0b0c0d0e0f1011,
             .have = 4120,
             .floor = 120,
             .batch = {batch, sizeof(batch)},

@@ -1,0 +1,515 @@
+/* Nodes that are not what they were: put back from an older copy, or copied (DESIGN 4.8; P1, P4, P6; MODEL A 8 to 15, C 6 to 12). */
+#include "replica_steps.h"
+
+/* ---- copies of a node's file ---- */
+
+static void copied(const char *from, const char *to)
+{
+    sqlite3 *a, *b;
+    sqlite3_backup *copy;
+
+    assert_int_equal(sqlite3_open(from, &a), SQLITE_OK);
+    assert_int_equal(sqlite3_open(to, &b), SQLITE_OK);
+    copy = sqlite3_backup_init(b, "main", a, "main");
+    assert_non_null(copy);
+    assert_int_equal(sqlite3_backup_step(copy, -1), SQLITE_DONE);
+    sqlite3_backup_finish(copy);
+    sqlite3_close(b);
+    sqlite3_close(a);
+}
+
+static void reopened(struct pair *p, struct fixture *f)
+{
+    pair_random(p, f->config.random);
+    fixture_open(f);
+    fixture_program(f);
+}
+
+static void shut(struct fixture *f)
+{
+    sqlite3_close(f->program);
+    f->program = NULL;
+    fixture_close(f);
+}
+
+/* Outside the folder, which fixture_end() takes away. */
+static const char *backup_path(struct fixture *f, char out[128])
+{
+    snprintf(out, 128, "%s.backup", f->folder);
+    return out;
+}
+
+static void back_up(struct fixture *f)
+{
+    char path[128];
+
+    unlink(backup_path(f, path));
+    copied(f->path, path);
+}
+
+/* The backup is gone afterwards. */
+static void put_back(struct pair *p, struct fixture *f)
+{
+    char path[128];
+
+    shut(f);
+    unlink(f->path);
+    copied(backup_path(f, path), f->path);
+    unlink(path);
+    reopened(p, f);
+}
+
+/* A second machine with the folder of @f. */
+static struct fixture *cloned(struct pair *p, struct fixture *f)
+{
+    struct fixture *c = fixture_folder();
+
+    copied(f->path, c->path);
+    c->config.role = f->config.role;
+    reopened(p, c);
+    return c;
+}
+
+/* ---- the handshake as the conversation leads it ---- */
+
+struct hands {
+    int verdicts[8], count;
+    struct perche_prove_reply last; /* its pointers are gone */
+};
+
+static struct hands shake_from(struct pair *p, struct fixture *site, const char *address)
+{
+    struct hands h = {0};
+    uint64_t mark = 0;
+    bool again = true;
+
+    harvest_here(p, site);
+    while (again && h.count < 8) {
+        struct work w = pair_work(WORK_PROVE_BUILD, NULL);
+        struct outcome o;
+
+        w.asof_lsn = mark;
+        o = pair_do(p, site, w);
+        w = pair_work(WORK_PROVE_JUDGE, site);
+        w.message = pair_line(&o);
+        w.session = ++p->drawn;
+        w.args = strdup(address);
+        o = pair_do(p, p->hub, w);
+        w = pair_work(WORK_PROVED, NULL);
+        w.message = pair_line(&o);
+        assert_false(w.message.refused);
+        h.last = w.message.u.prove_reply;
+        h.verdicts[h.count++] = h.last.verdict;
+        again = h.last.verdict == PERCHE_RESTORED;
+        o = pair_try(p, site, &w);
+        if (h.last.verdict == PERCHE_TWO_MACHINES)
+            assert_int_equal(o.rc, PERCHE_STATE);
+        else if (o.rc != PERCHE_OK)
+            fixture_fail("proved", o.err.text, "");
+        mark = o.asof_lsn;
+        outcome_free(&o);
+    }
+    return h;
+}
+
+static struct hands shake(struct pair *p, struct fixture *site)
+{
+    return shake_from(p, site, "");
+}
+
+#define VERDICTS(h, ...)                                                                          \
+    do {                                                                                          \
+        static const int wanted[] = {__VA_ARGS__};                                                \
+        struct hands got = (h);                                                                   \
+                                                                                                  \
+        assert_int_equal(got.count, sizeof wanted / sizeof wanted[0]);                            \
+        for (int v = 0; v < got.count; v++)                                                       \
+            assert_int_equal(got.verdicts[v], wanted[v]);                                         \
+    } while (0)
+
+/* As after any handshake: all of one's own first, then pulls. */
+static void settled(struct pair *p, struct fixture *site)
+{
+    struct state s;
+
+    pair_push(p, site);
+    s = state_of(p, site);
+    assert_false(s.must);
+    pair_sync(p, site);
+}
+
+static void all_equal(struct pair *p)
+{
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < PAIR_SITES; i++)
+            pair_sync(p, p->sites[i]);
+    for (int i = 0; i < PAIR_SITES; i++)
+        equal(p, p->sites[i]);
+}
+
+static void call(struct pair *p, struct fixture *f, const char *id, const char *name)
+{
+    edit(p, f, "UPDATE learner SET call_name = '%s' WHERE id = '%s'", name, id);
+}
+
+static void is_called(struct fixture *f, const char *id, const char *name)
+{
+    says(f, name, "SELECT call_name FROM learner WHERE id = '%s'", id);
+}
+
+/* ---- a site ---- */
+
+static void a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before, after;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    pair_sync(p, a);
+    back_up(a);
+    call(p, a, ID(1), "Ada"); /* lost here by the backup, the hub has it */
+    learner(p, a, ID(3), SITE_ID(p, 0));
+    pair_sync(p, a);
+    before = state_of(p, a);
+    put_back(p, a);
+    is_called(a, ID(1), "Camille");
+    call(p, a, ID(2), "Grace"); /* written before anybody knows */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    after = state_of(p, a);
+    assert_true(after.epoch != before.epoch && after.must && after.done == 0);
+    settled(p, a);
+    is_called(a, ID(1), "Ada");
+    is_called(p->hub, ID(2), "Grace");
+    says(a, "3", "SELECT count(*) FROM learner");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+    all_equal(p);
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+}
+
+static void an_edit_after_the_backup_and_one_before_meet_as_two_edits(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    back_up(a);
+    call(p, a, ID(1), "Ada");
+    pair_sync(p, a);
+    put_back(p, a);
+    call(p, a, ID(1), "Grace"); /* did not know Ada */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    is_called(a, ID(1), "Grace");
+    says(p->hub, "1", "SELECT count(*) FROM perche_conflict WHERE a_value = 'Ada' OR b_value = 'Ada'"); /* P4 */
+    all_equal(p);
+}
+
+static void the_same_backup_put_back_twice_is_no_second_machine(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    back_up(a);
+    call(p, a, ID(1), "Ada");
+    pair_sync(p, a);
+    put_back(p, a);
+    back_up(a); /* the same, once more */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    call(p, a, ID(1), "Grace");
+    pair_sync(p, a);
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    is_called(a, ID(1), "Grace");
+    all_equal(p);
+}
+
+static void a_lost_answer_to_a_new_epoch_makes_no_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct work w;
+    struct outcome o;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    back_up(a);
+    call(p, a, ID(1), "Ada");
+    pair_sync(p, a);
+    put_back(p, a);
+    o = pair_do(p, a, pair_work(WORK_PROVE_BUILD, NULL));
+    w = pair_work(WORK_PROVE_JUDGE, a);
+    w.message = pair_line(&o);
+    o = pair_do(p, p->hub, w);
+    w = pair_work(WORK_PROVED, NULL);
+    w.message = pair_line(&o);
+    assert_int_equal(w.message.u.prove_reply.verdict, PERCHE_RESTORED);
+    o = pair_do(p, a, w);
+    outcome_free(&o);
+    o = pair_do(p, a, pair_work(WORK_PROVE_BUILD, NULL)); /* announced ... */
+    w = pair_work(WORK_PROVE_JUDGE, a);
+    w.message = pair_line(&o);
+    w.session = 7;
+    o = pair_do(p, p->hub, w); /* ... taken, and the answer is lost */
+    assert_int_equal(o.message.u.prove_reply.verdict, PERCHE_PROVEN);
+    outcome_free(&o);
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    settled(p, a);
+    is_called(a, ID(1), "Ada");
+    all_equal(p);
+}
+
+static void a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct state before;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    push_unheard(p, a); /* the hub's newest mark of the site: of a batch that the site does not know as taken */
+    for (int i = 0; i < 80; i++)
+        call(p, a, ID(1), i % 2 ? "Ada" : "Grace");
+    before = state_of(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    assert_true(state_of(p, a).epoch == before.epoch && !state_of(p, a).must);
+    all_equal(p);
+}
+
+/* ---- two machines ---- */
+
+static void two_machines_are_both_held_and_both_named(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *copy;
+    struct hands h;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    copy = cloned(p, a);
+    call(p, a, ID(1), "Ada");
+    VERDICTS(shake_from(p, a, "192.0.2.1:9"), PERCHE_PROVEN);
+    pair_sync(p, a);
+    VERDICTS(shake_from(p, copy, "192.0.2.2:9"), PERCHE_RESTORED, PERCHE_PROVEN); /* what it looks like so far */
+    settled(p, copy);
+    call(p, a, ID(1), "Grace");
+    h = shake_from(p, a, "192.0.2.1:9");
+    assert_int_equal(h.verdicts[0], PERCHE_TWO_MACHINES);
+    VERDICTS(shake_from(p, copy, "192.0.2.2:9"), PERCHE_TWO_MACHINES); /* the other one, too */
+    says(p->hub, "192.0.2.2:9 192.0.2.1:9", "SELECT address || ' ' || held_address FROM perche_peer WHERE held_ms <> 0");
+    assert_int_equal(state_of(p, a).pending, 1); /* what is not sent waits */
+
+    free(pair_command(p, p->hub, "recover", "{\"site\": \"La Loupe\"}")); /* the copy was switched off */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    is_called(p->hub, ID(1), "Grace");
+    VERDICTS(shake(p, copy), PERCHE_TWO_MACHINES); /* it was not */
+    pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"site\": \"Chartres\"}", PERCHE_STATE);
+    fixture_end(copy);
+}
+
+static void a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct outcome o = pair_do(p, a, pair_work(WORK_PROVE_BUILD, NULL));
+    struct work w = pair_work(WORK_PROVE_JUDGE, a);
+
+    w.message = pair_line(&o);
+    w.two_machines = true;
+    w.args = strdup("192.0.2.7:1");
+    o = pair_do(p, p->hub, w);
+    assert_int_equal(o.message.u.prove_reply.verdict, PERCHE_TWO_MACHINES);
+    outcome_free(&o);
+    VERDICTS(shake(p, a), PERCHE_TWO_MACHINES);
+    says(p->hub, "192.0.2.7:1", "SELECT held_address FROM perche_peer WHERE held_ms <> 0");
+}
+
+/* ---- a hub ---- */
+
+static void a_hub_put_back_is_made_whole_by_its_sites(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, b, ID(2), SITE_ID(p, 1));
+    all_equal(p);
+    back_up(p->hub);
+    call(p, a, ID(1), "Ada");                                                                 /* a site's own */
+    edit(p, p->hub, "UPDATE learner SET call_name = 'Grace' WHERE id = '%s'", ID(2));         /* the hub's own */
+    learner(p, a, ID(3), SITE_ID(p, 0));
+    edit(p, p->hub, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'X', 'x')"); /* reference data */
+    all_equal(p);
+    edit(p, b, "DELETE FROM learner WHERE id = '%s'", ID(2));
+    all_equal(p);
+    put_back(p, p->hub);
+    says(p->hub, "2", "SELECT count(*) FROM learner");
+    call(p, a, ID(3), "Emmy"); /* meanwhile */
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    says(p->hub, "2", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    settled(p, a);
+    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    VERDICTS(shake(p, b), PERCHE_GO_BACK);
+    settled(p, b);
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    is_called(p->hub, ID(1), "Ada");
+    is_called(p->hub, ID(3), "Emmy");
+    says(p->hub, "x", "SELECT label_fr FROM code_list WHERE list = 'site_kind' AND code = 'X'");
+    says(p->hub, "0", "SELECT count(*) FROM learner WHERE id = '%s'", ID(2));
+    all_equal(p);
+    says(p->hub, "1", "SELECT count(*) > 0 FROM perche_recovered");
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    VERDICTS(shake(p, b), PERCHE_PROVEN);
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict WHERE state = 'open'");
+}
+
+static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct hands h;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    for (int i = 0; i < 40; i++) {
+        edit(p, p->hub, "UPDATE learner SET call_name = 'early %d'", i);
+        pair_sync(p, a);
+    }
+    back_up(p->hub);
+    for (int i = 0; i < 300; i++) { /* the list of positions is thinned meanwhile */
+        edit(p, p->hub, "UPDATE learner SET call_name = 'late %d'", i);
+        pair_sync(p, a);
+    }
+    says(a, "1", "SELECT count(*) < 100 FROM perche_pulled");
+    put_back(p, p->hub);
+    h = shake(p, a);
+    assert_int_equal(h.verdicts[h.count - 1], PERCHE_GO_BACK);
+    assert_true(h.last.scan > 0); /* not all over again */
+    settled(p, a);
+    is_called(p->hub, ID(1), "late 299");
+    all_equal(p);
+}
+
+static void a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct hands h;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    call(p, a, ID(1), "Ada");
+    pair_push(p, a); /* acknowledged, and nothing pulled since */
+    put_back(p, p->hub);
+    h = shake(p, a);
+    VERDICTS(h, PERCHE_PROVEN);
+    assert_true(state_of(p, a).must && state_of(p, a).pending == 1 && state_of(p, a).done == 0);
+    says(p->hub, "2", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    settled(p, a);
+    is_called(p->hub, ID(1), "Ada");
+    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    free(pair_command(p, p->hub, "recover", "{\"now\": true}")); /* Chartres has nothing to show, and stays away */
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"now\": true}", PERCHE_STATE);
+}
+
+static void both_ends_put_back_lose_nothing_that_one_of_them_has(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    struct hands h;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(a);
+    call(p, a, ID(1), "Ada");
+    edit(p, p->hub, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'X', 'x')"); /* Chartres has it, too */
+    all_equal(p);
+    back_up(p->hub);
+    call(p, a, ID(2), "Grace"); /* at the hub and here alone: both lose it */
+    edit(p, p->hub, "UPDATE code_list SET label_fr = 'y' WHERE list = 'site_kind' AND code = 'X'");
+    all_equal(p);
+    put_back(p, a);
+    put_back(p, p->hub);
+    h = shake(p, a);
+    assert_int_equal(h.verdicts[0], PERCHE_RESTORED);
+    assert_int_equal(h.verdicts[h.count - 1], PERCHE_PROVEN); /* its position is older than what the hub lost */
+    settled(p, a);
+    h = shake(p, b);
+    assert_int_equal(h.verdicts[h.count - 1], PERCHE_GO_BACK);
+    settled(p, b);
+    all_equal(p);
+    is_called(a, ID(1), "Ada");
+    says(a, "y", "SELECT label_fr FROM code_list WHERE list = 'site_kind' AND code = 'X'");
+}
+
+static void what_the_hub_alone_may_write_comes_back_only_as_the_hub_wrote_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    all_equal(p);
+    back_up(p->hub);
+    edit(p, p->hub, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'X', 'x')");
+    all_equal(p);
+    put_back(p, p->hub);
+    edit(p, a, "UPDATE code_list SET label_fr = 'mine' WHERE list = 'site_kind' AND code = 'X'");
+    edit(p, a, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'Y', 'mine')");
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    settled(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM code_list WHERE label_fr = 'mine'");
+    VERDICTS(shake(p, p->sites[1]), PERCHE_GO_BACK);
+    settled(p, p->sites[1]);
+    all_equal(p);
+    says(p->hub, "x", "SELECT label_fr FROM code_list WHERE list = 'site_kind' AND code = 'X'"); /* as Chartres had it */
+    says(a, "0", "SELECT count(*) FROM code_list WHERE label_fr = 'mine'");
+    says(a, "2", "SELECT count(*) FROM perche_refused");
+}
+
+static void a_hub_opened_again_is_not_one_that_was_put_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    for (int i = 0; i < 3; i++) {
+        shut(p->hub);
+        reopened(p, p->hub);
+        VERDICTS(shake(p, a), PERCHE_PROVEN);
+        assert_false(state_of(p, a).must);
+        edit(p, p->hub, "UPDATE learner SET call_name = '%d'", i);
+        all_equal(p);
+    }
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    says(p->hub, "4", "SELECT count(*) FROM perche_life");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
+        TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
+        TEST(the_same_backup_put_back_twice_is_no_second_machine),
+        TEST(a_lost_answer_to_a_new_epoch_makes_no_other),
+        TEST(a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed),
+        TEST(two_machines_are_both_held_and_both_named),
+        TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
+        TEST(a_hub_put_back_is_made_whole_by_its_sites),
+        TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
+        TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
+        TEST(both_ends_put_back_lose_nothing_that_one_of_them_has),
+        TEST(what_the_hub_alone_may_write_comes_back_only_as_the_hub_wrote_it),
+        TEST(a_hub_opened_again_is_not_one_that_was_put_back),
+    };
+
+    return cmocka_run_group_tests_name("replica_position", tests, NULL, NULL);
+}
