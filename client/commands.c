@@ -20,6 +20,7 @@ const struct command *const commands[] = {
     &command_invite,
     &command_join,
     &command_revoke,
+    &command_recover,
     &command_leave,
     &command_verify,
     &command_replicate,

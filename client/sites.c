@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -70,6 +71,37 @@ static void print(struct client *c, const json_t *sites)
     table_free(t);
 }
 
+/* What a person has to do about a site, below the table. */
+static void print_trouble(struct client *c, const json_t *sites)
+{
+    const json_t *site;
+    size_t i, shows = 0, claims = 0;
+
+    json_array_foreach(sites, i, site)
+    {
+        const char *one = get_text(site, "address"), *two = get_text(site, "second_address");
+
+        shows += strcmp(get_text(site, "recovery"), "shows") == 0;
+        claims += strcmp(get_text(site, "recovery"), "claims") == 0;
+        if (json_is_string(json_object_get(site, "held_at")))
+            fprintf(c->out,
+                    "\n%s is held: two machines speak as this site, from %s and from %s.\n"
+                    "What they have not sent waits there. Switch one off, then: perche recover %s\n",
+                    get_text(site, "name"), *one ? one : "?", *two ? two : "?",
+                    get_text(site, "code"));
+    }
+    if (claims > 0)
+        fprintf(c->out,
+                "\n%zu site%s that this hub has lost records. If it was put back from an older copy:\n"
+                "perche recover --now. If it was not, somebody lies: look at who they are first.\n",
+                claims, claims == 1 ? " says" : "s say");
+    else if (shows > 0)
+        fprintf(c->out,
+                "\nThis hub was put back from an older copy; %zu site%s still to show what it lost.\n"
+                "To go on without: perche recover --now\n",
+                shows, shows == 1 ? " has" : "s have");
+}
+
 static int run(struct client *c, int argc, char **argv)
 {
     static const struct args_option options[] = {{0}};
@@ -87,8 +119,10 @@ static int run(struct client *c, int argc, char **argv)
         ask_print(c, result);
     else if (json_array_size(sites) == 0)
         fputs("No site has been invited yet: \"perche invite NAME\" is the first step.\n", c->err);
-    else
+    else {
         print(c, sites);
+        print_trouble(c, sites);
+    }
     json_decref(result);
     return CLIENT_DONE;
 }

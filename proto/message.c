@@ -51,7 +51,7 @@ static const struct shape prove_shape = SHAPE(
     POSITION(perche_prove, prev_epoch), POSITION(perche_prove, lsn), POSITION(perche_prove, full),
     POSITION(perche_prove, scan), POSITION(perche_prove, done), PLACE(perche_prove, asof),
     POSITION(perche_prove, schema), POSITION(perche_prove, acked),
-    POSITION(perche_prove, epoch_acked),
+    POSITION(perche_prove, epoch_acked), BOOL(perche_prove, relays),
     INLINE(perche_prove, marks, marks_count, &pos_shape, PERCHE_MARKS_MAX),
     INLINE(perche_prove, list, list_count, &pull_entry_shape, PERCHE_LIST_MAX),
     FIXED(perche_prove, signature) /* the last: perche_prove_signed() leaves it out */);

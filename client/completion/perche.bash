@@ -101,7 +101,7 @@ _perche() {
             _perche_offer "$globals --version"
         else
             _perche_offer 'status sync sites watch list show history conflicts refused invite join
-                revoke leave verify replicate help version'
+                revoke recover leave verify replicate help version'
         fi
         return
         ;;
@@ -147,6 +147,13 @@ _perche() {
             _perche_offer "--scope --level $globals"
         fi
         ;;
+    recover)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--now $globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values code sites)"
+        fi
+        ;;
     revoke)
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
@@ -159,7 +166,7 @@ _perche() {
             _perche_offer "$globals"
         elif ((words == 0)); then
             _perche_offer 'status sync sites watch list show history conflicts refused invite join
-                revoke leave verify replicate help version'
+                revoke recover leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;

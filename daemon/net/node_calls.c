@@ -507,8 +507,9 @@ static void on_sites(struct job *job)
                            ? json_string_value(json_object_get(site, "id"))
                            : "");
         peer = count > 0 ? bsearch(&wanted, peers, count, sizeof(*peers), by_site) : NULL;
-        /* What the replica knows of one that was revoked or never joined is truer. */
-        if (peer && json_is_null(json_object_get(site, "revoked_at")))
+        /* What the replica knows of one that was revoked, held, or never joined is truer. */
+        if (peer && json_is_null(json_object_get(site, "revoked_at")) &&
+            json_is_null(json_object_get(site, "held_at")))
             put_live_part(site, peer);
     }
     free(peers);

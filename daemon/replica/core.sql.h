@@ -9,7 +9,7 @@ static const char *const core_sql =
     " hub TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
     " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0, life INTEGER NOT NULL DEFAULT 0,"
     " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
-    " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
+    " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
     " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
     " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
     /* each transaction that allots an lsn: its last lsn and a random mark */
@@ -32,7 +32,7 @@ static const char *const core_sql =
     " full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, session INTEGER NOT NULL DEFAULT 0,"
     " pending INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
     " version TEXT NOT NULL DEFAULT '', address TEXT NOT NULL DEFAULT ''," /* where it proved itself last */
-    " life INTEGER NOT NULL DEFAULT 0, recovery INTEGER NOT NULL DEFAULT 0," /* proved itself in this life of ours; recovery 1: it has not shown yet what a restored hub lost */
+    " life INTEGER NOT NULL DEFAULT 0, recovery INTEGER NOT NULL DEFAULT 0," /* proved itself in this life of ours; recovery 1: it has not shown yet what a restored hub lost; 2: it says that the hub lost something */
     " held_ms INTEGER NOT NULL DEFAULT 0, held_address TEXT NOT NULL DEFAULT '') STRICT;" /* two machines speak as this site: the other's address */
     "CREATE INDEX perche_peer_recovery ON perche_peer (site) WHERE recovery = 1;"
     /* superseded epochs of a site, and what we had of it when the next one began */

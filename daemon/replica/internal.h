@@ -147,6 +147,7 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t acked_asof;         /* our newest when the batch was built that was acknowledged last: the hub may ask for its mark */
     uint64_t epoch_acked;        /* least `acked` at which an epoch was made; INT64_MAX = none was */
     uint64_t must;               /* 1: a restore was found: pushes to the end before it pulls, `done` is 0 until then */
+    uint64_t relays;             /* 1: cells of others are to be pushed to a hub that was put back; ends with `must` */
     uint64_t unshifted;          /* cells at or below are of an earlier epoch or were acknowledged once: their stamps stay */
     struct perche_pos asof;      /* the hub's, of the pull position */
     uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */

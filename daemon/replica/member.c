@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "replica/command.h"
+#include "replica/position.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
 
@@ -483,7 +484,8 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
 
 /* ---- recover ---------------------------------------------------------------------------------- */
 
-/* {"now": true}: what sites that stay away could still show is waited for no longer. {"site": ...}: one of its two
+/* {"now": true}: sites that say that this hub lost something are believed; or, when they are already, what those that
+ * stay away could still show is waited for no longer. {"site": ...}: one of its two
  * machines was switched off; whichever comes next goes on, as a copy that was put back. */
 enum perche_rc command_recover(struct replica *r, const struct work *w, struct args *a,
                                struct json *j)
@@ -496,6 +498,11 @@ enum perche_rc command_recover(struct replica *r, const struct work *w, struct a
     (void)w;
     if (rc != PERCHE_OK)
         return rc;
+    if (now && ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2) AND ?1 AND ?2 IS NULL", 1, NULL)) {
+        out_key(j, "recovery");
+        out_text(j, "begun"); /* what few sites say is so, says a person */
+        return recovery_begin(r);
+    }
     s = ask(r, now ? "UPDATE perche_peer SET recovery = 0 WHERE recovery = 1"
                    : "UPDATE perche_peer SET held_ms = 0, held_address = '' WHERE held_ms <> 0 AND site ="
                      " (SELECT num FROM perche_name WHERE text = ?1)");

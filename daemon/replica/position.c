@@ -240,6 +240,7 @@ enum perche_rc pull_back(struct replica *r, uint64_t have, uint64_t full, uint64
     }
     if (rc != PERCHE_OK)
         return rc;
+    r->node.relays = 1;
     r->node.acked = have;
     r->node.full = full;
     r->node.scan = scan;
@@ -262,7 +263,7 @@ enum perche_rc must_end(struct replica *r)
     captured = sqlite3_step(s) == SQLITE_ROW;
     sql_done(s);
     if (!captured) {
-        r->node.must = 0;
+        r->node.must = r->node.relays = 0;
         r->node_dirty = true;
     }
     return r->fail;
@@ -467,11 +468,29 @@ bool peer_held(struct replica *r, uint32_t site)
 
 /* ---- a hub: recovery ------------------------------------------------------------------------------ */
 
-enum perche_rc recovery_begin(struct replica *r, uint32_t site)
+/* Sites that this copy knows as members with a history. */
+#define ACTIVE_PEER "epoch <> 0 AND NOT EXISTS (SELECT 1 FROM perche_member m JOIN perche_name n ON n.text = m.site" \
+                    " WHERE n.num = perche_peer.site AND m.revoked_ms IS NOT NULL)"
+
+enum perche_rc recovery_begin(struct replica *r)
 {
-    return peer_set(r, "UPDATE perche_peer SET recovery = 1 WHERE site = ?1 OR (life <> ?2 AND NOT EXISTS (SELECT 1 FROM perche_member m"
-                       " JOIN perche_name n ON n.text = m.site WHERE n.num = perche_peer.site AND m.revoked_ms IS NOT NULL))",
-                    site, r->node.life, NULL);
+    return peer_set(r, "UPDATE perche_peer SET recovery = 1 WHERE " ACTIVE_PEER " AND (recovery = 2 OR (life <> ?2 AND ?1 = 0))", 0,
+                    r->node.life, NULL);
+}
+
+enum perche_rc recovery_claim(struct replica *r, uint32_t site, bool *begun)
+{
+    enum perche_rc rc;
+
+    *begun = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE site = ?1 AND recovery = 1) AND ?2 IS NULL", site, NULL) != 0;
+    if (*begun || r->fail != PERCHE_OK)
+        return r->fail;
+    rc = peer_set(r, "UPDATE perche_peer SET recovery = 2 WHERE site = ?1 AND ?2 = 0", site, 0, NULL);
+    if (rc != PERCHE_OK || ask_number(r, "SELECT 2 * (SELECT count(*) FROM perche_peer WHERE recovery <> 0) < (SELECT count(*) FROM perche_peer"
+                                         " WHERE " ACTIVE_PEER ") AND ?1 AND ?2 IS NULL", 1, NULL) != 0)
+        return rc;
+    *begun = true;
+    return recovery_begin(r);
 }
 
 bool recovering(struct replica *r)

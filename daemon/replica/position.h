@@ -36,8 +36,11 @@ enum perche_rc peer_hold(struct replica *r, uint32_t site, const char *address);
 /* It proved itself at this address; *held: it may not go on. */
 enum perche_rc peer_proved(struct replica *r, uint32_t site, const char *address);
 bool peer_held(struct replica *r, uint32_t site);
-/* This hub was put back: every site that has not proven itself since it was opened, and @site, is to show what it has. */
-enum perche_rc recovery_begin(struct replica *r, uint32_t site);
+/* @site says that this hub has lost what it had: believed when half of the active sites have said so (a site that lies is
+ * then one of few), or when an operator does. *begun: it is; every site that has not proven itself since the hub was opened
+ * is to show what it has. */
+enum perche_rc recovery_claim(struct replica *r, uint32_t site, bool *begun);
+enum perche_rc recovery_begin(struct replica *r);
 bool recovering(struct replica *r);                       /* does any site still have to? */
 enum perche_rc recovery_shown(struct replica *r, uint32_t site); /* it has pushed to its end */
 enum perche_rc recovery_took(struct replica *r, uint32_t site, const struct meta *m); /* a row with cells that it had not written */

@@ -6,6 +6,7 @@
 #include "replica/position.h"
 #include "replica/statements.h"
 
+#define RECOVERY_RETRY_MS 30000u
 #define OFFSET_SHIFTED_MS 2000 /* a clock nearer than this is left alone */
 
 static void add_mark(struct perche_prove *p, sqlite3_stmt *s)
@@ -52,6 +53,7 @@ enum perche_rc prove_build(struct replica *r, const struct work *w, struct outco
     p->schema = r->node.schema;
     p->acked = r->node.acked;
     p->epoch_acked = r->node.epoch_acked;
+    p->relays = r->node.relays != 0;
     add_marks(r, p, w->asof_lsn != 0 ? w->asof_lsn : r->node.acked_asof);
     p->list_count = pulled_list(r, p->list);
     return r->fail;
@@ -76,6 +78,19 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
     o->message.reply = true;
     reply->verdict = w->two_machines || peer_held(r, site) ? PERCHE_TWO_MACHINES
                                                            : position_judge(r, site, p, &peer, &back, &lost);
+    lost |= p->relays && reply->verdict == PERCHE_PROVEN;
+    if (lost && (reply->verdict == PERCHE_PROVEN || reply->verdict == PERCHE_GO_BACK)) {
+        bool begun;
+
+        rc = recovery_claim(r, site, &begun);
+        if (rc != PERCHE_OK)
+            return rc;
+        if (!begun) {
+            o->message.refused = true;
+            o->message.u.no = (struct perche_no){.why = PERCHE_NO_RECOVERY, .text = "this hub may have been put back: it waits for more sites to say so", .retry_ms = RECOVERY_RETRY_MS};
+            return PERCHE_OK;
+        }
+    }
     if (reply->verdict == PERCHE_TWO_MACHINES) {
         rc = peer_hold(r, site, address);
     } else if (reply->verdict != PERCHE_RESTORED) {
@@ -84,8 +99,6 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
         peer.session = w->session;
         if (rc == PERCHE_OK)
             rc = peer_store(r, site, &peer);
-        if (rc == PERCHE_OK && lost)
-            rc = recovery_begin(r, site);
         if (rc == PERCHE_OK)
             rc = peer_proved(r, site, address);
     }

@@ -94,6 +94,7 @@ static const char *const no_texts[] = {
     [PERCHE_NO_INVITATION_EXPIRED] = "The invitation has expired.",
     [PERCHE_NO_INVITATION_UNKNOWN] = "The hub does not know this invitation.",
     [PERCHE_NO_INTERNAL] = "The hub made a mistake; its log says more.",
+    [PERCHE_NO_RECOVERY] = "The hub may have been put back from an older copy; it waits for more sites to say so.",
 };
 
 void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,

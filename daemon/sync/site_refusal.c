@@ -27,6 +27,7 @@ static const uint8_t consequences[] = {
     [PERCHE_NO_BAD] = DROP,
     [PERCHE_NO_TOO_LARGE] = SMALLER,
     [PERCHE_NO_LATER] = TURN,
+    [PERCHE_NO_RECOVERY] = TURN,
     [PERCHE_NO_DISK] = WAIT,
     [PERCHE_NO_SCHEMA] = WAIT,
     [PERCHE_NO_INTERNAL] = WAIT,

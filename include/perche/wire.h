@@ -208,7 +208,8 @@ enum perche_op {
     X(INVITATION_USED, 13, "invitation_used")                                           \
     X(INVITATION_EXPIRED, 14, "invitation_expired")                                     \
     X(INVITATION_UNKNOWN, 15, "invitation_unknown")                                     \
-    X(INTERNAL, 16, "internal")
+    X(INTERNAL, 16, "internal")                                                         \
+    X(RECOVERY, 17, "recovery")          /* the hub may have been put back: it waits for more sites, or its operator, to say so */
 
 enum perche_refusal {
 #define X(name, value, text) PERCHE_NO_##name = value,
@@ -251,6 +252,7 @@ struct perche_prove {
     uint64_t schema;            /* highest migration number the site has */
     uint64_t acked;             /* what the site knows as acknowledged */
     uint64_t epoch_acked;       /* the least of what it knew so whenever it made an epoch */
+    bool relays;                /* cells of others wait here, for a hub that was put back */
     struct perche_pos marks[PERCHE_MARKS_MAX];
     uint32_t marks_count;
     struct perche_pull_entry list[PERCHE_LIST_MAX];

@@ -257,6 +257,59 @@ void disk_power_cut(struct disk *d)
     }
 }
 
+struct disk_copy {
+    struct {
+        char name[NAME_BYTES];
+        uint8_t *data;
+        int64_t size;
+    } files[FILES_MAX];
+};
+
+struct disk_copy *disk_copy(const struct disk *d)
+{
+    struct disk_copy *c = must(calloc(1, sizeof *c));
+
+    for (int i = 0; i < FILES_MAX; i++) {
+        const struct file *f = &d->files[i];
+
+        if (f->name[0] == '\0' || !f->exists)
+            continue;
+        memcpy(c->files[i].name, f->name, NAME_BYTES);
+        c->files[i].size = f->size;
+        c->files[i].data = must(malloc((size_t)f->size + 1));
+        if (f->size > 0)
+            memcpy(c->files[i].data, f->data, (size_t)f->size);
+    }
+    return c;
+}
+
+void disk_put_back(struct disk *d, const struct disk_copy *c)
+{
+    assert(!d->frozen);
+    for (int i = 0; i < FILES_MAX; i++) {
+        assert(d->files[i].mapped == NULL);
+        file_empty(&d->files[i]);
+        regions_free(&d->files[i]);
+    }
+    for (int i = 0; i < FILES_MAX; i++) {
+        struct file *f;
+
+        if (c->files[i].name[0] == '\0')
+            continue;
+        f = file_make(d, c->files[i].name);
+        f->exists = true;
+        if (c->files[i].size > 0)
+            raw_write(f, 0, c->files[i].data, (uint32_t)c->files[i].size);
+    }
+}
+
+void disk_copy_free(struct disk_copy *c)
+{
+    for (int i = 0; c != NULL && i < FILES_MAX; i++)
+        free(c->files[i].data);
+    free(c);
+}
+
 uint32_t disk_unsynced(const struct disk *d)
 {
     uint32_t n = 0;

@@ -41,6 +41,14 @@ bool disk_frozen(const struct disk *d);
 void disk_settle(struct disk *d);
 /* After every connection was closed and disk_settle(): unsynced writes go, or some of them, or half. */
 void disk_power_cut(struct disk *d);
+/* ---- copies ------------------------------------------------------------- */
+
+/* What all files hold at this instant, as a snapshot of the volume has it. disk_copy_free() ends it. */
+struct disk_copy;
+struct disk_copy *disk_copy(const struct disk *d);
+void disk_put_back(struct disk *d, const struct disk_copy *c); /* every connection is closed */
+void disk_copy_free(struct disk_copy *c);                     /* NULL is fine */
+
 /* Writes that no sync has followed yet. */
 uint32_t disk_unsynced(const struct disk *d);
 uint64_t disk_writes(const struct disk *d);

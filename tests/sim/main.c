@@ -1,6 +1,6 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
- *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--sites N]
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is
@@ -60,7 +60,7 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
     uint64_t x;
 
     *a = (struct arguments){.seeds = 500, .from = 1};
-    a->options.moves = -1;
+    a->options.moves = a->options.backups = -1;
     a->jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
@@ -87,11 +87,13 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
             a->options.lie = true;
         } else if (strcmp(argv[i], "--strict") == 0) {
             a->options.strict = true;
+        } else if (strcmp(argv[i], "--backups") == 0) {
+            a->options.backups = 1;
         } else if (strcmp(argv[i], "--moves") == 0) {
             a->options.moves = 1;
         } else {
             (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--sites N]\n", argv[i]);
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]\n", argv[i]);
             return false;
         }
     }

@@ -356,7 +356,7 @@ static void read_rows(struct world *w, struct node *n, struct notes *notes)
                 }
                 if (w->writes[x].dead)
                     world_fail(w, "never written", "%s: %s %s.%s has w%u, which was rolled back", n->name, specs[table].name, w->rows[row].json, name, x);
-                if (w->writes[x].unlawful)
+                if (w->writes[x].unlawful && (specs[table].reference || w->counts[COUNT_BACK_HUB] == 0)) /* else taken while it was made whole: a stated limit */
                     world_fail(w, "P7 unlawful", "%s: %s %s.%s still has the unlawful w%u", n->name, specs[table].name, w->rows[row].json, name, x);
                 if (n->index == HUB)
                     notes->final[x] = true;
@@ -417,8 +417,8 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             }
         if (strcmp(kind, "deleted") != 0 && strcmp(a, b) == 0 && sqlite3_column_text(s, 5)[0] == sqlite3_column_text(s, 7)[0])
             world_fail(w, "equal values", "a conflict of %s %s.%s between equal values %s", tab, key, col, a + 1);
-        if (w->rows[row].resolved || w->rows[row].tainted || w->rows[row].equal)
-            continue;
+        if (w->rows[row].resolved || w->rows[row].tainted || w->rows[row].equal || w->put_back)
+            continue; /* after a restore a needless question is possible */
         if (x != 0 && y != 0 && (w->writes[x].row != row || w->writes[y].row != row || w->writes[x].col != w->writes[y].col)) {
             world_fail(w, "wrong place", "a conflict of %s %s.%s names values of other cells", tab, key, col);
             continue;
@@ -495,6 +495,142 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
     sqlite3_finalize(s);
 }
 
+/* ---- what a copy that was put back did not have ------------------------------------ */
+
+struct held {
+    bool value[WRITES_MAX];  /* some file has it: in a row, a question or the history */
+    uint32_t gen[ROWS_MAX];  /* newest generation that some file knows */
+    bool there[ROWS_MAX][NODES_MAX];
+};
+
+static void hold_value(struct world *w, struct held *h, int type, const void *p, uint32_t n)
+{
+    char text[64];
+    uint32_t x;
+
+    (void)snprintf(text, sizeof text, "%c%.*s", type == SQLITE_INTEGER ? 'I' : 'T', n < 60 ? (int)n : 0, (const char *)p);
+    x = token(text, (uint32_t)strlen(text));
+    if (x != 0 && x <= w->writes_count)
+        h->value[x] = true;
+}
+
+static int row_of_key(const struct world *w, const char *table, struct perche_bytes key)
+{
+    struct perche_value v[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX], json[200];
+    uint32_t n = 0, at = 0;
+
+    if (perche_key_decode(key, v, &n, scratch) != PERCHE_OK)
+        return -1;
+    for (uint32_t i = 0; i < n && at < sizeof json - 90; i++)
+        at += (uint32_t)snprintf(json + at, sizeof json - at, "%s\"%.*s\"", i ? "," : "[", v[i].type == PERCHE_TEXT ? (int)v[i].n : 0,
+                                 (const char *)v[i].p);
+    (void)snprintf(json + at, sizeof json - at, "]");
+    for (int i = 0; i < TABLES; i++)
+        if (strcmp(specs[i].name, table) == 0)
+            return row_find(w, i, json);
+    return -1;
+}
+
+static void hold_history(struct world *w, struct node *n, struct held *h)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT body FROM perche_history UNION ALL SELECT body FROM perche_parked", -1, &s, NULL) != SQLITE_OK)
+        return;
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct perche_batch *b = perche_batch_new();
+        struct perche_err err;
+
+        if (b != NULL && perche_batch_decode((struct perche_bytes){sqlite3_column_blob(s, 0), (uint32_t)sqlite3_column_bytes(s, 0)}, b, &err) == PERCHE_OK)
+            for (uint32_t p = 0; p < b->parts_count; p++) {
+                for (uint32_t i = 0; i < b->parts[p].cells_count; i++) {
+                    const struct perche_value *v = &b->parts[p].cells[i].value;
+                    char number[24];
+
+                    if (v->type == PERCHE_INTEGER) {
+                        (void)snprintf(number, sizeof number, "%lld", (long long)v->i);
+                        hold_value(w, h, SQLITE_INTEGER, number, (uint32_t)strlen(number));
+                    } else if (v->type == PERCHE_TEXT) {
+                        hold_value(w, h, SQLITE_TEXT, v->p, v->n);
+                    }
+                }
+                for (uint32_t i = 0; i < b->parts[p].rows_count; i++) {
+                    int row = row_of_key(w, b->parts[p].table, b->parts[p].rows[i].key);
+
+                    if (row >= 0 && b->parts[p].rows[i].gen > h->gen[row])
+                        h->gen[row] = b->parts[p].rows[i].gen;
+                }
+            }
+        perche_batch_free(b);
+    }
+    sqlite3_finalize(s);
+}
+
+struct held *held_take(struct world *w)
+{
+    struct held *h = calloc(1, sizeof *h);
+
+    if (h == NULL)
+        abort();
+    for (uint32_t k = 0; k < w->nodes_count; k++) {
+        struct node *n = &w->nodes[k];
+
+        for (int table = 0; table < DUMPS; table++) {
+            sqlite3_stmt *s = dump_statement(w, n, table);
+
+            if (s == NULL)
+                return h;
+            if (table != T_CONFLICT)
+                sqlite3_bind_null(s, 1);
+            while (sqlite3_step(s) == SQLITE_ROW) {
+                int row = table == T_CONFLICT ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
+
+                if (row >= 0)
+                    h->there[row][k] = true;
+                for (int i = 2; i < sqlite3_column_count(s); i++)
+                    if (sqlite3_column_type(s, i) == SQLITE_INTEGER || sqlite3_column_type(s, i) == SQLITE_TEXT)
+                        hold_value(w, h, sqlite3_column_type(s, i), sqlite3_column_text(s, i), (uint32_t)sqlite3_column_bytes(s, i));
+            }
+            sqlite3_reset(s);
+        }
+        hold_history(w, n, h);
+        if (!n->up)
+            disk_run_as(n->disk, DISK_PROGRAM);
+    }
+    return h;
+}
+
+void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after)
+{
+    uint32_t lost = 0;
+
+    for (uint32_t i = 1; i <= w->writes_count; i++) {
+        const struct write *x = &w->writes[i];
+        uint32_t gen = after->gen[x->row];
+
+        if (before->value[i] && !after->value[i]) {
+            w->writes[i].lost = true;
+            lost++;
+        }
+        /* a row that it made or deleted, and nobody else has heard of that: what becomes of it is not judged */
+        if (x->node == n->index && !x->dead &&
+            ((x->col == COL_INSERT && before->there[x->row][n->index] && gen % 2 == 0) ||
+             (x->col == COL_DELETE && !before->there[x->row][n->index] && (gen == 0 || gen % 2 == 1))))
+            w->rows[x->row].tainted = true;
+    }
+    for (uint32_t row = 0; row < w->rows_count; row++) { /* nor of one whose newest event only it had */
+        if (after->gen[row] >= before->gen[row])
+            continue;
+        w->rows[row].tainted = true;
+        lost++;
+    }
+    w->counts[COUNT_BACK_LOST] += lost;
+    STORY(w, NULL, "%u writes were nowhere else", lost);
+    free(before);
+    free(after);
+}
+
 /* A false word in the notes: the checks below must find it. */
 static void lie(struct world *w, struct notes *notes, struct dump *site)
 {
@@ -563,7 +699,7 @@ void oracle_end(struct world *w)
     for (uint32_t i = 1; i <= w->writes_count && w->failure[0] == '\0'; i++) { /* P1, P4 */
         const struct write *x = &w->writes[i];
 
-        if (x->col < 0 || x->dead || x->null || x->again || x->unlawful || w->rows[x->row].tainted)
+        if (x->col < 0 || x->dead || x->lost || x->null || x->again || x->unlawful || w->rows[x->row].tainted)
             continue;
         if (notes->final[i] || notes->asked[i] || notes->seen[i])
             continue;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const uint64_t stream_plan = 1;
+static const uint64_t stream_plan = 1, stream_backups = 4;
 
 static void add(struct plan *p, struct step s)
 {
@@ -51,6 +51,26 @@ static struct step fault(struct chance *c, const struct plan *p, uint64_t at_ms)
         s.b = chance_between(c, 10, 30000);
     }
     return s;
+}
+
+/* A copy is made early, and put back later, once or twice. */
+static void add_backups(struct plan *p, struct chance *c)
+{
+    uint32_t n = 1 + chance_below(c, 3);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct step s = {.kind = STEP_COPY, .node = chance_below(c, 3) == 0 ? HUB : any_site(c, p)};
+        uint32_t times = 1 + chance_below(c, 2);
+
+        s.at_ms = chance_below(c, (uint32_t)p->end_ms);
+        add(p, s);
+        for (uint32_t k = 0; k < times; k++) {
+            s.kind = STEP_BACK;
+            s.at_ms += chance_below(c, (uint32_t)(p->end_ms - s.at_ms) + 1);
+            s.b = chance_between(c, 10, 30000);
+            add(p, s);
+        }
+    }
 }
 
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
@@ -103,11 +123,17 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
         add(p, s);
     }
     p->end_ms = t + 1;
+    chance_seed(&c, seed, stream_backups); /* of its own: the rest of a story stays what it was */
+    p->mix.backups = o->backups >= 0 ? o->backups > 0 : chance_permille(&c, 250);
+    if (p->mix.scratch)
+        p->mix.backups = false; /* who has not joined yet has nothing to put back */
+    if (p->mix.backups)
+        add_backups(p, &c);
 }
 
 void plan_say(const struct step *s, char *out, size_t n)
 {
-    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync"};
+    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back"};
 
     (void)snprintf(out, n, "%8llu %s node %u a=%llu b=%llu c=%llu d=%llu", (unsigned long long)s->at_ms, kinds[s->kind], s->node,
                    (unsigned long long)s->a, (unsigned long long)s->b, (unsigned long long)s->c, (unsigned long long)s->d);

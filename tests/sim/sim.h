@@ -88,6 +88,13 @@
     X(CRASH_HUB, "crashes of the hub", 1)                            \
     X(CRASH_SITE, "crashes of a site", 1)                            \
     X(STOP, "stopped in order", 1)                                   \
+    X(COPY, "disks copied", 1)                                       \
+    X(BACK_SITE, "sites put back to an older copy", 1)               \
+    X(BACK_HUB, "hubs put back to an older copy", 1)                 \
+    X(BACK_LOST, "writes that were nowhere else", 1)                 \
+    X(OPERATOR, "recoveries begun by the operator", 0)               \
+    X(RESTORED_SAID, "verdicts: restored", 1)                        \
+    X(GO_BACK_SAID, "verdicts: go back", 1)                          \
     X(CLOCK, "clocks set", 1)                                        \
     X(BUSY, "works that found the lock taken", 1)                    \
     X(GROUP, "works grouped in one commit", 1)                       \
@@ -133,6 +140,8 @@ enum step_kind {
     STEP_STOP,    /* `node` ends in order, back after b ms */
     STEP_CLOCK,   /* of `node`, by b ms (signed) */
     STEP_SYNC,    /* perche sync at site `node` */
+    STEP_COPY,    /* `node`'s disk is copied */
+    STEP_BACK,    /* the copy of `node` is put back, and it starts after b ms */
 };
 
 enum crash_when { CRASH_NOW, CRASH_ACTION, CRASH_OUTCOME, CRASH_WRITE };
@@ -152,6 +161,7 @@ struct mix {
     bool moves;     /* rows change hands, readers come and go */
     bool clocks;    /* clocks are off */
     bool scratch;   /* begins with the first start, not with everybody joined */
+    bool backups;   /* disks are copied and put back */
 };
 
 struct plan {
@@ -168,6 +178,7 @@ struct options {
     bool strict;    /* a needless question fails the story, so that it can be made shorter */
     int moves;      /* -1 drawn */
     int sites;      /* 0 drawn */
+    int backups;    /* -1 drawn */
 };
 
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o);
@@ -182,6 +193,7 @@ struct write {
     uint16_t row;       /* in world->rows */
     int8_t col;         /* of the table's spec, or COL_ */
     bool null, unlawful, dead;  /* dead: rolled back, or never done */
+    bool lost;                  /* a copy that was put back did not have it, and nobody else had */
     bool again;         /* a resolution: another write's value */
     uint32_t value_of;  /* whose token it carries: its own number, or `again`'s */
     uint64_t at_ms;
@@ -217,6 +229,7 @@ struct node {
     char id[PERCHE_ID_BYTES_MAX], hub_id[PERCHE_ID_BYTES_MAX];
     uint8_t key[32];         /* public and private at once: the signature is no more than a hash here */
     struct disk *disk;
+    struct disk_copy *copy;  /* NULL = none was made */
     int64_t skew_ms;
     bool up, joined;
     uint32_t life;           /* of the process: events of an earlier one are void */
@@ -293,7 +306,7 @@ struct world {
     struct request *requests;
     uint64_t requests_count, requests_cap;
     struct chance line_chance, work_chance;
-    bool healed, ended;
+    bool healed, ended, put_back;
     uint64_t moved_ms;       /* virtual: when rows last changed anywhere */
     uint64_t events;
 
@@ -401,6 +414,10 @@ uint64_t dump_hash(const struct dump *d);
 void oracle_built(struct world *w, struct node *n, const struct perche_message *digest);
 void oracle_equal(struct world *w, struct node *n, const struct perche_message *digest);
 void oracle_end(struct world *w);
+/* What all files together hold, before and after one of them was put back: what is in none any more is lost. */
+struct held;
+struct held *held_take(struct world *w);
+void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after); /* @n was put back; frees both */
 
 /* story.c */
 void story(struct world *w, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -305,6 +305,16 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
     }
     if (o->rc != PERCHE_OK)
         return;
+    if (work->kind == WORK_PROVE_JUDGE && o->message.op == PERCHE_OP_PROVE && !o->message.refused) {
+        w->counts[COUNT_RESTORED_SAID] += o->message.u.prove_reply.verdict == PERCHE_RESTORED;
+        w->counts[COUNT_GO_BACK_SAID] += o->message.u.prove_reply.verdict == PERCHE_GO_BACK;
+        if (o->message.u.prove_reply.verdict == PERCHE_TWO_MACHINES)
+            world_fail(w, "P6 false alarm", "%s is taken for two machines", work->site);
+        else if (o->message.u.prove_reply.verdict == PERCHE_GO_BACK && !w->put_back)
+            world_fail(w, "P6 false alarm", "the hub takes itself for an older copy");
+    }
+    if (work->kind == WORK_PROVED && work->message.u.prove_reply.verdict == PERCHE_RESTORED && o->asof_lsn == 0 && !w->put_back)
+        world_fail(w, "P6 false alarm", "%s is taken for an older copy", n->name);
     if (work_writes(work->kind) && (o->rows > 0 || work->kind == WORK_PUSH_APPLY || work->kind == WORK_REPAIR ||
                                     work->kind == WORK_COMMAND || o->woken_count > 0 || o->woken_all))
         w->moved_ms = w->now_ms;
@@ -369,7 +379,7 @@ static void perform_writes(struct world *w, struct node *n)
     memmove(l->items, l->items + count, l->count * sizeof *l->items);
     l->done_count = count;
     for (uint32_t i = 0; i < count; i++)
-        if (l->done[i].kind == WORK_COMMAND)
+        if (l->done[i].kind == WORK_COMMAND && strcmp(l->done[i].name, "resolve") == 0)
             actor_resolving(w, n, l->done[i].args);
     disk_run_as(n->disk, DISK_DAEMON);
     replica_perform(n->writer, l->done, l->outcomes, count);
@@ -377,7 +387,7 @@ static void perform_writes(struct world *w, struct node *n)
         return;
     for (uint32_t i = 0; i < count; i++) {
         look_at_outcome(w, n, &l->done[i], &l->outcomes[i]);
-        if (l->done[i].kind == WORK_COMMAND)
+        if (l->done[i].kind == WORK_COMMAND && strcmp(l->done[i].name, "resolve") == 0)
             actor_resolved(w, n, &l->outcomes[i]);
     }
     if (n->crash_in > 0 && n->crash == CRASH_OUTCOME && --n->crash_in == 0) {
@@ -625,6 +635,41 @@ static void node_stop(struct world *w, struct node *n, uint64_t down_ms)
     (void)world_at(w, down_ms, EV_START, n);
 }
 
+/* Ends all that has the file open, also a program in the middle of a transaction. */
+static void everybody_out(struct world *w, struct node *n)
+{
+    disk_freeze_at(n->disk, 0);
+    disk_freeze(n->disk);
+    process_end(n);
+    programs_end(n);
+    if (n->slow) { /* its transaction has never been */
+        for (uint32_t i = n->slow_first; i <= w->writes_count; i++)
+            if (w->writes[i].node == n->index)
+                w->writes[i].dead = true;
+        n->slow = false;
+    }
+    disk_settle(n->disk);
+    line_node_died(w, n);
+}
+
+static void put_back(struct world *w, struct node *n, uint64_t down_ms)
+{
+    struct held *before;
+
+    if (n->copy == NULL)
+        return;
+    w->counts[n->index == HUB ? COUNT_BACK_HUB : COUNT_BACK_SITE]++;
+    STORY(w, n, "its older copy is put back, it starts again in %.1f s", (double)down_ms / 1000.0);
+    everybody_out(w, n);
+    before = held_take(w);
+    programs_end(n);
+    disk_put_back(n->disk, n->copy);
+    held_lost(w, n, before, held_take(w));
+    w->put_back = true;
+    n->acked = 0;
+    (void)world_at(w, down_ms, EV_START, n);
+}
+
 void node_changed(struct world *w, struct node *n)
 {
     w->moved_ms = w->now_ms;
@@ -673,6 +718,13 @@ static void take_step(struct world *w, const struct step *s)
         w->counts[COUNT_CLOCK]++;
         STORY(w, n, "its clock is set: %+.1f s off now", (double)n->skew_ms / 1000.0);
         break;
+    case STEP_COPY:
+        w->counts[COUNT_COPY]++;
+        STORY(w, n, "its disk is copied");
+        disk_copy_free(n->copy);
+        n->copy = disk_copy(n->disk);
+        break;
+    case STEP_BACK: put_back(w, n, s->b); break;
     case STEP_SYNC:
         if (!n->up)
             break;
@@ -780,6 +832,25 @@ static bool at_rest(const struct world *w)
     return w->now_ms > w->moved_ms + 25000; /* longer than it takes to look */
 }
 
+/* Few sites say that the hub was put back: a person says that it is so. */
+static bool operator_needed(struct world *w)
+{
+    struct node *hub = &w->nodes[HUB];
+    sqlite3_stmt *s = NULL;
+    bool needed = false;
+
+    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2)", -1, &s, NULL) == SQLITE_OK)
+        needed = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
+    sqlite3_finalize(s);
+    if (!needed || !hub->up)
+        return false;
+    w->counts[COUNT_OPERATOR]++;
+    STORY(w, hub, "perche recover --now");
+    node_command(w, hub, "recover", strdup("{\"now\": true}"));
+    run_until(w, w->now_ms + 60000);
+    return true;
+}
+
 /* Runs until everybody says that they are in step. */
 static bool converge(struct world *w)
 {
@@ -789,10 +860,12 @@ static bool converge(struct world *w)
         uint64_t asked_ms;
         uint32_t good = 0;
 
-        while (w->failure[0] == '\0' && !at_rest(w) && w->now_ms < limit)
+        while (w->failure[0] == '\0' && !at_rest(w) && w->now_ms < limit && !operator_needed(w))
             run_until(w, w->now_ms + 1000);
         if (w->failure[0] != '\0' || w->ended)
             return false;
+        if (operator_needed(w))
+            continue;
         asked_ms = w->now_ms;
         for (uint32_t i = 1; i < w->nodes_count; i++) {
             struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW, .wait = true, .tag = i, .timeout_ms = 300000};
@@ -870,6 +943,7 @@ static void world_clear(struct world *w)
         programs_end(n);
         disk_settle(disk);
         disk_clear(disk);
+        disk_copy_free(n->copy);
         memset(n, 0, sizeof *n);
         n->disk = disk;
         n->world = w;
@@ -886,7 +960,7 @@ static void world_clear(struct world *w)
     w->pipes_count = w->requests_count = 0;
     w->now_ms = w->seq = w->moved_ms = w->events = 0;
     w->writes_count = w->rows_count = 0;
-    w->healed = w->ended = false;
+    w->healed = w->ended = w->put_back = false;
     w->failure[0] = w->failure_kind[0] = '\0';
     memset(w->counts, 0, sizeof w->counts);
 }
@@ -1084,9 +1158,9 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
         w->now_ms = 600000;
     }
     begin(w, p, o);
-    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
+    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
           p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
-          p->mix.scratch ? ", from the first start on" : "");
+          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "");
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
     if (p->mix.scratch) {

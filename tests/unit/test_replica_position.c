@@ -420,6 +420,40 @@ static void a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again(void **s
     pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"now\": true}", PERCHE_STATE);
 }
 
+static void one_site_of_many_is_not_believed_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct outcome o;
+    struct work w;
+
+    all_equal(p);
+    for (int i = 0; i < 3; i++) { /* five sites, all heard of since the hub was opened */
+        char sql[200];
+
+        snprintf(sql, sizeof sql, "INSERT INTO perche_name (text) VALUES ('site %d');"
+                 " INSERT INTO perche_peer (site, epoch) VALUES ((SELECT max(num) FROM perche_name), 5)", i);
+        program(p->hub, sql);
+    }
+    program(p->hub, "UPDATE perche_peer SET life = (SELECT life FROM perche_node)");
+    o = pair_do(p, a, pair_work(WORK_PROVE_BUILD, NULL));
+    w = pair_work(WORK_PROVE_JUDGE, a);
+    w.message = pair_line(&o);
+    w.message.u.prove.asof.mark++; /* a lie: no such position ever was */
+    w.message.u.prove.list[0].asof.mark++;
+    o = pair_do(p, p->hub, w);
+    assert_true(o.message.refused && o.message.u.no.why == PERCHE_NO_RECOVERY && o.message.u.no.retry_ms > 0);
+    outcome_free(&o);
+    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 2");
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    VERDICTS(shake(p, a), PERCHE_PROVEN); /* who takes it back goes on as before, with its rights */
+    edit(p, a, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'Y', 'mine')");
+    pair_push(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM code_list WHERE label_fr = 'mine'");
+    free(pair_command(p, p->hub, "recover", "{\"now\": true}")); /* a person knows better */
+    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+}
+
 static void both_ends_put_back_lose_nothing_that_one_of_them_has(void **state)
 {
     struct pair *p = *state;
@@ -506,6 +540,7 @@ int main(void)
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
         TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
+        TEST(one_site_of_many_is_not_believed_alone),
         TEST(both_ends_put_back_lose_nothing_that_one_of_them_has),
         TEST(what_the_hub_alone_may_write_comes_back_only_as_the_hub_wrote_it),
         TEST(a_hub_opened_again_is_not_one_that_was_put_back),

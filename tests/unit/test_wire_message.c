@@ -420,6 +420,7 @@ CHANGE(asof, p->asof.mark++)
 CHANGE(schema, p->schema++)
 CHANGE(acked, p->acked++)
 CHANGE(epoch_acked, p->epoch_acked++)
+CHANGE(relays, p->relays = false)
 CHANGE(marks, p->marks[1].mark++)
 CHANGE(marks_count, p->marks_count--)
 CHANGE(list, p->list[0].own_lsn++)
@@ -430,7 +431,7 @@ static void the_signed_bytes_of_prove_cover_everything_but_the_signature(void **
     static void (*const changes[])(struct perche_prove *, uint8_t *, const char **) = {
         change_challenge, change_hub,   change_site,  change_epoch,       change_prev_epoch,
         change_lsn,       change_full,  change_scan,  change_done,        change_asof,
-        change_schema,    change_acked, change_epoch_acked, change_marks, change_marks_count,
+        change_schema,    change_acked, change_epoch_acked, change_relays, change_marks, change_marks_count,
         change_list,
     };
     struct perche_buf plain = signed_after(NULL), other = signed_after(change_signature);

@@ -292,7 +292,7 @@ static void every_reason_is_in_the_document(void **unused)
             strcmp(perche_refusal_name((enum perche_refusal)why), name) == 0)
             seen++;
     fclose(file);
-    assert_int_equal(seen, PERCHE_NO_INTERNAL);
+    assert_int_equal(seen, PERCHE_NO_RECOVERY);
 }
 
 int main(void)

@@ -87,6 +87,7 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .schema = 6,
             .acked = 4100,
             .epoch_acked = 4000,
+            .relays = true,
             .marks = {{4120, 0x1111111111111111}, {4100, 0x2222222222222222}},
             .marks_count = 2,
             .list = {{9000, 9000, {9010, 0xfedcba9876543210}, 0x0a0b0c0d0e0f1011, 4100}},
