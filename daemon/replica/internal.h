@@ -140,6 +140,7 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t epoch, prev_epoch, lsn, mark, stamp;
     uint64_t joined_ms;
     uint64_t good_ms;            /* last plausible wall clock */
+    uint64_t wild_ms;            /* two's complement: added to an implausible clock; 0 = none was met yet */
     uint64_t life;               /* a hub's: drawn whenever its replica is opened (position.c) */
     /* a site's cursors */
     uint64_t acked, full, scan, done;

@@ -10,10 +10,11 @@
 #define PERCHE_RELEASE_MS UINT64_C(1735689600000) /* 2025-01-01T00:00Z */
 #endif
 #define YEAR_MS UINT64_C(31622400000) /* 366 days */
+#define WILD_BACK_MS UINT64_C(3600000) /* a wild clock that says less than it did, by more than this, was set anew */
 #define STAMP_MS_MAX ((UINT64_C(1) << 47) - 1) /* keeps a stamp within SQLite's integers */
 
 #define NODE_COLUMNS(X)                                                                                        \
-    X(epoch) X(prev_epoch) X(lsn) X(mark) X(stamp) X(joined_ms) X(good_ms) X(life) X(acked) X(full) X(scan)    \
+    X(epoch) X(prev_epoch) X(lsn) X(mark) X(stamp) X(joined_ms) X(good_ms) X(wild_ms) X(life) X(acked) X(full) X(scan)    \
     X(done) X(had) X(acked_asof) X(epoch_acked) X(must) X(relays) X(unshifted) X(hub_stamp) X(proven_ms) X(schema)
 
 enum perche_rc node_load(struct replica *r)
@@ -172,22 +173,36 @@ bool clock_implausible(const struct replica *r, uint64_t ms)
     return ms < PERCHE_RELEASE_MS || ms > STAMP_MS_MAX || (n->good_ms > 0 && ms > last + YEAR_MS);
 }
 
+/* An implausible clock still counts: its time since it was last put in relation to a good one, which is the last good
+ * time when nobody knows better, and the hub's at a handshake (shift_unpushed). */
+static uint64_t tamed(struct replica *r, uint64_t at_ms)
+{
+    struct node *n = &r->node;
+    uint64_t base = n->stamp >> 16 > n->good_ms ? n->stamp >> 16 : n->good_ms, ms = at_ms + n->wild_ms;
+
+    if (base < PERCHE_RELEASE_MS)
+        base = PERCHE_RELEASE_MS; /* never had a clock: no earlier than the program */
+    if (n->wild_ms == 0 || (int64_t)ms < 0 || ms + WILD_BACK_MS < base || ms > base + YEAR_MS) { /* it was set, or started, anew */
+        n->wild_ms = base - at_ms;
+        ms = base;
+    }
+    if (n->good_ms > 0 && ms > n->good_ms)
+        n->good_ms = ms;
+    return ms;
+}
+
 uint64_t next_stamp(struct replica *r, uint64_t at_ms)
 {
     struct node *n = &r->node;
-    uint64_t stamp = n->stamp + 1;
+    uint64_t stamp = n->stamp + 1, ms = at_ms < r->now_ms ? at_ms : r->now_ms;
 
     r->suspect = clock_implausible(r, r->now_ms);
-    if (!r->suspect) {
-        uint64_t ms = at_ms < r->now_ms ? at_ms : r->now_ms;
-
-        if (ms << 16 > stamp)
-            stamp = ms << 16;
-        if (r->now_ms > n->good_ms)
-            n->good_ms = r->now_ms;
-    } else if (n->stamp == 0) { /* never had a clock: no earlier than the program */
-        stamp = PERCHE_RELEASE_MS << 16;
-    }
+    if (r->suspect)
+        ms = tamed(r, ms);
+    else if (r->now_ms > n->good_ms)
+        n->good_ms = r->now_ms;
+    if (ms << 16 > stamp)
+        stamp = ms << 16;
     n->stamp = stamp;
     r->node_dirty = true;
     return stamp;

@@ -138,6 +138,7 @@ static uint64_t shifted(uint64_t stamp, int64_t offset_ms, uint64_t low, uint64_
 
 struct unpushed_cell {
     uint64_t stamp, new_stamp;
+    bool suspect;            /* of an implausible clock */
 };
 
 static int by_stamp(const void *x, const void *y)
@@ -183,7 +184,6 @@ static enum perche_rc each_unpushed(struct replica *r, enum perche_rc (*each)(st
 struct shift {
     struct unpushed_cell *cells;
     size_t count, cap;
-    uint64_t top;            /* newest new stamp */
     uint64_t limit;          /* stamps from here on are in the hub's future */
     bool fixed;              /* some of these may not be shifted */
 };
@@ -220,7 +220,7 @@ static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
             sh->cells = more;
             sh->cap = cap;
         }
-        sh->cells[sh->count++] = (struct unpushed_cell){m->cells[num].stamp, 0};
+        sh->cells[sh->count++] = (struct unpushed_cell){m->cells[num].stamp, 0, (m->flags & META_SUSPECT) != 0};
     }
     return PERCHE_OK;
 }
@@ -233,7 +233,7 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
     enum perche_rc rc;
 
     for (uint32_t num = 0; num < m->count; num++) {
-        struct unpushed_cell key = {m->cells[num].stamp, 0}, *found;
+        struct unpushed_cell key = {.stamp = m->cells[num].stamp}, *found;
 
         if (stays(r, &m->cells[num], sh->limit))
             m->cells[num].fixed = changed = true;
@@ -254,15 +254,27 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
     return meta_save(r, m);
 }
 
-/* What was captured under a wrong clock is put right before it is shown to anybody. */
+static bool is_far(int64_t ms)
+{
+    return ms > OFFSET_SHIFTED_MS || ms < -OFFSET_SHIFTED_MS;
+}
+
+/* What was captured under a wrong clock is put right before it is shown to anybody. While the clock is implausible its
+ * stamps are made by node.wild_ms, which is put right as well; what was made before it went wild is left alone. */
 static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint64_t hub_now_ms, uint64_t hub_stamp)
 {
     uint64_t low = r->node.hub_stamp > hub_stamp ? r->node.hub_stamp : hub_stamp, limit = (hub_now_ms + 1) << 16;
     struct shift sh = {.limit = limit};
-    bool far = offset_ms > OFFSET_SHIFTED_MS || offset_ms < -OFFSET_SHIFTED_MS;
+    bool wild = clock_implausible(r, r->now_ms), far;
+    int64_t suspect_ms = wild ? offset_ms - (int64_t)r->node.wild_ms : 0, other_ms = wild ? 0 : offset_ms;
     size_t n = 0;
     enum perche_rc rc;
 
+    if (wild) {
+        r->node.wild_ms = (uint64_t)offset_ms;
+        r->node_dirty = true;
+    }
+    far = is_far(suspect_ms) || is_far(other_ms);
     if (!far && r->node.stamp < limit)
         return PERCHE_OK; /* every stamp of this node is at or below its last one */
     rc = each_unpushed(r, collect, &sh);
@@ -271,24 +283,25 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
             qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);
         for (size_t i = 0; i < sh.count; i++) {
             struct unpushed_cell *c = &sh.cells[i];
+            int64_t by = c->suspect ? suspect_ms : other_ms;
 
             if (i > 0 && c->stamp == sh.cells[n - 1].stamp)
                 continue;
-            c->new_stamp = far ? shifted(c->stamp, offset_ms, low, hub_now_ms) : c->stamp;
+            c->new_stamp = is_far(by) ? shifted(c->stamp, by, low, hub_now_ms) : c->stamp;
             if (c->new_stamp >= limit)
                 c->new_stamp = shifted(c->stamp, 0, low, hub_now_ms);
-            low = c->new_stamp;
+            if (c->new_stamp > low)
+                low = c->new_stamp;
             sh.cells[n++] = *c;
         }
         sh.count = n;
-        sh.top = low;
         rc = each_unpushed(r, restamp, &sh);
         /* the clock of this node follows, on and also back */
-        if (rc == PERCHE_OK && (low > r->node.stamp || (far && offset_ms < 0))) {
+        if (rc == PERCHE_OK && (low > r->node.stamp || (far && (suspect_ms < 0 || other_ms < 0)))) {
             r->node.stamp = low;
             r->node_dirty = true;
         }
-    } else if (rc == PERCHE_OK && offset_ms < -OFFSET_SHIFTED_MS && r->node.stamp >= limit) {
+    } else if (rc == PERCHE_OK && is_far(offset_ms) && offset_ms < 0 && r->node.stamp >= limit) {
         r->node.stamp = low > limit ? low : limit;
         r->node_dirty = true;
     }

@@ -38,6 +38,7 @@ BUILD_NAME = os.environ.get("PERCHE_BUILD_NAME", "release")
 LONG = os.environ.get("PERCHE_LONG") == "1"
 SLOW = 3 if BUILD_NAME in ("asan", "tsan") else 1  # a sanitizer takes that much more time, and no limit is meant for it
 os.environ["TZ"] = "UTC"
+FAKETIME = f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketime.so.1"
 
 libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
@@ -112,6 +113,7 @@ class Node:
         self.sync = dict(sync or {})
         self.upstream = None
         self.shown = 0  # of the log
+        self.ahead_s = 0  # of the clock of this machine: its daemon's and its programs'
         os.makedirs(self.folder, exist_ok=True)
         os.makedirs(self.data, exist_ok=True)
         os.chmod(self.data, 0o2770)  # as tmpfiles makes it
@@ -128,6 +130,14 @@ class Node:
             if self.sync:
                 f.write("[sync]\n" + "".join(f"{k} = {v}\n" for k, v in self.sync.items()))
 
+    def environment(self):
+        """Of this machine's processes: with a clock of its own when that is off."""
+        if self.ahead_s == 0:
+            return dict(os.environ)
+        # monotonic time stays true: only the calendar of the machine is wrong
+        return dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME=f"{self.ahead_s:+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1",
+                    ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+
     # ---- life
 
     def start(self, seconds=20):
@@ -137,7 +147,7 @@ class Node:
             os.unlink(path)
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(path)
-        env = dict(os.environ, NOTIFY_SOCKET=path, PERCHE_LOG=os.environ.get("PERCHE_LOG", "info"))
+        env = dict(self.environment(), NOTIFY_SOCKET=path, PERCHE_LOG=os.environ.get("PERCHE_LOG", "info"))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "perched"), "--config", self.conf], stdin=subprocess.DEVNULL, stdout=log,
@@ -250,7 +260,7 @@ class Node:
     def sql(self, *statements):
         """The sqlite3 shell, as any program would; returns what it printed."""
         p = subprocess.run(["sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", self.db, *statements], text=True,
-                           input="", capture_output=True, timeout=120 * SLOW)
+                           input="", capture_output=True, timeout=120 * SLOW, env=self.environment())
         if p.returncode != 0:
             raise Failure(f"sqlite3 at {self.key}: {p.stderr.strip() or p.returncode}: {statements[0][:200]}")
         return p.stdout.strip()

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define WILD_BEHIND_MS (-INT64_C(853000000000)) /* 27 years */
+#define WILD_AHEAD_MS INT64_C(347000000000)     /* 11 years */
+
 static const uint64_t stream_plan = 1, stream_backups = 4;
 
 static void add(struct plan *p, struct step s)
@@ -129,6 +132,10 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
         p->mix.backups = false; /* who has not joined yet has nothing to put back */
     if (p->mix.backups)
         add_backups(p, &c);
+    if (p->mix.clocks && chance_below(&c, 3) == 0) { /* a server that came up in 2000, or in 2038 */
+        p->mix.wild = any_site(&c, p);
+        p->skew_ms[p->mix.wild] = chance_below(&c, 2) == 0 ? WILD_BEHIND_MS : WILD_AHEAD_MS;
+    }
 }
 
 void plan_say(const struct step *s, char *out, size_t n)

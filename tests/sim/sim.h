@@ -96,6 +96,8 @@
     X(RESTORED_SAID, "verdicts: restored", 1)                        \
     X(GO_BACK_SAID, "verdicts: go back", 1)                          \
     X(CLOCK, "clocks set", 1)                                        \
+    X(WILD, "servers that came up in 2000 or 2038", 1)               \
+    X(TRUE_AGAIN, "of these, put right while they ran", 1)           \
     X(BUSY, "works that found the lock taken", 1)                    \
     X(GROUP, "works grouped in one commit", 1)                       \
     X(PUSH, "batches pushed", 1)                                     \
@@ -162,6 +164,7 @@ struct mix {
     bool clocks;    /* clocks are off */
     bool scratch;   /* begins with the first start, not with everybody joined */
     bool backups;   /* disks are copied and put back */
+    uint8_t wild;   /* a site whose calendar is off by years, 0 = none */
 };
 
 struct plan {

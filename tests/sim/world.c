@@ -712,6 +712,7 @@ static void take_step(struct world *w, const struct step *s)
     case STEP_CRASH: arm(w, n, s); break;
     case STEP_STOP: node_stop(w, n, s->b); break;
     case STEP_CLOCK:
+        w->counts[COUNT_TRUE_AGAIN] += n->index != HUB && n->index == w->plan->mix.wild && (n->skew_ms > 600000 || n->skew_ms < -600000);
         n->skew_ms += (int64_t)s->b;
         if (n->skew_ms > 600000 || n->skew_ms < -600000)
             n->skew_ms = 0;
@@ -1158,11 +1159,12 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
         w->now_ms = 600000;
     }
     begin(w, p, o);
-    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
+    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
           p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
-          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "");
+          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "");
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
+    w->counts[COUNT_WILD] += p->mix.wild != 0;
     if (p->mix.scratch) {
         w->counts[COUNT_SCRATCH]++;
         (void)first_start(w, p->seed % 4 == 0);

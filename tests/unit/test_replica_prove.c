@@ -298,6 +298,66 @@ static void a_shift_goes_below_nothing_that_the_hub_has_of_the_site(void **state
     equal(p, a);
 }
 
+/* True order is told from the offset of the last handshake, however far off the clock is. */
+static void wild(struct pair *p, int64_t offset)
+{
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    prove_offset(p, a, offset);
+    edit_offset(p, a, offset, "UPDATE learner SET call_name = 'first'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'second'");
+    prove_offset(p, a, offset);
+    equal(p, a);
+    says(a, "second", "SELECT call_name FROM learner");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'third'");
+    edit_offset(p, a, offset, "UPDATE learner SET call_name = 'fourth'");
+    prove_offset(p, a, offset);
+    equal(p, a);
+    says(a, "fourth", "SELECT call_name FROM learner");
+
+    offset += 1000 * HOUR; /* set anew, to another wrong year: as long as nobody has measured it the time is at least not lost */
+    edit(p, p->hub, "UPDATE learner SET call_name = 'fifth'");
+    edit_offset(p, a, offset, "UPDATE learner SET call_name = 'sixth'");
+    p->now += 1000;
+    prove_offset(p, a, offset);
+    equal(p, a);
+    says(a, "sixth", "SELECT call_name FROM learner");
+    assert_true(cell_at(a, "learner", ID(1), "call_name").stamp >> 16 <= p->now);
+}
+
+static void a_clock_of_the_year_2000_wins_and_loses_as_a_true_one(void **state)
+{
+    wild(*state, INT64_C(26) * 8766 * HOUR);
+}
+
+static void a_clock_of_the_year_2038_wins_and_loses_as_a_true_one(void **state)
+{
+    wild(*state, INT64_C(-12) * 8766 * HOUR);
+}
+
+static void what_was_written_before_a_clock_went_wild_keeps_its_time(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    int64_t offset = INT64_C(26) * 8766 * HOUR;
+    uint64_t stamp;
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET call_name = 'true' WHERE id = '%s'", ID(1));
+    stamp = cell_at(a, "learner", ID(1), "call_name").stamp;
+    p->now += 60000;
+    edit(p, p->hub, "UPDATE learner SET call_name = 'later' WHERE id = '%s'", ID(2));
+    pair_pull(p, a); /* read: what is shifted stays above it, what is not stays where it was */
+    edit_offset(p, a, offset, "UPDATE learner SET use_family_name = 'x' WHERE id = '" ID(2) "'");
+    prove_offset(p, a, offset);
+    assert_true(cell_at(a, "learner", ID(1), "call_name").stamp == stamp);
+    equal(p, a);
+}
+
 static void what_was_acknowledged_is_never_shifted(void **state)
 {
     struct pair *p = *state;
@@ -388,6 +448,9 @@ int main(void)
         TEST(an_edit_after_the_clock_was_put_forward_stays_above_the_one_before),
         TEST(a_shift_goes_below_nothing_that_the_site_has_read),
         TEST(a_shift_goes_below_nothing_that_the_hub_has_of_the_site),
+        TEST(a_clock_of_the_year_2000_wins_and_loses_as_a_true_one),
+        TEST(a_clock_of_the_year_2038_wins_and_loses_as_a_true_one),
+        TEST(what_was_written_before_a_clock_went_wild_keeps_its_time),
         TEST(what_was_acknowledged_is_never_shifted),
         TEST(a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_present),
         TEST(a_shifted_row_has_its_digest),
