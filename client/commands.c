@@ -17,6 +17,7 @@ const struct command *const commands[] = {
     &command_history,
     &command_conflicts,
     &command_refused,
+    &command_held,
     &command_invite,
     &command_join,
     &command_revoke,

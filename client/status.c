@@ -168,6 +168,23 @@ static void add_hub(struct fields *f, const json_t *status)
     fields_add(f, "hub", "%s%s%s", *address ? address : "address not known", ms, clock);
 }
 
+/* "812 deletions wait for a person, since 3 Sep" */
+static void add_held(struct client *c, struct fields *f, const json_t *status, uint64_t held)
+{
+    char *text = count(held, "deletion waits for a person", "deletions wait for a person");
+    char when[TEXT_TIME_MAX];
+    uint64_t ms;
+
+    if (get_time(status, "held_since", &ms)) {
+        text_when(ms, client_now(c), when);
+        fields_add(f, "held", "%s, since %s", text, when);
+    } else {
+        fields_add(f, "held", "%s", text);
+    }
+    fields_hint(f, "perche held");
+    free(text);
+}
+
 void status_print(struct client *c, const struct json_t *status, FILE *out)
 {
     uint64_t conflicts = get_number(status, "conflicts_open");
@@ -195,7 +212,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
         fields_hint(f, "perche refused");
     }
     if (held > 0)
-        add_count(f, "held", held, "deletion waits for a person", "deletions wait for a person");
+        add_held(c, f, status, held);
     if (parked > 0)
         add_count(f, "parked", parked, "value waits for a newer version of the schema",
                   "values wait for a newer version of the schema");

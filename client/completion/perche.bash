@@ -11,7 +11,7 @@ _perche_values() { # MEMBER COMMAND...
     local member=$1
     shift
     perche "${_perche_socket[@]}" --json "$@" 2>/dev/null |
-        sed -n "s/^ \{6\}\"$member\": \"\\([^\"\\\\]*\\)\",\\{0,1\\}\$/\\1/p"
+        sed -n "s/^ \{6\}\"$member\": \\(\"\\([^\"\\\\]*\\)\"\\|\\([0-9]*\\)\\),\\{0,1\\}\$/\\2\\3/p"
 }
 
 _perche_offer() { # WORDS
@@ -52,7 +52,7 @@ _perche() {
                 command=$word
             else
                 ((words++))
-                [[ $command == conflicts && -z $sub ]] && sub=$word
+                [[ $command == @(conflicts|held) && -z $sub ]] && sub=$word
             fi
             ;;
         esac
@@ -100,7 +100,7 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals --version"
         else
-            _perche_offer 'status sync sites watch list show history conflicts refused invite join
+            _perche_offer 'status sync sites watch list show history conflicts refused held invite join
                 revoke recover leave verify replicate help version'
         fi
         return
@@ -140,6 +140,17 @@ _perche() {
             ;;
         esac
         ;;
+    held)
+        if [[ $cur == -* && $sub == show ]]; then
+            _perche_offer "--limit $globals"
+        elif [[ $cur == -* ]]; then
+            _perche_offer "$globals"
+        elif [[ -z $sub ]]; then
+            _perche_offer 'show release undo'
+        elif ((words == 1)); then
+            _perche_offer "$(_perche_values id held)"
+        fi
+        ;;
     invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --replace $globals" ;;
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
     replicate)
@@ -165,7 +176,7 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
         elif ((words == 0)); then
-            _perche_offer 'status sync sites watch list show history conflicts refused invite join
+            _perche_offer 'status sync sites watch list show history conflicts refused held invite join
                 revoke recover leave verify replicate help version'
         fi
         ;;

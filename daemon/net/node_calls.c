@@ -333,6 +333,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "conflicts_open", number(state->conflicts_open));
     json_object_set_new(j, "parked", number(state->parked));
     json_object_set_new(j, "held", number(state->held));
+    json_object_set_new(j, "held_since", node_json_time(state->held_ms));
     json_object_set_new(j, "refused", number(state->refused));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
     json_object_set_new(j, "bad_messages", number(n->bad_messages));

@@ -53,7 +53,7 @@ enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value
     enum perche_rc rc;
 
     memset(values, 0, m->count * sizeof values[0]);
-    if (!meta_alive(m)) {
+    if (!meta_alive(m) || (m->flags & META_HELD)) {
         for (uint32_t num = 1; num < m->count; num++)
             if (m->kept_mask >> (num - 1) & 1)
                 values[num] = m->kept[num];
@@ -88,8 +88,7 @@ enum perche_rc row_digest(struct replica *r, struct meta *m, const struct perche
     return rc;
 }
 
-/* Keeps the values that a tombstone's scope is made from. */
-static enum perche_rc keep_values(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t mask)
+enum perche_rc keep_values(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t mask, bool whole)
 {
     size_t room = 1, used = 0;
     struct perche_value kept[PERCHE_COLUMNS_MAX + 1];
@@ -100,7 +99,7 @@ static enum perche_rc keep_values(struct replica *r, struct meta *m, const struc
         uint64_t bit = UINT64_C(1) << (num - 1);
         const struct perche_value *v = mask & bit ? &values[num] : m->kept_mask & bit ? &m->kept[num] : NULL;
 
-        if (v == NULL || !m->table->columns[num - 1].scope_cell)
+        if (v == NULL || (!whole && !m->table->columns[num - 1].scope_cell))
             continue;
         kept[num] = *v;
         all |= bit;
@@ -348,6 +347,27 @@ static enum perche_rc there_or_gone(enum perche_rc rc)
     return rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
 }
 
+/* Of a held row the image is what is written: its table does not get it back by itself. A deletion that somebody else
+ * made ends the waiting. */
+static enum perche_rc write_image(struct apply *a, struct meta *m, const struct merge_out *out, struct asker *k,
+                                  const struct perche_value *values, uint64_t there)
+{
+    enum perche_rc rc;
+
+    if (meta_alive(m)) {
+        bool anew = out->raised || out->replaced;
+
+        if (anew)
+            m->kept_mask = 0;
+        return keep_values(a->r, m, values, anew ? there : out->write, true);
+    }
+    load_stored(k);
+    rc = keep_values(a->r, m, k->room, written_mask(m), false);
+    if (rc == PERCHE_OK)
+        rc = keep_values(a->r, m, values, out->write, false);
+    return rc == PERCHE_OK ? held_end(a->r, m) : rc;
+}
+
 /* Writes the data row as the merge decided. @values by num are the incoming ones, @there those that came. */
 static enum perche_rc write_data(struct apply *a, struct meta *m, const struct merge_out *out, bool was_alive,
                                  struct asker *k, const struct perche_value *values, uint64_t there)
@@ -356,10 +376,12 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
     bool anew = out->raised || out->replaced;
     enum perche_rc rc = PERCHE_OK;
 
+    if (m->flags & META_HELD)
+        return write_image(a, m, out, k, values, there);
     if (anew && was_alive) {
         if (!meta_alive(m)) {
             load_stored(k);
-            rc = keep_values(a->r, m, k->room, written_mask(m));
+            rc = keep_values(a->r, m, k->room, written_mask(m), false);
         }
         if (rc == PERCHE_OK && meta_alive(m)) /* a new row that does not fit leaves the old one */
             rc = exec(a->r, "SAVEPOINT anew");
@@ -369,7 +391,7 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
             return rc;
     }
     if (!meta_alive(m))
-        return out->write != 0 || out->raised ? keep_values(a->r, m, values, out->write) : PERCHE_OK;
+        return out->write != 0 || out->raised ? keep_values(a->r, m, values, out->write, false) : PERCHE_OK;
     meta_clear(m);
     if (anew || !was_alive)
         rc = data_upsert(a->r, m->table, key, there, values);
@@ -569,6 +591,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         rc = park(a, part, row, "column");
         goto out;
     }
+    if (!m.stored && held_in(r, t, row->key) != 0) /* an image took the place of a held row */
+        m.flags |= META_HELD;
     k.gen = m.gen;
     was_alive = meta_alive(&m);
     born = !m.stored;
@@ -893,7 +917,9 @@ enum perche_rc row_drop(struct replica *r, struct meta *m)
 {
     enum perche_rc rc = PERCHE_OK;
 
-    if (m->stored && meta_alive(m))
+    if (m->stored && (m->flags & META_HELD))
+        rc = held_end(r, m);
+    else if (m->stored && meta_alive(m))
         rc = there_or_gone(data_delete(r, m->table, (struct perche_bytes){m->key, m->key_n}));
     if (rc == PERCHE_OK && m->stored)
         rc = meta_drop(r, m);

@@ -18,6 +18,8 @@ static const struct {
     {"replicate", HUB, command_replicate},
     {"migration_signature", HUB, command_migration_signature},
     {"migration_unsigned", HUB, command_migration_unsigned},
+    {"release", HUB | SITE, command_release},
+    {"undo", HUB | SITE, command_undo},
 };
 
 bool hex_parse(const char *text, uint8_t *out, size_t n)

@@ -27,6 +27,11 @@ enum perche_rc command_migration_unsigned(struct replica *r, const struct work *
                                           struct json *j);
 enum perche_rc command_migration_signature(struct replica *r, const struct work *w, struct args *a,
                                            struct json *j);
+/* brake.c */
+enum perche_rc command_release(struct replica *r, const struct work *w, struct args *a,
+                               struct json *j);
+enum perche_rc command_undo(struct replica *r, const struct work *w, struct args *a,
+                            struct json *j);
 
 /* Bytes from twice as many hexadecimal digits. */
 bool hex_parse(const char *text, uint8_t *out, size_t n);

@@ -67,6 +67,12 @@ static const char *const core_sql =
     "CREATE INDEX perche_conflict_open ON perche_conflict (state) WHERE state = 'open';"
     "CREATE TABLE perche_history (block INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, via INTEGER NOT NULL, n INTEGER NOT NULL, prev BLOB NOT NULL, body BLOB NOT NULL) STRICT;"
     "CREATE TABLE perche_digest (scope INTEGER NOT NULL, tab INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (scope, tab)) STRICT, WITHOUT ROWID;"
+    /* mass deletions that wait for a person: a set for each harvest and table. upto: it is being filled from capture rows up to
+     * there; wish: 1 release, 2 undo. The rows live on in perche_row, where the values are as well. */
+    "CREATE TABLE perche_held_set (id INTEGER PRIMARY KEY AUTOINCREMENT, tab INTEGER NOT NULL, at_ms INTEGER NOT NULL, live INTEGER NOT NULL,"
+    " upto INTEGER NOT NULL DEFAULT 0, wish INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE perche_held (tab INTEGER NOT NULL, key BLOB NOT NULL, held INTEGER NOT NULL, PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_held_of ON perche_held (held);"
     "CREATE TABLE perche_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sql TEXT NOT NULL, signature BLOB, applied_ms INTEGER NOT NULL) STRICT;"
     /* the capture log: no constraint, so that no conflict clause of a program can touch it */
     "CREATE TABLE perche_capture (n INTEGER PRIMARY KEY, tab, mask, at, k1, k2, k3, k4);"

@@ -222,8 +222,7 @@ static void close_select(struct table *t)
         (void)sqlite3_reset(t->select_row); /* its error was seen by the step */
 }
 
-/* Is the row there? OK or NOT_FOUND. */
-static enum perche_rc exists(struct replica *r, struct table *t, struct perche_bytes key)
+enum perche_rc data_exists(struct replica *r, struct table *t, struct perche_bytes key)
 {
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     int rc;
@@ -255,7 +254,7 @@ enum perche_rc data_update(struct replica *r, struct table *t, struct perche_byt
 
     mask = present(t, mask);
     if (mask == 0)
-        return exists(r, t, key);
+        return data_exists(r, t, key);
     s = update(r, t, mask);
     if (s == NULL || !bind_key(r, t, s, key, scratch))
         return r->fail;

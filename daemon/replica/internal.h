@@ -195,6 +195,8 @@ struct replica {
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
+    int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
+    bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
@@ -270,7 +272,8 @@ struct clock_cell {
     uint64_t base_stamp;
 };
 
-enum { META_ERASED = 1, META_SUSPECT = 2, META_HELD = 4,
+enum { META_ERASED = 1, META_SUSPECT = 2,
+       META_HELD = 4,          /* a program deleted it and a person is asked: alive but for its table, see brake.c */
        META_FRESH = 8,           /* a site's: never had from the hub: its pull pair is (0, 0) */
        META_AGREED = 16,         /* a hub's: the site that sent its generation named this very scope: no echo to it */
        META_PAIR = 32 };         /* own pair stored */
@@ -288,7 +291,7 @@ struct meta {
     uint8_t digest[16];
     uint32_t count;              /* 1 + columns */
     struct clock_cell cells[1 + PERCHE_COLUMNS_MAX]; /* [0] the generation */
-    /* a tombstone's kept cells (scope cells) */
+    /* a tombstone's kept cells (scope cells); of a held row its image, all columns */
     struct perche_value kept[PERCHE_COLUMNS_MAX + 1]; /* by num; meaningful where kept_mask has the bit */
     uint64_t kept_mask;          /* bit num-1 */
     uint8_t *kept_bytes;         /* owned storage behind kept, may be NULL */
@@ -312,6 +315,7 @@ enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes
 enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
 enum perche_rc data_update(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
 enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_bytes key);
+enum perche_rc data_exists(struct replica *r, struct table *t, struct perche_bytes key); /* OK or NOT_FOUND */
 /* Would the table take this value (STRICT types, NOT NULL)? */
 bool data_accepts(const struct column *c, const struct perche_value *v);
 
@@ -391,6 +395,27 @@ enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* 
 /* A row of @written columns was saved: does another live row have the value that is declared unique? Then both stay,
  * and each gets its question. */
 enum perche_rc unique_check(struct replica *r, struct meta *m, uint64_t written);
+
+/* ---- brake.c: mass deletions that wait for a person --------------------------- */
+
+enum { HELD_RELEASE = 1, HELD_UNDO = 2 };         /* perche_held_set.wish */
+
+/* Before a chunk is read: judges what is captured, once, up to r->judged. What is captured later is judged by itself. */
+enum perche_rc brake_judge(struct replica *r);
+enum perche_rc brake_judged(struct replica *r);   /* all of that was harvested */
+/* The set that this row's deletion waits in: the row's own, else the one that is being filled for its table; 0 = it goes through. */
+int64_t brake_set(struct replica *r, const struct meta *m);
+/* Is the row in a set? Also one that is not stored (an image is on its way). 0 = no. */
+int64_t held_in(struct replica *r, const struct table *t, struct perche_bytes key);
+enum perche_rc held_put(struct replica *r, struct meta *m, int64_t set); /* entry and flag; the image is the caller's, who saves */
+enum perche_rc held_end(struct replica *r, struct meta *m);              /* likewise: entry and flag go, kept values stay */
+/* The held rows of a table in order of their keys, which no statement about it finds: the first beyond @key (none yet: key_n 0)
+ * into @key; false: no more. */
+bool held_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t *key_n);
+bool held_wishes(struct replica *r);              /* decisions that are not carried out to the end */
+void held_look(struct replica *r);                /* tx_begin: is anything held? */
+/* harvest.c: carries decisions out, @rows_max rows of one set; rows that their table does not take back stay, in a set of their own. */
+enum perche_rc held_carry_out(struct replica *r, uint32_t rows_max, uint64_t *rows, uint64_t *refused, bool *more);
 
 /* ---- merge.c, harvest.c, push.c, pull.c, apply.c, prove.c: works ------------- */
 

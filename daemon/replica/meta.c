@@ -7,7 +7,8 @@
  *   differs           mask of those whose entry is not the default's
  *   for each of them  flags (1 fixed, 2 based), stamp (8), origin, lsn, via [, base stamp (8), base origin]
  *   with META_PAIR    full, scan
- *   of a dead row     mask of kept columns, for each: type, then 8 bytes or length and bytes
+ *   of a dead row, and of a held one (META_HELD: its image)
+ *                     mask of kept columns, for each: type, then 8 bytes or length and bytes
  * A column that was never written has no entry, so that a new column makes no traffic. */
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,12 @@ static size_t kept_bytes(const struct meta *m)
     return n;
 }
 
+/* Are its values here, as they are in no table? */
+static bool keeps(const struct meta *m)
+{
+    return !meta_alive(m) || (m->flags & META_HELD);
+}
+
 static void pack(struct packer *w, const struct meta *m)
 {
     const struct clock_cell *base = &m->cells[0];
@@ -107,7 +114,7 @@ static void pack(struct packer *w, const struct meta *m)
         pack_uint(w, m->full);
         pack_uint(w, m->scan);
     }
-    if (!meta_alive(m))
+    if (keeps(m))
         pack_kept(w, m);
 }
 
@@ -268,7 +275,7 @@ enum perche_rc meta_unpack(struct replica *r, struct table *t, sqlite3_stmt *row
         m->full = take_uint(&u);
         m->scan = take_uint(&u);
     }
-    if (!meta_alive(m))
+    if (keeps(m))
         unpack_kept(&u, m);
     if (u.bad || u.p != u.end) {
         meta_clear(m);
@@ -302,7 +309,7 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
 {
     uint8_t small[CLOCK_BYTES_MAX + 256], *big = NULL;
     struct packer w = {.p = small};
-    size_t need = meta_alive(m) ? 0 : kept_bytes(m);
+    size_t need = keeps(m) ? kept_bytes(m) : 0;
     sqlite3_stmt *s = sql(r, m->stored ? SQL_META_UPDATE : SQL_META_INSERT);
     enum perche_rc rc;
 

@@ -666,6 +666,7 @@ static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bo
         for (uint32_t i = 0; t != NULL && t->present && rc == PERCHE_OK && i < part->rows_count; i++) {
             struct perche_row *row = &part->rows[i];
             struct meta m;
+            int64_t set;
 
             if (!(row->flags & PERCHE_ROW_IMAGE))
                 continue;
@@ -674,8 +675,11 @@ static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bo
                 continue;
             }
             rc = meta_load(r, t, row->key, &m);
+            set = rc == PERCHE_OK && (m.flags & META_HELD) ? held_in(r, t, row->key) : 0;
             if (rc == PERCHE_OK)
                 rc = row_drop(r, &m);
+            if (rc == PERCHE_OK && set != 0) /* the image waits on in its place: see apply_one() */
+                rc = held_put(r, &m, set);
             meta_clear(&m);
             if (rc == PERCHE_OK)
                 rc = end_entry(r, SQL_WANTED_END, t, row->key, 1);

@@ -55,7 +55,7 @@ static enum perche_rc query_state(struct replica *r, struct args *a, struct json
     number(j, "captured", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
     number(j, "conflicts_open", s.conflicts_open);
     number(j, "parked", s.parked);
-    number(j, "held", s.held);
+    number(j, "held", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_held", 0, NULL));
     number(j, "refused", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_refused", 0, NULL));
     number(j, "schema", s.schema);
     time_ms(j, "joined_at", r->node.joined_ms);
@@ -424,6 +424,7 @@ static const struct {
     {"show", query_show},         {"history", query_history}, {"conflicts", query_conflicts},
     {"conflict", query_conflict}, {"verify", query_verify},   {"warnings", query_warnings},
     {"members", query_members},   {"sites", query_sites},     {"refused", query_refused},
+    {"held", query_held},
 };
 
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)

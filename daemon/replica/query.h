@@ -14,5 +14,7 @@ enum perche_rc query_history(struct replica *r, struct args *a, struct json *j);
 /* verify.c */
 enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j);
 enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j);
+/* brake.c */
+enum perche_rc query_held(struct replica *r, struct args *a, struct json *j);
 
 #endif

@@ -242,6 +242,8 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
     write_scope(r, j, &sites, m.scope);
     out_key(j, "deleted");
     out_bool(j, !alive);
+    out_key(j, "held");
+    out_bool(j, m.flags & META_HELD);
     out_key(j, "columns");
     out_open(j, '[');
     for (uint32_t num = 1; num < m.count; num++) {

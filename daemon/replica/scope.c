@@ -287,6 +287,44 @@ static void derive_relative(struct replica *r, struct table *t, const uint8_t *k
     free(m);
 }
 
+/* Is this row's site a member by the rule's condition? */
+static bool meets(const struct table *child, const struct rule_part *part, const struct perche_value *values)
+{
+    const struct column *c = part->cond_column == NULL ? NULL : table_column((struct table *)child, part->cond_column);
+    bool in = false;
+
+    if (c == NULL)
+        return part->cond_column == NULL;
+    for (uint32_t i = 0; values[c->num].type == PERCHE_TEXT && i < part->cond_values_count; i++)
+        in |= strlen(part->cond_values[i]) == values[c->num].n && memcmp(part->cond_values[i], values[c->num].p, values[c->num].n) == 0;
+    return in != part->cond_not;
+}
+
+/* Held children are in no table and are members all the same. */
+static void add_held_children(struct replica *r, const struct perche_value *parent, struct table *child,
+                              const struct rule_part *part, struct set *s)
+{
+    const struct column *via = table_column(child, part->child_via), *site = table_column(child, part->child_site);
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n = 0;
+
+    while (via != NULL && site != NULL && held_next(r, child, key, &key_n)) {
+        struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+        struct meta *m = malloc(sizeof *m);
+
+        if (m == NULL) {
+            (void)fail(r, PERCHE_NOMEM, "no memory for a row's relative");
+            return;
+        }
+        if (meta_load(r, child, (struct perche_bytes){key, key_n}, m) == PERCHE_OK && m->flags & META_HELD &&
+            row_values(r, m, values) == PERCHE_OK && perche_value_compare(&values[via->num], parent) == 0 &&
+            values[site->num].type == PERCHE_TEXT && meets(child, part, values))
+            add_text(r, s, values[site->num].p, values[site->num].n);
+        meta_clear(m);
+        free(m);
+    }
+}
+
 /* Sites that child rows bring: SELECT site FROM child WHERE via = key AND condition, alive ones. */
 static void add_children(struct replica *r, const struct meta *m, const struct rule_part *part, struct set *s)
 {
@@ -322,6 +360,7 @@ static void add_children(struct replica *r, const struct meta *m, const struct r
         if (sqlite3_column_type(q, 0) == SQLITE_TEXT)
             add_text(r, s, sqlite3_column_text(q, 0), (uint32_t)sqlite3_column_bytes(q, 0));
     sqlite3_finalize(q);
+    add_held_children(r, &keys[0], child, part, s);
 }
 
 static void add_scope(struct replica *r, struct set *s, uint32_t scope)
@@ -511,30 +550,51 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
     return rc;
 }
 
+/* One row of @t; with @of only if its column @of names this parent. */
+static enum perche_rc follow_row(struct replica *r, struct table *t, struct perche_bytes key, const struct rule_part *of,
+                                 const struct perche_value *parent, uint32_t pusher)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1], v, keys[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    struct meta *m = malloc(sizeof *m);
+    enum perche_rc rc = m == NULL ? fail(r, PERCHE_NOMEM, "no memory for a row's relative") : meta_load(r, t, key, m);
+
+    if (rc == PERCHE_OK && m->stored) {
+        rc = row_values(r, m, values);
+        if (rc == PERCHE_OK &&
+            (of == NULL || (part_value(m, values, of, &v, keys, scratch) && perche_value_compare(&v, parent) == 0)))
+            rc = scope_follow(r, m, values, pusher);
+    }
+    if (m != NULL)
+        meta_clear(m);
+    free(m);
+    return rc;
+}
+
 /* The row of @t whose key the statement's first columns are. */
 static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stmt *q, uint32_t pusher)
 {
-    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
+    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n;
-    struct meta *m;
-    enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t k = 0; k < t->keys_count; k++)
         column_value(q, (int)k, &kv[k]);
     if (perche_key_encode(kv, t->keys_count, key, &key_n) != PERCHE_OK)
         return PERCHE_OK; /* no key of a replicated row */
-    m = malloc(sizeof *m);
-    if (m == NULL)
-        return fail(r, PERCHE_NOMEM, "no memory for a row's relative");
-    rc = meta_load(r, t, (struct perche_bytes){key, key_n}, m);
-    if (rc == PERCHE_OK && m->stored) {
-        rc = row_values(r, m, values);
-        if (rc == PERCHE_OK)
-            rc = scope_follow(r, m, values, pusher);
-    }
-    meta_clear(m);
-    free(m);
+    return follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, pusher);
+}
+
+/* Held rows, which no statement finds: all of @t, or those whose column @of names @parent. */
+static enum perche_rc follow_held(struct replica *r, struct table *t, const struct rule_part *of,
+                                  const struct perche_value *parent, uint32_t pusher)
+{
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    while (rc == PERCHE_OK && held_next(r, t, key, &key_n))
+        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, of, parent, pusher);
     return rc;
 }
 
@@ -572,6 +632,8 @@ static enum perche_rc follow_children(struct replica *r, const struct meta *m, u
             while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
                 rc = follow_key(r, t, q, pusher);
             sqlite3_finalize(q);
+            if (rc == PERCHE_OK)
+                rc = follow_held(r, t, &t->parts[p], &key_values[0], pusher);
         }
     }
     return rc;
@@ -648,7 +710,7 @@ static enum perche_rc follow_table(struct replica *r, struct table *t)
     while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
         rc = follow_key(r, t, q, 0);
     sqlite3_finalize(q);
-    return rc;
+    return rc == PERCHE_OK ? follow_held(r, t, NULL, NULL, 0) : rc;
 }
 
 /* A reader came or went: the rows of his area, in every table that has it. */

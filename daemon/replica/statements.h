@@ -18,8 +18,28 @@
     W(META_UPDATE, "UPDATE perche_row SET scope=?3, lsn=?4, entered=?5, first=?6, gen=?7, flags=?8, block=?9,"         \
                    " clock=?10 WHERE tab=?1 AND key=?2")                                                               \
     W(META_DELETE, "DELETE FROM perche_row WHERE tab = ?1 AND key = ?2")                                               \
-    R(CAPTURE_READ, "SELECT n, tab, mask, at, k1, k2, k3, k4 FROM perche_capture ORDER BY n LIMIT ?1")                 \
+    R(CAPTURE_READ, "SELECT n, tab, mask, at, k1, k2, k3, k4 FROM perche_capture WHERE n <= ?2 ORDER BY n LIMIT ?1")   \
     R(CAPTURE_ANY, "SELECT 1 FROM perche_capture LIMIT 1")                                                             \
+    R(CAPTURE_AT, "SELECT 1 FROM perche_capture WHERE n = ?1")                                                         \
+    R(CAPTURE_AFTER, "SELECT 1 FROM perche_capture WHERE n > ?1 LIMIT 1")                                              \
+    R(CAPTURE_NEWEST, "SELECT coalesce(max(n), 0) FROM perche_capture")                                                \
+    R(CAPTURE_GONE, "SELECT count(*) FROM (SELECT 1 FROM perche_capture WHERE mask = 0 LIMIT ?1)")         \
+    R(HELD_ANY, "SELECT 1 FROM perche_held_set LIMIT 1")                                                               \
+    R(HELD_COUNT, "SELECT (SELECT count(*) FROM perche_held), (SELECT min(at_ms) FROM perche_held_set)")               \
+    R(HELD_GET, "SELECT held FROM perche_held WHERE tab = ?1 AND key = ?2")                                            \
+    W(HELD_PUT, "INSERT INTO perche_held (tab, key, held) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET held = excluded.held") \
+    W(HELD_END, "DELETE FROM perche_held WHERE tab = ?1 AND key = ?2")                                                 \
+    R(HELD_TABLE, "SELECT key FROM perche_held WHERE tab = ?1 AND key > ?2 ORDER BY key LIMIT 1")                      \
+    R(HELD_FILLING, "SELECT id FROM perche_held_set WHERE tab = ?1 AND upto > 0")                                      \
+    R(HELD_UPTO, "SELECT coalesce(max(upto), 0) FROM perche_held_set")                                                 \
+    W(HELD_FILLED, "UPDATE perche_held_set SET upto = 0 WHERE upto > 0")                                               \
+    W(HELD_SET_PUT, "INSERT INTO perche_held_set (tab, at_ms, live, upto) VALUES (?1, ?2, ?3, ?4)")                    \
+    W(HELD_SETS_END, "DELETE FROM perche_held_set WHERE upto = 0 AND NOT EXISTS"                                       \
+                     " (SELECT 1 FROM perche_held WHERE held = perche_held_set.id)")                                   \
+    W(HELD_WISHED, "SELECT s.id, s.wish, h.tab, h.key FROM perche_held_set s JOIN perche_held h ON h.held = s.id"      \
+                   " WHERE s.id = (SELECT min(id) FROM perche_held_set WHERE wish > 0) ORDER BY h.key LIMIT ?1")       \
+    W(HELD_UNWISH, "UPDATE perche_held_set SET wish = 0 WHERE id = ?1")                                                \
+    R(HELD_WISHES, "SELECT 1 FROM perche_held_set WHERE wish > 0 LIMIT 1")                                             \
     W(CAPTURE_DELETE, "DELETE FROM perche_capture WHERE n <= ?1")                                                      \
     R(PUSH_ROWS, "SELECT first, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_first"                \
                  " WHERE first > ?1 ORDER BY first")                                                                   \

@@ -277,6 +277,7 @@ static void restore(struct replica *r, const struct saved *s)
     names_cut(r, s->names);
     r->woken->count = s->woken;
     r->woken->all = s->woken_all;
+    r->judged = 0; /* what it held is held no more */
     if (r->tx->reloaded) {
         r->schema_version = -1; /* another program may reach the number that we had */
         r->tx->reloaded = false;
@@ -319,6 +320,8 @@ enum perche_rc tx_begin(struct replica *r, bool write)
         (void)node_load(r);
     if (r->fail == PERCHE_OK)
         (void)look_at_schema(r);
+    if (r->fail == PERCHE_OK)
+        held_look(r);
     if (r->fail != PERCHE_OK)
         tx_rollback(r);
     return r->fail;

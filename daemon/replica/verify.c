@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/apply.h"
 #include "replica/digest.h"
 #include "replica/query.h"
 #include "replica/statements.h"
@@ -121,6 +122,7 @@ static enum perche_rc check_missing(struct check *c)
 {
     struct replica *r = c->r;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t digest[16];
     sqlite3_stmt *s =
         ask(r, "SELECT key, " META_COLUMNS " FROM perche_row WHERE tab = ?1 AND gen % 2 = 1");
 
@@ -136,9 +138,10 @@ static enum perche_rc check_missing(struct check *c)
         m.key_n = (uint32_t)sqlite3_column_bytes(s, 0);
         memcpy(m.key, sqlite3_column_blob(s, 0), m.key_n);
         held = (m.flags & META_HELD) != 0;
-        if (data_load(r, c->table, (struct perche_bytes){m.key, m.key_n}, values) ==
-            PERCHE_NOT_FOUND) {
-            c->differs += !held;
+        if (data_exists(r, c->table, (struct perche_bytes){m.key, m.key_n}) == PERCHE_NOT_FOUND) {
+            if (held && row_values(r, &m, values) == PERCHE_OK)
+                digest_row(r, &m, values, digest);
+            c->differs += !held || memcmp(digest, m.digest, sizeof digest) != 0;
             (void)add_row(c, &m, m.digest);
         }
         meta_clear(&m);

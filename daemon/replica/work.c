@@ -66,6 +66,15 @@ void state_fill(struct replica *r, struct state *s)
         s->pending = push_pending(r, r->node.acked);
     s->conflicts_open = count(r, SQL_CONFLICTS_OPEN);
     s->parked = count(r, SQL_PARKED_COUNT);
+    if (r->reader && r->holding) {
+        sqlite3_stmt *held = sql(r, SQL_HELD_COUNT);
+
+        if (sqlite3_step(held) == SQLITE_ROW) {
+            s->held = (uint64_t)sqlite3_column_int64(held, 0);
+            s->held_ms = (uint64_t)sqlite3_column_int64(held, 1);
+        }
+        sql_done(held);
+    }
     if (r->reader && !r->hub) {
         s->refused = count(r, SQL_REFUSED_COUNT);
         s->captured = count(r, SQL_CAPTURED_COUNT);

@@ -79,7 +79,8 @@ struct state {
     uint64_t epoch, lsn, acked, stamp;
     uint64_t full, scan, done;
     uint64_t pending;        /* rows with something unpushed */
-    uint64_t conflicts_open, parked, held;
+    uint64_t conflicts_open, parked;
+    uint64_t held, held_ms;  /* deletions that wait for a person, and since when; of a reader alone */
     uint64_t refused;        /* of a reader at a site alone: what the hub did not take, ever */
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
     uint64_t proven_ms;

@@ -24,5 +24,8 @@
 #define PERCHE_MIGRATIONS_MAX 256u
 #define PERCHE_GROUP_ROWS_MAX 5000u    /* group commit at the hub */
 #define PERCHE_HARVEST_CHUNK_ROWS 1000u
+/* One harvest that deletes more rows than both of a table waits for a person: a slip takes most of a table, work a few rows. */
+#define PERCHE_BRAKE_PERCENT 20u
+#define PERCHE_BRAKE_ROWS 20u
 
 #endif

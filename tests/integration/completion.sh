@@ -21,6 +21,7 @@ done
 case ${1-} in
 list) printf '{\n  "tables": [\n    {\n      "table": "learner",\n      "rows": 28\n    },\n    {\n      "table": "cohort"\n    }\n  ]\n}\n' ;;
 conflicts) printf '{\n  "self": {\n    "id": "7f00"\n  },\n  "conflicts": [\n    {\n      "id": "7f3a9c11",\n      "kind": "edit"\n    }\n  ]\n}\n' ;;
+held) printf '{\n  "held": [\n    {\n      "id": 12,\n      "table": "learner"\n    }\n  ]\n}\n' ;;
 sites) printf '{\n  "sites": [\n    {\n      "name": "La Loupe",\n      "code": "CHR"\n    }\n  ]\n}\n' ;;
 esac
 END
@@ -65,6 +66,8 @@ completes "options behind the table" 'perche list learner --l' '--limit'
 completes "no table in place of a condition" 'perche list learner --where ' ''
 completes "words of conflicts" 'perche conflicts ' 'resolve show'
 completes "ids of conflicts" 'perche conflicts show 7' '7f3a9c11'
+completes "words of held" 'perche held ' 'release show undo'
+completes "numbers of what is held" 'perche held undo ' '12'
 completes "options of resolve" 'perche conflicts resolve 7f3a --' \
     '--help --json --reason --socket --take --value'
 completes "the sides" 'perche conflicts resolve 7f3a --take ' 'a b'

@@ -450,6 +450,8 @@ static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
     return true;
 }
 
+#define CROWD "title = 'crowd'" /* projects by the dozen: do_crowd() */
+
 /* ---- choosing --------------------------------------------------------------- */
 
 static void uuid(struct chance *c, uint64_t ms, char out[40])
@@ -484,6 +486,8 @@ static int choose(struct world *w, struct node *n, int table, uint64_t pick, boo
     }
     if (table == T_CODE)
         at += (size_t)snprintf(sql + at, sizeof sql - at, " WHERE t.list = 'sim'");
+    if (table == T_PROJECT) /* nobody tells the rows of a crowd from one another */
+        at += (size_t)snprintf(sql + at, sizeof sql - at, " %s NOT t." CROWD, strstr(sql, " WHERE ") != NULL ? "AND" : "WHERE");
     (void)snprintf(sql + at, sizeof sql - at, " ORDER BY 1, 2");
     if (keys_of(t) == 1)
         sql[strlen(sql) - 3] = '\0';
@@ -887,6 +891,43 @@ static bool do_bulk(struct world *w, struct node *n, const struct step *st, stru
     return rc == SQLITE_DONE;
 }
 
+/* ---- by the dozen ----------------------------------------------------------------- */
+
+static int number(struct world *w, struct node *n, const char *sql)
+{
+    sqlite3_stmt *s = prepared(w, n, sql);
+    int x = s != NULL && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
+
+    sqlite3_finalize(s);
+    return x;
+}
+
+/* Projects without a name of their own, which nobody judges one by one: made, edited, and deleted all at once. */
+static bool do_crowd(struct world *w, struct node *n, struct chance *c)
+{
+    int there = number(w, n, "SELECT count(*) FROM project WHERE " CROWD);
+    uint32_t what = chance_below(c, 4);
+    char sql[400];
+    bool done;
+
+    if (there < 25) {
+        (void)snprintf(sql, sizeof sql, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                       " INSERT INTO project (site_id, title, kind, price_cents) SELECT '%s', 'crowd', 'a', i FROM n",
+                       25 + chance_below(c, 30), w->nodes[n->index != HUB ? n->index : 1 + chance_below(c, w->nodes_count - 1)].id);
+    } else if (what == 0) {
+        (void)snprintf(sql, sizeof sql, "UPDATE project SET client_name = 'edit %u' WHERE " CROWD " AND price_cents %% 5 = %u",
+                       chance_below(c, 100000), chance_below(c, 5));
+    } else {
+        (void)snprintf(sql, sizeof sql, "%sDELETE FROM project WHERE " CROWD " AND price_cents %% 12 <> %u",
+                       what == 1 ? "UPDATE project SET client_name = 'last' WHERE " CROWD " AND price_cents % 3 = 0; " : "", chance_below(c, 14));
+    }
+    done = exec(w, n, "BEGIN IMMEDIATE") && exec(w, n, sql) && exec(w, n, "COMMIT");
+    if (done)
+        w->counts[there >= 25 && what > 0 ? COUNT_SWEEP : COUNT_CROWD]++;
+    STORY(w, n, "%s of %d: %s", sqlite3_changes(n->db) > 0 ? "a crowd" : "nothing", there, sql);
+    return done;
+}
+
 static void writes_dead(struct world *w, uint32_t from, uint8_t node)
 {
     for (uint32_t i = from; i <= w->writes_count; i++)
@@ -910,6 +951,11 @@ void actor_write(struct world *w, struct node *n, const struct step *st)
     }
     if (chance_below(&c, 1500) == 0) {
         if (do_bulk(w, n, st, &c))
+            node_changed(w, n);
+        return;
+    }
+    if (chance_below(&c, 14) == 0) {
+        if (do_crowd(w, n, &c))
             node_changed(w, n);
         return;
     }
@@ -961,6 +1007,67 @@ void actor_commit_slow(struct world *w, struct node *n)
 
 /* ---- resolving ------------------------------------------------------------------ */
 
+bool held_json(const void *key, int n, char out[48])
+{
+    char id[37];
+
+    if (n != 16)
+        return false;
+    perche_uuid_format(key, id);
+    (void)snprintf(out, 48, "[\"%.36s\"]", id);
+    return true;
+}
+
+/* The first set that waits for a decision here; 0 = none. */
+static int held_first(struct world *w, struct node *n)
+{
+    return number(w, n, "SELECT coalesce(min(id), 0) FROM perche_held_set WHERE wish = 0");
+}
+
+static void decide(struct world *w, struct node *n, int id, bool release)
+{
+    char *args = malloc(32);
+
+    if (args == NULL)
+        abort();
+    (void)snprintf(args, 32, "{\"id\":%d}", id);
+    STORY(w, n, "decides what is held: %s %d", release ? "release" : "undo", id);
+    node_command(w, n, release ? "release" : "undo", args);
+}
+
+bool actor_decide_all(struct world *w, struct node *n)
+{
+    int id = held_first(w, n);
+
+    if (id != 0)
+        decide(w, n, id, (w->plan->seed + (uint64_t)id) % 2 == 0);
+    return id != 0 || number(w, n, "SELECT count(*) FROM perche_held_set") > 0;
+}
+
+/* Undone: somebody decided that these live. */
+static void undoing(struct world *w, struct node *n, const char *args)
+{
+    sqlite3_stmt *s = prepared(w, n, "SELECT t.name, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab"
+                                     " WHERE h.held = json_extract(?1, '$.id')");
+
+    if (s == NULL)
+        return;
+    sqlite3_bind_text(s, 1, args, -1, SQLITE_STATIC);
+    while (sqlite3_step(s) == SQLITE_ROW)
+        for (int i = 0; i < TABLES; i++) {
+            char json[48];
+            int row;
+
+            if (strcmp(specs[i].name, (const char *)sqlite3_column_text(s, 0)) != 0 ||
+                !held_json(sqlite3_column_blob(s, 1), sqlite3_column_bytes(s, 1), json))
+                continue;
+            row = row_find(w, i, json);
+            if (row >= 0)
+                w->rows[row].resolved = true;
+        }
+    sqlite3_finalize(s);
+}
+
 void actor_resolve(struct world *w, struct node *n, const struct step *st)
 {
     sqlite3_stmt *s;
@@ -969,6 +1076,10 @@ void actor_resolve(struct world *w, struct node *n, const struct step *st)
 
     if (!n->up)
         return;
+    if (st->d % 2 && held_first(w, n) != 0) {
+        decide(w, n, held_first(w, n), st->c % 2);
+        return;
+    }
     s = prepared(w, n, "SELECT id FROM perche_conflict WHERE state = 'open' ORDER BY id");
     if (s == NULL)
         return;
@@ -993,13 +1104,15 @@ static struct {
     uint32_t first, count;
 } resolving;
 
-void actor_resolving(struct world *w, struct node *n, const char *args)
+void actor_resolving(struct world *w, struct node *n, const struct work *work)
 {
-    const char *p = strstr(args, "\"id\":\"");
+    const char *args = work->args != NULL ? work->args : "", *p = strstr(args, "\"id\":\"");
     bool a = strstr(args, "\"take\":\"a\"") != NULL;
     sqlite3_stmt *s;
 
     resolving.first = w->writes_count + 1;
+    if (strcmp(work->name, "undo") == 0)
+        undoing(w, n, args);
     if (p == NULL)
         return;
     s = prepared(w, n, "SELECT tab, key, col, a_value, b_value FROM perche_conflict WHERE id = substr(?1, 1, 36) AND state = 'open'");
@@ -1042,8 +1155,14 @@ void actor_resolving(struct world *w, struct node *n, const char *args)
     sqlite3_finalize(s);
 }
 
-void actor_resolved(struct world *w, struct node *n, const struct outcome *o)
+void actor_resolved(struct world *w, struct node *n, const struct work *work, const struct outcome *o)
 {
+    bool release = strcmp(work->name, "release") == 0;
+
+    if (release || strcmp(work->name, "undo") == 0)
+        w->counts[o->rc != PERCHE_OK ? COUNT_DECIDE_MISSED : release ? COUNT_RELEASE : COUNT_UNDO]++;
+    if (strcmp(work->name, "resolve") != 0)
+        return;
     if (o->rc == PERCHE_OK) {
         w->counts[COUNT_RESOLVE]++;
         return;

@@ -26,6 +26,8 @@ struct dump {
     char *text;
     uint32_t text_n, text_cap;
     bool ready;         /* nothing captured waits to be harvested */
+    struct { uint8_t table; char key[48]; } *held; /* deleted here, and a person is asked: alive for everybody else */
+    uint32_t held_count;
 };
 
 void dump_free(struct dump *d)
@@ -34,6 +36,7 @@ void dump_free(struct dump *d)
         return;
     free(d->entries);
     free(d->text);
+    free(d->held);
     free(d);
 }
 
@@ -88,6 +91,30 @@ static const struct entry *find(const struct dump *d, int table, const char *key
             high = mid;
     }
     return NULL;
+}
+
+static void dump_held(struct world *w, struct node *n, struct dump *d)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(n->db, "SELECT t.name, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab", -1, &s, NULL) != SQLITE_OK) {
+        world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
+        return;
+    }
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        d->held = realloc(d->held, (d->held_count + 1) * sizeof *d->held);
+        if (d->held == NULL)
+            abort();
+        d->held[d->held_count].table = TABLES;
+        for (uint8_t i = 0; i < TABLES; i++)
+            if (strcmp(specs[i].name, (const char *)sqlite3_column_text(s, 0)) == 0)
+                d->held[d->held_count].table = i;
+        if (held_json(sqlite3_column_blob(s, 1), sqlite3_column_bytes(s, 1), d->held[d->held_count].key))
+            d->held_count++;
+        else
+            world_fail(w, "simulator", "%s holds a row of another kind of key", n->name);
+    }
+    sqlite3_finalize(s);
 }
 
 struct dump *dump_take(struct world *w, struct node *n, const char *site)
@@ -150,7 +177,16 @@ struct dump *dump_take(struct world *w, struct node *n, const char *site)
     if (sqlite3_prepare_v2(n->db, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)", -1, &s, NULL) == SQLITE_OK)
         d->ready = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
     sqlite3_finalize(s);
+    dump_held(w, n, d);
     return d;
+}
+
+static bool holds(const struct dump *d, int table, const char *key)
+{
+    for (uint32_t i = 0; i < d->held_count; i++)
+        if (d->held[i].table == table && strcmp(d->held[i].key, key) == 0)
+            return true;
+    return false;
 }
 
 uint64_t dump_hash(const struct dump *d)
@@ -186,12 +222,14 @@ bool dump_same(const struct dump *hub, const struct dump *site, char *why, size_
         int order = h == NULL ? 1 : s == NULL ? -1 : h->table != s->table ? (int)h->table - s->table : strcmp(hub->text + h->key, site->text + s->key);
 
         if (order < 0) {
-            if (h->scope == 1) {
+            if (h->scope == 1 && !holds(site, h->table, hub->text + h->key)) {
                 printable(a, sizeof a, hub, h);
                 (void)snprintf(why, n, "the site lacks %s %s: %s", table_name(h->table), hub->text + h->key, a);
                 return false;
             }
             i++;
+        } else if (order > 0 && holds(hub, s->table, site->text + s->key)) {
+            k++;
         } else if (order > 0) {
             printable(b, sizeof b, site, s);
             (void)snprintf(why, n, "the hub lacks %s %s: %s", table_name(s->table), site->text + s->key, b);

@@ -56,6 +56,11 @@
     X(EQUAL, "equal values written twice", 1)                        \
     X(TRANSACTION, "transactions of several rows", 1)                \
     X(BULK, "loads of hundreds of rows", 1)                          \
+    X(CROWD, "rows inserted or edited by the dozen", 1)              \
+    X(SWEEP, "rows deleted by the dozen", 1)                         \
+    X(RELEASE, "held deletions released", 1)                         \
+    X(UNDO, "held deletions undone", 1)                              \
+    X(DECIDE_MISSED, "held deletions that were over before", 0)      \
     X(ROLLBACK, "transactions rolled back", 1)                       \
     X(SLOW, "transactions that kept the lock", 1)                    \
     X(COMPOSITE, "writes under a composite key", 1)                  \
@@ -379,10 +384,13 @@ void line_free(struct line *l);
 /* actors.c */
 void actor_write(struct world *w, struct node *n, const struct step *s);
 void actor_commit_slow(struct world *w, struct node *n);
-void actor_resolve(struct world *w, struct node *n, const struct step *s);
-/* Just before and after "resolve" runs on the writer's lane. */
-void actor_resolving(struct world *w, struct node *n, const char *args);
-void actor_resolved(struct world *w, struct node *n, const struct outcome *o);
+void actor_resolve(struct world *w, struct node *n, const struct step *s); /* a conflict, or what is held */
+/* Just before and after "resolve", "release" or "undo" runs on the writer's lane. */
+void actor_resolving(struct world *w, struct node *n, const struct work *work);
+void actor_resolved(struct world *w, struct node *n, const struct work *work, const struct outcome *o);
+/* Is something held here? Then a person decides it all. */
+bool actor_decide_all(struct world *w, struct node *n);
+bool held_json(const void *key, int n, char out[48]); /* the key as perche_conflict has it; false: not one UUID */
 void actors_fill(struct world *w); /* the first rows */
 uint32_t writes_add(struct world *w, uint8_t node, uint32_t row, int col); /* number, from 1 */
 int row_find(const struct world *w, int table, const char *json); /* -1 */

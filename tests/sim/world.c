@@ -379,16 +379,16 @@ static void perform_writes(struct world *w, struct node *n)
     memmove(l->items, l->items + count, l->count * sizeof *l->items);
     l->done_count = count;
     for (uint32_t i = 0; i < count; i++)
-        if (l->done[i].kind == WORK_COMMAND && strcmp(l->done[i].name, "resolve") == 0)
-            actor_resolving(w, n, l->done[i].args);
+        if (l->done[i].kind == WORK_COMMAND)
+            actor_resolving(w, n, &l->done[i]);
     disk_run_as(n->disk, DISK_DAEMON);
     replica_perform(n->writer, l->done, l->outcomes, count);
     if (died_writing(w, n))
         return;
     for (uint32_t i = 0; i < count; i++) {
         look_at_outcome(w, n, &l->done[i], &l->outcomes[i]);
-        if (l->done[i].kind == WORK_COMMAND && strcmp(l->done[i].name, "resolve") == 0)
-            actor_resolved(w, n, &l->outcomes[i]);
+        if (l->done[i].kind == WORK_COMMAND)
+            actor_resolved(w, n, &l->done[i], &l->outcomes[i]);
     }
     if (n->crash_in > 0 && n->crash == CRASH_OUTCOME && --n->crash_in == 0) {
         w->counts[COUNT_KILL_OUTCOME]++;
@@ -904,6 +904,26 @@ static bool converge(struct world *w)
     }
 }
 
+/* What is held waits for a person; here he comes at last. */
+static bool settle(struct world *w)
+{
+    bool any;
+
+    if (!converge(w))
+        return false;
+    do {
+        any = false;
+        for (uint32_t i = 0; i < w->nodes_count; i++)
+            any |= actor_decide_all(w, &w->nodes[i]);
+        if (any) {
+            run_until(w, w->now_ms + 5000);
+            if (!converge(w))
+                return false;
+        }
+    } while (any);
+    return true;
+}
+
 static uint64_t clock_of(void *ctx)
 {
     const struct node *n = ctx;
@@ -1180,7 +1200,7 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
     run_until(w, w->now_ms + 1000 + p->end_ms);
     if (w->failure[0] == '\0')
         heal(w);
-    if (w->failure[0] == '\0' && converge(w))
+    if (w->failure[0] == '\0' && settle(w))
         oracle_end(w);
     return w->failure[0] == '\0';
 }

@@ -1,0 +1,189 @@
+/* Rows as this node writes them: stamps of its own, positions, history. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/harvest.h"
+#include "replica/statements.h"
+
+/* What a local write replaced while a pull is not finished, or in a row with a pair of its own (DESIGN 4.3). */
+static void note_base(const struct author *a, const struct meta *m, const struct clock_cell *old, struct clock_cell *new)
+{
+    const struct node *n = &a->r->node;
+
+    if (a->r->hub || !old->written)
+        return;
+    if (merge_clean(&a->peer, old)) {
+        if (n->full == n->scan && !(m->flags & META_PAIR))
+            return;
+        new->based = true;
+        new->base_stamp = old->stamp;
+        new->base_origin = old->origin;
+    } else if (old->based) {
+        new->based = true;
+        new->base_stamp = old->base_stamp;
+        new->base_origin = old->base_origin;
+    }
+}
+
+void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp)
+{
+    struct clock_cell *c = &m->cells[num], new = {.stamp = stamp, .lsn = m->lsn, .origin = a->r->node.site_num,
+                                                  .via = VIA_LOCAL, .written = true};
+
+    if (num != 0)
+        note_base(a, m, c, &new);
+    *c = new;
+}
+
+static enum perche_rc author_record(struct author *a, const struct meta *m, const struct perche_value *values, uint64_t mask,
+                             bool gen)
+{
+    const char *columns[PERCHE_COLUMNS_MAX];
+    struct perche_row *row;
+    uint32_t part;
+
+    for (uint32_t i = 0; i < m->table->columns_count; i++)
+        columns[i] = m->table->columns[i].name;
+    part = perche_batch_part(a->batch, m->table->name, columns, m->table->columns_count);
+    row = part == UINT32_MAX ? NULL : perche_batch_row(a->batch, part, (struct perche_bytes){m->key, m->key_n});
+    if (row == NULL)
+        return fail(a->r, PERCHE_NOMEM, "no memory for a history block");
+    row->gen = m->gen;
+    row->scope = PERCHE_NO_SCOPE;
+    if (gen) {
+        row->flags |= PERCHE_ROW_GEN;
+        row->gen_stamp = m->cells[0].stamp;
+        row->gen_origin = a->own;
+    }
+    for (uint32_t num = 1; num < m->count; num++) {
+        struct perche_cell *c;
+
+        if (!(mask >> (num - 1) & 1))
+            continue;
+        c = perche_batch_cell(a->batch, part, (uint16_t)(num - 1), &values[num]);
+        if (c == NULL)
+            return fail(a->r, PERCHE_NOMEM, "no memory for a history block");
+        c->stamp = m->cells[num].stamp;
+        c->origin = a->own;
+    }
+    return PERCHE_OK;
+}
+
+/* Finishes a row that was changed here: position, scope, digest, metadata, history. */
+enum perche_rc author_finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+{
+    struct replica *r = a->r;
+    struct perche_value again[PERCHE_COLUMNS_MAX + 1];
+    uint32_t scope;
+    enum perche_rc rc;
+
+    if (r->suspect)
+        m->flags |= META_SUSPECT;
+    if (!r->hub && (m->first == 0 || m->first <= r->node.acked))
+        m->first = m->lsn;
+    if (gen)
+        m->flags &= ~(uint32_t)META_AGREED;
+    if (gen || !m->stored)
+        m->entered = m->lsn;
+    if (!m->stored || (!r->hub && m->scope == 0)) {
+        scope = scope_derive(r, m, values, 0);
+        if (scope == 0)
+            return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
+        m->scope = scope;
+    }
+    rc = author_record(a, m, values, mask, gen);
+    if (rc != PERCHE_OK)
+        return rc;
+    a->prev[a->prev_count++] = m->block;
+    m->block = a->block;
+    digest_row(r, m, values, m->digest);
+    rc = meta_save(r, m);
+    if (rc != PERCHE_OK || !r->hub)
+        return rc;
+    rc = unique_check(r, m, mask);
+    if (rc == PERCHE_OK)
+        rc = scope_woken(r, m->scope, 0);
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = row_values(r, m, again); /* a question may have been written meanwhile */
+    return rc == PERCHE_OK ? scope_follow(r, m, again, 0) : rc;
+}
+
+void author_bury(struct meta *m)
+{
+    for (uint32_t num = 1; num < m->count; num++)
+        if (!(m->kept_mask >> (num - 1) & 1))
+            memset(&m->cells[num], 0, sizeof m->cells[num]);
+        else if (!m->cells[num].written)
+            m->kept_mask &= ~(UINT64_C(1) << (num - 1));
+}
+
+enum perche_rc author_begin(struct author *a, struct replica *r, uint32_t rows)
+{
+    *a = (struct author){.r = r, .peer = {.at_hub = r->hub, .via = VIA_HUB, .acked = r->node.acked}};
+    a->batch = perche_batch_new();
+    a->prev = calloc(rows + 1, sizeof *a->prev);
+    a->block = history_next_block(r);
+    if (a->batch == NULL || a->prev == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a harvest");
+    a->own = perche_batch_name(a->batch, name_text(r, r->node.site_num));
+    return r->fail;
+}
+
+/* The history block of what was harvested. Rows of several tables interleave: the block's order is that of the
+ * batch (part by part), so the list of previous blocks is put into that order by whoever appends. */
+enum perche_rc author_end(struct author *a, enum perche_rc rc)
+{
+    struct perche_buf body = {0};
+    struct perche_err err;
+
+    if (rc == PERCHE_OK && a->prev_count > 0) {
+        if (perche_batch_encode(a->batch, 1, &body, &err) != PERCHE_OK)
+            rc = fail(a->r, err.rc, "history: %s", err.text);
+        else
+            rc = history_append(a->r, (struct perche_bytes){body.p, (uint32_t)body.n}, a->prev, a->prev_count, VIA_LOCAL);
+    }
+    perche_buf_free(&body);
+    perche_batch_free(a->batch);
+    free(a->prev);
+    return rc;
+}
+
+enum perche_rc write_local(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask,
+                           const struct perche_value *values, uint64_t stamp)
+{
+    struct author a;
+    struct meta m;
+    struct perche_value now[PERCHE_COLUMNS_MAX + 1];
+    bool gen;
+    enum perche_rc rc = author_begin(&a, r, 1);
+
+    if (rc == PERCHE_OK)
+        rc = meta_load(r, t, key, &m);
+    if (rc != PERCHE_OK)
+        return author_end(&a, rc);
+    if (stamp == 0)
+        stamp = next_stamp(r, r->now_ms);
+    gen = !meta_alive(&m);
+    m.lsn = next_lsn(r);
+    if (!m.stored && !r->hub)
+        m.flags |= META_FRESH;
+    if (gen) {
+        meta_clear(&m);
+        m.gen++;
+        author_cell(&a, &m, 0, stamp);
+    }
+    for (uint32_t num = 1; num < m.count; num++)
+        if (mask >> (num - 1) & 1)
+            author_cell(&a, &m, num, stamp);
+    if (m.flags & META_HELD) /* nobody else may know that it waits */
+        rc = keep_values(r, &m, values, mask, true);
+    else
+        rc = gen ? data_upsert(r, t, key, mask, values) : data_update(r, t, key, mask, values);
+    if (rc == PERCHE_OK)
+        rc = row_values(r, &m, now);
+    if (rc == PERCHE_OK)
+        rc = author_finish(&a, &m, now, mask, gen);
+    meta_clear(&m);
+    return author_end(&a, rc);
+}
