@@ -256,7 +256,7 @@ def _():
 
 
 def prove(site):
-    return [site, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, [], [], bytes(64)]
+    return [site, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, False, [], [], bytes(64)]
 
 
 @case("a stranger that names no site, or another version, is told which")
