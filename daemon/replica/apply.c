@@ -472,7 +472,6 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     return rc;
 }
 
-/* Entries of the row that are set aside: is one there with @row_itself, which is not there for lack of its row? */
 /* Is anything of the row set aside: @row_itself, or cells that wait for what the row lacks here? */
 static bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
 {
