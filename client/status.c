@@ -185,6 +185,24 @@ static void add_held(struct client *c, struct fields *f, const json_t *status, u
     free(text);
 }
 
+/* A program that keeps the WAL from beginning anew: the disk fills, and only a person can end it. */
+static void add_wal(struct client *c, struct fields *f, const json_t *status)
+{
+    const json_t *held = json_object_get(status, "wal_held");
+    const char *name = get_text(held, "name");
+    char when[TEXT_TIME_MAX] = "a while ago", process[48] = "a program of another container";
+    uint64_t ms;
+
+    if (!json_is_object(held))
+        return;
+    if (get_time(held, "since", &ms))
+        text_when(ms, client_now(c), when);
+    if (get_number(held, "pid") > 0)
+        (void)snprintf(process, sizeof(process), "process %llu", (unsigned long long)get_number(held, "pid"));
+    fields_add(f, "kept open", "replica.db-wal has %llu MB and grows: %s%s%s%s has been reading since %s",
+               (unsigned long long)(get_number(held, "bytes") >> 20), name, *name ? " (" : "", process, *name ? ")" : "", when);
+}
+
 void status_print(struct client *c, const struct json_t *status, FILE *out)
 {
     uint64_t conflicts = get_number(status, "conflicts_open");
@@ -216,6 +234,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     if (parked > 0)
         add_count(f, "parked", parked, "value waits for a newer version of the schema",
                   "values wait for a newer version of the schema");
+    add_wal(c, f, status);
     if (!is_hub(status)) {
         add_hub(f, status);
         add_time(c, f, "last contact", status, "last_contact");

@@ -439,6 +439,7 @@ static void on_changed(void *ctx)
     struct node *n = ctx;
     struct sync_event ev = {.kind = SYNC_EV_CHANGED};
 
+    wal_readers_look(&n->wal_readers, node_mono_ms());
     node_step(n, &ev);
 }
 
@@ -632,6 +633,7 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
     open_to_group(path);
     (void)snprintf(path, sizeof(path), "%s-shm", n->db);
     open_to_group(path);
+    wal_readers_init(&n->wal_readers, n->db);
     return file_id_of(n->db, &n->file, err);
 }
 

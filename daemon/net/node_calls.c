@@ -317,6 +317,22 @@ static json_t *text_or_null(const char *text)
     return text && *text ? json_string(text) : json_null();
 }
 
+/* A program that keeps the WAL from beginning anew, or null. Whole MiB: who watches needs no line for each commit. */
+static json_t *wal_held(const struct node *n)
+{
+    struct wal_held held;
+    json_t *j;
+
+    if (!wal_readers_held(&n->wal_readers, node_mono_ms(), &held))
+        return json_null();
+    j = json_object();
+    json_object_set_new(j, "bytes", number(held.bytes >> 20 << 20));
+    json_object_set_new(j, "pid", held.pid > 0 ? number((uint64_t)held.pid) : json_null());
+    json_object_set_new(j, "name", text_or_null(held.name));
+    json_object_set_new(j, "since", node_json_time((node_wall_ms() - held.ms) / 1000u * 1000u));
+    return j;
+}
+
 static json_t *status_of_state(const struct node *n, const struct state *state)
 {
     json_t *j = json_object();
@@ -335,6 +351,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "held", number(state->held));
     json_object_set_new(j, "held_since", node_json_time(state->held_ms));
     json_object_set_new(j, "refused", number(state->refused));
+    json_object_set_new(j, "wal_held", wal_held(n));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
     json_object_set_new(j, "bad_messages", number(n->bad_messages));
     json_object_set_new(j, "works", number(n->works));

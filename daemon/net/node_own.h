@@ -15,6 +15,7 @@
 #include "net/tls.h"
 #include "net/uplink.h"
 #include "net/upstream.h"
+#include "net/wal_readers.h"
 #include "net/wal_watch.h"
 #include "net/writer.h"
 #include "sync/sync.h"
@@ -58,6 +59,7 @@ struct node {
     struct writer *writer;
     struct readers *readers;
     struct wal_watch *watch;
+    struct wal_readers wal_readers;
     struct uplink *uplink;
     struct downlink *downlink;
 

@@ -201,6 +201,8 @@ struct replica {
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
+    int busy_steps_max;          /* how long to wait for a lock */
+    int wal_pages, wal_restart_pages; /* in the WAL at the last commit; from how many on it begins anew */
     struct tx *tx;               /* tx.c's and node.c's own */
     struct capture *capture;
 };

@@ -23,12 +23,9 @@
 #include "replica/tx.h"
 
 #define BUSY_STEP_NS 200000                       /* SQLite's own steps of 1 to 100 ms would add to every commit seen */
-#define BUSY_STEPS_MAX (5000 / 0.2)               /* 5 s: after that somebody is holding the lock, and status says so */
 #define CACHE_HUB_KB 4096   /* as fast as 8 and 64 MB for inserts; the memory is the same for every size of load */
 #define CACHE_SITE_KB 1024   /* an old server: the pages are in the system's cache anyway */
 #define CACHE_READER_KB 1024
-#define CHECKPOINT_HUB_PAGES 8000                 /* 32 MB of WAL: half to two thirds of scattered writes is checkpointing */
-#define CHECKPOINT_SITE_PAGES 2000
 #define WAL_BYTES_KEPT (64u << 20)                /* a WAL that a long reader let grow is cut back */
 #define QUICK_CHECK_BYTES_MAX (64u << 20)         /* larger files: the tables that everything hangs on; all of it by `perche verify` */
 
@@ -42,9 +39,9 @@ static const char *const own_sql =
 static int on_busy(void *ctx, int steps)
 {
     const struct timespec step = {.tv_nsec = BUSY_STEP_NS};
+    const struct replica *r = ctx; /* NULL: a look at the file */
 
-    (void)ctx;
-    if (steps >= (int)BUSY_STEPS_MAX)
+    if (steps >= (r != NULL ? r->busy_steps_max : BUSY_STEPS_MAX))
         return 0;
     (void)nanosleep(&step, NULL); /* cut short is fine */
     return 1;
@@ -241,6 +238,7 @@ static enum perche_rc connect(struct replica *r, const struct replica_config *c,
     r->reader = reader;
     r->now_ms = c->now_ms;
     r->schema_version = -1;
+    r->busy_steps_max = BUSY_STEPS_MAX;
     random_seed(r, c->random);
     if (r->config.path == NULL || r->config.name == NULL || (c->vfs != NULL && r->config.vfs == NULL))
         return fail(r, PERCHE_NOMEM, "no memory for a connection");
@@ -248,7 +246,7 @@ static enum perche_rc connect(struct replica *r, const struct replica_config *c,
     if (rc != SQLITE_OK)
         return fail_sqlite(r, rc, c->path);
     (void)sqlite3_extended_result_codes(r->db, 1); /* these two cannot fail on an open connection */
-    (void)sqlite3_busy_handler(r->db, on_busy, NULL);
+    (void)sqlite3_busy_handler(r->db, on_busy, r);
     return PERCHE_OK;
 }
 
@@ -260,9 +258,9 @@ static enum perche_rc set_pragmas(struct replica *r)
 
     (void)snprintf(text, sizeof text, /* numbers: they fit */
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF;"
-                   " PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d;"
+                   " PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d;"
                    " PRAGMA journal_size_limit = %u; PRAGMA query_only = %s",
-                   r->reader ? CACHE_READER_KB : r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, r->hub ? CHECKPOINT_HUB_PAGES : CHECKPOINT_SITE_PAGES, WAL_BYTES_KEPT,
+                   r->reader ? CACHE_READER_KB : r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, WAL_BYTES_KEPT,
                    r->reader ? "ON" : "OFF");
     return exec(r, text);
 }
@@ -489,6 +487,7 @@ static enum perche_rc open_writer(struct replica *r)
     (void)sqlite3_finalize(s); /* what counts is the mode it told */
     if (!wal)
         return fail(r, PERCHE_DISK, "%s cannot be put into WAL mode: is it on a network drive, or open in another program?", r->config.path);
+    wal_open(r);
     if (statements_prepare(r) != PERCHE_OK)
         return r->fail;
     return tx_pragma(r, TX_DATA_VERSION, &r->tx->data_version);

@@ -384,6 +384,8 @@ enum perche_rc tx_commit(struct replica *r)
         return r->fail;
     }
     r->in_tx = false;
+    if (t->write)
+        wal_committed(r);
     return PERCHE_OK;
 }
 

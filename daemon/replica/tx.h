@@ -1,9 +1,10 @@
-/* What tx.c, node.c and replica.c share of a connection. */
+/* What tx.c, node.c, wal.c and replica.c share of a connection. */
 #ifndef REPLICA_TX_H
 #define REPLICA_TX_H
 
 #include "replica/internal.h"
 
+#define BUSY_STEPS_MAX 25000 /* of 200 us, 5 s: after that somebody is holding the lock, and status says so */
 #define MARKS_THIN_EVERY 1024u /* transactions: thinning reads all old marks, about 64 remain */
 
 enum tx_sql {
@@ -34,5 +35,9 @@ enum perche_rc marks_thin_known(struct replica *r);
 bool registry_foreign_triggers(const struct replica *r); /* on any registered table */
 
 void capture_stale(struct replica *r); /* the registry is new: the next capture_install looks at every trigger */
+
+/* wal.c: how large the WAL may become */
+void wal_open(struct replica *r);
+void wal_committed(struct replica *r); /* after each commit of the writer */
 
 #endif

@@ -2,6 +2,7 @@
 """Programs beside the daemon: a Python writer during a load, the sqlite3 shell while the daemon is dead, every way of writing a
 row that SQLite has, triggers and tables of a program's own. What they commit arrives; what the daemon applies is not theirs."""
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -219,6 +220,48 @@ def _():
     llp.sync_wait()
     same("learner")
     net.proven()
+
+
+@case("a program that reads and does not end: status names it while the WAL grows, and nobody once it has ended")
+def _():
+    expect("who is named before", llp.status()["wal_held"], None)
+    shell = subprocess.Popen(["sqlite3", "-batch", llp.db], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        shell.stdin.write("BEGIN;\nSELECT 'reads' FROM learner LIMIT 1;\n")
+        shell.stdin.flush()
+        expect("the shell", shell.stdout.readline(), "reads\n")
+        llp.sql("CREATE TABLE local (bytes); WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 24) INSERT INTO local SELECT randomblob(1048576) FROM i")
+        held = net.wait_for("status to name the shell", lambda: llp.status()["wal_held"])
+        expect("who is named", (held["pid"], held["name"]), (shell.pid, "sqlite3"))
+        perche_net.expect_in("perche status", f"sqlite3 (process {shell.pid})", " ".join(llp.perche("status").split()))
+    finally:
+        shell.stdin.close()
+        shell.wait(10)
+        shell.stdout.close()
+    net.wait_for("status to name nobody", lambda: llp.status()["wal_held"] is None)
+    llp.sql("DROP TABLE local")
+    net.proven(llp)
+
+
+@case("the daemon has opened the replica's files through SQLite alone: any other descriptor, once closed, drops its locks")
+def _():
+    llp.json("verify")
+    llp.sync_wait()
+    files = {"": [], "-wal": [], "-shm": []}
+    for fd in os.listdir(f"/proc/{llp.process.pid}/fd"):
+        try:
+            path = os.readlink(f"/proc/{llp.process.pid}/fd/{fd}")
+            with open(f"/proc/{llp.process.pid}/fdinfo/{fd}", encoding="ascii") as f:
+                flags = int(next(line for line in f if line.startswith("flags:")).split()[1], 8)
+        except OSError:
+            continue  # closed meanwhile
+        for end, found in files.items():
+            if path == llp.db + end:
+                found.append(flags & os.O_ACCMODE)
+    connections = 1 + 3  # the writer and the readers
+    expect("descriptors of replica.db, each to read and write", files[""], [os.O_RDWR] * connections)
+    expect("of its WAL", files["-wal"], [os.O_RDWR] * connections)
+    expect("of its shared memory, one for the process", files["-shm"], [os.O_RDWR])
 
 
 @case("a table that a program rebuilds, with what it changes before the daemon looks: its triggers are back and the changes arrive")
