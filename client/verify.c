@@ -36,6 +36,31 @@ static void print(struct client *c, const json_t *result)
     table_free(t);
 }
 
+/* What a person should look at, though the digests may agree: an index or a trigger of a program's that takes rows
+ * away unseen, a column that stays here, values that wait. */
+static void print_warnings(struct client *c, const json_t *result)
+{
+    struct fields *f = fields_new();
+    const json_t *warning;
+    size_t i;
+
+    json_array_foreach(get_array(result, "warnings"), i, warning)
+    {
+        const char *table = get_text(warning, "table");
+        uint64_t n = get_number(warning, "count");
+        char count[TEXT_TIME_MAX] = "";
+
+        if (n > 0)
+            text_digits(n, count);
+        fields_add(f, get_text(warning, "reason"), "%s%s%s%s%s", table, *table ? ": " : "", count,
+                   n > 0 ? " " : "", get_text(warning, "text"));
+    }
+    if (i > 0)
+        fputs("\nto look at\n", c->out);
+    fields_print(f, c->out, c->width);
+    fields_free(f);
+}
+
 static int run(struct client *c, int argc, char **argv)
 {
     static const struct args_option options[] = {{0}};
@@ -49,10 +74,12 @@ static int run(struct client *c, int argc, char **argv)
     if (status != CLIENT_DONE)
         return status;
     equal = json_object_get(result, "equal");
-    if (c->json)
+    if (c->json) {
         ask_print(c, result);
-    else
+    } else {
         print(c, result);
+        print_warnings(c, result);
+    }
     if (json_is_true(equal)) {
         if (!c->json)
             fputs("Equal: the records are those that the digests were made of.\n", c->err);

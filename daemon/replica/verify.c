@@ -232,7 +232,7 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
     /* Changes that are captured and not harvested yet look like differences: harvest first. */
     out_key(j, "captured");
     out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
-    return rc != PERCHE_OK ? rc : r->fail;
+    return rc != PERCHE_OK ? rc : query_warnings(r, a, j);
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */

@@ -1496,6 +1496,57 @@ static void heads_are_bold_on_a_terminal(void **state)
     ran_free(r);
 }
 
+static void status_names_a_program_that_keeps_the_wal_from_beginning_anew(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 0, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0, 'wal_held': {'bytes': "
+           "117440512, 'pid': 4711, 'name': 'sqlite3', 'since': '2025-09-01T12:01:00Z'}}}\n",
+           /* asked */
+           "{'command':'status','args':{}}", CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live, proven equal with the hub at 16:05:12, 12 s ago\n"
+           "records           safe: all that was written here is at the hub too\n"
+           "to send           0 rows\n"
+           "to decide         0 conflicts\n"
+           "kept open         replica.db-wal has 112 MB and grows: sqlite3 (process 4711)\n"
+           "                  has been reading since 14:01:00\n"
+           "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
+static void verify_says_what_else_a_person_should_look_at(void **state)
+{
+    (void)state;
+    expect("verify", 80, NULL,
+           "{'ok': true, 'result': {'equal': true, 'tables': [{'table': 'learner', 'rows': 1204, "
+           "'digest': 'fedcba9876543210fedcba9876543210', 'differs': false}], 'warnings': ["
+           "{'reason': 'unique', 'table': 'learner', 'count': null, 'text': 'it has the UNIQUE "
+           "index own'}, {'reason': 'orphan', 'table': 'enrolment', 'count': 3, 'text': "
+           "'learner_id names rows of learner that are not here'}]}}\n",
+           /* asked */
+           "{'command':'verify','args':{}}", CLIENT_DONE,
+           /* out */
+           "table     rows  digest\n"
+           "learner  1,204  fedcba987654\n"
+           "\n"
+           "to look at\n"
+           "unique   learner: it has the UNIQUE index own\n"
+           "orphan   enrolment: 3 learner_id names rows of learner that are not here\n",
+           /* err */
+           "Equal: the records are those that the digests were made of.\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1574,6 +1625,8 @@ int main(void)
         cmocka_unit_test(version_in_json),
         cmocka_unit_test(watch_on_a_terminal_draws_the_page_anew),
         cmocka_unit_test(heads_are_bold_on_a_terminal),
+        cmocka_unit_test(status_names_a_program_that_keeps_the_wal_from_beginning_anew),
+        cmocka_unit_test(verify_says_what_else_a_person_should_look_at),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");
