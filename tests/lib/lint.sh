@@ -110,14 +110,24 @@ case_is "nothing sleeps but what the list in tests/lib/lint.sh gives a reason fo
             --include='*.sh' --include='*.py' --include='*.bash' tests client 2>/dev/null
     } | but "$pattern")"
 
+# ------------------------------------------------------------------- traps
+
+traps() { # what tests/lib/traps.py finds; that it could not look is found, too
+    python3 tests/lib/traps.py "$1" 2>&1 || printf 'tests/lib/traps.py %s has failed\n' "$1"
+}
+case_is "every trap of tests/traps.md names tests that exist and are run" "$(traps tests)"
+case_is "every trap of tests/traps.md has an id of its own" "$(traps ids)"
+case_is "no trap has gone from tests/traps.md, and as many are open as it says" "$(traps rows)"
+traps open | sed 's/^/# /'
+
 # ----------------------------------------------------------------- folders
 
 case_is "the top level holds what DESIGN names, and dot files" \
     "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort |
         grep -vxE 'CMakeLists\.txt|README\.md|LICENSE|run|include|proto|daemon|client|systemd|tests|docs|build')"
-case_is "tests holds the folders DESIGN names" \
+case_is "tests holds the folders DESIGN names, and the list of traps" \
     "$(find tests -mindepth 1 -maxdepth 1 -printf '%f\n' | sort |
-        grep -vxE 'unit|sim|fault|integration|fuzz|browser|bench|networks|lib')"
+        grep -vxE 'unit|sim|fault|integration|fuzz|browser|bench|networks|lib|traps\.md')"
 case_is "every script of tests/integration can be run; helpers belong in tests/lib" \
     "$(find tests/integration -maxdepth 1 -type f \( -name '*.sh' -o -name '*.py' \) ! -perm -100)"
 case_is "every other file of tests/integration is no forgotten test" \

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <uv.h>
 
 #include "loop.h"
@@ -39,6 +42,23 @@ struct world {
     char body[64];
     size_t body_n;
 };
+
+/* What time() answers, for mbedTLS above all; 0 = the truth. */
+static time_t pretended;
+static unsigned asked_for_time;
+
+time_t time(time_t *out)
+{
+    struct timespec now;
+    time_t s;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    s = pretended != 0 ? pretended : now.tv_sec;
+    __atomic_fetch_add(&asked_for_time, 1, __ATOMIC_RELAXED);
+    if (out)
+        *out = s;
+    return s;
+}
 
 static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche_bytes body)
 {
@@ -660,6 +680,7 @@ static void a_url_that_cannot_be_is_refused_with_its_reason(void **state)
         {"tcp://127.0.0.1:0", "", true, true},
         {"hub.example.org:7447", "begin with tls+tcp://", false, false},
         {"https://hub.example.org:7447", "begin with tls+tcp://", false, false},
+        {"wss://hub.example.org:7447", "begin with tls+tcp://", false, false},
         {"tls+tcp://hub.example.org", "no port", false, false},
         {"tls+tcp://:7447", "no host", false, false},
         {"tls+tcp://hub.example.org:70000", "1 to 65535", false, false},
@@ -710,6 +731,114 @@ static void three_hundred_requests_can_be_parked_at_once(void **state)
     w->site = NULL;
 }
 
+/* A request that nng repeats by itself after its minute would be a batch sent twice. No test waits that long: what
+ * is set is read back, of every socket and context that a line has opened. */
+static void nothing_is_sent_again_but_by_the_conversation(void **state)
+{
+    struct world *w = *state;
+    nng_socket fresh;
+    nng_ctx context;
+    nng_duration ms = 0;
+    unsigned sockets = 0, contexts = 0;
+
+    joined(w, "tls+tcp://127.0.0.1:0");
+    for (uint32_t channel = 0; channel < UPLINK_CHANNELS; channel++)
+        ask(w, channel, "watch");
+    assert_int_equal(nng_req0_open(&fresh), 0);
+    assert_int_equal(nng_ctx_open(&context, fresh), 0);
+    assert_int_equal(nng_socket_get_ms(fresh, NNG_OPT_REQ_RESENDTIME, &ms), 0);
+    assert_int_equal(ms, 60000); /* nng's own, which is the trap */
+    for (uint32_t id = 1; id < fresh.id; id++) {
+        nng_socket other = {.id = id};
+
+        if (nng_socket_get_ms(other, NNG_OPT_REQ_RESENDTIME, &ms) != 0)
+            continue; /* closed, or the hub's */
+        assert_int_equal(ms, NNG_DURATION_INFINITE);
+        sockets++;
+    }
+    for (uint32_t id = 1; id < context.id; id++) {
+        nng_ctx other = {.id = id};
+
+        if (nng_ctx_get_ms(other, NNG_OPT_REQ_RESENDTIME, &ms) != 0)
+            continue;
+        assert_int_equal(ms, NNG_DURATION_INFINITE);
+        contexts++;
+    }
+    assert_int_equal(nng_close(fresh), 0);
+    assert_int_equal(sockets, 1);
+    assert_int_equal(contexts, UPLINK_CHANNELS);
+}
+
+/* All of them dial in one moment, are dropped in one moment and dial again: each is up in the end, the one that was
+ * served before is served meanwhile, and nothing of them stays at the hub. */
+static void a_storm_of_lines_takes_nothing_from_the_one_that_is_served(void **state)
+{
+    enum { SITES = 60 };
+    struct world *w = *state;
+    struct world *storm = calloc(SITES, sizeof(*storm));
+    bool closed;
+
+    assert_non_null(storm);
+    joined(w, "tls+tcp://127.0.0.1:0");
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < SITES; i++) {
+            struct uplink_config config = {.url = w->url,
+                                           .ca_pem = (const char *)w->tls.certificate_pem,
+                                           .server_name = HUB};
+            struct uplink_events events = {
+                .ctx = &storm[i], .on_up = on_up, .on_down = on_down, .on_reply = on_reply};
+
+            assert_int_equal(uplink_new(&w->loop, &config, &events, &storm[i].site, NULL),
+                             PERCHE_OK);
+            site_dial(&storm[i]);
+        }
+        ask(w, 0, "in the middle of it");
+        assert_true(loop_until(&w->loop, &w->replied));
+        for (unsigned i = 0; i < SITES; i++) {
+            assert_true(loop_until(&w->loop, &storm[i].up));
+            assert_int_equal(storm[i].downs, 0);
+        }
+        assert_int_equal(downlink_lines(w->hub), SITES + 1);
+        for (unsigned i = 0; i < SITES; i++) {
+            closed = false;
+            uplink_close(storm[i].site, &closed, on_closed);
+            assert_true(loop_until(&w->loop, &closed));
+        }
+        while (downlink_lines(w->hub) > 1) { /* each wait ends in a line that went, or fails */
+            w->pipe_gone = false;
+            assert_true(loop_until(&w->loop, &w->pipe_gone));
+        }
+    }
+    ask(w, 1, "after it");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_int_equal(w->downs, 0);
+    free(storm);
+}
+
+/* Else its offset could never be measured, and its clock never be put right. */
+static void a_site_whose_clock_is_wrong_by_decades_gets_its_line(void **state)
+{
+    static const time_t clocks[] = {1, 946684800, 2147483648, 4102444800}; /* 1970, 2000, 2038, 2100 */
+    struct world *w = *state;
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    for (unsigned i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+        asked_for_time = 0;
+        pretended = clocks[i];
+        site_dial(w);
+        assert_true(loop_until(&w->loop, &w->up));
+        pretended = 0;
+        assert_true(asked_for_time > 0); /* the dates of the certificate were looked at */
+        ask(w, 0, "what time is it");
+        assert_true(loop_until(&w->loop, &w->replied));
+        w->pipe_gone = false;
+        uplink_drop(w->site);
+        assert_true(loop_until(&w->loop, &w->pipe_gone));
+    }
+    assert_int_equal(w->downs, 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -739,6 +868,9 @@ int main(void)
         CASE(two_hubs_cannot_share_a_port),
         CASE(a_url_that_cannot_be_is_refused_with_its_reason),
         CASE(three_hundred_requests_can_be_parked_at_once),
+        CASE(nothing_is_sent_again_but_by_the_conversation),
+        CASE(a_storm_of_lines_takes_nothing_from_the_one_that_is_served),
+        CASE(a_site_whose_clock_is_wrong_by_decades_gets_its_line),
     };
 
     return cmocka_run_group_tests_name("net_line", tests, NULL, NULL);

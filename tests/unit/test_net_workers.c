@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "loop.h"
+#include "net/inbox.h"
 #include "net/readers.h"
 #include "net/wal_watch.h"
 #include "net/writer.h"
@@ -811,6 +812,64 @@ static void the_watch_holds_no_descriptor_of_the_replicas_files(void **state)
     watch_stop(w, &x);
 }
 
+/* ---- the inbox ----------------------------------------------------------------------------- */
+
+enum { PUTTERS = 4, PUTS = 3000 };
+
+struct put {
+    struct inbox_item item;
+    unsigned thread, number;
+};
+
+static struct {
+    struct inbox inbox;
+    struct put puts[PUTTERS][PUTS];
+    unsigned taken, next[PUTTERS];
+    bool all, closed;
+} in;
+
+static void on_put_taken(struct inbox_item *item)
+{
+    struct put *put = (struct put *)(void *)item; /* its first member */
+
+    assert_int_equal(put->number, in.next[put->thread]++);
+    in.all = ++in.taken == PUTTERS * PUTS;
+}
+
+static void put_all(void *ctx)
+{
+    struct put *puts = ctx;
+
+    for (unsigned i = 0; i < PUTS; i++)
+        inbox_put(&in.inbox, &puts[i].item);
+}
+
+static void on_in_closed(struct inbox *inbox)
+{
+    (void)inbox;
+    in.closed = true;
+}
+
+/* libuv merges wakes: all of these come with one, or with a few. */
+static void what_many_threads_leave_before_one_wake_is_all_taken_in_order(void **state)
+{
+    struct world *w = *state;
+    uv_thread_t threads[PUTTERS];
+
+    assert_int_equal(inbox_init(&in.inbox, &w->loop, NULL), PERCHE_OK);
+    for (unsigned t = 0; t < PUTTERS; t++) {
+        for (unsigned i = 0; i < PUTS; i++)
+            in.puts[t][i] = (struct put){.item.on_taken = on_put_taken, .thread = t, .number = i};
+        assert_int_equal(uv_thread_create(&threads[t], put_all, in.puts[t]), 0);
+    }
+    for (unsigned t = 0; t < PUTTERS; t++)
+        assert_int_equal(uv_thread_join(&threads[t]), 0); /* the loop has not looked yet */
+    assert_int_equal(in.taken, 0);
+    assert_true(loop_until(&w->loop, &in.all));
+    inbox_close(&in.inbox, on_in_closed);
+    assert_true(loop_until(&w->loop, &in.closed));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -840,6 +899,7 @@ int main(void)
         CASE(a_removed_database_is_noticed),
         CASE(a_wal_that_another_program_makes_is_opened_to_the_group),
         CASE(the_watch_holds_no_descriptor_of_the_replicas_files),
+        CASE(what_many_threads_leave_before_one_wake_is_all_taken_in_order),
     };
 
     return cmocka_run_group_tests_name("net_workers", tests, NULL, NULL);

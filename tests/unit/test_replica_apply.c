@@ -629,6 +629,23 @@ static void a_full_disk_at_a_site_keeps_its_position_and_recovers(void **state)
     equal(p, a);
 }
 
+static void who_writes_more_often_does_not_win(void **state)
+{
+    struct pair *p = *state;
+
+    transfer_row(p);
+    for (int i = 0; i < 20; i++)
+        edit(p, p->sites[0], "UPDATE transfer SET asked_on = 'often %d'", i);
+    edit(p, p->sites[1], "UPDATE transfer SET asked_on = 'once, and last'");
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[(i + 1) % 2]);
+    for (int i = 0; i < 2; i++) {
+        says(p->sites[i], "once, and last", "SELECT asked_on FROM transfer");
+        equal(p, p->sites[i]);
+    }
+    says(p->hub, "once, and last", "SELECT asked_on FROM transfer");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -655,6 +672,7 @@ int main(void)
         TEST(a_new_column_makes_no_traffic),
         TEST(a_full_disk_at_the_hub_acknowledges_nothing_and_recovers),
         TEST(a_full_disk_at_a_site_keeps_its_position_and_recovers),
+        TEST(who_writes_more_often_does_not_win),
     };
 
     return cmocka_run_group_tests_name("replica_apply", tests, NULL, NULL);

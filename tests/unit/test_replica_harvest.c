@@ -367,6 +367,112 @@ static void names_that_need_quotes_are_harvested_and_travel(void **state)
     says(a, "0", "SELECT count(*) FROM \"perche_gone_it's \"\"odd\"\"\"");
 }
 
+/* A table of the hub's, replicated by site_id, at site @a too. */
+static void replicate(struct pair *p, struct fixture *a, const char *create, const char *table)
+{
+    char args[200];
+
+    program(p->hub, create);
+    snprintf(args, sizeof args, "{\"table\": \"%s\", \"scope\": \"site_id\"}", table);
+    free(pair_command(p, p->hub, "replicate", args));
+    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    pair_prove(p, a);
+}
+
+/* What SQLite makes of a value before it stores it is what the trigger, the digest and the other node see. */
+static void what_affinity_has_made_of_a_value_travels_as_it_is_stored(void **state)
+{
+    static const struct {
+        const char *set, *stored;
+    } cases[] = {
+        {"i = '12', r = 12, s = 12, n = '1e2'", "12 integer|12.0 real|'12' text|100 integer|NULL null"},
+        {"i = '12x', r = '12x', s = 12.50, n = '12 x'", "'12x' text|'12x' text|'12.5' text|'12 x' text|NULL null"},
+        {"i = 9e999 - 9e999, r = 9e999 - 9e999, n = x'00'", "NULL null|NULL null|'12.5' text|X'00' blob|NULL null"},
+        {"i = 12.0, r = 9007199254740993, n = 3.0, x = 12.0", "12 integer|9.00719925474099199994e+15 real|'12.5' text|3 integer|12.0 real"},
+        {"i = 1e300, r = 0.5, x = 12", "1.0e+300 real|0.5 real|'12.5' text|3 integer|12 integer"},
+    };
+    static const char ask[] = "SELECT quote(i) || ' ' || typeof(i) || '|' || quote(r) || ' ' || typeof(r) || '|' || quote(s) || ' ' || typeof(s)"
+                              " || '|' || quote(n) || ' ' || typeof(n) || '|' || quote(x) || ' ' || typeof(x) FROM loose";
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    replicate(p, a, "CREATE TABLE loose (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, i INTEGER, r REAL, s TEXT, n NUMERIC, x)", "loose");
+    edit(p, a, "INSERT INTO loose (id, site_id) SELECT 'k', site_id FROM perche_self");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        edit(p, i % 2 == 0 ? a : p->hub, "UPDATE loose SET %s", cases[i].set);
+        equal(p, a);
+        says(a, cases[i].stored, "%s", ask);
+        says(p->hub, cases[i].stored, "%s", ask);
+        pair_edit(p, a, 1000, "UPDATE loose SET i = i, r = r, s = s, n = n, x = x"); /* and nothing new is seen in it */
+        assert_int_equal(state_of(p, a).pending, 0);
+    }
+}
+
+/* VACUUM may do it, and a program may. */
+static void row_numbers_that_change_before_the_harvest_harm_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    replicate(p, a, "CREATE TABLE numbered (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, v TEXT)", "numbered");
+    edit(p, a, "INSERT INTO numbered SELECT value, site_id, 'old' FROM json_each('[\"a\", \"b\", \"c\", \"d\"]'), perche_self");
+    equal(p, a);
+    written(a, "UPDATE numbered SET v = 'new' WHERE id = 'b'; DELETE FROM numbered WHERE id = 'a'");
+    written(a, "UPDATE numbered SET rowid = 100 - rowid; VACUUM"); /* another row stands at each number */
+    says(a, "2", "SELECT count(*) FROM perche_capture");
+    harvest_here(p, a);
+    equal(p, a);
+    says(p->hub, "b new,c old,d old", "SELECT group_concat(id || ' ' || v) FROM (SELECT * FROM numbered ORDER BY id)");
+}
+
+static void positions_go_on_when_the_log_begins_again_and_the_newest_rows_are_gone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t lsn;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    lsn = state_of(p, a).lsn;
+    assert_true(header_at(a, "cohort", ID(2)).lsn == lsn);
+    /* as if rows, marks and history were compacted away: no maximum of any table is as high any more */
+    written(a, "DELETE FROM perche_row WHERE lsn > %llu - 2; DELETE FROM perche_mark WHERE lsn > %llu - 2; DELETE FROM perche_history",
+            (unsigned long long)lsn, (unsigned long long)lsn);
+    fixture_close(a);
+    fixture_open(a);
+    written(a, "INSERT INTO learner (id, home_site_id) VALUES ('" ID(3) "', (SELECT site_id FROM perche_self))");
+    says(a, "1", "SELECT n FROM perche_capture"); /* that number has been there before */
+    harvest_here(p, a);
+    assert_true(header_at(a, "learner", ID(3)).lsn == lsn + 1);
+}
+
+/* The WAL's event comes before the commit of a program with synchronous=FULL is visible. */
+static int commits_now(void *ctx, int tries)
+{
+    if (tries > 0)
+        return 0;
+    program(ctx, "COMMIT");
+    return 1;
+}
+
+static void a_harvest_that_comes_before_the_commit_waits_for_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct outcome o;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; UPDATE learner SET call_name = 'soon'");
+    assert_int_equal(sqlite3_busy_handler(a->r->db, commits_now, a), SQLITE_OK);
+    o = pair_do(p, a, pair_work(WORK_HARVEST, NULL));
+    assert_int_equal(o.rows, 1);
+    outcome_free(&o);
+    equal(p, a);
+    says(p->hub, "soon", "SELECT call_name FROM learner");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +496,10 @@ int main(void)
         TEST(an_implausible_clock_marks_its_rows),
         TEST(a_harvest_that_fails_leaves_every_captured_change),
         TEST(names_that_need_quotes_are_harvested_and_travel),
+        TEST(what_affinity_has_made_of_a_value_travels_as_it_is_stored),
+        TEST(row_numbers_that_change_before_the_harvest_harm_nothing),
+        TEST(positions_go_on_when_the_log_begins_again_and_the_newest_rows_are_gone),
+        TEST(a_harvest_that_comes_before_the_commit_waits_for_it),
     };
 
     return cmocka_run_group_tests_name("replica_harvest", tests, NULL, NULL);

@@ -667,6 +667,46 @@ static void names_keep_their_numbers_over_a_restart(void **state)
     fixture_end(f);
 }
 
+static void a_commit_that_fails_leaves_no_transaction_and_no_row(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    program(f, "CREATE TABLE parent (id TEXT NOT NULL PRIMARY KEY);"
+               "CREATE TABLE child (id TEXT NOT NULL PRIMARY KEY, p TEXT REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK); /* references are not ours to enforce */
+    assert_int_equal(exec(f->r, "INSERT INTO child VALUES ('a', 'none')"), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(exec(f->r, "PRAGMA foreign_keys = ON"), PERCHE_OK); /* the one way to fail at COMMIT and not before */
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    (void)next_lsn(f->r);
+    assert_int_equal(exec(f->r, "INSERT INTO child VALUES ('b', 'none')"), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_REFUSED);
+    assert_false(f->r->in_tx);
+    assert_int_not_equal(sqlite3_get_autocommit(f->r->db), 0);
+    assert_string_equal(asked(f->r->db, "SELECT group_concat(id) FROM child"), "a");
+    assert_int_equal(f->r->node.lsn, 0);
+    program(f, "INSERT INTO parent VALUES ('the lock is free')");
+    fixture_look(f);
+    fixture_end(f);
+}
+
+static void every_commit_waits_for_the_disk(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    for (int start = 0; start < 2; start++) {
+        fixture_open(f);
+        assert_string_equal(asked(f->r->db, "PRAGMA synchronous"), "2"); /* FULL: NORMAL loses the last commits of a power cut */
+        assert_string_equal(asked(f->r->db, "PRAGMA journal_mode"), "wal");
+        fixture_close(f);
+    }
+    fixture_end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -702,6 +742,8 @@ int main(void)
         cmocka_unit_test(marks_are_thinned_by_powers_of_two_and_never_all_dropped),
         cmocka_unit_test(a_long_run_keeps_few_marks_below_what_is_acknowledged),
         cmocka_unit_test(names_keep_their_numbers_over_a_restart),
+        cmocka_unit_test(a_commit_that_fails_leaves_no_transaction_and_no_row),
+        cmocka_unit_test(every_commit_waits_for_the_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -609,6 +609,27 @@ static void there_is_news_only_when_something_would_be_sent(void **state)
     assert_true(has_news(p, a)); /* a refusal */
 }
 
+static void own_changes_and_the_hubs_in_one_transaction_share_no_position(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t before, own, theirs;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    equal(p, a);
+    before = state_of(p, a).lsn;
+    edit(p, p->hub, "UPDATE learner SET call_name = 'hub' WHERE id = '" ID(2) "'");
+    written(a, "UPDATE learner SET call_name = 'own' WHERE id = '" ID(1) "'"); /* harvested by the pull, in its transaction */
+    pull_once(p, a, 1 << 20);
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+    own = header_at(a, "learner", ID(1)).lsn;
+    theirs = header_at(a, "learner", ID(2)).lsn;
+    assert_true(own > before && theirs > before && own != theirs);
+    says(a, "0", "SELECT count(*) - count(DISTINCT lsn) FROM perche_row");
+    equal(p, a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +659,7 @@ int main(void)
         TEST(a_row_that_is_set_aside_is_not_fetched_again_and_again),
         TEST(an_unfinished_pull_that_repeats_what_was_replaced_asks_nothing),
         TEST(there_is_news_only_when_something_would_be_sent),
+        TEST(own_changes_and_the_hubs_in_one_transaction_share_no_position),
     };
 
     return cmocka_run_group_tests_name("replica_pull", tests, NULL, NULL);

@@ -313,6 +313,28 @@ static void a_row_with_its_scope_unchanged_marks_nobody(void **state)
     says(p->hub, "0", "SELECT count(*) FROM perche_left");
 }
 
+static void a_scope_that_changed_since_the_last_pull_is_later_and_no_difference(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    uint64_t repaired;
+    uint32_t level;
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, b);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    for (int i = 0; i < 2; i++) { /* one has the row and shall not, the other shall have it and has not */
+        assert_int_equal(pair_compare(p, p->sites[i], &level, &repaired), PERCHE_LATER);
+        assert_int_equal(level, 0);
+        assert_int_equal(repaired, 0);
+    }
+    equal(p, a);
+    equal(p, b);
+    says(a, "0", "SELECT count(*) FROM learner");
+    says(b, "1", "SELECT count(*) FROM learner");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +351,7 @@ int main(void)
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
         TEST(those_that_hold_the_row_are_woken_and_its_author_is_not),
         TEST(a_row_with_its_scope_unchanged_marks_nobody),
+        TEST(a_scope_that_changed_since_the_last_pull_is_later_and_no_difference),
     };
 
     return cmocka_run_group_tests_name("replica_scope", tests, NULL, NULL);

@@ -3,7 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,6 +103,30 @@ static void values_have_one_order_whatever_their_type(void **unused)
         }
 }
 
+/* CMake's Release says NDEBUG; here a library that would go on after a broken promise is no faster, only wrong. */
+static void assertions_stay_on_in_every_build(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        const struct perche_value v = {.type = PERCHE_INTEGER};
+        struct perche_batch *b = perche_batch_new();
+        uint32_t part = perche_batch_part(b, "t", (const char *const[]){"a"}, 1);
+
+        if (setrlimit(RLIMIT_CORE, &none) != 0 || freopen("/dev/null", "w", stderr) == NULL)
+            _exit(1);
+        (void)perche_batch_cell(b, part, 0, &v); /* of no row */
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +135,7 @@ int main(void)
         cmocka_unit_test(a_context_goes_in_front),
         cmocka_unit_test(a_text_that_does_not_fit_is_cut_at_its_end),
         cmocka_unit_test(values_have_one_order_whatever_their_type),
+        cmocka_unit_test(assertions_stay_on_in_every_build),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
