@@ -739,7 +739,7 @@ static void nothing_is_sent_again_but_by_the_conversation(void **state)
     nng_socket fresh;
     nng_ctx context;
     nng_duration ms = 0;
-    unsigned sockets = 0, contexts = 0;
+    unsigned sockets = 0, contexts = 0, wrong = 0;
 
     joined(w, "tls+tcp://127.0.0.1:0");
     for (uint32_t channel = 0; channel < UPLINK_CHANNELS; channel++)
@@ -753,7 +753,7 @@ static void nothing_is_sent_again_but_by_the_conversation(void **state)
 
         if (nng_socket_get_ms(other, NNG_OPT_REQ_RESENDTIME, &ms) != 0)
             continue; /* closed, or the hub's */
-        assert_int_equal(ms, NNG_DURATION_INFINITE);
+        wrong += ms != NNG_DURATION_INFINITE;
         sockets++;
     }
     for (uint32_t id = 1; id < context.id; id++) {
@@ -761,10 +761,11 @@ static void nothing_is_sent_again_but_by_the_conversation(void **state)
 
         if (nng_ctx_get_ms(other, NNG_OPT_REQ_RESENDTIME, &ms) != 0)
             continue;
-        assert_int_equal(ms, NNG_DURATION_INFINITE);
+        wrong += ms != NNG_DURATION_INFINITE;
         contexts++;
     }
     assert_int_equal(nng_close(fresh), 0);
+    assert_int_equal(wrong, 0);
     assert_int_equal(sockets, 1);
     assert_int_equal(contexts, UPLINK_CHANNELS);
 }
@@ -824,11 +825,14 @@ static void a_site_whose_clock_is_wrong_by_decades_gets_its_line(void **state)
     hub_start(w, "tls+tcp://127.0.0.1:0", 0);
     site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
     for (unsigned i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+        bool up;
+
         asked_for_time = 0;
         pretended = clocks[i];
         site_dial(w);
-        assert_true(loop_until(&w->loop, &w->up));
+        up = loop_until(&w->loop, &w->up);
         pretended = 0;
+        assert_true(up);
         assert_true(asked_for_time > 0); /* the dates of the certificate were looked at */
         ask(w, 0, "what time is it");
         assert_true(loop_until(&w->loop, &w->replied));

@@ -195,7 +195,7 @@ static void a_look_drops_no_lock_of_ours(void **state)
     run(w->daemon, "BEGIN IMMEDIATE; INSERT INTO t VALUES (2)");
     look_for(w, 10);
     (void)wal_readers_held(&w->readers, w->now, &held);
-    shell_ask(&s, "BEGIN IMMEDIATE", "Runtime error near line 1: database is locked (5)");
+    shell_ask(&s, "BEGIN IMMEDIATE; SELECT 'got it'", "Runtime error near line 1: database is locked (5)");
     run(w->daemon, "COMMIT");
     shell_end(&s);
 }
