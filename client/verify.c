@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -10,6 +11,35 @@
 #include "text.h"
 
 #define DIGEST_SHOWN 12 /* of 32 digits: enough to compare by eye */
+
+/* What a person should know of a table, "" when nothing: malloc. */
+static char *remark(const json_t *table)
+{
+    static const struct {
+        const char *name, *words;
+    } counts[] = {
+        {"changed", "changed"},   {"added", "added"}, {"removed", "removed"},
+        {"restored", "put back"}, {"lost", "lost"},
+    };
+    const json_t *differs = json_object_get(table, "differs");
+    char *out = text_print(
+        "%s", json_is_true(json_object_get(table, "gone"))           ? "gone"
+              : json_is_true(differs) || json_integer_value(differs) ? "differs"
+                                                                     : "");
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        uint64_t n = get_number(table, counts[i].name);
+        char digits[TEXT_TIME_MAX], *more;
+
+        if (n == 0)
+            continue;
+        text_digits(n, digits);
+        more = text_print("%s%s%s %s", out, *out ? ", " : "", digits, counts[i].words);
+        free(out);
+        out = more;
+    }
+    return out;
+}
 
 static void print(struct client *c, const json_t *result)
 {
@@ -23,14 +53,15 @@ static void print(struct client *c, const json_t *result)
     json_array_foreach(get_array(result, "tables"), i, table)
     {
         const char *digest = get_text(table, "digest");
-        char rows[TEXT_TIME_MAX];
+        char rows[TEXT_TIME_MAX], *words = remark(table);
 
         text_digits(get_number(table, "rows"), rows);
         table_row(t);
         table_cell(t, get_text(table, "table"));
         table_cell(t, rows);
         table_cell_n(t, digest, strnlen(digest, DIGEST_SHOWN));
-        table_cell(t, json_is_true(json_object_get(table, "differs")) ? "differs" : "");
+        table_cell(t, words);
+        free(words);
     }
     (void)table_print(t, c->out, c->width, c->tty); /* four columns fit */
     table_free(t);
@@ -61,16 +92,78 @@ static void print_warnings(struct client *c, const json_t *result)
     fields_free(f);
 }
 
+/* Rows of all tables under these names. */
+static uint64_t sum(const json_t *result, const char *const *names)
+{
+    const json_t *table;
+    uint64_t n = 0;
+    size_t i;
+
+    json_array_foreach(get_array(result, "tables"), i, table)
+        for (const char *const *name = names; *name; name++)
+            n += get_number(table, *name);
+    return n;
+}
+
+static void say_found(struct client *c, const json_t *result)
+{
+    static const char *const taken[] = {"changed", "added", "removed", NULL},
+                             *const restored[] = {"restored", NULL}, *const lost[] = {"lost", NULL};
+    char digits[TEXT_TIME_MAX];
+    uint64_t n = sum(result, taken);
+
+    if (n > 0) {
+        text_digits(n, digits);
+        fprintf(c->err,
+                "%s %s been written behind Perche's back (changed, added, removed), and %s an edit\n"
+                "of this node now, like any other.\n",
+                digits, n == 1 ? "row had" : "rows had", n == 1 ? "is" : "are");
+    }
+    n = sum(result, restored);
+    if (n > 0) {
+        text_digits(n, digits);
+        fprintf(c->err, "%s %s gone, and nobody had deleted %s: put back from the history.\n",
+                digits, n == 1 ? "row was" : "rows were", n == 1 ? "it" : "them");
+    }
+    n = sum(result, lost);
+    if (n > 0) {
+        text_digits(n, digits);
+        fprintf(c->err, "%s %s gone, and the history here does not know all of %s: a site asks\n"
+                        "the hub.\n",
+                digits, n == 1 ? "row was" : "rows were", n == 1 ? "it" : "them");
+    }
+}
+
+static void say_chain(struct client *c, const json_t *result)
+{
+    const json_t *chain = json_object_get(result, "chain");
+    char blocks[TEXT_TIME_MAX];
+
+    if (!json_is_object(chain))
+        return;
+    text_digits(get_number(chain, "blocks"), blocks);
+    if (json_is_integer(json_object_get(chain, "broken")))
+        fprintf(c->err, "The history is broken at block %llu: %s. The %s before it are as written.\n",
+                (unsigned long long)get_number(chain, "broken"), get_text(chain, "why"), blocks);
+    else
+        fprintf(c->err, "The history is unbroken: %s blocks.\n", blocks);
+}
+
 static int run(struct client *c, int argc, char **argv)
 {
-    static const struct args_option options[] = {{0}};
+    bool chain = false;
+    const struct args_option options[] = {{"chain", ARGS_FLAG, &chain}, {0}};
     struct args args;
-    json_t *result = NULL, *equal;
+    json_t *ask_args = NULL, *result = NULL, *equal;
     int status = args_take(c, &command_verify, argc, argv, options, 0, 0, &args);
 
     if (status != ARGS_GO_ON)
         return status;
-    status = ask(c, "verify", NULL, ASK_LONG_MS, &result);
+    if (chain) {
+        ask_args = json_object();
+        json_object_set_new(ask_args, "chain", json_true());
+    }
+    status = ask(c, "verify", ask_args, ASK_LONG_MS, &result);
     if (status != CLIENT_DONE)
         return status;
     equal = json_object_get(result, "equal");
@@ -79,7 +172,9 @@ static int run(struct client *c, int argc, char **argv)
     } else {
         print(c, result);
         print_warnings(c, result);
+        say_found(c, result);
     }
+    say_chain(c, result);
     if (json_is_true(equal)) {
         if (!c->json)
             fputs("Equal: the records are those that the digests were made of.\n", c->err);
@@ -100,13 +195,18 @@ static int run(struct client *c, int argc, char **argv)
 const struct command command_verify = {
     .name = "verify",
     .summary = "read every record and compare it with its digest",
-    .usage = "verify",
+    .usage = "verify [--chain]",
     .help = "Recomputes the digests from the records themselves and compares them with those that\n"
-            "are kept and with the hub's. It finds what was changed while the daemon's triggers\n"
-            "were off. On a large file it takes minutes. Exit status 0: equal; 1: not equal, or\n"
-            "the hub could not be asked.\n"
+            "are kept and with the hub's. What was changed behind Perche's back (triggers dropped,\n"
+            "the file edited elsewhere) becomes an edit of this node like any other and goes to the\n"
+            "hub; the table says how many rows that were. Rows that went with their table are put\n"
+            "back. On a large file it takes minutes; programs can write meanwhile. Exit status 0:\n"
+            "equal; 1: not equal, or the hub could not be asked.\n"
+            "\n"
+            "  --chain  read the history as well: is every block as it was written?\n"
             "\n"
             "  perche verify\n"
+            "  perche verify --chain\n"
             "  perche --json verify\n",
     .run = run,
 };

@@ -153,6 +153,7 @@ _perche() {
         ;;
     invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --replace $globals" ;;
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
+    verify) [[ $cur == -* ]] && _perche_offer "--chain $globals" ;;
     replicate)
         if [[ $cur == -* ]]; then
             _perche_offer "--scope --level $globals"

@@ -133,13 +133,13 @@ static void on_asked(struct job *job)
     call_end(job, NULL);
 }
 
-static void on_verified(struct job *job);
-
 void node_query(struct node *n, const char *name, const char *args_json, void *ctx,
                 node_answer_cb on_answer)
 {
-    node_ask(n, WORK_QUERY, name, args_json, ctx, on_answer,
-             n->role == REPLICA_SITE && strcmp(name, "verify") == 0 ? on_verified : on_asked);
+    if (strcmp(name, "verify") == 0)
+        node_verify(n, args_json, ctx, on_answer);
+    else
+        node_ask(n, WORK_QUERY, name, args_json, ctx, on_answer, on_asked);
 }
 
 /* ---- commands ------------------------------------------------------------------ */
@@ -350,6 +350,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "parked", number(state->parked));
     json_object_set_new(j, "held", number(state->held));
     json_object_set_new(j, "held_since", node_json_time(state->held_ms));
+    json_object_set_new(j, "tables_gone", number(state->tables_gone));
     json_object_set_new(j, "refused", number(state->refused));
     json_object_set_new(j, "wal_held", wal_held(n));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
@@ -446,6 +447,8 @@ static void on_state(struct job *job)
     } else {
         status_of_site(call->n, j);
     }
+    if (job->outcome.state.tables_gone > 0 && json_is_null(json_object_get(j, "reason")))
+        json_object_set_new(j, "reason", json_string("table"));
     call_end_with(job, j);
 }
 
@@ -620,70 +623,6 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
     else
         answer_later(n, ctx, on_answer, "{\"done\":null,\"missing\":null}", PERCHE_OK, NULL);
     node_step(n, &ev); /* may have answered already, and that comes later too */
-}
-
-/* ---- verify ------------------------------------------------------------------------------- */
-
-/* A site's own tables are as its digests say; the rest is the hub's word. */
-struct verify {
-    void *ctx;
-    node_answer_cb on_answer;
-    json_t *answer;
-};
-
-static void on_compared(void *ctx, const char *json, const struct perche_err *err)
-{
-    struct verify *v = ctx;
-    json_t *said = json ? json_loads(json, 0, NULL) : NULL;
-    const char *missing = json_string_value(json_object_get(said, "missing"));
-    struct perche_err none;
-    char *text;
-
-    if (!json_is_true(json_object_get(said, "done"))) {
-        bool differs = missing && strcmp(missing, "not_equal") == 0;
-
-        json_object_set_new(v->answer, "equal", differs ? json_false() : json_null());
-        json_object_set_new(
-            v->answer, "hub",
-            json_string(missing ? missing : perche_rc_name(err ? err->rc : PERCHE_TIMEOUT)));
-    }
-    json_decref(said);
-    text = json_dumps(v->answer, JSON_COMPACT);
-    if (!text)
-        (void)perche_err_set(&none, PERCHE_NOMEM, "out of memory");
-    v->on_answer(v->ctx, text, text ? NULL : &none);
-    free(text);
-    json_decref(v->answer);
-    free(v);
-}
-
-static void on_verified(struct job *job)
-{
-    struct call *call = job->ctx;
-    struct verify *v;
-
-    if (job->outcome.rc != PERCHE_OK || call->n->closing) {
-        call_end(job, NULL);
-        return;
-    }
-    v = calloc(1, sizeof(*v));
-    if (v)
-        v->answer = json_loads(job->outcome.json ? job->outcome.json : "{}", JSON_ALLOW_NUL, NULL);
-    if (!v || !v->answer || !json_is_true(json_object_get(v->answer, "equal"))) {
-        json_decref(v ? v->answer : NULL); /* it is unequal already, whatever the hub has */
-        free(v);
-        call_end(job, NULL);
-        return;
-    }
-    v->ctx = call->ctx;
-    v->on_answer = call->on_answer;
-    if (call->n->joined)
-        node_sync(call->n, true, 0, v, on_compared);
-    else
-        answer_later(call->n, v, on_compared, "{\"done\":false,\"missing\":\"unjoined\"}",
-                     PERCHE_OK, NULL);
-    free(call);
-    job_free(job);
 }
 
 /* ---- invite, revoke --------------------------------------------------------------------- */

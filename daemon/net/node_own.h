@@ -132,6 +132,7 @@ struct call {
  * job->ctx and ends with call_end(). Out of memory is answered here. */
 void node_ask(struct node *n, enum work_kind kind, const char *name, const char *args_json,
               void *ctx, node_answer_cb on_answer, void (*on_done)(struct job *job));
+void node_verify(struct node *n, const char *args_json, void *ctx, node_answer_cb on_answer);
 /* Answers and frees job and call. @json NULL: the outcome's own, or its error. */
 void call_end(struct job *job, const char *json);
 /* Answers with @json, which it takes; NULL: out of memory. */

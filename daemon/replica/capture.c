@@ -12,8 +12,9 @@
  * precedence, and a bitmap written with them names other columns.
  *
  * A table whose triggers were gone (it was rebuilt) or of another form may have
- * been changed meanwhile: its number goes into perche_rescan until it was read
- * through. */
+ * been changed meanwhile: its number goes into perche_rescan until audit.c has
+ * compared it. A table that is not there any more is listed as well, and how each
+ * was made is kept, to make it again. */
 #include "replica/tx.h"
 
 #include <stdlib.h>
@@ -221,15 +222,45 @@ static bool finds(struct replica *r, char *query)
     return rc == SQLITE_ROW;
 }
 
-static enum perche_rc note_unscanned(struct replica *r, const struct table *t)
+enum perche_rc capture_unscan(struct replica *r, const struct table *t)
 {
-    if (!finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" LIMIT 1", t->name)) && r->fail == PERCHE_OK &&
-        !finds(r, sqlite3_mprintf("SELECT 1 FROM perche_row WHERE tab = %u LIMIT 1", t->num)))
-        return r->fail;
-    if (r->fail != PERCHE_OK ||
-        run(r, sqlite3_mprintf("INSERT INTO perche_rescan (tab) VALUES (%u) ON CONFLICT DO NOTHING", t->num)) != PERCHE_OK)
+    if (run(r, sqlite3_mprintf("INSERT INTO perche_rescan (tab) VALUES (%u) ON CONFLICT DO UPDATE SET step = 0, live = 0, missing = 0,"
+                               " k1 = NULL, k2 = NULL, k3 = NULL, k4 = NULL, at = NULL", t->num)) != PERCHE_OK)
         return r->fail;
     return add_unscanned(r, t->num);
+}
+
+bool capture_waits(const struct replica *r, const struct table *t)
+{
+    for (uint32_t i = 0; r->capture != NULL && i < r->capture->count; i++)
+        if (r->capture->unscanned[i] == t->num)
+            return true;
+    return false;
+}
+
+/* Has it, or had it, rows? A table that has nothing has nothing to be compared. */
+static enum perche_rc note_unscanned(struct replica *r, const struct table *t)
+{
+    if (finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" LIMIT 1", t->name)) ||
+        (r->fail == PERCHE_OK && finds(r, sqlite3_mprintf("SELECT 1 FROM perche_row WHERE tab = %u LIMIT 1", t->num))))
+        return capture_unscan(r, t);
+    return r->fail;
+}
+
+/* It was here, and is not any more. */
+static enum perche_rc note_gone(struct replica *r, const struct table *t)
+{
+    if (!capture_waits(r, t) && finds(r, sqlite3_mprintf("SELECT 1 FROM perche_made WHERE tab = %u", t->num)))
+        return capture_unscan(r, t);
+    return r->fail;
+}
+
+/* Keeps how the table and its indexes are made, to make it again when somebody has dropped it. */
+static enum perche_rc keep_made(struct replica *r, const struct table *t)
+{
+    return run(r, sqlite3_mprintf("INSERT INTO perche_made (tab, sql) SELECT %u, group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_schema"
+                                  " WHERE type IN ('table', 'index') AND tbl_name = %Q COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
+                                  " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql", t->num, t->name));
 }
 
 /* ---- install ------------------------------------------------------------- */
@@ -357,9 +388,14 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
         return PERCHE_OK;
     looks.triggers = prepare(r, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE");
     looks.columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
-    for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
-        if (t->present && !t->is_conflict)
-            (void)install(r, &looks, t, &changed);
+    for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
+        if (t->is_conflict)
+            continue;
+        if (!t->present)
+            (void)note_gone(r, t);
+        else if (install(r, &looks, t, &changed) == PERCHE_OK)
+            (void)keep_made(r, t);
+    }
     (void)sqlite3_finalize(looks.triggers); /* their errors were seen by the steps */
     (void)sqlite3_finalize(looks.columns);
     if (r->fail != PERCHE_OK)

@@ -15,6 +15,7 @@ static const struct {
     {"leave", SITE, command_leave},
     {"left", SITE, command_leave}, /* what the conversation calls it: the line is down already */
     {"recover", HUB, command_recover},
+    {"audit", HUB | SITE, command_audit},
     {"replicate", HUB, command_replicate},
     {"migration_signature", HUB, command_migration_signature},
     {"migration_unsigned", HUB, command_migration_unsigned},

@@ -20,6 +20,9 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
                               struct json *j);
 enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a,
                              struct json *j);
+/* audit.c */
+enum perche_rc command_audit(struct replica *r, const struct work *w, struct args *a,
+                             struct json *j);
 /* replicate.c, at a hub */
 enum perche_rc command_replicate(struct replica *r, const struct work *w, struct args *a,
                                  struct json *j);

@@ -325,7 +325,7 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
     /* Parked cells are in no digest here, but in the hub's. */
     s = ask(
         r,
-        "SELECT NOT (EXISTS (SELECT 1 FROM perche_capture) OR EXISTS (SELECT 1 FROM perche_leaving)"
+        "SELECT NOT (EXISTS (SELECT 1 FROM perche_capture) OR EXISTS (SELECT 1 FROM perche_rescan) OR EXISTS (SELECT 1 FROM perche_leaving)"
         " OR EXISTS (SELECT 1 FROM perche_wanted) OR EXISTS (SELECT 1 FROM perche_parked)"
         " OR EXISTS (SELECT 1 FROM perche_row WHERE first > ?1))");
     if (s != NULL)
@@ -471,6 +471,7 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
         "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2)"
         " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
         " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
+        " OR EXISTS (SELECT 1 FROM perche_rescan)" /* not compared yet, or gone: its digests are no proof */
         " OR EXISTS (SELECT 1 FROM perche_capture)"); /* what a program here has just written is not numbered yet */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);

@@ -65,7 +65,8 @@ static const char *const core_sql =
     " state TEXT NOT NULL, value ANY, resolved_by TEXT, resolved_at INTEGER, reason TEXT) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_conflict_row ON perche_conflict (tab, key);"
     "CREATE INDEX perche_conflict_open ON perche_conflict (state) WHERE state = 'open';"
-    "CREATE TABLE perche_history (block INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, via INTEGER NOT NULL, n INTEGER NOT NULL, prev BLOB NOT NULL, body BLOB NOT NULL) STRICT;"
+    "CREATE TABLE perche_history (block INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, via INTEGER NOT NULL, n INTEGER NOT NULL, prev BLOB NOT NULL, body BLOB NOT NULL,"
+    " content BLOB NOT NULL, chain BLOB NOT NULL) STRICT;" /* hashes: of prev and body; of the block before and this one */
     "CREATE TABLE perche_digest (scope INTEGER NOT NULL, tab INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (scope, tab)) STRICT, WITHOUT ROWID;"
     /* mass deletions that wait for a person: a set for each harvest and table. upto: it is being filled from capture rows up to
      * there; wish: 1 release, 2 undo. The rows live on in perche_row, where the values are as well. */

@@ -173,6 +173,11 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = 1;
         mask = all;
     }
+    if (present && m.stored && m.gen == before && meta_alive(&m) && capture_waits(r, it->table)) {
+        rc = audit_changed(r, &m, values, 0, &mask); /* a new digest would cover what was changed unseen */
+        if (rc != PERCHE_OK)
+            goto out;
+    }
     big = present ? row_oversized(it->table, values, mask) : 0;
     if (big != 0) {
         rc = put_back(r, &m, values, big);
@@ -322,15 +327,14 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
 {
     struct chunk c = {.rows_max = chunk_rows(r, rows_max), .keys_cap = 16384, .buckets_count = 1};
     struct author a = {0};
-    enum perche_rc rc;
+    enum perche_rc rc = PERCHE_OK;
     sqlite3_stmt *s;
     uint64_t refused;
     bool any, whole = false;
 
     *rows = 0;
     *more = false;
-    rc = capture_rescan(r);
-    if (rc == PERCHE_OK && r->retried_at != r->schema_version) { /* what waited for a table, a column, or a program's trigger to go */
+    if (r->retried_at != r->schema_version && !audit_waits(r)) { /* what waited for a table, a column, or a program's trigger to go */
         rc = parked_retry(r, NULL, NULL);
         r->retried_at = r->schema_version;
     }

@@ -107,9 +107,11 @@ uint32_t table_rank(struct replica *r, const struct table *t);     /* scope.c: p
 /* Installs or renews the triggers (and perche_gone_ tables) of every registered table whose definition changed. In a transaction.
  * tx_begin(write) calls registry_load and this when the schema moved; call both after a migration in the same transaction. */
 enum perche_rc capture_install(struct replica *r, struct perche_err *err);
-/* Tables (numbers) whose triggers had been missing or were of another form while rows or metadata were there: they are to be
- * scanned for changes that were not captured. Kept in the file until capture_scanned(), which belongs into the scan's transaction. */
+/* Tables (numbers) whose triggers had been missing or were of another form while rows or metadata were there, or that are gone
+ * themselves: audit.c scans them for changes that were not captured. Kept in the file until capture_scanned(), which belongs into the scan's transaction. */
 const uint32_t *capture_unscanned(struct replica *r, uint32_t *count);
+enum perche_rc capture_unscan(struct replica *r, const struct table *t); /* puts it on that list, from the beginning */
+bool capture_waits(const struct replica *r, const struct table *t);      /* is it on that list? */
 enum perche_rc capture_scanned(struct replica *r, uint32_t tab);
 enum perche_rc capture_read(struct replica *r);           /* reads that list anew: at open, after a rollback */
 void capture_free(struct replica *r);
@@ -351,7 +353,36 @@ enum perche_rc history_append(struct replica *r, struct perche_bytes body, const
 bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin);
 typedef bool (*history_cb)(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via);
 enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb cb, void *ctx); /* newest block first; cb returns false to stop */
+/* Values of written cells as the history has them, in copies of their own. */
+struct recall {
+    const struct meta *m;
+    struct replica *r;
+    uint64_t want, found;        /* masks */
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t *bytes[PERCHE_COLUMNS_MAX + 1];
+};
+/* Finds the cells of mask @want by their stamp and origin; recall_free() ends it, also after a failure. */
+enum perche_rc recall_read(struct replica *r, const struct meta *m, uint64_t want, struct recall *f);
+void recall_free(struct recall *f);
+/* Hashes all blocks anew: after a change of the past that is meant (a site that joins gets another id). */
+enum perche_rc history_seal(struct replica *r);
+/* Does every block follow from the one before? Calls for the first that does not; *blocks: how many stand before it, or in all. */
+typedef void (*history_broken_cb)(void *ctx, uint64_t block, const char *why);
+enum perche_rc history_check(struct replica *r, uint64_t *blocks, history_broken_cb cb, void *ctx);
 void history_free(struct replica *r);
+
+/* ---- audit.c -------------------------------------------------------------- */
+
+/* A chunk of comparing the tables of capture_unscanned(), when nothing captured waits: what differs becomes captured
+ * changes. @o: more, found, restored. */
+enum perche_rc audit(struct replica *r, struct outcome *o);
+/* Adds to @mask the columns of a living row that are not as they were when they were last stamped. @off: columns that are
+ * not at their default. */
+enum perche_rc audit_changed(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t off, uint64_t *mask);
+/* Rows that a batch is about to change, of tables that wait for their comparison: compares and harvests them first, since
+ * applying would take what it finds for what was there. When nothing captured waits. */
+enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b);
+bool audit_waits(struct replica *r); /* does a table that is there wait? */
 
 /* ---- conflict.c ------------------------------------------------------------ */
 
@@ -441,7 +472,6 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
 /* replicate.c: distributed migrations */
 enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count); /* in the outcome's message */
 enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n);
-enum perche_rc capture_rescan(struct replica *r); /* tables of capture_unscanned(): their differences become captured changes */
 /* query.c, command.c */
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o);
 enum perche_rc command(struct replica *r, const struct work *w, struct outcome *o);

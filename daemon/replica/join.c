@@ -209,7 +209,7 @@ static enum perche_rc rename_history(struct replica *r, const struct renaming *n
             rc = rename_block(r, n, block, body);
         free(copy);
     }
-    return rc;
+    return rc == PERCHE_OK ? history_seal(r) : rc;
 }
 
 /* Runs a statement that sqlite3_mprintf made, and frees its text. */

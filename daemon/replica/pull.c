@@ -780,6 +780,8 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
         rc = ack_advance(r, reply->have, 0);
     if (rc == PERCHE_OK)
         rc = decode(r, reply->batch, &b);
+    if (rc == PERCHE_OK)
+        rc = audit_batch(r, b);
     if (rc == PERCHE_OK && b->parts_count > 0)
         rc = take_rows(r, b, reply->batch, reply->have < r->node.acked, 0, o);
     if (rc == PERCHE_OK)
@@ -811,6 +813,8 @@ enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcom
 
     if (rc == PERCHE_OK)
         rc = decode(r, reply->batch, &b);
+    if (rc == PERCHE_OK)
+        rc = audit_batch(r, b);
     if (rc == PERCHE_OK && b->parts_count > 0)
         rc = take_rows(r, b, reply->batch, true, 2, o);
     if (rc == PERCHE_OK)

@@ -602,6 +602,8 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             return PERCHE_OK;
         }
         rc = harvest_all(r);
+        if (rc == PERCHE_OK)
+            rc = audit_batch(r, batch);
         if (rc == PERCHE_OK && too_far_ahead(r, batch)) {
             perche_batch_free(batch);
             no(o, PERCHE_NO_CLOCK, peer.have, "stamps more than a minute ahead of the hub");

@@ -29,9 +29,16 @@
 #define WAL_BYTES_KEPT (64u << 20)                /* a WAL that a long reader let grow is cut back */
 #define QUICK_CHECK_BYTES_MAX (64u << 20)         /* larger files: the tables that everything hangs on; all of it by `perche verify` */
 
-/* ours, beside core_sql: what is said at capture_unscanned(), and who we are for any program */
+/* ours, beside core_sql: what is said at capture_unscanned() and in audit.c, and who we are for any program */
 static const char *const own_sql =
-    "CREATE TABLE perche_rescan (tab INTEGER PRIMARY KEY) STRICT;"
+    /* tables to be compared, and how far that has come; gone_ms: since when the table is missing */
+    "CREATE TABLE perche_rescan (tab INTEGER PRIMARY KEY, step INTEGER NOT NULL DEFAULT 0, gone_ms INTEGER NOT NULL DEFAULT 0,"
+    " live INTEGER NOT NULL DEFAULT 0, missing INTEGER NOT NULL DEFAULT 0, k1 ANY, k2 ANY, k3 ANY, k4 ANY, at BLOB) STRICT;"
+    /* how each registered table was made when it was last seen */
+    "CREATE TABLE perche_made (tab INTEGER PRIMARY KEY, sql TEXT NOT NULL) STRICT;"
+    /* what the comparisons found; told: a `verify` has reported it */
+    "CREATE TABLE perche_bypassed (tab INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, changed INTEGER NOT NULL, added INTEGER NOT NULL,"
+    " removed INTEGER NOT NULL, restored INTEGER NOT NULL, lost INTEGER NOT NULL, told INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE VIEW perche_self (site_id, site_code, role, hub_site_id, joined) AS"
     " SELECT n.site, (SELECT s.code FROM site s WHERE s.id = n.site), n.role, nullif(n.hub, ''), n.hub <> '' FROM perche_node n;";
 

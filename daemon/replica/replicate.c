@@ -34,60 +34,6 @@ static enum perche_rc capture_existing(struct replica *r, const struct table *t)
     return rc == PERCHE_OK ? capture_scanned(r, t->num) : rc;
 }
 
-/* Rows that have metadata and are not in the table any more: deletes for the next harvest. */
-static enum perche_rc capture_vanished(struct replica *r, struct table *t)
-{
-    sqlite3_stmt *s = ask(r, "SELECT key FROM perche_row WHERE tab = ?1 AND gen % 2 = 1");
-    sqlite3_stmt *put = ask(r, "INSERT INTO perche_capture (tab, mask, at, k1, k2, k3, k4) VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6)");
-    struct perche_value values[PERCHE_COLUMNS_MAX + 1], keys[PERCHE_KEY_COLUMNS_MAX];
-    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
-
-    if (s != NULL)
-        sqlite3_bind_int64(s, 1, t->num);
-    while (r->fail == PERCHE_OK && ask_row(r, s, "look for rows that are gone")) {
-        struct perche_bytes key = {sqlite3_column_blob(s, 0), (uint32_t)sqlite3_column_bytes(s, 0)};
-        uint32_t n = 0;
-
-        if (data_load(r, t, key, values) != PERCHE_NOT_FOUND || perche_key_decode(key, keys, &n, scratch) != PERCHE_OK || put == NULL)
-            continue;
-        sqlite3_bind_int64(put, 1, t->num);
-        sqlite3_bind_int64(put, 2, (sqlite3_int64)r->now_ms);
-        for (uint32_t i = 0; i < n; i++)
-            bind_value(put, (int)i + 3, &keys[i]);
-        if (sqlite3_step(put) != SQLITE_DONE)
-            (void)fail_sqlite(r, sqlite3_errcode(r->db), "note a row that is gone");
-        sqlite3_reset(put);
-    }
-    sqlite3_finalize(s);
-    sqlite3_finalize(put);
-    return r->fail;
-}
-
-/* Tables that a program rebuilt, or whose triggers it dropped: what it did meanwhile was not captured. Every row counts
- * as written anew (harvest leaves alone those that are as they were), every missing one as deleted. */
-enum perche_rc capture_rescan(struct replica *r)
-{
-    enum perche_rc rc = PERCHE_OK;
-    struct table *t;
-
-    for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        uint32_t unscanned;
-        const uint32_t *tabs = capture_unscanned(r, &unscanned);
-        bool listed = false;
-
-        if (unscanned == 0)
-            return PERCHE_OK;
-        for (uint32_t k = 0; k < unscanned; k++)
-            listed |= tabs[k] == t->num;
-        if (!listed || t->is_conflict || !t->present)
-            continue;
-        rc = capture_vanished(r, t);
-        if (rc == PERCHE_OK)
-            rc = capture_existing(r, t);
-    }
-    return rc;
-}
-
 /* Of each table that is registered now and has no metadata yet. */
 static enum perche_rc capture_new(struct replica *r)
 {
@@ -95,13 +41,7 @@ static enum perche_rc capture_new(struct replica *r)
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        uint32_t unscanned;
-        const uint32_t *tabs = capture_unscanned(r, &unscanned);
-        bool listed = false;
-
-        for (uint32_t k = 0; k < unscanned; k++)
-            listed |= tabs[k] == t->num;
-        if (!listed || t->is_conflict || !t->present || registry_is_school(t->name) ||
+        if (!capture_waits(r, t) || t->is_conflict || !t->present || registry_is_school(t->name) ||
             ask_number(
                 r,
                 "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1) OR EXISTS (SELECT 1 FROM perche_capture WHERE tab = ?1)",

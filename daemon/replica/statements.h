@@ -40,6 +40,7 @@
                    " WHERE s.id = (SELECT min(id) FROM perche_held_set WHERE wish > 0) ORDER BY h.key LIMIT ?1")       \
     W(HELD_UNWISH, "UPDATE perche_held_set SET wish = 0 WHERE id = ?1")                                                \
     R(HELD_WISHES, "SELECT 1 FROM perche_held_set WHERE wish > 0 LIMIT 1")                                             \
+    W(CAPTURE_PUT, "INSERT INTO perche_capture (tab, mask, at, k1, k2, k3, k4) VALUES (?1,?2,?3,?4,?5,?6,?7)")         \
     W(CAPTURE_DELETE, "DELETE FROM perche_capture WHERE n <= ?1")                                                      \
     R(PUSH_ROWS, "SELECT first, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_first"                \
                  " WHERE first > ?1 ORDER BY first")                                                                   \
@@ -95,6 +96,7 @@
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
     R(REFUSED_COUNT, "SELECT count(*) FROM perche_refused")                                                            \
+    R(TABLES_GONE, "SELECT count(*) FROM perche_rescan WHERE gone_ms > 0")                                             \
     R(CAPTURED_COUNT, "SELECT count(*) FROM (SELECT 1 FROM perche_capture LIMIT 2000)")                                \
     R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
     R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \

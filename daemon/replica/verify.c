@@ -1,6 +1,7 @@
 /* The deep check: row digests and sums recomputed from the tables themselves.
- * What differs was changed past the triggers, or the file is damaged. And what
- * else a person should know of the replica's state. */
+ * What differs was changed past the triggers, or the file is damaged. It reads
+ * alone: audit.c has taken over what it found before. And what else a person should
+ * know of the replica's state. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,48 @@ static enum perche_rc check_sums(struct check *c, bool *wrong)
     return r->fail;
 }
 
+/* What the comparisons of this table have found since the last verify (audit.c). */
+static void out_found(struct replica *r, struct json *j, const struct table *t)
+{
+    static const char *const names[] = {"changed", "added", "removed", "restored", "lost"};
+    sqlite3_stmt *s = ask(r, "SELECT changed, added, removed, restored, lost FROM perche_bypassed WHERE tab = ?1 AND NOT told");
+    bool any;
+
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, t->num);
+    any = ask_row(r, s, "read what was found");
+    for (int i = 0; i < 5; i++) {
+        out_key(j, names[i]);
+        out_int(j, any ? sqlite3_column_int64(s, i) : 0);
+    }
+    sqlite3_finalize(s);
+}
+
+/* A table that somebody has dropped is equal to nothing, unless it never had a row. */
+static enum perche_rc verify_gone(struct replica *r, struct table *t, struct json *j, bool *equal)
+{
+    int64_t rows = ask_number(
+        r, "SELECT count(*) FROM perche_row WHERE tab = ?1 AND gen % 2 = 1", t->num, NULL);
+
+    if (rows == 0)
+        return r->fail;
+    *equal = false;
+    out_open(j, '{');
+    out_key(j, "table");
+    out_text(j, t->name);
+    out_key(j, "rows");
+    out_int(j, 0);
+    out_key(j, "digest");
+    out_null(j);
+    out_key(j, "differs");
+    out_int(j, rows);
+    out_key(j, "gone");
+    out_bool(j, true);
+    out_found(r, j, t);
+    out_close(j, '}');
+    return r->fail;
+}
+
 static enum perche_rc verify_table(struct replica *r, struct table *t, struct json *j, bool *equal)
 {
     struct check c = {.r = r, .table = t};
@@ -207,10 +250,44 @@ static enum perche_rc verify_table(struct replica *r, struct table *t, struct js
         out_int(j, (int64_t)c.differs);
         out_key(j, "sums_differ");
         out_bool(j, wrong);
+        out_found(r, j, t);
         out_close(j, '}');
         *equal = *equal && c.differs == 0 && !wrong;
     }
     free(c.sums);
+    return rc;
+}
+
+struct broken {
+    uint64_t block;
+    const char *why;
+};
+
+static void on_broken(void *ctx, uint64_t block, const char *why)
+{
+    *(struct broken *)ctx = (struct broken){block, why};
+}
+
+/* The chain of the history: the first block that is not as it was written. */
+static enum perche_rc verify_chain(struct replica *r, struct json *j, bool *equal)
+{
+    struct broken broken = {0};
+    uint64_t blocks = 0;
+    enum perche_rc rc = history_check(r, &blocks, on_broken, &broken);
+
+    *equal = *equal && broken.why == NULL;
+    out_key(j, "chain");
+    out_open(j, '{');
+    out_key(j, "blocks");
+    out_int(j, (int64_t)blocks);
+    out_key(j, "broken");
+    if (broken.why != NULL)
+        out_int(j, (int64_t)broken.block);
+    else
+        out_null(j);
+    out_key(j, "why");
+    out_text(j, broken.why);
+    out_close(j, '}');
     return rc;
 }
 
@@ -224,9 +301,11 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
     out_key(j, "tables");
     out_open(j, '[');
     for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
-        if (t->present && (wanted == NULL || wanted == t))
-            rc = verify_table(r, t, j, &equal);
+        if (wanted == NULL || wanted == t)
+            rc = t->present ? verify_table(r, t, j, &equal) : verify_gone(r, t, j, &equal);
     out_close(j, ']');
+    if (rc == PERCHE_OK && args_true(r, a, "chain"))
+        rc = verify_chain(r, j, &equal);
     out_key(j, "equal");
     out_bool(j, equal);
     /* Changes that are captured and not harvested yet look like differences: harvest first. */
@@ -364,16 +443,31 @@ static enum perche_rc shared_values(struct replica *r, struct json *j)
 
 enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
 {
-    uint32_t unscanned;
+    int64_t unscanned = ask_number(r, "SELECT count(*) FROM perche_rescan WHERE gone_ms = 0", 0, NULL);
 
     (void)a;
     out_key(j, "warnings");
     out_open(j, '[');
     registry_warnings(r, on_registry, j);
-    (void)capture_unscanned(r, &unscanned);
     if (unscanned > 0)
         warning(j, "unscanned", NULL, unscanned,
-                "tables were changed while their triggers were missing: perche verify finds what");
+                "tables whose triggers were missing are being compared: what was changed meanwhile is taken over");
+    counted(r, j, "table",
+            "SELECT p.name, p.name, (SELECT count(*) FROM perche_row w WHERE w.tab = p.num AND gen % 2 = 1) FROM perche_rescan s"
+            " JOIN perche_tab p ON p.num = s.tab WHERE gone_ms > 0 ORDER BY p.name",
+            "somebody has dropped the table ", ": it is made again, and its rows put back");
+    counted(r, j, "bypassed",
+            "SELECT p.name, p.name, changed + added + removed FROM perche_bypassed b JOIN perche_tab p ON p.num = b.tab"
+            " WHERE NOT told AND changed + added + removed > 0 ORDER BY p.name",
+            "rows of ", " had been changed past the triggers: they were taken over as edits of this node");
+    counted(r, j, "restored",
+            "SELECT p.name, p.name, restored FROM perche_bypassed b JOIN perche_tab p ON p.num = b.tab"
+            " WHERE NOT told AND restored > 0 ORDER BY p.name",
+            "rows of ", " were gone and nobody had deleted them: they were put back");
+    counted(r, j, "lost",
+            "SELECT p.name, p.name, lost FROM perche_bypassed b JOIN perche_tab p ON p.num = b.tab"
+            " WHERE NOT told AND lost > 0 ORDER BY p.name",
+            "rows of ", " were gone, and the history does not know all of them: a site asks the hub for them");
     counted(
         r, j, "parked",
         "SELECT tab, reason, count(*) FROM perche_parked GROUP BY tab, reason ORDER BY tab, reason",

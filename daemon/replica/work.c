@@ -11,7 +11,9 @@ typedef enum perche_rc (*performer)(struct replica *r, const struct work *w, str
 
 static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct outcome *o)
 {
-    return harvest(r, w->rows_max, &o->rows, &o->more);
+    enum perche_rc rc = harvest(r, w->rows_max, &o->rows, &o->more);
+
+    return rc == PERCHE_OK && !o->more ? audit(r, o) : rc;
 }
 
 static enum perche_rc do_state(struct replica *r, const struct work *w, struct outcome *o)
@@ -75,6 +77,7 @@ void state_fill(struct replica *r, struct state *s)
         }
         sql_done(held);
     }
+    s->tables_gone = count(r, SQL_TABLES_GONE);
     if (r->reader && !r->hub) {
         s->refused = count(r, SQL_REFUSED_COUNT);
         s->captured = count(r, SQL_CAPTURED_COUNT);

@@ -81,6 +81,7 @@ struct state {
     uint64_t pending;        /* rows with something unpushed */
     uint64_t conflicts_open, parked;
     uint64_t held, held_ms;  /* deletions that wait for a person, and since when; of a reader alone */
+    uint64_t tables_gone;    /* replicated tables that somebody has dropped */
     uint64_t refused;        /* of a reader at a site alone: what the hub did not take, ever */
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
     uint64_t proven_ms;
@@ -105,7 +106,9 @@ struct outcome {
     struct state state;      /* after the work; filled by every work of a site and by WORK_STATE, WORK_HARVEST */
     struct member member;
     uint64_t rows;           /* rows harvested, applied or in the batch */
-    bool more;               /* harvest: captured rows are left; push: rows are left beyond `to`; pull apply: the answer said more */
+    uint64_t found;          /* harvest: rows that had been changed past capture, taken over now */
+    uint64_t restored;       /* harvest: rows that were gone with their table and are put back */
+    bool more;               /* harvest: captured rows, or tables to be compared, are left; push: rows are left beyond `to`; pull apply: the answer said more */
     bool pipelined;          /* push build: a further batch may begin at `to` before this one is acknowledged */
     bool comparable;         /* digest build */
     bool news;

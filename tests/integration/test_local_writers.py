@@ -305,8 +305,11 @@ def _():
     hub.sql(f"UPDATE learner SET call_name = 'by the hub' WHERE id = '{LEARNER % 7}'")
     llp.sync_wait()
     expect("what the trigger wrote", llp.sql("SELECT title FROM project WHERE id = 'followed'"), "by the hub")
-    if hub.count("project", "id = 'followed'") == 0:
-        expect("verify at the site, which has a row that the hub lacks", llp.json("verify", code=1)["equal"], False)
+    answer = llp.json("verify")
+    expect("verify at the site, which takes it over and sends it", answer["equal"], True)
+    expect("what verify has found", [(t["table"], t["added"]) for t in answer["tables"] if t["added"]], [("project", 1)])
+    expect("what the trigger wrote, at the hub", hub.sql("SELECT title FROM project WHERE id = 'followed'"), "by the hub")
+    net.proven(llp)
 
 
 if __name__ == "__main__":

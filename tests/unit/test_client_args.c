@@ -63,7 +63,7 @@ static void each_mistake_is_explained_and_exits_with_2(void **state)
         {"join a b", "one word too many"},
         {"revoke", "one word is missing"},
         {"leave now", "one word too many"},
-        {"verify --chain", "there is no option --chain"},
+        {"verify --deep", "there is no option --deep"},
         {"replicate", "one word is missing"},
         {"replicate t", "--scope is needed"},
         {"replicate t --scope ''", "--scope is needed"},

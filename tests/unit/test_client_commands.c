@@ -1371,6 +1371,36 @@ static void verify_that_differs_exits_with_1_and_says_where(void **state)
            "made of, or not the hub's.\n");
 }
 
+static void verify_says_what_was_taken_over_and_put_back(void **state)
+{
+    (void)state;
+    expect("verify --chain", 100, NULL,
+           "{'ok': true, 'result': {'equal': false, 'tables': [{'table': 'cohort', 'rows': 1, "
+           "'digest': '0123456789abcdef0123456789abcdef', 'differs': 0, 'changed': 0, 'added': 1, "
+           "'removed': 0, 'restored': 0, 'lost': 0}, "
+           "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
+           "'differs': 2, 'changed': 1, 'added': 0, 'removed': 3, 'restored': 1204, 'lost': 1}, "
+           "{'table': 'project', 'rows': 0, 'digest': null, 'differs': 7, 'gone': true}], "
+           "'chain': {'blocks': 6, 'broken': 7, 'why': 'it is missing'}}}\n",
+           /* asked */
+           "{'command':'verify','args':{'chain':true}}", CLIENT_NO,
+           /* out */
+           "table     rows  digest\n"
+           "cohort       1  0123456789ab  1 added\n"
+           "learner  1,204  fedcba987654  differs, 1 changed, 3 removed, 1,204 put back, 1 lost\n"
+           "project      0                gone\n",
+           /* err */
+           "5 rows had been written behind Perche's back (changed, added, removed), and are an edit\n"
+           "of this node now, like any other.\n"
+           "1,204 rows were gone, and nobody had deleted them: put back from the history.\n"
+           "1 row was gone, and the history here does not know all of it: a site asks\n"
+           "the hub.\n"
+           "The history is broken at block 7: it is missing. The 6 before it are as written.\n"
+           "Not equal: where it says \"differs\", "
+           "the records are not those that the digests were\n"
+           "made of, or not the hub's.\n");
+}
+
 static void verify_without_the_hub_exits_with_1(void **state)
 {
     (void)state;
@@ -1617,6 +1647,7 @@ int main(void)
         cmocka_unit_test(leave_in_json_is_what_the_daemon_said),
         cmocka_unit_test(verify_that_is_equal_exits_with_0),
         cmocka_unit_test(verify_that_differs_exits_with_1_and_says_where),
+        cmocka_unit_test(verify_says_what_was_taken_over_and_put_back),
         cmocka_unit_test(verify_without_the_hub_exits_with_1),
         cmocka_unit_test(verify_in_json_exits_with_1_too),
         cmocka_unit_test(replicate_by_a_column),

@@ -356,6 +356,81 @@ static void a_long_chain_is_walked_with_few_blocks_in_memory(void **state)
     }
 }
 
+/* ---- the chain ---- */
+
+static void chain_is(struct pair *p, struct fixture *f, const char *blocks, const char *broken, const char *why)
+{
+    char *json = pair_query(p, f, "verify", "{\"chain\": true}");
+
+    assert_string_equal(json_at(json, "$.chain.blocks"), blocks);
+    assert_string_equal(json_at(json, "$.chain.broken"), broken);
+    assert_non_null(strstr(json_at(json, "$.chain.why"), why));
+    assert_string_equal(json_at(json, "$.equal"), strcmp(broken, "null") == 0 ? "1" : "0");
+    free(json);
+}
+
+static void a_history_that_was_tampered_with_is_found_at_its_first_block(void **state)
+{
+    static const struct {
+        const char *sql, *broken, *why;
+    } deeds[] = {
+        {"UPDATE perche_history SET body = (SELECT body FROM perche_history WHERE block = 4) WHERE block = 3", "3", "content"},
+        {"UPDATE perche_history SET prev = x'07' WHERE block = 3", "3", "content"},
+        {"UPDATE perche_history SET at_ms = at_ms - 86400000 WHERE block = 3", "3", "follow"},
+        {"UPDATE perche_history SET via = 9 WHERE block = 3", "3", "follow"},
+        {"UPDATE perche_history SET n = n + 1 WHERE block = 3", "3", "follow"},
+        {"UPDATE perche_history SET chain = zeroblob(32) WHERE block = 3", "3", "follow"},
+        {"UPDATE perche_history SET content = x'' WHERE block = 3", "3", "content"},
+        {"DELETE FROM perche_history WHERE block = 3", "3", "missing"},
+        {"DELETE FROM perche_history WHERE block = 1", "1", "missing"},
+        {"DELETE FROM perche_history WHERE block >= 3", "3", "missing"}, /* rows still name them */
+        {"UPDATE perche_history SET block = -block WHERE block IN (3, 4); UPDATE perche_history SET block = 7 + block WHERE block < 0", "3", "follow"},
+        {"INSERT INTO perche_history (block, at_ms, via, n, prev, body, content, chain) SELECT 1 + (SELECT max(block) FROM perche_history), at_ms, via, n, prev, body, content, chain"
+         " FROM perche_history WHERE block = 3", "last", "follow"},
+    };
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char blocks[16];
+
+    insert_learners(f, 1);
+    harvest_here(p, f);
+    for (int i = 0; i < 6; i++)
+        rename_learner(p, f, 1, i % 2 ? "odd" : "even");
+    snprintf(blocks, sizeof blocks, "%s", asked(f->program, "SELECT max(block) FROM perche_history"));
+    assert_true(atoi(blocks) >= 6);
+    chain_is(p, f, blocks, "null", "null");
+    program(f, "CREATE TABLE kept AS SELECT * FROM perche_history");
+    for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++) {
+        char broken[16], before[16];
+
+        program(f, deeds[i].sql);
+        snprintf(broken, sizeof broken, "%d", strcmp(deeds[i].broken, "last") == 0 ? atoi(blocks) + 1 : atoi(deeds[i].broken));
+        snprintf(before, sizeof before, "%d", atoi(broken) - 1);
+        chain_is(p, f, before, broken, deeds[i].why);
+        program(f, "DELETE FROM perche_history; INSERT INTO perche_history SELECT * FROM kept");
+    }
+    chain_is(p, f, blocks, "null", "null");
+}
+
+static void a_site_that_gets_another_id_seals_its_history_anew(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = pair_open(REPLICA_SITE, "dreux", 9);
+    const char *own = strdup(replica_site_id(f->r));
+    char *json;
+
+    insert_learners(f, 2);
+    harvest_here(p, f);
+    pair_join(p, f, "Dreux");
+    assert_string_not_equal(replica_site_id(f->r), own);
+    json = pair_query(p, f, "verify", "{\"chain\": true}");
+    assert_string_equal(json_at(json, "$.chain.broken"), "null");
+    assert_string_not_equal(json_at(json, "$.chain.blocks"), "0");
+    free(json);
+    free((char *)own);
+    fixture_end(f);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
@@ -369,6 +444,8 @@ int main(void)
         T(a_pruned_block_ends_the_chain_without_an_error),
         T(a_damaged_block_is_an_error_and_no_endless_walk),
         T(a_long_chain_is_walked_with_few_blocks_in_memory),
+        T(a_history_that_was_tampered_with_is_found_at_its_first_block),
+        T(a_site_that_gets_another_id_seals_its_history_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

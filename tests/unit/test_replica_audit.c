@@ -1,0 +1,465 @@
+/* What was changed past capture is found and becomes ordinary edits; a table that is
+ * gone comes back. Through the works that the conversation and `perche verify` make. */
+#include "replica_steps.h"
+
+#include "replica/apply.h"
+
+#define LEARNER "0198f3a0-0000-7000-8000-00000000000"
+#define SELF    "(SELECT site_id FROM perche_self)"
+/* As a program does it that drops the triggers and makes them again in one transaction, without a trace. */
+#define BYPASS(sql) "BEGIN; UPDATE perche_flag SET applying = 1; " sql "; UPDATE perche_flag SET applying = 0; COMMIT"
+
+/* @n learners at La Loupe, 1.., known to the hub. */
+static struct fixture *learners(struct pair *p, int n)
+{
+    struct fixture *f = p->sites[0];
+
+    edit(p, f,
+         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+         " INSERT INTO learner (id, home_site_id, call_name, ine) SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), " SELF ", 'name ' || i, 'ine ' || i FROM n", n);
+    pair_sync(p, f);
+    says(p->hub, asked(f->program, "SELECT count(*) FROM learner"), "SELECT count(*) FROM learner");
+    return f;
+}
+
+/* What `perche verify` does before it reads; returns how many chunks that took. */
+static int verify(struct pair *p, struct fixture *f, struct outcome *found)
+{
+    bool more = true;
+    int n = 0;
+
+    *found = (struct outcome){0};
+    free(pair_command(p, f, "audit", "{}"));
+    while (more) {
+        struct outcome o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
+
+        more = o.more;
+        found->found += o.found;
+        found->restored += o.restored;
+        outcome_free(&o);
+        n++;
+        assert_true(n < 1000);
+    }
+    return n;
+}
+
+static void verified(struct pair *p, struct fixture *f, uint64_t found, uint64_t restored)
+{
+    struct outcome o;
+
+    (void)verify(p, f, &o);
+    assert_int_equal(o.found, found);
+    assert_int_equal(o.restored, restored);
+}
+
+/* Both hold the same learners, and both digests say so. */
+static void proven(struct pair *p, struct fixture *f)
+{
+    uint32_t level;
+    uint64_t repaired;
+    const char *all = "SELECT group_concat(id || ifnull(call_name, '-') || ifnull(ine, '-') || home_site_id, ' ') FROM (SELECT * FROM learner ORDER BY id)";
+    char *here, *json;
+
+    pair_sync(p, f);
+    here = strdup(asked(f->program, all));
+    assert_string_equal(asked(p->hub->program, all), here);
+    free(here);
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    json = pair_query(p, f, "verify", "{}");
+    assert_string_equal(json_at(json, "$.equal"), "1");
+    free(json);
+}
+
+static char *found_in(struct pair *p, struct fixture *f, const char *name)
+{
+    char *json = pair_query(p, f, "verify", "{\"table\": \"learner\"}"), path[64];
+    char *value;
+
+    (void)snprintf(path, sizeof path, "$.tables[0].%s", name);
+    value = strdup(json_at(json, path));
+    free(json);
+    return value;
+}
+
+static void found_is(struct pair *p, struct fixture *f, const char *name, const char *expected)
+{
+    char *value = found_in(p, f, name);
+
+    assert_string_equal(value, expected);
+    free(value);
+}
+
+/* Stamp of a column of learner 1. */
+static uint64_t stamp_of(struct fixture *f, const char *column)
+{
+    uint8_t key[16];
+    struct meta m;
+    uint64_t stamp;
+
+    assert_true(perche_uuid_parse((const uint8_t *)LEARNER "1", 36, key));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(meta_load(f->r, registry_table(f->r, "learner"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+    stamp = m.cells[table_column(m.table, column)->num].stamp;
+    meta_clear(&m);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    return stamp;
+}
+
+/* ---- rows ----------------------------------------------------------------- */
+
+static void an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    uint64_t name = stamp_of(f, "call_name"), ine = stamp_of(f, "ine");
+
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    verified(p, f, 1, 0);
+    assert_true(stamp_of(f, "call_name") > name);
+    assert_int_equal(stamp_of(f, "ine"), ine);
+    found_is(p, f, "changed", "1");
+    found_is(p, f, "added", "0");
+    proven(p, f);
+    says(p->hub, "unseen", "SELECT call_name FROM learner WHERE id = '" LEARNER "1'");
+}
+
+static void a_column_that_was_never_written_is_looked_at_as_well(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->hub;
+
+    (void)learners(p, 2); /* `restricted` is the hub's: a site's insert writes no cell of it */
+    assert_int_equal(stamp_of(f, "restricted"), 0);
+    program(f, BYPASS("UPDATE learner SET restricted = 1 WHERE id = '" LEARNER "1'"));
+    verified(p, f, 1, 0);
+    assert_true(stamp_of(f, "restricted") > 0);
+    pair_sync(p, p->sites[0]);
+    says(p->sites[0], "1", "SELECT restricted FROM learner WHERE id = '" LEARNER "1'");
+    verified(p, f, 0, 0);
+}
+
+static void rows_added_and_removed_past_the_triggers_are_inserts_and_deletes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 9);
+
+    program(f, BYPASS("DELETE FROM learner WHERE id IN ('" LEARNER "2', '" LEARNER "3');"
+                      " INSERT INTO learner (id, home_site_id, call_name) VALUES ('0198f3a0-0000-7000-8000-00000000aaaa', " SELF ", 'new')"));
+    verified(p, f, 3, 0);
+    found_is(p, f, "removed", "2");
+    found_is(p, f, "added", "1");
+    proven(p, f);
+    says(p->hub, "8", "SELECT count(*) FROM learner");
+    says(p->hub, "new", "SELECT call_name FROM learner WHERE id LIKE '%%aaaa'");
+    /* the tombstone has kept what its scope is made from, so the site still has it */
+    says(p->hub, "1", "SELECT n.text = (SELECT text FROM perche_name WHERE num = (SELECT scope FROM perche_row WHERE key = x'0198f3a0000070008000000000000001'))"
+                      " FROM perche_row JOIN perche_name n ON n.num = scope WHERE key = x'0198f3a0000070008000000000000002'");
+}
+
+static void the_victim_of_a_replace_is_found(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 9);
+
+    program(f, "CREATE UNIQUE INDEX one_ine ON learner (ine)");
+    harvest_here(p, f);
+    program(f, "INSERT OR REPLACE INTO learner (id, home_site_id, ine) VALUES ('0198f3a0-0000-7000-8000-00000000bbbb', " SELF ", 'ine 4')");
+    harvest_here(p, f);
+    pair_sync(p, f);
+    says(p->hub, "2", "SELECT count(*) FROM learner WHERE ine = 'ine 4'"); /* the victim was not told */
+    verified(p, f, 1, 0);
+    pair_sync(p, f);
+    says(p->hub, "1", "SELECT count(*) FROM learner WHERE ine = 'ine 4'");
+}
+
+static void what_is_as_it_was_is_left_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 50);
+    char *lsn = strdup(asked(f->program, "SELECT lsn FROM perche_node"));
+
+    program(f, "DROP TRIGGER perche_learner_update; DROP TRIGGER perche_learner_insert");
+    harvest_here(p, f);
+    verified(p, f, 0, 0);
+    says(f, lsn, "SELECT lsn FROM perche_node");
+    free(lsn);
+}
+
+static void a_large_table_is_compared_in_chunks(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5000);
+    struct outcome found;
+    int whole = verify(p, f, &found);
+
+    assert_int_equal(found.found, 0);
+    assert_true(whole > 2 * 5000 / 1500); /* twice: the rows, the metadata */
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen'"));
+    assert_true(verify(p, f, &found) > whole + 5000 * 25 / 1500 - 1); /* each that differs is dearer */
+    assert_int_equal(found.found, 5000);
+    proven(p, f);
+}
+
+/* ---- while a table waits ---------------------------------------------------- */
+
+static void an_ordinary_edit_of_the_row_does_not_cover_the_unseen_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    struct outcome o;
+    uint64_t rows;
+    bool more;
+
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    free(pair_command(p, f, "audit", "{}"));
+    program(f, "UPDATE learner SET ine = 'seen' WHERE id = '" LEARNER "1'");
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(harvest(f->r, 0, &rows, &more), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(rows, 1);
+    o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
+    outcome_free(&o);
+    proven(p, f);
+    says(p->hub, "unseen seen", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
+}
+
+static void a_change_from_the_hub_does_not_cover_the_unseen_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    struct perche_message answer;
+    struct outcome o;
+
+    edit(p, p->hub, "UPDATE learner SET ine = 'of the hub' WHERE id = '" LEARNER "1'");
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    answer = pull_made(p, f, 1 << 20);
+    free(pair_command(p, f, "audit", "{}"));
+    o = pull_heard(p, f, answer);
+    outcome_free(&o);
+    harvest_here(p, f);
+    proven(p, f);
+    says(p->hub, "unseen of the hub", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
+}
+
+static void nothing_is_comparable_before_it_is_compared(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    bool comparable;
+    struct perche_message m;
+
+    pair_sync(p, f);
+    program(f, "DROP TRIGGER perche_learner_update");
+    fixture_look(f);
+    m = pair_ask_digest(p, f, 0, (struct perche_message){0}, &comparable);
+    assert_false(comparable);
+    perche_message_free(&m);
+    proven(p, f);
+}
+
+/* ---- tables ------------------------------------------------------------------ */
+
+static struct state harvested(struct pair *p, struct fixture *f, uint64_t after_ms)
+{
+    struct outcome o;
+    struct state s;
+
+    p->now += after_ms;
+    o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
+    s = o.state;
+    outcome_free(&o);
+    return s;
+}
+
+static void a_dropped_table_comes_back_with_its_rows_and_indexes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 30);
+    uint32_t level;
+    uint64_t repaired;
+    char *json;
+
+    written(f, "CREATE INDEX by_name ON learner (call_name)");
+    harvest_here(p, f);
+    written(f, "UPDATE learner SET call_name = 'not sent yet' WHERE id = '" LEARNER "7'");
+    harvest_here(p, f);
+    program(f, "DROP TABLE learner");
+    assert_int_equal(harvested(p, f, 1000).tables_gone, 1);
+    assert_int_equal(pair_compare(p, f, &level, &repaired), 0); /* no answer: it is not comparable */
+    json = pair_query(p, f, "verify", "{}");
+    assert_string_equal(json_at(json, "$.equal"), "0");
+    free(json);
+    assert_int_equal(harvested(p, f, 1000).tables_gone, 1); /* a program may be rebuilding it */
+    says(f, "0", "SELECT count(*) FROM sqlite_schema WHERE name = 'learner'");
+    assert_int_equal(harvested(p, f, 4000).tables_gone, 1); /* made again, its rows not back yet */
+    harvest_here(p, f);
+    assert_int_equal(harvested(p, f, 0).tables_gone, 0);
+    says(f, "30", "SELECT count(*) FROM learner");
+    says(f, "1", "SELECT count(*) FROM sqlite_schema WHERE name = 'by_name'");
+    says(f, "4", "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'learner'");
+    found_is(p, f, "restored", "30");
+    found_is(p, f, "removed", "0");
+    proven(p, f);
+    says(p->hub, "30", "SELECT count(*) FROM learner");
+    says(p->hub, "not sent yet", "SELECT call_name FROM learner WHERE id = '" LEARNER "7'");
+}
+
+static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    fixture_close(f);
+    program(f, "DROP TABLE learner");
+    fixture_open(f);
+    assert_int_equal(harvested(p, f, 0).tables_gone, 1);
+    (void)harvested(p, f, 4000);
+    harvest_here(p, f);
+    says(f, "5", "SELECT count(*) FROM learner");
+    proven(p, f);
+}
+
+static void what_came_for_a_dropped_table_waits_and_is_applied(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    program(f, "DROP TABLE learner");
+    (void)harvested(p, f, 0);
+    edit(p, p->hub, "UPDATE learner SET ine = 'meanwhile' WHERE id = '" LEARNER "2'");
+    edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('0198f3a0-0000-7000-8000-00000000cccc', '%s', 'late')", SITE_ID(p, 0));
+    pair_pull(p, f);
+    assert_int_equal(state_of(p, f).parked > 0, 1);
+    p->now += 4000;
+    harvest_here(p, f);
+    says(f, "6", "SELECT count(*) FROM learner");
+    proven(p, f);
+    assert_int_equal(state_of(p, f).parked, 0);
+}
+
+static void a_table_made_anew_and_empty_is_no_deletion(void **state)
+{
+    struct pair *p = *state;
+
+    for (int n = 1; n <= 15; n += 14) { /* also one of a single row */
+        struct fixture *f = learners(p, n);
+        char *declared = strdup(asked(f->program, "SELECT sql FROM sqlite_schema WHERE name = 'learner'")), rows[16];
+
+        (void)snprintf(rows, sizeof rows, "%d", n);
+        written(f, "BEGIN; DROP TABLE learner; %s; COMMIT", declared);
+        harvest_here(p, f);
+        says(f, rows, "SELECT count(*) FROM learner");
+        proven(p, f);
+        says(p->hub, rows, "SELECT count(*) FROM learner");
+        written(f, "DELETE FROM learner"); /* and what somebody deletes is deleted */
+        proven(p, f);
+        says(p->hub, "0", "SELECT count(*) FROM learner");
+        free(declared);
+    }
+}
+
+static void most_rows_missing_are_put_back_and_a_few_are_deletions(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 100);
+
+    program(f, BYPASS("DELETE FROM learner WHERE id > '0198f3a0-0000-7000-8000-000000000079'"));
+    verified(p, f, 0, 21);
+    says(f, "100", "SELECT count(*) FROM learner");
+    program(f, BYPASS("DELETE FROM learner WHERE id > '0198f3a0-0000-7000-8000-000000000080'"));
+    verified(p, f, 20, 0);
+    proven(p, f);
+    says(p->hub, "80", "SELECT count(*) FROM learner");
+}
+
+static void a_rebuild_that_loses_a_column_empties_nobody_elses(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+    char *declared = strdup(asked(f->program, "SELECT replace(sql, '  ine TEXT, ', '') FROM sqlite_schema WHERE name = 'learner'"));
+
+    assert_null(strstr(declared, " ine TEXT"));
+    written(f, "BEGIN; CREATE TABLE kept AS SELECT * FROM learner; DROP TABLE learner; %s;"
+               " INSERT INTO learner (id, home_site_id, call_name) SELECT id, home_site_id, call_name || '!' FROM kept; COMMIT", declared);
+    free(declared);
+    harvest_here(p, f);
+    pair_sync(p, f);
+    says(p->hub, "5", "SELECT count(*) FROM learner WHERE call_name LIKE 'name _!'");
+    says(p->hub, "5", "SELECT count(*) FROM learner WHERE ine LIKE 'ine _'");
+}
+
+static void a_row_that_the_history_does_not_know_comes_from_the_hub(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    program(f, "DELETE FROM perche_history");
+    program(f, "DROP TABLE learner");
+    (void)harvested(p, f, 0);
+    p->now += 4000;
+    harvest_here(p, f);
+    found_is(p, f, "lost", "5");
+    for (int i = 0; i < 3; i++) {
+        struct outcome o = pull_heard(p, f, pull_made(p, f, 1 << 20));
+
+        if (o.message.op == PERCHE_OP_ROWS)
+            (void)rows_fetched(p, f, pair_line(&o), 10);
+        else
+            outcome_free(&o);
+    }
+    says(f, "5", "SELECT count(*) FROM learner WHERE ine LIKE 'ine _'");
+    proven(p, f);
+}
+
+/* ---- triggers of programs ------------------------------------------------------ */
+
+static void count_trigger(void *ctx, const char *code, const char *table, const char *text)
+{
+    *(int *)ctx += strcmp(code, "trigger") == 0 && strcmp(table, "project") == 0 && strstr(text, "perche verify") != NULL;
+}
+
+static void what_a_programs_trigger_wrote_during_an_apply_is_told_of_and_found(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    int told = 0;
+
+    program(f, "CREATE TRIGGER follow AFTER UPDATE OF call_name ON learner BEGIN INSERT INTO project (id, site_id, title, kind)"
+               " SELECT 'followed', site_id, NEW.call_name, 'REAL_CLIENT' FROM perche_self; END");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'by the hub' WHERE id = '" LEARNER "1'");
+    pair_sync(p, f);
+    says(f, "by the hub", "SELECT title FROM project WHERE id = 'followed'");
+    registry_warnings(f->r, count_trigger, &told);
+    assert_int_equal(told, 1);
+    says(p->hub, "0", "SELECT count(*) FROM project");
+    verified(p, f, 1, 0);
+    pair_sync(p, f);
+    says(p->hub, "by the hub", "SELECT title FROM project WHERE id = 'followed'");
+    verified(p, f, 0, 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+    const struct CMUnitTest tests[] = {
+        T(an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone),
+        T(a_column_that_was_never_written_is_looked_at_as_well),
+        T(rows_added_and_removed_past_the_triggers_are_inserts_and_deletes),
+        T(the_victim_of_a_replace_is_found),
+        T(what_is_as_it_was_is_left_alone),
+        T(a_large_table_is_compared_in_chunks),
+        T(an_ordinary_edit_of_the_row_does_not_cover_the_unseen_one),
+        T(a_change_from_the_hub_does_not_cover_the_unseen_one),
+        T(nothing_is_comparable_before_it_is_compared),
+        T(a_dropped_table_comes_back_with_its_rows_and_indexes),
+        T(a_table_dropped_while_the_daemon_was_down_comes_back),
+        T(what_came_for_a_dropped_table_waits_and_is_applied),
+        T(a_table_made_anew_and_empty_is_no_deletion),
+        T(most_rows_missing_are_put_back_and_a_few_are_deletions),
+        T(a_rebuild_that_loses_a_column_empties_nobody_elses),
+        T(a_row_that_the_history_does_not_know_comes_from_the_hub),
+        T(what_a_programs_trigger_wrote_during_an_apply_is_told_of_and_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
