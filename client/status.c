@@ -208,6 +208,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     uint64_t conflicts = get_number(status, "conflicts_open");
     uint64_t parked = get_number(status, "parked");
     uint64_t held = get_number(status, "held");
+    uint64_t gone = get_number(status, "tables_gone");
     uint64_t refused = get_number(status, "refused");
     struct fields *f = fields_new();
     char *node = status_node(status);
@@ -231,6 +232,9 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     }
     if (held > 0)
         add_held(c, f, status, held);
+    if (gone > 0)
+        add_count(f, "dropped", gone, "table that somebody has dropped: it is made again",
+                  "tables that somebody has dropped: they are made again");
     if (parked > 0)
         add_count(f, "parked", parked, "value waits for a newer version of the schema",
                   "values wait for a newer version of the schema");

@@ -265,7 +265,7 @@ static void status_of_a_hub_that_does_not_listen_says_so(void **state)
     expect("status", 80, NULL,
            "{'ok': true, 'result': {'role': 'hub', 'name': 'hub', "
            "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
-           "'lsn': 1204, 'state': 'offline', 'pending': 0, 'last_contact': null, "
+           "'lsn': 1204, 'tables_gone': 2, 'state': 'offline', 'pending': 0, 'last_contact': null, "
            "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, "
            "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
            "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
@@ -276,6 +276,7 @@ static void status_of_a_hub_that_does_not_listen_says_so(void **state)
            "hub (hub)   hub of 1 site, but it does not listen\n"
            "records     kept here for every site\n"
            "to decide   0 conflicts\n"
+           "dropped     2 tables that somebody has dropped: they are made again\n"
            "position    1,204, epoch 4611686018427387905\n"
            "version     0.1.0\n",
            /* err */

@@ -105,6 +105,25 @@ static uint64_t stamp_of(struct fixture *f, const char *column)
     return stamp;
 }
 
+/* Does the tombstone of learner @n know which site it was at? */
+static bool keeps_home(struct fixture *f, int n)
+{
+    char id[37];
+    uint8_t key[16];
+    struct meta m;
+    bool kept;
+
+    snprintf(id, sizeof id, LEARNER "%d", n);
+    assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(meta_load(f->r, registry_table(f->r, "learner"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+    assert_false(meta_alive(&m));
+    kept = m.kept_mask >> (table_column(m.table, "home_site_id")->num - 1) & 1;
+    meta_clear(&m);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    return kept;
+}
+
 /* ---- rows ----------------------------------------------------------------- */
 
 static void an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone(void **state)
@@ -146,12 +165,13 @@ static void rows_added_and_removed_past_the_triggers_are_inserts_and_deletes(voi
     program(f, BYPASS("DELETE FROM learner WHERE id IN ('" LEARNER "2', '" LEARNER "3');"
                       " INSERT INTO learner (id, home_site_id, call_name) VALUES ('0198f3a0-0000-7000-8000-00000000aaaa', " SELF ", 'new')"));
     verified(p, f, 3, 0);
+    assert_true(keeps_home(f, 2));
     found_is(p, f, "removed", "2");
     found_is(p, f, "added", "1");
     proven(p, f);
     says(p->hub, "8", "SELECT count(*) FROM learner");
     says(p->hub, "new", "SELECT call_name FROM learner WHERE id LIKE '%%aaaa'");
-    /* the tombstone has kept what its scope is made from, so the site still has it */
+    assert_true(keeps_home(p->hub, 2));
     says(p->hub, "1", "SELECT n.text = (SELECT text FROM perche_name WHERE num = (SELECT scope FROM perche_row WHERE key = x'0198f3a0000070008000000000000001'))"
                       " FROM perche_row JOIN perche_name n ON n.num = scope WHERE key = x'0198f3a0000070008000000000000002'");
 }
@@ -358,6 +378,71 @@ static void a_table_made_anew_and_empty_is_no_deletion(void **state)
     }
 }
 
+static void a_dropped_table_that_a_program_fills_in_part_gets_the_rest_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 9);
+    char *declared = strdup(asked(f->program, "SELECT sql FROM sqlite_schema WHERE name = 'learner'"));
+
+    written(f, "CREATE TABLE kept AS SELECT * FROM learner WHERE id <> '" LEARNER "4'; DROP TABLE learner");
+    assert_int_equal(harvested(p, f, 0).tables_gone, 1);
+    written(f, "%s; INSERT INTO learner SELECT * FROM kept", declared);
+    free(declared);
+    harvest_here(p, f);
+    says(f, "9", "SELECT count(*) FROM learner");
+    found_is(p, f, "restored", "1");
+    proven(p, f);
+    says(p->hub, "9", "SELECT count(*) FROM learner");
+}
+
+/* Writes another name into the block that learner 1 came with, as somebody does who can write the file. */
+static void forge(struct fixture *f)
+{
+    struct perche_batch *b = perche_batch_new();
+    struct perche_buf buf = {0};
+    sqlite3_stmt *s;
+    bool forged = false;
+
+    assert_int_equal(sqlite3_prepare_v2(f->program, "SELECT body, block FROM perche_history WHERE block ="
+                                                    " (SELECT block FROM perche_row WHERE key = x'0198f3a0000070008000000000000001')", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    assert_int_equal(perche_batch_decode((struct perche_bytes){sqlite3_column_blob(s, 0), (uint32_t)sqlite3_column_bytes(s, 0)}, b, NULL), PERCHE_OK);
+    for (uint32_t i = 0; i < b->parts_count; i++)
+        for (uint32_t k = 0; k < b->parts[i].cells_count; k++) {
+            struct perche_value *v = &b->parts[i].cells[k].value;
+
+            if (v->type == PERCHE_TEXT && v->n == 6 && memcmp(v->p, "name 1", 6) == 0) {
+                v->p = (const uint8_t *)"forged";
+                forged = true;
+            }
+        }
+    assert_true(forged);
+    assert_int_equal(perche_batch_encode(b, 1, &buf, NULL), PERCHE_OK);
+    sqlite3_finalize(s);
+    assert_int_equal(sqlite3_prepare_v2(f->program, "UPDATE perche_history SET body = ?1 WHERE block ="
+                                                    " (SELECT block FROM perche_row WHERE key = x'0198f3a0000070008000000000000001')", -1, &s, NULL), SQLITE_OK);
+    sqlite3_bind_blob(s, 1, buf.p, (int)buf.n, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(s), SQLITE_DONE);
+    sqlite3_finalize(s);
+    perche_buf_free(&buf);
+    perche_batch_free(b);
+}
+
+static void a_forged_history_is_not_put_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    forge(f);
+    program(f, "DROP TABLE learner");
+    (void)harvested(p, f, 0);
+    p->now += 4000;
+    harvest_here(p, f);
+    says(f, "0", "SELECT count(*) FROM learner WHERE call_name = 'forged'");
+    found_is(p, f, "restored", "4");
+    found_is(p, f, "lost", "1");
+}
+
 static void most_rows_missing_are_put_back_and_a_few_are_deletions(void **state)
 {
     struct pair *p = *state;
@@ -455,6 +540,8 @@ int main(void)
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
         T(a_table_made_anew_and_empty_is_no_deletion),
+        T(a_dropped_table_that_a_program_fills_in_part_gets_the_rest_back),
+        T(a_forged_history_is_not_put_back),
         T(most_rows_missing_are_put_back_and_a_few_are_deletions),
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
         T(a_row_that_the_history_does_not_know_comes_from_the_hub),
