@@ -18,6 +18,7 @@ struct verify {
     node_answer_cb on_answer;
     char *args;
     json_t *answer;
+    uint64_t found, restored;
     uint32_t busy; /* chunks in a row that have to come again */
 };
 
@@ -135,9 +136,10 @@ static void on_audited(struct job *job)
         verify_run(v, WORK_HARVEST, on_audited);
     } else {
         v->busy = 0;
-        if (job->outcome.found + job->outcome.restored > 0)
-            log_warn("replica.bypassed", "found=%" PRIu64 " restored=%" PRIu64, job->outcome.found,
-                     job->outcome.restored);
+        v->found += job->outcome.found;
+        v->restored += job->outcome.restored;
+        if (!more && v->found + v->restored > 0)
+            log_warn("replica.bypassed", "found=%" PRIu64 " restored=%" PRIu64, v->found, v->restored);
         node_woken(n, &job->outcome);
         verify_run(v, more ? WORK_HARVEST : WORK_QUERY, more ? on_audited : on_verified);
     }

@@ -210,9 +210,13 @@ static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct ou
     }
     h->failures = 0;
     h->harvest_at_ms = 0;
-    if (o->found + o->restored > 0)
+    h->found += o->found;
+    h->restored += o->restored;
+    if (!o->more && h->found + h->restored > 0) {
         actions_log(h->out, "replica.bypassed", "found=%llu restored=%llu",
-                    (unsigned long long)o->found, (unsigned long long)o->restored);
+                    (unsigned long long)h->found, (unsigned long long)h->restored);
+        h->found = h->restored = 0;
+    }
     if (kind == WORK_STATE) {
         h->known = true;
         h->harvest_due = true; /* what was written while the daemon was down */

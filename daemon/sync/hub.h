@@ -116,6 +116,7 @@ struct sync_hub {
     bool harvest_due, harvesting;
     uint64_t harvest_at_ms, state_at_ms;
     uint32_t failures; /* of harvest or state in a row */
+    uint64_t found, restored; /* by the harvests since the last that left nothing to do: told with it */
 
     uint64_t bad; /* messages that did not decode */
     uint64_t next_ms, timer_ms;

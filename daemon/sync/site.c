@@ -426,9 +426,13 @@ static void harvested(struct sync_site *s, struct outcome *o)
     s->harvest_at_ms = 0;
     if (o->rows > 0)
         site_changed(s);
-    if (o->found + o->restored > 0)
+    s->found += o->found;
+    s->restored += o->restored;
+    if (!o->more && s->found + s->restored > 0) {
         actions_log(s->out, "replica.bypassed", "found=%llu restored=%llu",
-                    (unsigned long long)o->found, (unsigned long long)o->restored);
+                    (unsigned long long)s->found, (unsigned long long)s->restored);
+        s->found = s->restored = 0;
+    }
     if (s->st.pending > 0)
         s->push_due = true;
     if (o->more) {

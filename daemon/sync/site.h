@@ -80,6 +80,7 @@ struct sync_site {
     uint64_t tags; /* last tag given, to works and to requests */
     bool harvest_due, harvesting;
     uint64_t harvest_number, harvest_at_ms;
+    uint64_t found, restored; /* by the harvests since the last that left nothing to do: told with it */
     struct backoff harvest_backoff;
     uint64_t state_at_ms; /* WORK_STATE failed: again at */
 
