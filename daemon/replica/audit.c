@@ -76,23 +76,22 @@ static enum perche_rc recall_all(struct replica *r, const struct meta *m, struct
 enum perche_rc audit_changed(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t off, uint64_t *mask)
 {
     struct perche_value before[PERCHE_COLUMNS_MAX + 1];
-    uint64_t written = written_mask(m), changed = off & ~written;
+    uint64_t written = written_mask(m), changed = off & ~written, perhaps = 0;
     uint8_t digest[16];
     struct recall f;
     enum perche_rc rc = recall_all(r, m, &f);
 
     memcpy(before, values, m->count * sizeof *before);
     for (uint32_t num = 1; num < m->count; num++) {
-        if (!(f.found >> (num - 1) & 1))
+        if (!(f.guessed >> (num - 1) & 1))
             continue;
         before[num] = f.values[num];
         if (perche_value_compare(&values[num], &f.values[num]) != 0)
-            changed |= UINT64_C(1) << (num - 1);
+            *(f.found >> (num - 1) & 1 ? &changed : &perhaps) |= UINT64_C(1) << (num - 1);
     }
-    if (rc == PERCHE_OK && f.found != f.want) { /* the rest counts only when nothing else explains the digest */
+    if (rc == PERCHE_OK && f.found != f.want) { /* what is not found counts as a whole when nothing else explains the digest */
         digest_row(r, m, before, digest);
-        if (memcmp(digest, m->digest, 16) != 0)
-            changed |= written & ~f.found;
+        changed |= memcmp(digest, m->digest, 16) == 0 ? perhaps : written & ~f.found;
     }
     recall_free(&f);
     *mask |= changed & ~m->table->absent;

@@ -503,12 +503,18 @@ static bool recall_row(void *ctx, const struct perche_batch *b, const struct per
         const struct column *column = table_column(t, part->columns[c->col]);
         uint32_t num = column != NULL ? column->num : 0;
         const char *origin;
+        bool same;
 
-        if (num == 0 || !((f->want & ~f->found) >> (num - 1) & 1) || c->stamp != f->m->cells[num].stamp)
+        if (num == 0 || !((f->want & ~f->found) >> (num - 1) & 1))
             continue;
         origin = name_text(f->r, f->m->cells[num].origin);
         if (origin == NULL || strcmp(b->names[c->origin], origin) != 0)
             continue;
+        same = c->stamp == f->m->cells[num].stamp;
+        if (!same && f->guessed >> (num - 1) & 1)
+            continue;
+        free(f->bytes[num]);
+        f->bytes[num] = NULL;
         f->values[num] = c->value;
         if (c->value.type == PERCHE_TEXT || c->value.type == PERCHE_BLOB) {
             f->bytes[num] = malloc((size_t)c->value.n + 1);
@@ -520,7 +526,9 @@ static bool recall_row(void *ctx, const struct perche_batch *b, const struct per
                 memcpy(f->bytes[num], c->value.p, c->value.n);
             f->values[num].p = f->bytes[num];
         }
-        f->found |= UINT64_C(1) << (num - 1);
+        f->guessed |= UINT64_C(1) << (num - 1);
+        if (same)
+            f->found |= UINT64_C(1) << (num - 1);
     }
     return f->found != f->want;
 }

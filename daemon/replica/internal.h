@@ -358,6 +358,7 @@ struct recall {
     const struct meta *m;
     struct replica *r;
     uint64_t want, found;        /* masks */
+    uint64_t guessed;            /* found, or the newest value of that origin: a stamp may have been shifted since. A digest tells */
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint8_t *bytes[PERCHE_COLUMNS_MAX + 1];
 };

@@ -105,6 +105,18 @@ static uint64_t stamp_of(struct fixture *f, const char *column)
     return stamp;
 }
 
+static struct state harvested(struct pair *p, struct fixture *f, uint64_t after_ms)
+{
+    struct outcome o;
+    struct state s;
+
+    p->now += after_ms;
+    o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
+    s = o.state;
+    outcome_free(&o);
+    return s;
+}
+
 /* Does the tombstone of learner @n know which site it was at? */
 static bool keeps_home(struct fixture *f, int n)
 {
@@ -140,6 +152,51 @@ static void an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone(void 
     found_is(p, f, "added", "0");
     proven(p, f);
     says(p->hub, "unseen", "SELECT call_name FROM learner WHERE id = '" LEARNER "1'");
+}
+
+/* What a handshake does to stamps of a clock that was wrong: the history has the old ones. */
+static void restamp(struct fixture *f)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    struct table *t;
+    uint8_t key[16];
+    struct meta m;
+
+    assert_true(perche_uuid_parse((const uint8_t *)LEARNER "1", 36, key));
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    t = registry_table(f->r, "learner");
+    assert_int_equal(meta_load(f->r, t, (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+    for (uint32_t num = 1; num < m.count; num++)
+        if (m.cells[num].written)
+            m.cells[num].stamp += UINT64_C(5000) << 16;
+    assert_int_equal(data_load(f->r, t, (struct perche_bytes){key, 16}, values), PERCHE_OK);
+    digest_row(f->r, &m, values, m.digest);
+    assert_int_equal(meta_save(f->r, &m), PERCHE_OK);
+    meta_clear(&m);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+}
+
+static void a_shifted_stamp_hides_no_value_of_the_history(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    uint64_t name, ine;
+
+    restamp(f);
+    name = stamp_of(f, "call_name");
+    ine = stamp_of(f, "ine");
+    p->now += 10000;
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    verified(p, f, 1, 0);
+    assert_true(stamp_of(f, "call_name") > name);
+    assert_int_equal(stamp_of(f, "ine"), ine);
+    program(f, "DROP TABLE learner");
+    (void)harvested(p, f, 0);
+    p->now += 4000;
+    harvest_here(p, f);
+    says(f, "3 unseen", "SELECT count(*) || ' ' || max(call_name) FROM learner");
+    found_is(p, f, "restored", "3");
+    found_is(p, f, "lost", "0");
 }
 
 static void a_column_that_was_never_written_is_looked_at_as_well(void **state)
@@ -278,18 +335,6 @@ static void nothing_is_comparable_before_it_is_compared(void **state)
 }
 
 /* ---- tables ------------------------------------------------------------------ */
-
-static struct state harvested(struct pair *p, struct fixture *f, uint64_t after_ms)
-{
-    struct outcome o;
-    struct state s;
-
-    p->now += after_ms;
-    o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
-    s = o.state;
-    outcome_free(&o);
-    return s;
-}
 
 static void a_dropped_table_comes_back_with_its_rows_and_indexes(void **state)
 {
@@ -528,6 +573,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
     const struct CMUnitTest tests[] = {
         T(an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone),
+        T(a_shifted_stamp_hides_no_value_of_the_history),
         T(a_column_that_was_never_written_is_looked_at_as_well),
         T(rows_added_and_removed_past_the_triggers_are_inserts_and_deletes),
         T(the_victim_of_a_replace_is_found),
