@@ -189,6 +189,8 @@ enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const
     copy->gen_stamp = row->gen_stamp;
     copy->gen_origin = row->flags & PERCHE_ROW_GEN ? perche_batch_name(to, b->names[row->gen_origin]) : 0;
     copy->scope = row->scope == PERCHE_NO_SCOPE ? PERCHE_NO_SCOPE : perche_batch_name(to, b->names[row->scope]);
+    if (copy->gen_origin == UINT32_MAX || (row->scope != PERCHE_NO_SCOPE && copy->scope == UINT32_MAX))
+        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
     copy->full = row->full;
     copy->scan = row->scan;
     for (uint32_t i = 0; i < row->cells_count; i++) {
@@ -480,7 +482,7 @@ static bool parked_has(struct replica *r, const char *table, struct perche_bytes
 
     sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
     sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
-    while (!has && sqlite3_step(s) == SQLITE_ROW) {
+    while (!has && sql_row(r, s)) {
         const char *reason = (const char *)sqlite3_column_text(s, 4);
 
         has = row_itself ? strcmp(reason, "row") != 0 : strcmp(reason, "row") == 0 || strcmp(reason, "husk") == 0;
@@ -747,7 +749,7 @@ static enum perche_rc meet_parked(struct apply *a)
 {
     struct replica *r = a->r;
     sqlite3_stmt *s = sql(r, SQL_PARKED_COUNT);
-    bool any = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int64(s, 0) > 0;
+    bool any = sql_row(r, s) && sqlite3_column_int64(s, 0) > 0;
     enum perche_rc rc = PERCHE_OK;
 
     sql_done(s);
@@ -842,7 +844,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
     s = prepare(r, "SELECT coalesce(max(n), 0) FROM perche_parked");
     if (s == NULL)
         return r->fail;
-    if (sqlite3_step(s) == SQLITE_ROW)
+    if (sql_row(r, s))
         last = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
     if (last > 0 && !r->applying) {
@@ -857,7 +859,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
 
         s = sql(r, SQL_PARKED_ALL);
         sqlite3_bind_int64(s, 1, after);
-        while (n == 0 && sqlite3_step(s) == SQLITE_ROW) {
+        while (n == 0 && sql_row(r, s)) {
             bool mine = sqlite3_column_int64(s, 0) <= last;
 
             after = sqlite3_column_int64(s, 0);
@@ -878,7 +880,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
         if (n == 0) {
             s = sql(r, SQL_PARKED_ALL); /* a page without a match: is there another? */
             sqlite3_bind_int64(s, 1, after);
-            if (sqlite3_step(s) != SQLITE_ROW)
+            if (!sql_row(r, s))
                 after = last;
             sql_done(s);
             continue;

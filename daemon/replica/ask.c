@@ -1,4 +1,5 @@
 #include "replica/ask.h"
+#include "replica/tx.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ sqlite3_stmt *ask(struct replica *r, const char *sql)
 void ask_bind_text(sqlite3_stmt *s, int i, const char *text)
 {
     if (s != NULL && text != NULL)
-        sqlite3_bind_text(s, i, text, -1, SQLITE_TRANSIENT);
+        sqlite3_bind_text(s, i, text, -1, SQLITE_STATIC); /* a copy may fail, and would leave NULL there */
 }
 
 void ask_bind_bytes(sqlite3_stmt *s, int i, struct perche_bytes b)
@@ -46,7 +47,7 @@ enum perche_rc ask_run(struct replica *r, sqlite3_stmt *s, const char *what)
 
     if (s == NULL)
         return r->fail;
-    rc = sqlite3_step(s);
+    rc = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, what);
     sqlite3_finalize(s);
@@ -106,15 +107,19 @@ enum perche_rc args_parse(struct replica *r, const char *text, struct args *a)
 {
     sqlite3_stmt *s;
     bool object;
+    int rc;
 
     memset(a, 0, sizeof *a);
     if (text == NULL || *text == '\0')
         text = "{}";
-    s = ask(r, "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) END IS 'object'");
+    s = ask(r, "SELECT json_type(?1) IS 'object'"); /* not json_valid(), which takes a want of memory for a mistake */
     if (s == NULL)
         return r->fail;
     ask_bind_text(s, 1, text);
-    object = ask_row(r, s, "read the arguments") && sqlite3_column_int(s, 0);
+    rc = sqlite3_step(s);
+    object = rc == SQLITE_ROW && sqlite3_column_int(s, 0);
+    if ((rc & 0xff) == SQLITE_NOMEM)
+        (void)fail_sqlite(r, rc, "read the arguments");
     sqlite3_finalize(s);
     if (!object)
         return fail(r, PERCHE_USAGE, "the arguments are no JSON object");
@@ -141,7 +146,7 @@ struct arg args_find(struct replica *r, struct args *a, const char *name)
     sqlite3_bind_text(a->stmt, 2, name, -1, SQLITE_STATIC);
     if (!ask_row(r, a->stmt, "read an argument"))
         return found;
-    column_value(a->stmt, 1, &found.value);
+    column_read(r, a->stmt, 1, &found.value);
     switch (ask_text(a->stmt, 0)[0]) {
     case 'f':
     case 'b': found.kind = 'b'; break;
@@ -270,7 +275,7 @@ bool ask_key_parse(struct replica *r, struct table *t, const char *json,
             n++;
             break;
         }
-        column_value(s, 0, &v);
+        column_read(r, s, 0, &v);
         v = ask_settled(&t->keys[n], v);
         if (v.type == PERCHE_TEXT) {
             if (v.n > PERCHE_KEY_BYTES_MAX)
@@ -311,7 +316,7 @@ static enum perche_rc only_one(struct replica *r, sqlite3_stmt *s, uint8_t *key,
         } else {
             struct perche_value v;
 
-            column_value(s, 0, &v);
+            column_read(r, s, 0, &v);
             if (perche_key_encode(&v, 1, key, key_n) != PERCHE_OK)
                 rc = PERCHE_NOT_FOUND;
         }
@@ -445,8 +450,10 @@ char *ask_key_json(struct replica *r, struct perche_bytes key)
             continue;
         }
         hex[i] = malloc((size_t)values[i].n * 2 + 1); /* JSON holds no blob */
-        if (hex[i] == NULL)
+        if (hex[i] == NULL) {
+            (void)fail(r, PERCHE_NOMEM, "no memory for a key");
             continue;
+        }
         hex[i][0] = '\0';
         for (uint32_t j = 0; j < values[i].n; j++)
             snprintf(hex[i] + j * 2, 3, "%02x", values[i].p[j]);
@@ -498,20 +505,24 @@ void ask_label(struct replica *r, struct json *j, struct table *t, struct perche
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX], *json;
     sqlite3_stmt *s = NULL;
+    int rc = SQLITE_OK;
     bool done = false;
     uint32_t n = 0;
 
     /* A label that does not work is no reason to answer nothing: then the key serves. */
-    if (t->label != NULL && perche_key_decode(key, values, &n, scratch) == PERCHE_OK &&
-        sqlite3_prepare_v2(r->db, t->label, -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_stmt_readonly(s)) {
+    if (t->label != NULL && perche_key_decode(key, values, &n, scratch) == PERCHE_OK)
+        rc = sqlite3_prepare_v2(r->db, t->label, -1, &s, NULL);
+    if (s != NULL && sqlite3_stmt_readonly(s)) {
         for (int i = 0; i < (int)n && i < sqlite3_bind_parameter_count(s); i++)
             bind_value(s, i + 1, &values[i]);
-        if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL) {
+        rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL) {
             out_text(j, ask_text(s, 0));
             done = true;
         }
     }
+    if ((rc & 0xff) == SQLITE_NOMEM)
+        (void)fail_sqlite(r, rc, "a label");
     sqlite3_finalize(s);
     if (done)
         return;

@@ -12,7 +12,7 @@
 
 /* Prepared for this use alone; NULL: r->fail says why. Ended with sqlite3_finalize() or ask_run(). */
 sqlite3_stmt *ask(struct replica *r, const char *sql);
-void ask_bind_text(sqlite3_stmt *s, int i, const char *text);       /* copied; NULL binds NULL */
+void ask_bind_text(sqlite3_stmt *s, int i, const char *text);       /* borrowed until the last step; NULL binds NULL */
 void ask_bind_bytes(sqlite3_stmt *s, int i, struct perche_bytes b); /* borrowed */
 /* Steps: true while there is a row. Any failure is in r->fail. NULL @s: false. */
 bool ask_row(struct replica *r, sqlite3_stmt *s, const char *what);

@@ -124,9 +124,9 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
     enum perche_rc rc;
 
     for (uint32_t i = 0; i < t->keys_count; i++)
-        column_value(s, (int)i, &keys[i]);
+        column_read(r, s, (int)i, &keys[i]);
     for (uint32_t num = 1; num <= t->columns_count; num++)
-        column_value(s, (int)(t->keys_count + num - 1), &values[num]);
+        column_read(r, s, (int)(t->keys_count + num - 1), &values[num]);
     off = (uint64_t)sqlite3_column_int64(s, (int)(t->keys_count + t->columns_count));
     if (perche_key_encode(keys, t->keys_count, key, &key_n) != PERCHE_OK)
         return PERCHE_OK; /* it stays here and nowhere else, as harvest has listed */

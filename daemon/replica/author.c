@@ -124,9 +124,10 @@ enum perche_rc author_begin(struct author *a, struct replica *r, uint32_t rows)
     a->batch = perche_batch_new();
     a->prev = calloc(rows + 1, sizeof *a->prev);
     a->block = history_next_block(r);
-    if (a->batch == NULL || a->prev == NULL)
+    if (a->batch != NULL)
+        a->own = perche_batch_name(a->batch, name_text(r, r->node.site_num));
+    if (a->batch == NULL || a->prev == NULL || a->own == UINT32_MAX)
         return fail(r, PERCHE_NOMEM, "no memory for a harvest");
-    a->own = perche_batch_name(a->batch, name_text(r, r->node.site_num));
     return r->fail;
 }
 

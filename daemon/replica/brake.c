@@ -154,7 +154,7 @@ static bool deletes_more(struct replica *r, struct table *t, uint64_t limit)
         uint32_t n;
 
         for (uint32_t i = 0; i < t->keys_count; i++)
-            column_value(s, (int)i, &values[i]);
+            column_read(r, s, (int)i, &values[i]);
         if (perche_key_encode(values, t->keys_count, key, &n) == PERCHE_OK)
             gone += goes(r, t, (struct perche_bytes){key, n});
     }

@@ -66,20 +66,20 @@ static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
 }
 
 /* Rowid of the old values that belong to the delete just read. 0 = somebody took them out by hand. */
-static sqlite3_int64 next_gone(struct gone *g, const uint8_t *key, uint32_t key_n)
+static sqlite3_int64 next_gone(struct replica *r, struct gone *g, const uint8_t *key, uint32_t key_n)
 {
     while (!g->ended) {
         struct perche_value v[PERCHE_KEY_COLUMNS_MAX];
         uint8_t other[PERCHE_KEY_BYTES_MAX];
         uint32_t n;
 
-        if (sqlite3_step(g->scan) != SQLITE_ROW) {
+        if (!sql_row(r, g->scan)) {
             g->ended = true;
             break;
         }
         g->newest = sqlite3_column_int64(g->scan, 0);
         for (uint32_t i = 0; i < g->table->keys_count; i++)
-            column_value(g->scan, 1 + (int)i, &v[i]);
+            column_read(r, g->scan, 1 + (int)i, &v[i]);
         if (perche_key_encode(v, g->table->keys_count, other, &n) == PERCHE_OK && n == key_n && memcmp(other, key, n) == 0)
             return g->newest;
     }
@@ -177,7 +177,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
         if (t == NULL || !t->present)
             continue; /* written by hand, or its table is gone: nothing to take */
         for (uint32_t i = 0; i < t->keys_count; i++)
-            column_value(s, 4 + (int)i, &values[i]);
+            column_read(r, s, 4 + (int)i, &values[i]);
         if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK) {
             if (list_key(r, t, &values[0]) != PERCHE_OK)
                 break;
@@ -191,7 +191,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
 
             if (g == NULL)
                 break;
-            it->gone = next_gone(g, key, key_n);
+            it->gone = next_gone(r, g, key, key_n);
         }
         op = &c->ops[c->ops_count++];
         *op = (struct op){.mask = sqlite3_column_int64(s, 2), .at_ms = captured_ms(s, 3)};
@@ -225,11 +225,11 @@ enum perche_rc chunk_keep_gone(struct replica *r, struct chunk *c, const struct 
     if (s == NULL)
         return r->fail;
     sqlite3_bind_int64(s, 1, it->gone);
-    if (sqlite3_step(s) == SQLITE_ROW) {
+    if (sql_row(r, s)) {
         for (uint32_t num = 1; num < m->count; num++) {
             if (!kept_of(&m->table->columns[num - 1], which))
                 continue;
-            column_value(s, ++i, &values[num]);
+            column_read(r, s, ++i, &values[num]);
             mask |= UINT64_C(1) << (num - 1);
         }
         m->kept_mask = 0;

@@ -381,7 +381,7 @@ static enum perche_rc side_read(struct replica *r, sqlite3_stmt *s, int column, 
 {
     struct perche_value *v = &side->value;
 
-    column_value(s, column, v);
+    column_read(r, s, column, v);
     if (v->type == PERCHE_TEXT || v->type == PERCHE_BLOB) {
         side->bytes = malloc((size_t)v->n + 1);
         if (side->bytes == NULL)

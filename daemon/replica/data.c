@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "replica/internal.h"
+#include "replica/tx.h"
 
 #define CACHED(a) (sizeof(a) / sizeof *(a))
 
@@ -97,7 +97,7 @@ enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes
     rc = sqlite3_step(s);
     if (rc == SQLITE_ROW) {
         for (uint32_t num = 1; num <= t->columns_count; num++)
-            column_value(s, (int)num - 1, &values[num]);
+            column_read(r, s, (int)num - 1, &values[num]);
         return PERCHE_OK; /* left open: the values are the statement's */
     }
     if (rc != SQLITE_DONE)
@@ -109,7 +109,7 @@ enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes
 /* Steps a write and resets it. */
 static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, int *changes)
 {
-    int rc = sqlite3_step(s);
+    int rc = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
     enum perche_rc result = PERCHE_OK;
 
     if (rc == SQLITE_DONE)

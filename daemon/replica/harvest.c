@@ -105,6 +105,7 @@ static bool at_default(struct replica *r, const struct column *c, const struct p
     char text[1024];
     sqlite3_stmt *s;
     bool same;
+    int rc;
 
     if (c->default_sql == NULL)
         return v->type == PERCHE_NULL;
@@ -113,7 +114,10 @@ static bool at_default(struct replica *r, const struct column *c, const struct p
     if (s == NULL)
         return false;
     bind_value(s, 1, v);
-    same = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
+    rc = sqlite3_step(s); /* a DEFAULT that has no value is no reason to stop */
+    same = rc == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
+    if ((rc & 0xff) == SQLITE_NOMEM)
+        (void)fail_sqlite(r, rc, "a column's DEFAULT");
     sqlite3_finalize(s);
     return same;
 }
@@ -341,8 +345,10 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     if (rc != PERCHE_OK)
         return rc;
     s = sql(r, SQL_CAPTURE_ANY);
-    any = sqlite3_step(s) == SQLITE_ROW;
+    any = sql_row(r, s);
     sql_done(s);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
     if (!any)
         return held_carry_out(r, c.rows_max, rows, &refused, more);
     rc = brake_judge(r);

@@ -16,7 +16,7 @@
 #include <sodium.h>
 #include <xxhash.h>
 
-#include "replica/internal.h"
+#include "replica/tx.h"
 
 #define SEAL_BYTES       32
 #define BLOCKS_KEPT      4u         /* decoded blocks in memory: a chain runs through few */
@@ -291,7 +291,7 @@ enum perche_rc history_append(struct replica *r, struct perche_bytes body, const
     sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
     sqlite3_bind_blob(s, 7, content, SEAL_BYTES, SQLITE_STATIC);
     sqlite3_bind_blob(s, 8, chain, SEAL_BYTES, SQLITE_STATIC);
-    step = sqlite3_step(s);
+    step = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     free(packed);

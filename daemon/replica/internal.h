@@ -253,6 +253,8 @@ enum perche_rc exec(struct replica *r, const char *text);
 /* bind/step helpers */
 void bind_value(sqlite3_stmt *s, int i, const struct perche_value *v); /* static binding: v lives until reset */
 void column_value(sqlite3_stmt *s, int i, struct perche_value *out);   /* borrowed until the next step or reset; -0.0 reads 0.0 */
+/* The same, and no memory for it is the work's failure: never an empty value in the place of a long one. */
+void column_read(struct replica *r, sqlite3_stmt *s, int i, struct perche_value *out);
 /* @name in SQL quotes ("" doubled), appended to @s. */
 void append_name(sqlite3_str *s, const char *name);
 

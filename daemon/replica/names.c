@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "replica/internal.h"
+#include "replica/tx.h"
 
 struct name {
     char *text; /* NULL: a number that was never given */
@@ -308,7 +308,7 @@ static uint32_t number(struct replica *r, struct interned *t, const struct texts
         return 0;
     (void)sqlite3_bind_int64(s, 1, num); /* a failed bind shows in the step */
     (void)sqlite3_bind_text(s, 2, text, -1, SQLITE_STATIC);
-    rc = sqlite3_step(s);
+    rc = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
     if (rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, "interned names");
     (void)sqlite3_reset(s); /* repeats the step's error */

@@ -33,7 +33,7 @@ size_t pack_size(const struct pack *p)
 enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
-    bool captured = sqlite3_step(s) == SQLITE_ROW;
+    bool captured = sql_row(r, s);
     uint8_t digest[sizeof m->digest];
     enum perche_rc rc;
 
@@ -94,6 +94,8 @@ enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perch
         row->gen_stamp = m->cells[0].stamp;
         row->gen_origin = name_of(p, m->cells[0].origin);
     }
+    if ((m->scope != 0 && scope == UINT32_MAX) || row->gen_origin == UINT32_MAX) /* which would say PERCHE_NO_SCOPE */
+        return fail(p->r, PERCHE_NOMEM, "no memory for a batch");
     for (uint32_t num = 1; num < m->count; num++) {
         const struct clock_cell *c = &m->cells[num];
         struct perche_cell *cell;

@@ -19,7 +19,7 @@ static uint32_t pulled_read(struct replica *r, struct perche_pull_entry *out, ui
     sqlite3_stmt *s = sql(r, SQL_PULLED_LIST);
     uint32_t n = 0;
 
-    while (n < max && sqlite3_step(s) == SQLITE_ROW)
+    while (n < max && sql_row(r, s))
         out[n++] = (struct perche_pull_entry){.scan = (uint64_t)sqlite3_column_int64(s, 0),
                                               .full = (uint64_t)sqlite3_column_int64(s, 1),
                                               .asof = {(uint64_t)sqlite3_column_int64(s, 2), (uint64_t)sqlite3_column_int64(s, 3)},
@@ -96,7 +96,7 @@ bool mark_known(struct replica *r, struct perche_pos pos)
     bool known;
 
     sqlite3_bind_int64(s, 1, (sqlite3_int64)pos.lsn);
-    known = sqlite3_step(s) == SQLITE_ROW && (uint64_t)sqlite3_column_int64(s, 0) == pos.lsn &&
+    known = sql_row(r, s) && (uint64_t)sqlite3_column_int64(s, 0) == pos.lsn &&
             (uint64_t)sqlite3_column_int64(s, 1) == pos.mark;
     sql_done(s);
     return known || pos.lsn == 0;
@@ -260,7 +260,7 @@ enum perche_rc must_end(struct replica *r)
     if (!r->node.must || r->node.acked < r->node.lsn || push_pending(r, r->node.acked) > 0)
         return PERCHE_OK;
     s = sql(r, SQL_CAPTURE_ANY);
-    captured = sqlite3_step(s) == SQLITE_ROW;
+    captured = sql_row(r, s);
     sql_done(s);
     if (!captured) {
         r->node.must = r->node.relays = 0;
@@ -301,7 +301,7 @@ static bool common(struct replica *r, struct perche_pos asof, uint64_t life)
         return true;
     s = sql(r, SQL_MARK_AT);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)asof.lsn);
-    found = sqlite3_step(s) == SQLITE_ROW && (uint64_t)sqlite3_column_int64(s, 0) == asof.lsn;
+    found = sql_row(r, s) && (uint64_t)sqlite3_column_int64(s, 0) == asof.lsn;
     same = found && (uint64_t)sqlite3_column_int64(s, 1) == asof.mark;
     sql_done(s);
     if (found || life == 0)
@@ -496,7 +496,7 @@ enum perche_rc recovery_claim(struct replica *r, uint32_t site, bool *begun)
 bool recovering(struct replica *r)
 {
     sqlite3_stmt *s = sql(r, SQL_RECOVERING);
-    bool yes = sqlite3_step(s) == SQLITE_ROW;
+    bool yes = sql_row(r, s);
 
     sql_done(s);
     return yes;

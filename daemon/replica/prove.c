@@ -21,11 +21,11 @@ static void add_marks(struct replica *r, struct perche_prove *p, uint64_t needed
     sqlite3_stmt *s = sql(r, SQL_MARK_AT);
 
     sqlite3_bind_int64(s, 1, (sqlite3_int64)needed);
-    if (needed != 0 && sqlite3_step(s) == SQLITE_ROW)
+    if (needed != 0 && sql_row(r, s))
         add_mark(p, s);
     sql_done(s);
     s = sql(r, SQL_MARKS);
-    while (p->marks_count < PERCHE_MARKS_MAX && sqlite3_step(s) == SQLITE_ROW)
+    while (p->marks_count < PERCHE_MARKS_MAX && sql_row(r, s))
         if (p->marks_count == 0 || p->marks[0].lsn != (uint64_t)sqlite3_column_int64(s, 0))
             add_mark(p, s);
     sql_done(s);
@@ -163,7 +163,7 @@ static enum perche_rc each_unpushed(struct replica *r, enum perche_rc (*each)(st
         uint32_t key_n = 0;
 
         sqlite3_bind_int64(s, 1, (sqlite3_int64)after);
-        any = sqlite3_step(s) == SQLITE_ROW;
+        any = sql_row(r, s);
         if (any) {
             after = (uint64_t)sqlite3_column_int64(s, 0);
             t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));

@@ -98,7 +98,7 @@ static enum perche_rc entries_of_scope(struct replica *r, struct entries *e, uin
     sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
     sqlite3_bind_int64(s, 3, (sqlite3_int64)e->cut);
     sqlite3_bind_int64(s, 4, limit);
-    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+    while (rc == PERCHE_OK && sql_row(r, s)) {
         rc = entries_add(r, e, ENTRY_ROW, s);
         last = (uint64_t)sqlite3_column_int64(s, 0);
         n++;
@@ -120,7 +120,7 @@ static enum perche_rc entries_of_marks(struct replica *r, struct entries *e, enu
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, (sqlite3_int64)scan);
     sqlite3_bind_int64(s, 3, PAGE_ROWS);
-    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+    while (rc == PERCHE_OK && sql_row(r, s)) {
         rc = entries_add(r, e, kind, s);
         last = (uint64_t)sqlite3_column_int64(s, 0);
         n++;
@@ -161,7 +161,7 @@ static enum perche_rc entries_read(struct replica *r, uint32_t site, uint64_t sc
         }
         if (rc == PERCHE_OK)
             held[held_n++] = scope;
-        scope = sqlite3_step(s) == SQLITE_ROW ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
+        scope = sql_row(r, s) ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
     }
     sql_done(s);
     for (uint32_t i = 0; rc == PERCHE_OK && i < held_n; i++)
@@ -399,7 +399,7 @@ enum perche_rc news(struct replica *r, const struct work *w, struct outcome *o)
 static bool waits(struct replica *r)
 {
     sqlite3_stmt *s = sql(r, SQL_WAITS_ANY);
-    bool any = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
+    bool any = sql_row(r, s) && sqlite3_column_int(s, 0) != 0;
 
     sql_done(s);
     return any;
@@ -428,7 +428,7 @@ static enum perche_rc wanted(struct replica *r, int kind, bool clean_only, struc
         return fail(r, PERCHE_NOMEM, "no memory for a request");
     sqlite3_bind_int(s, 1, kind);
     sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
-    while (sqlite3_step(s) == SQLITE_ROW) {
+    while (sql_row(r, s)) {
         struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
         struct perche_bytes key = {sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)};
 
@@ -476,15 +476,16 @@ static enum perche_rc end_entry(struct replica *r, enum statement_id id, struct 
 /* Marks are carried out when nothing at all waits to be pushed: no row nor dependant of it can then be unsent. */
 enum perche_rc carry_out(struct replica *r)
 {
-    enum perche_rc rc = PERCHE_OK;
     uint64_t waiting = push_pending(r, r->node.acked);
     sqlite3_stmt *s;
     bool captured;
+    enum perche_rc rc;
 
     if (r->node.must)
         return PERCHE_OK;
     s = sql(r, SQL_CAPTURE_ANY);
-    captured = sqlite3_step(s) == SQLITE_ROW;
+    captured = sql_row(r, s);
+    rc = r->fail;
     sql_done(s);
     while (rc == PERCHE_OK && waiting == 0 && !captured) {
         uint8_t key[PERCHE_KEY_BYTES_MAX];
@@ -495,7 +496,7 @@ enum perche_rc carry_out(struct replica *r)
 
         s = sql(r, SQL_LEAVING_ROWS);
         sqlite3_bind_int(s, 1, 1);
-        if (sqlite3_step(s) == SQLITE_ROW) {
+        if (sql_row(r, s)) {
             any = true;
             t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
             key_n = (uint32_t)sqlite3_column_bytes(s, 1);

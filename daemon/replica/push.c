@@ -113,7 +113,7 @@ static enum perche_rc add_wanted(struct pusher *p)
 
     sqlite3_bind_int(s, 1, 3);
     sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
-    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+    while (rc == PERCHE_OK && sql_row(r, s)) {
         struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
         struct perche_value values[PERCHE_COLUMNS_MAX + 1];
         struct meta m;
@@ -243,7 +243,7 @@ uint64_t push_pending(struct replica *r, uint64_t from)
 
     sqlite3_bind_int64(s, 1, (sqlite3_int64)from);
     sqlite3_bind_int(s, 2, PENDING_COUNTED_MAX);
-    if (sqlite3_step(s) == SQLITE_ROW)
+    if (sql_row(r, s))
         n = (uint64_t)sqlite3_column_int64(s, 0);
     sql_done(s);
     return n < PENDING_COUNTED_MAX || r->node.lsn - from < n ? n : r->node.lsn - from;
@@ -310,7 +310,7 @@ enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)after);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)to);
         sqlite3_bind_int(s, 3, 256);
-        while (sqlite3_step(s) == SQLITE_ROW) {
+        while (sql_row(r, s)) {
             page[n].first = (uint64_t)sqlite3_column_int64(s, 0);
             page[n].tab = (uint32_t)sqlite3_column_int64(s, 1);
             page[n].key_n = (uint32_t)sqlite3_column_bytes(s, 2);
@@ -413,7 +413,7 @@ enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p)
 
     memset(p, 0, sizeof *p);
     sqlite3_bind_int64(s, 1, site);
-    if (sqlite3_step(s) == SQLITE_ROW) {
+    if (sql_row(r, s)) {
         p->known = true;
         p->epoch = (uint64_t)sqlite3_column_int64(s, 0);
         p->prev_epoch = (uint64_t)sqlite3_column_int64(s, 1);
@@ -555,7 +555,7 @@ static enum perche_rc ask_rows(struct replica *r, uint32_t site, struct outcome 
         return rc;
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
-    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+    while (rc == PERCHE_OK && sql_row(r, s)) {
         struct perche_want one = {(const char *)sqlite3_column_text(s, 0),
                                   {sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}};
         struct perche_want *copy = outcome_wants(o, &one, 1);

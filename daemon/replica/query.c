@@ -131,11 +131,11 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
 #define CONFLICT_COLUMNS \
     "id, kind, tab, key, col, state, a_value, a_site, a_at, b_value, b_site, b_at, value, resolved_by, resolved_at, reason"
 
-static void value(struct json *j, const char *name, sqlite3_stmt *s, int column)
+static void value(struct replica *r, struct json *j, const char *name, sqlite3_stmt *s, int column)
 {
     struct perche_value v;
 
-    column_value(s, column, &v);
+    column_read(r, s, column, &v);
     out_key(j, name);
     out_value(j, &v);
 }
@@ -147,7 +147,7 @@ static void write_side(struct replica *r, struct json *j, struct ask_sites *site
 
     out_key(j, name);
     out_open(j, '{');
-    value(j, "value", s, column);
+    value(r, j, "value", s, column);
     text(j, "site", ask_site(r, sites, site));
     text(j, "site_id", site);
     time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, column + 2));
@@ -191,7 +191,7 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
     out_key(j, "resolved");
     if (settled) {
         out_open(j, '{');
-        value(j, "value", s, 12);
+        value(r, j, "value", s, 12);
         text(j, "by", (const char *)sqlite3_column_text(s, 13));
         time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 14));
         text(j, "reason", (const char *)sqlite3_column_text(s, 15));

@@ -103,7 +103,7 @@ static void write_list(struct replica *r, struct json *j, struct table *t, sqlit
         for (int i = 0; i < sqlite3_column_count(s); i++) {
             struct perche_value v;
 
-            column_value(s, i, &v);
+            column_read(r, s, i, &v);
             out_value(j, &v);
         }
         out_close(j, ']');
@@ -442,7 +442,7 @@ static void take_conflicts(struct entries *e, const char *key)
             uint32_t before = e->count;
             struct entry *it;
 
-            column_value(s, 3 + 3 * i, &v);
+            column_read(e->r, s, 3 + 3 * i, &v);
             if (deleted && v.type == PERCHE_NULL)
                 continue; /* the deletion has an entry of its own */
             it = entry(e, c->num, (uint64_t)sqlite3_column_int64(s, 5 + 3 * i) << 16, false,

@@ -475,6 +475,7 @@ static enum perche_rc open_writer(struct replica *r)
 {
     sqlite3_stmt *s;
     bool wal;
+    int rc;
 
     if (set_pragmas(r) != PERCHE_OK || tx_open(r) != PERCHE_OK || exec(r, "BEGIN IMMEDIATE") != PERCHE_OK)
         return r->fail;
@@ -490,8 +491,15 @@ static enum perche_rc open_writer(struct replica *r)
     r->in_tx = false;
     /* after the first commit: a file that was refused keeps its mode, too */
     s = prepare(r, "PRAGMA journal_mode = wal");
-    wal = s != NULL && sqlite3_step(s) == SQLITE_ROW && sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") == 0;
-    (void)sqlite3_finalize(s); /* what counts is the mode it told */
+    if (s == NULL)
+        return r->fail;
+    rc = sqlite3_step(s);
+    wal = rc == SQLITE_ROW && sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") == 0;
+    if (rc != SQLITE_ROW)
+        (void)fail_sqlite(r, rc, r->config.path);
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    if (r->fail != PERCHE_OK)
+        return r->fail;
     if (!wal)
         return fail(r, PERCHE_DISK, "%s cannot be put into WAL mode: is it on a network drive, or open in another program?", r->config.path);
     wal_open(r);

@@ -14,7 +14,7 @@ bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, tab);
     sqlite3_bind_blob(s, 3, key, (int)key_n, SQLITE_STATIC);
-    has = sqlite3_step(s) == SQLITE_ROW;
+    has = sql_row(r, s);
     sql_done(s);
     return has;
 }
@@ -27,7 +27,7 @@ static bool refused_before(struct replica *r, uint32_t site, uint32_t tab, const
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, tab);
     sqlite3_bind_blob(s, 3, key, (int)key_n, SQLITE_STATIC);
-    has = sqlite3_step(s) == SQLITE_ROW;
+    has = sql_row(r, s);
     sql_done(s);
     return has;
 }
@@ -193,7 +193,7 @@ static bool nobodys(struct replica *r, uint32_t site, const struct table *t, uin
             return false;
         s = sql(r, SQL_SITE_KNOWN);
         bind_value(s, 1, v);
-        known = sqlite3_step(s) == SQLITE_ROW;
+        known = sql_row(r, s);
         sql_done(s);
         return !known;
     }

@@ -356,7 +356,7 @@ static void add_children(struct replica *r, const struct meta *m, const struct r
     if (q == NULL)
         return;
     bind_value(q, 1, &keys[0]);
-    while (sqlite3_step(q) == SQLITE_ROW)
+    while (sql_row(r, q))
         if (sqlite3_column_type(q, 0) == SQLITE_TEXT)
             add_text(r, s, sqlite3_column_text(q, 0), (uint32_t)sqlite3_column_bytes(q, 0));
     sqlite3_finalize(q);
@@ -449,7 +449,7 @@ static void add_readers(struct replica *r, const struct table *t, struct set *s)
     for (uint32_t i = 0; i < members; i++) {
         sqlite3_bind_text(q, 1, name_text(r, sites[i]), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 2, t->area, -1, SQLITE_STATIC);
-        while (sqlite3_step(q) == SQLITE_ROW)
+        while (sql_row(r, q))
             add_text(r, s, sqlite3_column_text(q, 0), (uint32_t)sqlite3_column_bytes(q, 0));
         sqlite3_reset(q);
     }
@@ -493,7 +493,7 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
         sqlite3_bind_text(q, 1, name_text(r, s.sites[i]), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 2, name_text(r, site), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 3, t->area, -1, SQLITE_STATIC);
-        may = sqlite3_step(q) == SQLITE_ROW && sqlite3_column_int(q, 0) == 1;
+        may = sql_row(r, q) && sqlite3_column_int(q, 0) == 1;
         sqlite3_reset(q);
     }
     sqlite3_finalize(q);
@@ -579,7 +579,7 @@ static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stm
     uint32_t key_n;
 
     for (uint32_t k = 0; k < t->keys_count; k++)
-        column_value(q, (int)k, &kv[k]);
+        column_read(r, q, (int)k, &kv[k]);
     if (perche_key_encode(kv, t->keys_count, key, &key_n) != PERCHE_OK)
         return PERCHE_OK; /* no key of a replicated row */
     return follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, pusher);
@@ -629,7 +629,7 @@ static enum perche_rc follow_children(struct replica *r, const struct meta *m, u
             if (q == NULL)
                 return r->fail;
             bind_value(q, 1, &key_values[0]);
-            while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
+            while (rc == PERCHE_OK && sql_row(r, q))
                 rc = follow_key(r, t, q, pusher);
             sqlite3_finalize(q);
             if (rc == PERCHE_OK)
@@ -707,7 +707,7 @@ static enum perche_rc follow_table(struct replica *r, struct table *t)
     q = prepare(r, text);
     if (q == NULL)
         return r->fail;
-    while (rc == PERCHE_OK && sqlite3_step(q) == SQLITE_ROW)
+    while (rc == PERCHE_OK && sql_row(r, q))
         rc = follow_key(r, t, q, 0);
     sqlite3_finalize(q);
     return rc == PERCHE_OK ? follow_held(r, t, NULL, NULL, 0) : rc;

@@ -1,7 +1,7 @@
 /* Small helpers around sqlite3.h. */
 #include <string.h>
 
-#include "replica/internal.h"
+#include "replica/tx.h"
 
 sqlite3_stmt *prepare(struct replica *r, const char *text)
 {
@@ -16,8 +16,11 @@ sqlite3_stmt *prepare(struct replica *r, const char *text)
 
 enum perche_rc exec(struct replica *r, const char *text)
 {
-    int rc = sqlite3_exec(r->db, text, NULL, NULL, NULL);
+    int rc;
 
+    if (tx_stands(r) != PERCHE_OK)
+        return r->fail;
+    rc = sqlite3_exec(r->db, text, NULL, NULL, NULL);
     return rc == SQLITE_OK ? PERCHE_OK : fail_sqlite(r, rc, "SQL");
 }
 
@@ -64,6 +67,16 @@ void column_value(sqlite3_stmt *s, int i, struct perche_value *out)
         break;
     default: out->type = PERCHE_NULL; break;
     }
+}
+
+void column_read(struct replica *r, sqlite3_stmt *s, int i, struct perche_value *out)
+{
+    column_value(s, i, out);
+    if (out->type != PERCHE_TEXT || out->p != NULL)
+        return;
+    (void)fail(r, PERCHE_NOMEM, "no memory for a text");
+    out->p = (const uint8_t *)"";
+    out->n = 0;
 }
 
 void append_name(sqlite3_str *s, const char *name)

@@ -1,4 +1,5 @@
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 #include <stdlib.h>
 
@@ -38,10 +39,24 @@ void statements_free(struct replica *r)
     r->sql = NULL;
 }
 
-enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what)
+bool sql_row(struct replica *r, sqlite3_stmt *s)
 {
     int rc = sqlite3_step(s);
 
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "read");
+    return rc == SQLITE_ROW;
+}
+
+enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what)
+{
+    int rc;
+
+    if (tx_stands(r) != PERCHE_OK) {
+        sql_done(s);
+        return r->fail;
+    }
+    rc = sqlite3_step(s);
     if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
         enum perche_rc failed = fail_sqlite(r, rc, what);
 

@@ -131,6 +131,8 @@ static inline void sql_done(sqlite3_stmt *s)
     (void)sqlite3_reset(s); /* its error was seen by the step */
     (void)sqlite3_clear_bindings(s);
 }
+/* Steps: is there a row? An error is the work's failure (r->fail), so that it is never taken for the end of the rows. */
+bool sql_row(struct replica *r, sqlite3_stmt *s);
 /* Steps a statement that returns no row and gives it back. */
 enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what);
 

@@ -143,6 +143,16 @@ bool tx_lost(const struct replica *r)
     return r->in_tx && sqlite3_get_autocommit(r->db) != 0;
 }
 
+enum perche_rc tx_stands(struct replica *r)
+{
+    const struct perche_err *why;
+
+    if (!tx_lost(r))
+        return PERCHE_OK;
+    why = &r->tx->lost;
+    return fail(r, why->rc != PERCHE_OK ? why->rc : PERCHE_DISK, "%s", why->rc != PERCHE_OK ? why->text : "SQLite ended the transaction");
+}
+
 static enum perche_rc run(struct replica *r, enum tx_sql id)
 {
     sqlite3_stmt *s = r->tx->sql[id];
@@ -365,9 +375,7 @@ enum perche_rc tx_commit(struct replica *r)
     fail_clear(r);
     if (r->applying)
         (void)applying_end(r);
-    if (tx_lost(r))
-        (void)fail(r, t->lost.rc != PERCHE_OK ? t->lost.rc : PERCHE_DISK, "%s",
-                   t->lost.rc != PERCHE_OK ? t->lost.text : "SQLite ended the transaction");
+    (void)tx_stands(r);
     if (t->write) {
         if (r->fail == PERCHE_OK)
             (void)digests_store(r);
@@ -426,9 +434,8 @@ enum perche_rc savepoint(struct replica *r)
     assert(r->in_tx);
     fail_clear(r);
     t->settled = false;
-    if (tx_lost(r))
-        return fail(r, t->lost.rc != PERCHE_OK ? t->lost.rc : PERCHE_DISK, "%s",
-                    t->lost.rc != PERCHE_OK ? t->lost.text : "SQLite ended the transaction");
+    if (tx_stands(r) != PERCHE_OK)
+        return r->fail;
     if (!t->write)
         return PERCHE_OK;
     /* what earlier works left in memory is on this side of the savepoint, so that a rollback may forget it */

@@ -29,6 +29,8 @@ enum perche_rc tx_open(struct replica *r);
 void tx_free(struct replica *r);
 /* Did SQLite roll the transaction back by itself? */
 bool tx_lost(const struct replica *r);
+/* Before each write: no statement has a commit of its own in the place of a transaction that is no more. */
+enum perche_rc tx_stands(struct replica *r);
 enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);
 /* marks_thin() with what every peer has. */
 enum perche_rc marks_thin_known(struct replica *r);

@@ -16,7 +16,7 @@ static enum perche_rc read_uniques(struct replica *r, struct table *t)
     t->uniques_read = true;
     t->uniques_count = 0;
     sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
-    while (t->uniques_count < 4 && sqlite3_step(s) == SQLITE_ROW) {
+    while (t->uniques_count < 4 && sql_row(r, s)) {
         char cols[4 * PERCHE_NAME_BYTES_MAX], *save = NULL;
         uint32_t n = 0;
         bool known = true;
@@ -98,13 +98,13 @@ static enum perche_rc check_one(struct replica *r, struct meta *m, const uint16_
         }
         memcpy(copy, value.p, value.n);
     }
-    while (rc == PERCHE_OK && sqlite3_step(s) == SQLITE_ROW) {
+    while (rc == PERCHE_OK && sql_row(r, s)) {
         uint8_t key[PERCHE_KEY_BYTES_MAX];
         uint32_t key_n;
         struct meta *other;
 
         for (uint32_t i = 0; i < t->keys_count; i++)
-            column_value(s, (int)i, &keys[i]);
+            column_read(r, s, (int)i, &keys[i]);
         if (perche_key_encode(keys, t->keys_count, key, &key_n) != PERCHE_OK || (key_n == m->key_n && memcmp(key, m->key, key_n) == 0))
             continue;
         other = malloc(sizeof *other);

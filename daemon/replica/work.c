@@ -53,7 +53,7 @@ static const performer performers[] = {
 static uint64_t count(struct replica *r, enum statement_id id)
 {
     sqlite3_stmt *s = sql(r, id);
-    uint64_t n = sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+    uint64_t n = sql_row(r, s) ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
 
     sql_done(s);
     return n;
@@ -102,7 +102,7 @@ static void failed(struct replica *r, struct outcome *o, enum perche_rc rc)
     if (rc == PERCHE_OK)
         return;
     outcome_free(o);
-    o->rc = rc;
+    *o = (struct outcome){.kind = o->kind, .tag = o->tag, .owner = o->owner, .rc = rc};
     if (r->fail != PERCHE_OK)
         o->err = r->fail_err;
     else
@@ -231,6 +231,8 @@ static void read_all(struct replica *r, const struct work *works, struct outcome
         r->fail = PERCHE_OK;
     for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
         state_fill(r, &outcomes[i].state);
+    if (rc == PERCHE_OK)
+        rc = r->fail;
     if (r->in_tx)
         tx_rollback(r);
     if (rc == PERCHE_OK)
