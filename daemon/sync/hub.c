@@ -183,14 +183,22 @@ static void go_on(struct sync_hub *h)
         w->rows_max = PERCHE_HARVEST_CHUNK_ROWS;
 }
 
+void hub_work_failed(struct sync_hub *h, const struct outcome *o)
+{
+    enum perche_refusal why = hub_refusal(o->rc);
+
+    if (why == PERCHE_NO_DISK || why == PERCHE_NO_LATER || why == PERCHE_NO_INTERNAL)
+        actions_log(h->out, "replica.failed", "work=%s rc=%s err=\"%.100s\"", work_name(o->kind),
+                    perche_rc_name(o->rc), o->err.text);
+}
+
 static uint64_t failed(struct sync_hub *h, const struct outcome *o)
 {
     uint64_t wait = (uint64_t)AGAIN_MS << (h->failures < 5 ? h->failures : 5);
 
     h->failures++;
     wait = h->mono_ms + (wait < AGAIN_MS_MAX ? wait : AGAIN_MS_MAX);
-    actions_log(h->out, "replica.failed", "work=%s rc=%s err=\"%.100s\"", work_name(o->kind),
-                perche_rc_name(o->rc), o->err.text);
+    hub_work_failed(h, o);
     hub_at(h, wait);
     return wait;
 }

@@ -137,6 +137,8 @@ void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op
                  enum perche_refusal why, uint64_t have, uint64_t retry_ms);
 void hub_at(struct sync_hub *h, uint64_t ms); /* there is something to do then */
 enum perche_refusal hub_refusal(enum perche_rc rc);
+/* Into the log, unless it is the site's doing: that is told to the site alone. */
+void hub_work_failed(struct sync_hub *h, const struct outcome *o);
 
 /* ---- hub_pipes.c ----------------------------------------------------------- */
 

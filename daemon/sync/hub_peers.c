@@ -166,6 +166,7 @@ void hub_peer_noted(struct sync_hub *h, struct peer *peer, const struct outcome 
 {
     peer->noting = false;
     if (o->rc != PERCHE_OK) {
+        hub_work_failed(h, o);
         peer->dirty = true;
         peer->note_at_ms = h->mono_ms + NOTE_AGAIN_MS;
     }

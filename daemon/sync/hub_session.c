@@ -267,10 +267,12 @@ void hub_answered(struct sync_hub *h, struct job *job, struct outcome *o)
     if (o->rc == PERCHE_OK && job->op == PERCHE_OP_DIGEST && !o->message.refused)
         more = o->message.u.digest_reply.answer == PERCHE_DIFFERS;
     peer->busy--;
-    if (o->rc == PERCHE_OK)
+    if (o->rc == PERCHE_OK) {
         hub_reply(h, job->pipe, job->request, &o->message);
-    else
+    } else {
+        hub_work_failed(h, o);
         hub_no_more(h, job->pipe, job->request, job->op, hub_refusal(o->rc), peer->have, 0);
+    }
     if (damaged) { /* what was inside did not decode: not of this protocol, or not of this peer */
         h->bad++;
         actions_log(h->out, "hub.bad_message", "site=%s op=%u count=%llu", peer->site, job->op,

@@ -59,6 +59,7 @@ void hub_watch_news(struct sync_hub *h, struct job *job, const struct outcome *o
     if (job->session != peer->session || !peer->watched || peer->watch_request != job->request)
         return; /* answered already */
     if (o->rc != PERCHE_OK) {
+        hub_work_failed(h, o);
         peer->watched = false;
         if (peer->wake) {
             peer->wake = false;

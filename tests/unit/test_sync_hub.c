@@ -867,7 +867,7 @@ static void test_a_full_disk_acknowledges_nothing(void **state)
     sc->fails[WORK_PUSH_APPLY] = PERCHE_FULL;
     push(sc, 11, s, 0, 10);
     push(sc, 11, s, 0, 10);
-    expect(sc, "   push_apply\n101< push no disk\n   push_apply\n102< push have=10\n");
+    expect(sc, "   push_apply\nlog replica.failed\n101< push no disk\n   push_apply\n102< push have=10\n");
     script_free(sc);
 }
 
@@ -904,7 +904,7 @@ static void test_rows_that_differ_are_repaired_before_the_answer(void **state)
                "   digest_answer\n   repair\n103< digest differs\n");
     sc->fails[WORK_REPAIR] = PERCHE_DISK;
     digest(sc, 11, s, 2);
-    expect(sc, "   digest_answer\n   repair\n104< digest no disk\n");
+    expect(sc, "   digest_answer\n   repair\nlog replica.failed\n104< digest no disk\n");
     sc->equal = PERCHE_LATER;
     digest(sc, 11, s, 2);
     expect(sc, "   digest_answer\n105< digest later\n");
@@ -997,7 +997,7 @@ static void test_a_watch_whose_question_fails_is_refused(void **state)
     (void)state;
     sc->fails[WORK_NEWS] = PERCHE_DISK;
     watch(sc, 11, s);
-    expect(sc, "   news\n101< watch no disk\n");
+    expect(sc, "   news\nlog replica.failed\n101< watch no disk\n");
     script_free(sc);
 }
 
