@@ -128,12 +128,12 @@ case_is "the top level holds what DESIGN names, and dot files" \
 case_is "tests holds the folders DESIGN names, and the list of traps" \
     "$(find tests -mindepth 1 -maxdepth 1 -printf '%f\n' | sort |
         grep -vxE 'unit|sim|fault|integration|fuzz|browser|bench|networks|lib|traps\.md')"
-case_is "every script of tests/integration can be run; helpers belong in tests/lib" \
-    "$(find tests/integration -maxdepth 1 -type f \( -name '*.sh' -o -name '*.py' \) ! -perm -100)"
+case_is "every script of tests/integration and tests/fault can be run; helpers belong in tests/lib" \
+    "$(find tests/integration tests/fault -maxdepth 1 -type f \( -name '*.sh' -o -name '*.py' \) ! -perm -100)"
 case_is "every other file of tests/integration is no forgotten test" \
     "$(find tests/integration -maxdepth 1 -type f ! -name '*.sh' ! -name '*.py' 2>/dev/null)"
-case_is "every file of tests/unit and tests/fault is named test_MODULE....c" \
-    "$(find tests/unit tests/fault -type f ! -name 'test_*.c' ! -name '*.h' 2>/dev/null)"
+case_is "every file of tests/unit and tests/fault is named test_MODULE....c, a script of tests/fault test_*.py" \
+    "$(find tests/unit tests/fault -type f ! -name 'test_*.c' ! -name '*.h' ! -path 'tests/fault/test_*.py' 2>/dev/null)"
 case_is "every fuzz target has a seed corpus" \
     "$(for file in tests/fuzz/fuzz_*.c; do
         [ -f "$file" ] || continue

@@ -112,6 +112,7 @@ class Node:
         self.id = None  # of a site: its id, once it was invited
         self.sync = dict(sync or {})
         self.upstream = None
+        self.env = {}  # of the daemon alone
         self.shown = 0  # of the log
         self.ahead_s = 0  # of the clock of this machine: its daemon's and its programs'
         os.makedirs(self.folder, exist_ok=True)
@@ -147,7 +148,7 @@ class Node:
             os.unlink(path)
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(path)
-        env = dict(self.environment(), NOTIFY_SOCKET=path, PERCHE_LOG=os.environ.get("PERCHE_LOG", "info"))
+        env = dict(self.environment(), NOTIFY_SOCKET=path, PERCHE_LOG=os.environ.get("PERCHE_LOG", "info"), **self.env)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "perched"), "--config", self.conf], stdin=subprocess.DEVNULL, stdout=log,
