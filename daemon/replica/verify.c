@@ -476,7 +476,7 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
         r, j, "refused",
         "SELECT tab, reason, count(*) FROM perche_refused GROUP BY tab, reason ORDER BY tab, reason",
         "writes that the hub or this file did not take (", "): perche refused lists them");
-    if (has_view(r, "perche_invalid"))
+    if (has_view(r, "perche_invalid") && ask_number(r, "SELECT count(*) FROM perche_rescan WHERE gone_ms > ?1 AND ?2 IS NULL", 0, NULL) == 0) /* it reads them all */
         counted(
             r, j, "invalid",
             "SELECT tab, col || ' outside ' || list, count(*) FROM perche_invalid GROUP BY tab, col, list ORDER BY tab, col",
