@@ -141,6 +141,11 @@ static enum perche_rc again_row(struct replica *r, struct meta *m, const struct 
     for (uint32_t num = 0; num < m->count; num++) {
         struct clock_cell *c = &m->cells[num];
 
+        /* acknowledged before its turn (ack_advance): what is above the cursor again is ours to send again */
+        if (c->written && c->via == VIA_HUB && c->lsn > g->have && c->lsn <= g->since && c->origin == r->node.site_num) {
+            c->via = VIA_LOCAL;
+            changed = true;
+        }
         if (c->written && c->via == VIA_HUB && c->lsn > g->since) {
             if (lsn == 0)
                 lsn = next_lsn(r);

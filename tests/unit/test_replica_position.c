@@ -420,6 +420,28 @@ static void a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again(void **s
     pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"now\": true}", PERCHE_STATE);
 }
 
+static void what_was_acknowledged_before_its_turn_goes_again_as_well(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    all_equal(p);
+    back_up(p->hub);
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    call(p, a, ID(1), "Ada"); /* numbered after the second learner, and goes with the first, whole */
+    b = push_made(p, a, state_of(p, a).acked, 1);
+    push_told(p, a, &b, push_taken(p, a, &b));
+    parcel_end(&b);
+    pair_push(p, a);
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    settled(p, a);
+    is_called(p->hub, ID(1), "Ada");
+    all_equal(p);
+}
+
 static void one_site_of_many_is_not_believed_alone(void **state)
 {
     struct pair *p = *state;
@@ -540,6 +562,7 @@ int main(void)
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
         TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
+        TEST(what_was_acknowledged_before_its_turn_goes_again_as_well),
         TEST(one_site_of_many_is_not_believed_alone),
         TEST(both_ends_put_back_lose_nothing_that_one_of_them_has),
         TEST(what_the_hub_alone_may_write_comes_back_only_as_the_hub_wrote_it),
