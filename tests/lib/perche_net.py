@@ -38,7 +38,6 @@ BUILD_NAME = os.environ.get("PERCHE_BUILD_NAME", "release")
 LONG = os.environ.get("PERCHE_LONG") == "1"
 SLOW = 3 if BUILD_NAME in ("asan", "tsan") else 1  # a sanitizer takes that much more time, and no limit is meant for it
 os.environ["TZ"] = "UTC"
-FAKETIME = f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketime.so.1"
 
 libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
@@ -135,8 +134,8 @@ class Node:
         """Of this machine's processes: with a clock of its own when that is off."""
         if self.ahead_s == 0:
             return dict(os.environ)
-        # monotonic time stays true: only the calendar of the machine is wrong
-        return dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME=f"{self.ahead_s:+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1",
+        # only the calendar of the machine is wrong
+        return dict(os.environ, LD_PRELOAD=os.path.join(BUILD, "preload_clock.so"), PERCHE_TEST_AHEAD_S=str(self.ahead_s),
                     ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
 
     # ---- life
