@@ -14,6 +14,13 @@
 #define HEAP_REAL(name) __libc_##name
 #endif
 
+/* The compiler is to believe nothing of them that it knows of the true ones. */
+#ifdef __clang__
+#define HEAP_APART __attribute__((noinline, optnone))
+#else
+#define HEAP_APART __attribute__((noipa))
+#endif
+
 void *HEAP_REAL(malloc)(size_t n);
 void *HEAP_REAL(calloc)(size_t count, size_t n);
 void *HEAP_REAL(realloc)(void *p, size_t n);
@@ -52,7 +59,7 @@ static inline bool heap_off(void)
     return heap.hits > 0;
 }
 
-__attribute__((noipa)) void *malloc(size_t n)
+HEAP_APART void *malloc(size_t n)
 {
     void *p = heap_fails() ? NULL : HEAP_REAL(malloc)(n);
 
@@ -60,7 +67,7 @@ __attribute__((noipa)) void *malloc(size_t n)
     return p;
 }
 
-__attribute__((noipa)) void *calloc(size_t count, size_t n)
+HEAP_APART void *calloc(size_t count, size_t n)
 {
     void *p = heap_fails() ? NULL : HEAP_REAL(calloc)(count, n);
 
@@ -68,7 +75,7 @@ __attribute__((noipa)) void *calloc(size_t count, size_t n)
     return p;
 }
 
-__attribute__((noipa)) void *realloc(void *old, size_t n)
+HEAP_APART void *realloc(void *old, size_t n)
 {
     void *p;
 
