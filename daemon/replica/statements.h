@@ -47,10 +47,8 @@
     R(PUSH_ACKED_ROWS, "SELECT first, tab, key FROM perche_row INDEXED BY perche_row_first"                            \
                        " WHERE first > ?1 AND first <= ?2 ORDER BY first LIMIT ?3")                                    \
     R(PENDING, "SELECT count(*) FROM (SELECT 1 FROM perche_row INDEXED BY perche_row_first WHERE first > ?1 LIMIT ?2)") \
-    W(FIRST_SET, "UPDATE perche_row SET first = ?3 WHERE tab = ?1 AND key = ?2")                                       \
     R(SCOPE_ROWS, "SELECT lsn, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_scope"                 \
                   " WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn LIMIT ?4")                                \
-    R(SCOPE_NEXT, "SELECT 1 FROM perche_row INDEXED BY perche_row_scope WHERE scope = ?1 AND lsn > ?2 LIMIT 1")        \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 ORDER BY lsn LIMIT ?3")           \

@@ -71,7 +71,7 @@ void state_fill(struct replica *r, struct state *s)
     if (r->reader && r->holding) {
         sqlite3_stmt *held = sql(r, SQL_HELD_COUNT);
 
-        if (sqlite3_step(held) == SQLITE_ROW) {
+        if (sql_row(r, held)) {
             s->held = (uint64_t)sqlite3_column_int64(held, 0);
             s->held_ms = (uint64_t)sqlite3_column_int64(held, 1);
         }
