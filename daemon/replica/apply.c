@@ -716,7 +716,7 @@ static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
     return rc;
 }
 
-static enum perche_rc apply_parts(struct apply *a)
+enum perche_rc apply_rows(struct apply *a)
 {
     uint32_t ranks[PERCHE_BATCH_TABLES_MAX], last = 0, rank = 0;
     enum perche_rc rc = PERCHE_OK;
@@ -777,18 +777,17 @@ static enum perche_rc meet_parked(struct apply *a)
     return rc;
 }
 
-enum perche_rc apply_rows(struct apply *a)
+static enum perche_rc append_block(struct apply *a, struct perche_bytes body)
 {
-    enum perche_rc rc = apply_parts(a);
-
-    return rc == PERCHE_OK ? meet_parked(a) : rc;
+    return a->rows == 0 ? PERCHE_OK : history_append(a->r, body, a->prev, a->rows, a->peer.via);
 }
 
+/* Only then come the parked cells that met their row: they are a block of their own, behind this one. */
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
 {
-    if (a->rows == 0)
-        return PERCHE_OK;
-    return history_append(a->r, body, a->prev, a->rows, a->peer.via);
+    enum perche_rc rc = append_block(a, body);
+
+    return rc == PERCHE_OK ? meet_parked(a) : rc;
 }
 
 /* ---- parked ------------------------------------------------------------------ */
@@ -822,9 +821,9 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
         a->pusher = r->hub ? via : 0;
         a->recovering = r->hub && recovering(r);
         if (rc == PERCHE_OK)
-            rc = apply_parts(a);
+            rc = apply_rows(a);
         if (rc == PERCHE_OK && a->applied > 0)
-            rc = apply_history(a, body);
+            rc = append_block(a, body);
     }
     if (a != NULL)
         apply_end(a);

@@ -31,7 +31,8 @@ struct apply {
 enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_batch *batch);
 /* Applies every row of the batch; one that cannot be applied is parked with its reason (P8). */
 enum perche_rc apply_rows(struct apply *a);
-/* Writes the history block of what was taken: @body when nothing was refused, else the rest encoded anew. */
+/* Writes the history block of what was taken: @body when nothing was refused, else the rest encoded anew. Then cells that
+ * had waited for a row of the batch are applied. */
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body);
 void apply_end(struct apply *a);
 

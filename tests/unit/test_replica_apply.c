@@ -629,6 +629,33 @@ static void a_full_disk_at_a_site_keeps_its_position_and_recovers(void **state)
     equal(p, a);
 }
 
+static void cells_of_one_site_that_waited_for_the_row_of_another_stay_out_of_its_history(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    char *json;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    enrolment(p, p->hub, ID(2), ID(1), ID(3), SITE_ID(p, 1)); /* both sites have the learner now */
+    equal(p, a);
+    equal(p, b);
+    written(p->hub, "UPDATE perche_flag SET applying = 1; DELETE FROM learner; DELETE FROM perche_row WHERE tab ="
+                    " (SELECT num FROM perche_tab WHERE name = 'learner'); UPDATE perche_flag SET applying = 0");
+    edit(p, b, "UPDATE learner SET call_name = 'of the second'");
+    pair_push(p, b);
+    says(p->hub, "row", "SELECT reason FROM perche_parked");
+    written(a, "INSERT INTO perche_wanted (tab, key, kind, lsn) SELECT tab, key, 3, 0 FROM perche_row WHERE tab ="
+               " (SELECT num FROM perche_tab WHERE name = 'learner')");
+    cohort(p, a, ID(7), SITE_ID(p, 0)); /* in the batch that brings the row */
+    pair_push(p, a);
+    says(p->hub, "of the second", "SELECT call_name FROM learner");
+    json = pair_query(p, p->hub, "history", "{\"table\": \"cohort\", \"id\": \"" ID(7) "\"}");
+    if (strcmp(json_at(json, "$.entries[0].via"), "null") == 0) /* told from what is there now, not from its block */
+        fixture_fail("history", json, "the row's insert is not in it");
+    free(json);
+}
+
 static void who_writes_more_often_does_not_win(void **state)
 {
     struct pair *p = *state;
@@ -666,6 +693,7 @@ int main(void)
         TEST(a_site_that_pushes_another_type_is_refused_the_row),
         TEST(cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_no_edit),
         TEST(cells_that_waited_at_the_hub_know_what_their_author_had_seen),
+        TEST(cells_of_one_site_that_waited_for_the_row_of_another_stay_out_of_its_history),
         TEST(a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_gone),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
         TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
