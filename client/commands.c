@@ -21,6 +21,7 @@ const struct command *const commands[] = {
     &command_invite,
     &command_join,
     &command_revoke,
+    &command_retire,
     &command_recover,
     &command_leave,
     &command_verify,

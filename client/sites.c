@@ -54,7 +54,7 @@ static void print(struct client *c, const json_t *sites)
 
         table_row(t);
         table_cell(t, get_text(site, "name"));
-        table_cell(t, get_text(site, "state"));
+        table_cell(t, json_is_string(json_object_get(site, "retired_at")) ? "retired" : get_text(site, "state"));
         cell_time(c, t, site, "last_contact");
         cell_number(t, site, "pending");
         cell_number(t, site, "behind");

@@ -15,6 +15,7 @@
 
 #define INTERVAL_MS_MIN 1000u
 #define INTERVAL_MS_MAX (24u * 3600u * 1000u)
+#define AGE_MS_MAX      (UINT64_C(36600) * 24u * 3600u * 1000u)
 #define RATE_MIN        200u /* a smaller one could not even carry a handshake within a minute */
 
 /* Every key: section, name, default, how it is read. */
@@ -24,6 +25,8 @@
     X(NODE_DATA, "node", "data", "/var/lib/perche", read_data)                      \
     X(HUB_LISTEN, "hub", "listen", "tls+tcp://0.0.0.0:7447", read_listen)           \
     X(HUB_ADVERTISE, "hub", "advertise", "", read_advertise)                        \
+    X(HUB_RETIRE_AFTER, "hub", "retire_after", "180d", read_retire_after)           \
+    X(HUB_KEEP_DELETED, "hub", "keep_deleted", "30d", read_keep_deleted)            \
     X(UPSTREAM_URL, "upstream", "url", "", read_upstream)                           \
     X(CONTROL_SOCKET, "control", "socket", "/run/perche/perched.sock", read_socket) \
     X(WEB_LISTEN, "web", "listen", "http://127.0.0.1:7480", read_web)               \
@@ -194,6 +197,20 @@ static bool read_interval(struct config *c, const char *value, char *why, size_t
         return no(why, why_n, "write a number and a unit (s, m, h), 30s");
     if (c->interval_ms < INTERVAL_MS_MIN || c->interval_ms > INTERVAL_MS_MAX)
         return no(why, why_n, "write something from 1s to 24h");
+    return true;
+}
+
+static bool read_retire_after(struct config *c, const char *value, char *why, size_t why_n)
+{
+    if (!config_duration(value, &c->retire_after_ms) || c->retire_after_ms > AGE_MS_MAX)
+        return no(why, why_n, "write a number and a unit (d, h), 180d; 0d is never");
+    return true;
+}
+
+static bool read_keep_deleted(struct config *c, const char *value, char *why, size_t why_n)
+{
+    if (!config_duration(value, &c->keep_deleted_ms) || c->keep_deleted_ms > AGE_MS_MAX)
+        return no(why, why_n, "write a number and a unit (d, h), 30d; 0d is for ever");
     return true;
 }
 
@@ -473,7 +490,21 @@ struct node_config config_node(const struct config *c)
                                 .upstream_url = c->role == REPLICA_SITE ? c->upstream_url : NULL,
                                 .interval_ms = c->interval_ms,
                                 .max_rate = c->max_rate,
+                                .retire_after_ms = c->retire_after_ms,
+                                .keep_deleted_ms = c->keep_deleted_ms,
                                 .seeds = c->role == REPLICA_HUB};
+}
+
+static void describe_ages(const struct config *c, FILE *to)
+{
+    if (c->retire_after_ms > 0)
+        fprintf(to, "retires    sites that are silent for %" PRIu64 " days\n", c->retire_after_ms / 86400000u);
+    else
+        fprintf(to, "retires    no site by itself\n");
+    if (c->keep_deleted_ms > 0)
+        fprintf(to, "forgets    what was deleted %" PRIu64 " days after every site has heard of it\n", c->keep_deleted_ms / 86400000u);
+    else
+        fprintf(to, "forgets    nothing of what was deleted\n");
 }
 
 void config_describe(const struct config *c, const char *path, FILE *to)
@@ -489,6 +520,7 @@ void config_describe(const struct config *c, const char *path, FILE *to)
     if (c->role == REPLICA_HUB) {
         fprintf(to, "listens    %s\n", c->listen);
         fprintf(to, "invites    to %s\n", c->advertise);
+        describe_ages(c, to);
     } else if (access(upstream, F_OK) == 0) {
         fprintf(to, "dials      %s%s\n", c->upstream_url ? c->upstream_url : "the hub of ",
                 c->upstream_url ? "" : upstream);

@@ -17,7 +17,7 @@ struct config {
     /* owned; never NULL, but upstream_url */
     char *name, *data, *listen, *advertise, *socket, *web;
     char *upstream_url; /* NULL: none here */
-    uint64_t interval_ms, max_rate;
+    uint64_t interval_ms, max_rate, retire_after_ms, keep_deleted_ms;
     unsigned *lines; /* owned: where each key was given, 0 = its default */
 };
 

@@ -101,7 +101,7 @@ _perche() {
             _perche_offer "$globals --version"
         else
             _perche_offer 'status sync sites watch list show history conflicts refused held invite join
-                revoke recover leave verify replicate help version'
+                revoke retire recover leave verify replicate help version'
         fi
         return
         ;;
@@ -166,7 +166,7 @@ _perche() {
             _perche_offer "$(_perche_values code sites)"
         fi
         ;;
-    revoke)
+    revoke | retire)
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
         elif ((words == 0)); then
@@ -178,7 +178,7 @@ _perche() {
             _perche_offer "$globals"
         elif ((words == 0)); then
             _perche_offer 'status sync sites watch list show history conflicts refused held invite join
-                revoke recover leave verify replicate help version'
+                revoke retire recover leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;

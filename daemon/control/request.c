@@ -287,6 +287,7 @@ static const struct kind kinds[] = {
     {"invite",    true,  CONTROL_ANSWER_MS, start_invite},
     {"join",      true,  CONTROL_ANSWER_MS, start_join},
     {"revoke",    true,  CONTROL_ANSWER_MS, start_revoke},
+    {"retire",    true,  CONTROL_ANSWER_MS, start_command},
     {"recover",   true,  CONTROL_ANSWER_MS, start_command},
     {"leave",     true,  CONTROL_ANSWER_MS, start_leave},
     {"replicate", true,  CONTROL_LONG_MS,   start_command},

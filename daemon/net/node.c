@@ -619,6 +619,8 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                                 .role = n->role,
                                                 .name = n->name,
                                                 .now_ms = node_wall_ms(),
+                                                .keep_deleted_ms = config->keep_deleted_ms,
+                                                .silent_ms_max = config->retire_after_ms,
                                                 .seeds = config->seeds};
     identity_random(n->replica_config.random, sizeof(n->replica_config.random));
     rc = replica_open(&n->replica_config, &n->replica, err);

@@ -34,6 +34,7 @@ struct node_config { /* copied by node_new() */
                                * then upstream.conf in the data folder, which join wrote, has it */
     uint64_t interval_ms; /* [sync] interval */
     uint64_t max_rate;    /* [sync] max_rate, bytes/s, 0 = no limit */
+    uint64_t retire_after_ms, keep_deleted_ms; /* hub: [hub] retire_after, keep_deleted; 0 = never, for ever */
     bool seeds;           /* hub, first start: load the code lists */
 };
 

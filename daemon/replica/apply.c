@@ -4,6 +4,7 @@
  * before the row (no cut can then part them), write the data by its key, renew
  * digest and metadata, let scopes follow. A row that the file cannot take is set
  * aside with its reason and everything else goes on (P8). */
+#include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/position.h"
 
@@ -173,6 +174,7 @@ static int ask_compare(void *ctx, uint16_t num, const struct perche_value *incom
 /* ---- one row ----------------------------------------------------------------- */
 
 #define CELL_REFUSED 0x8000u /* in our copy of the batch: not to become history */
+#define ROW_BURIED   0x8000u /* likewise of a row: it was deleted here before it came */
 
 /* Copies one row into a batch of its own. */
 enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to)
@@ -185,7 +187,7 @@ enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const
     if (copy == NULL)
         return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
     copy->gen = row->gen;
-    copy->flags = row->flags;
+    copy->flags = row->flags & (uint16_t)~ROW_BURIED;
     copy->gen_stamp = row->gen_stamp;
     copy->gen_origin = row->flags & PERCHE_ROW_GEN ? perche_batch_name(to, b->names[row->gen_origin]) : 0;
     copy->scope = row->scope == PERCHE_NO_SCOPE ? PERCHE_NO_SCOPE : perche_batch_name(to, b->names[row->scope]);
@@ -424,8 +426,9 @@ static const char *unfit(const struct table *t, const struct merge_in *in, bool 
     return NULL;
 }
 
+/* @deleted: it will be buried: its hub columns are what the hub once gave it. */
 static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche_part *part, struct perche_row *row,
-                            const uint16_t *nums, struct merge_in *in, bool *gone)
+                            const uint16_t *nums, struct merge_in *in, bool deleted, bool *gone)
 {
     const char *reason, *cols_reason;
     uint64_t cols;
@@ -438,7 +441,7 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     *gone = false;
     if (rc != PERCHE_OK)
         return rc;
-    if (reason == NULL && cols == 0) { /* a column that is not in our file is no fault of the site's: its cells wait */
+    if (reason == NULL && (cols == 0 || deleted)) { /* a column that is not in our file is no fault of the site's: its cells wait */
         const char *why = unfit(m->table, in, false);
 
         if (why == NULL || strcmp(why, "column") == 0)
@@ -474,8 +477,7 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     return rc;
 }
 
-/* Is anything of the row set aside: @row_itself, or cells that wait for what the row lacks here? */
-static bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
+bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
 {
     sqlite3_stmt *s = sql(r, SQL_PARKED_ROW);
     bool has = false;
@@ -592,6 +594,14 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         rc = park(a, part, row, "column");
         goto out;
     }
+    if (a->peer.at_hub && !a->returns && in.has_gen && in.gen % 2 == 1 && in.gen <= m.gen && floor_passed(r, &m)) {
+        rc = meta_drop(r, &m); /* its author has dropped it, and so have all that count: the key begins anew */
+        meta_clear(&m);
+        if (rc == PERCHE_OK)
+            rc = meta_load(r, t, row->key, &m);
+        if (rc != PERCHE_OK)
+            return rc;
+    }
     if (!m.stored && held_in(r, t, row->key) != 0) /* an image took the place of a held row */
         m.flags |= META_HELD;
     k.gen = m.gen;
@@ -609,9 +619,20 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         peer.scan = row->scan;
     }
     if (a->peer.at_hub) {
-        rc = judge(a, &m, part, row, nums, &in, &gone);
+        bool deleted = floor_deleted(r, a, &m, &in);
+
+        rc = judge(a, &m, part, row, nums, &in, deleted, &gone);
         if (rc != PERCHE_OK || gone)
             goto out;
+        if (deleted) {
+            rc = floor_bury(r, a, &m, &in);
+            if (rc != PERCHE_OK)
+                goto out;
+            row->flags |= ROW_BURIED;
+            k.gen = m.gen;
+            born = false;
+            old_scope = m.scope;
+        }
     }
     starts = in.gen > m.gen && in.gen % 2 == 1;
     if (unfit(t, &in, starts) != NULL) {
@@ -744,6 +765,24 @@ enum perche_rc apply_rows(struct apply *a)
     return rc;
 }
 
+/* What was edited of a row that was deleted here before is asked about; its past begins with what came of it last. */
+static enum perche_rc meet_buried(struct apply *a, struct table *t, const struct perche_row *row)
+{
+    struct meta m;
+    enum perche_rc rc = parked_retry(a->r, t->name, &row->key);
+
+    if (rc == PERCHE_OK)
+        rc = meta_load(a->r, t, row->key, &m);
+    if (rc != PERCHE_OK)
+        return rc;
+    if (m.stored && m.block == 0) {
+        m.block = a->block;
+        rc = meta_save(a->r, &m);
+    }
+    meta_clear(&m);
+    return rc;
+}
+
 /* Cells that waited for a row which is here now. Those that came over the same link are in it, or it deletes them. */
 static enum perche_rc meet_parked(struct apply *a)
 {
@@ -762,12 +801,15 @@ static enum perche_rc meet_parked(struct apply *a)
             struct meta m;
             bool here;
 
-            if (row->gen == 0 || !(row->flags & PERCHE_ROW_GEN) || !parked_has(r, part->table, row->key, false))
+            if (row->gen == 0 || !(row->flags & PERCHE_ROW_GEN) ||
+                (!(row->flags & ROW_BURIED) && !parked_has(r, part->table, row->key, false)))
                 continue;
             rc = meta_load(r, t, row->key, &m);
             here = rc == PERCHE_OK && m.gen >= row->gen;
             meta_clear(&m);
-            if (!here)
+            if (here && row->flags & ROW_BURIED)
+                rc = meet_buried(a, t, row);
+            if (!here || row->flags & ROW_BURIED)
                 continue;
             rc = parked_drop(r, part->table, row->key, a->peer.via);
             if (rc == PERCHE_OK && parked_has(r, part->table, row->key, false))

@@ -8,6 +8,7 @@ struct peer {                /* perche_peer, at a hub */
     bool known;
     uint64_t epoch, prev_epoch, eplsn, have, stamp, full, scan, done, session;
     struct perche_pos asof;
+    bool returns;          /* read only here: floor_came() sets it */
 };
 enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p);
 enum perche_rc peer_store(struct replica *r, uint32_t site, const struct peer *p);
@@ -21,6 +22,8 @@ struct apply {
     uint64_t *prev;          /* for each row in order: its block before */
     uint32_t rows;           /* rows of the batch */
     uint32_t pusher;         /* at a hub: interned site */
+    bool returns;            /* at a hub: the pusher came back from below the floor (floor.h) */
+    uint64_t stamp_known;    /* at a hub: highest stamp that it had of the pusher before */
     bool recovering;         /* a hub that was put back takes cells of any origin from any site (DESIGN 4.8) */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */
@@ -41,6 +44,9 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
 
 /* Forgets what is set aside of a row; with @via only the cells that came over this link and wait for the row itself. */
 enum perche_rc parked_drop(struct replica *r, const char *table, struct perche_bytes key, uint32_t via);
+
+/* Is anything of the row set aside: @row_itself, or cells that wait for what the row lacks here? */
+bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself);
 
 /* Drops a row here without deleting it: data, metadata, digest, what is set aside of it. */
 enum perche_rc row_drop(struct replica *r, struct meta *m);

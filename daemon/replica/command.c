@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"invite", HUB, command_invite},
     {"revoke", HUB, command_revoke},
+    {"retire", HUB, command_retire},
     {"joined", SITE, command_joined},
     {"leave", SITE, command_leave},
     {"left", SITE, command_leave}, /* what the conversation calls it: the line is down already */

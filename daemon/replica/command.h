@@ -15,6 +15,8 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
                               struct json *j);
 enum perche_rc command_recover(struct replica *r, const struct work *w, struct args *a,
                                struct json *j);
+enum perche_rc command_retire(struct replica *r, const struct work *w, struct args *a,
+                              struct json *j);
 /* join.c, at a site */
 enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a,
                               struct json *j);

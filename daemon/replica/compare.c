@@ -782,7 +782,8 @@ static enum perche_rc send_again(struct replica *r, struct table *t, struct perc
 
     if (rc != PERCHE_OK)
         return rc;
-    for (uint32_t num = 0; num < m.count; num++)
+    /* back from below the floor: it was deleted there without a trace */
+    for (uint32_t num = 0; !r->node.returns && num < m.count; num++)
         own |= m.cells[num].written && m.cells[num].origin == r->node.site_num;
     if (!m.stored || !meta_alive(&m)) {
         meta_clear(&m);
@@ -826,6 +827,7 @@ enum perche_rc digest_take(struct replica *r, const struct work *w, struct outco
 
     if (reply->answer == PERCHE_EQUAL) {
         r->node.proven_ms = reply->clock_ms;
+        r->node.returns = 0;
         r->node_dirty = true;
         return PERCHE_OK;
     }

@@ -11,13 +11,16 @@ static const char *const core_sql =
     " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
     " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
     " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
+    " floor INTEGER NOT NULL DEFAULT 0, floor_done INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0,"
     " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
     /* each transaction that allots an lsn: its last lsn and a random mark */
     "CREATE TABLE perche_mark (lsn INTEGER PRIMARY KEY, mark INTEGER NOT NULL) STRICT;"
     /* a hub: each opening of its replica, and where its positions stood then. A site: what it had from the hub when (position.c) */
     "CREATE TABLE perche_life (n INTEGER PRIMARY KEY, life INTEGER NOT NULL UNIQUE, lsn INTEGER NOT NULL) STRICT;"
     "CREATE TABLE perche_pulled (scan INTEGER NOT NULL, full INTEGER NOT NULL, asof_lsn INTEGER NOT NULL, asof_mark INTEGER NOT NULL, life INTEGER NOT NULL,"
-    " own_lsn INTEGER NOT NULL, PRIMARY KEY (scan, full)) STRICT, WITHOUT ROWID;"
+    " own_lsn INTEGER NOT NULL, acked INTEGER NOT NULL, PRIMARY KEY (scan, full)) STRICT, WITHOUT ROWID;"
+    /* a hub: what every active site had acknowledged then (floor.c) */
+    "CREATE TABLE perche_floor (at_ms INTEGER PRIMARY KEY, lsn INTEGER NOT NULL) STRICT;"
     "CREATE TABLE perche_name (num INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;" /* 1 is kept for VIA_HUB */
     "CREATE TABLE perche_tab (num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE perche_scope_site (site INTEGER NOT NULL, scope INTEGER NOT NULL, PRIMARY KEY (site, scope)) STRICT, WITHOUT ROWID;"
@@ -26,6 +29,7 @@ static const char *const core_sql =
     " PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_row_scope ON perche_row (scope, lsn);"
     "CREATE INDEX perche_row_first ON perche_row (first) WHERE first IS NOT NULL;"
+    "CREATE INDEX perche_row_dead ON perche_row (lsn) WHERE gen % 2 = 0;"
     /* a hub's record of each site: have = its changes are here up to, asof = its newest when that batch was built, eplsn = our lsn when its present epoch began */
     "CREATE TABLE perche_peer (site INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0, eplsn INTEGER NOT NULL DEFAULT 0,"
     " have INTEGER NOT NULL DEFAULT 0, asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0,"
@@ -33,6 +37,7 @@ static const char *const core_sql =
     " pending INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
     " version TEXT NOT NULL DEFAULT '', address TEXT NOT NULL DEFAULT ''," /* where it proved itself last */
     " life INTEGER NOT NULL DEFAULT 0, recovery INTEGER NOT NULL DEFAULT 0," /* proved itself in this life of ours; recovery 1: it has not shown yet what a restored hub lost; 2: it says that the hub lost something */
+    " retired_ms INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0, stands INTEGER NOT NULL DEFAULT 0," /* silent for too long; came back from below the floor, and nothing has said equal yet; there was nothing for it up to there (floor.c) */
     " held_ms INTEGER NOT NULL DEFAULT 0, held_address TEXT NOT NULL DEFAULT '') STRICT;" /* two machines speak as this site: the other's address */
     "CREATE INDEX perche_peer_recovery ON perche_peer (site) WHERE recovery = 1;"
     /* superseded epochs of a site, and what we had of it when the next one began */

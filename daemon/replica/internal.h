@@ -154,6 +154,9 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t unshifted;          /* cells at or below are of an earlier epoch or were acknowledged once: their stamps stay */
     struct perche_pos asof;      /* the hub's, of the pull position */
     uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */
+    uint64_t floor;              /* tombstones at or below this position of the hub are dropped (floor.c); at a site: as announced */
+    uint64_t floor_done;         /* a site's: 1: it has dropped those that it could */
+    uint64_t returns;          /* a site's: 1: it came back from below the floor, and no comparison has said equal since */
     uint64_t proven_ms;
     uint64_t schema;             /* highest distributed migration applied */
     int64_t offset_ms;
@@ -198,6 +201,7 @@ struct replica {
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
+    uint64_t floor_next_ms, floor_after; /* floor.c: when to look again; tombstones up to there were looked at, 0 = no pass is under way */
     bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
@@ -344,6 +348,9 @@ enum perche_rc digest_take(struct replica *r, const struct work *w, struct outco
 enum perche_rc digest_repair(struct replica *r, const struct work *w, struct outcome *o);
 /* pull.c: would a pull of @site with this `full` send the row, of its scopes? (Not what came over its own link.) */
 bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uint64_t full);
+/* At a hub: *lsn, up to where @site has everything, moves on to where the first thing for it comes (at most to node.lsn). A
+ * bounded look. */
+enum perche_rc pull_nothing_for(struct replica *r, uint32_t site, uint64_t *lsn);
 
 /* ---- history.c ------------------------------------------------------------ */
 
@@ -420,6 +427,7 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
 bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i, struct table **parent, uint8_t *key, uint32_t *key_n);
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
+bool scope_has_children(struct replica *r, const struct meta *m);      /* does a live row take its scope from this one? (hub) */
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */
 enum perche_rc scope_indexes(struct replica *r);                       /* a hub: what finding relatives needs; in a transaction */
 void scopes_forget(struct replica *r);                                 /* after a rollback */

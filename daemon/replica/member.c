@@ -8,11 +8,13 @@
 #include <sodium.h>
 
 #include "replica/command.h"
+#include "replica/floor.h"
 #include "replica/position.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
 
 #define INVITATION_MS   (UINT64_C(7) * 24 * 3600 * 1000)
+#define HEARD_MS        3600000u /* a site that was heard of since is not silent */
 #define CODE_CHARACTERS 8
 
 /* ---- what the conversation asks ------------------------------------------------------- */
@@ -59,7 +61,7 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
         return rc;
     s = ask(
         r,
-        "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2, recovery = 0, held_ms = 0, held_address = ''"
+        "UPDATE perche_peer SET pending = 0, proven_ms = 0, offset_ms = 0, contact_ms = ?2, recovery = 0, retired_ms = 0, returns = 0, held_ms = 0, held_address = ''"
         " WHERE site = ?1");
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, num);
@@ -202,14 +204,16 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
     }
     s = ask(
         r,
-        "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5"
-        " WHERE site = ?1");
+        "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5,"
+        " returns = (returns OR (retired_ms <> 0 AND scan < ?6)) AND ?4 <= proven_ms, retired_ms = 0"
+        " WHERE site = ?1"); /* heard of: it is active; proven equal since: it has returned */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
         sqlite3_bind_int64(s, 3, (sqlite3_int64)w->pending);
         sqlite3_bind_int64(s, 4, (sqlite3_int64)w->proven_ms);
         sqlite3_bind_int64(s, 5, w->offset_ms);
+        sqlite3_bind_int64(s, 6, (sqlite3_int64)r->node.floor);
     }
     return ask_run(r, s, "note what a site said");
 }
@@ -480,6 +484,33 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
     out_key(j, "revoked_at");
     out_time(j, w->now_ms);
     return rc;
+}
+
+/* ---- retire ----------------------------------------------------------------------------------- */
+
+/* A site that stays silent is waited for no longer: what was deleted since may be forgotten (floor.h). It ends when the site comes. */
+enum perche_rc command_retire(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    struct site site = {0};
+    uint64_t contact_ms;
+    enum perche_rc rc = member_find(r, a, &site);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    contact_ms = (uint64_t)ask_number(r, "SELECT contact_ms FROM perche_peer WHERE site = (SELECT num FROM perche_name WHERE text = ?2) AND ?1", 1, site.id);
+    if (r->fail == PERCHE_OK && contact_ms + HEARD_MS > w->now_ms)
+        return fail(r, PERCHE_STATE, "%s was heard of less than an hour ago: only a site that stays silent is retired", site.name);
+    if (r->fail == PERCHE_OK && floor_retire(r, name_number(r, site.id)) == PERCHE_NOT_FOUND)
+        return fail(r, PERCHE_STATE, "%s is retired already, was revoked, or has never joined", site.name);
+    out_key(j, "site");
+    out_text(j, site.id);
+    out_key(j, "name");
+    out_text(j, site.name);
+    out_key(j, "code");
+    out_text(j, site.code);
+    out_key(j, "retired_at");
+    out_time(j, w->now_ms);
+    return r->fail;
 }
 
 /* ---- recover ---------------------------------------------------------------------------------- */

@@ -62,11 +62,11 @@ static enum perche_rc pulled_thin(struct replica *r)
     return r->fail;
 }
 
-enum perche_rc pulled_note(struct replica *r, uint64_t life)
+enum perche_rc pulled_note(struct replica *r, uint64_t life, uint64_t have)
 {
     const struct node *n = &r->node;
     sqlite3_stmt *s = sql(r, SQL_PULLED_PUT);
-    const uint64_t v[] = {n->scan, n->full, n->asof.lsn, n->asof.mark, life, n->lsn};
+    const uint64_t v[] = {n->scan, n->full, n->asof.lsn, n->asof.mark, life, n->lsn, have < n->acked ? have : n->acked};
     enum perche_rc rc;
 
     for (int i = 0; i < (int)(sizeof v / sizeof v[0]); i++)
@@ -472,10 +472,6 @@ bool peer_held(struct replica *r, uint32_t site)
 }
 
 /* ---- a hub: recovery ------------------------------------------------------------------------------ */
-
-/* Sites that this copy knows as members with a history. */
-#define ACTIVE_PEER "epoch <> 0 AND NOT EXISTS (SELECT 1 FROM perche_member m JOIN perche_name n ON n.text = m.site" \
-                    " WHERE n.num = perche_peer.site AND m.revoked_ms IS NOT NULL)"
 
 enum perche_rc recovery_begin(struct replica *r)
 {

@@ -7,8 +7,9 @@
 
 /* ---- a site ------------------------------------------------------------------------- */
 
-/* The pull position moved, what came with it is numbered up to node.lsn: remembered, as one that a restored hub may know. */
-enum perche_rc pulled_note(struct replica *r, uint64_t life);
+/* The pull position moved, what came with it is numbered up to node.lsn, and the hub had @have of this site: remembered, as a
+ * position that a restored hub may know, and for the floor. */
+enum perche_rc pulled_note(struct replica *r, uint64_t life, uint64_t have);
 /* Newest first; returns how many. */
 uint32_t pulled_list(struct replica *r, struct perche_pull_entry out[PERCHE_LIST_MAX]);
 /* This site was put back: a new epoch, after @current, which the hub names. Stored before it is announced. */
@@ -24,6 +25,10 @@ enum perche_rc must_end(struct replica *r);
 bool mark_known(struct replica *r, struct perche_pos pos);
 
 /* ---- a hub -------------------------------------------------------------------------- */
+
+/* SQL: of perche_peer, sites that this replica knows as members with a history, and that are not retired. */
+#define ACTIVE_PEER "epoch <> 0 AND retired_ms = 0 AND NOT EXISTS (SELECT 1 FROM perche_member m JOIN perche_name n ON n.text = m.site" \
+                    " WHERE n.num = perche_peer.site AND m.revoked_ms IS NOT NULL)"
 
 /* A replica is opened: positions from here on are of a life of their own. Inside the opening transaction. */
 enum perche_rc life_begin(struct replica *r);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/position.h"
 #include "replica/statements.h"
@@ -67,12 +68,13 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
     struct perche_pull_entry back = {0};
     uint32_t site = name_number(r, w->site);
     struct peer peer;
-    bool lost = false;
+    bool lost = false, same;
     enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &peer);
     char *name;
 
     if (rc != PERCHE_OK)
         return rc;
+    same = peer.epoch == p->epoch;
     memset(reply, 0, sizeof *reply);
     o->message.op = PERCHE_OP_PROVE;
     o->message.reply = true;
@@ -101,6 +103,8 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
             rc = peer_store(r, site, &peer);
         if (rc == PERCHE_OK)
             rc = peer_proved(r, site, address);
+        if (rc == PERCHE_OK)
+            rc = floor_came(r, site, p, &peer, same && reply->verdict == PERCHE_PROVEN, &reply->floor);
     }
     reply->session = w->session;
     reply->epoch = peer.epoch;
@@ -344,6 +348,8 @@ enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o
     rc = harvest_all(r);
     if (rc == PERCHE_OK)
         rc = take_cursors(r, reply);
+    if (rc == PERCHE_OK)
+        floor_told(r, reply->floor, true);
     if (rc == PERCHE_OK)
         rc = must_end(r);
     if (rc == PERCHE_OK)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/position.h"
 #include "replica/statements.h"
@@ -336,7 +337,8 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     else if (!more)
         scan = r->node.lsn;
     *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more || waits ? ask->full : scan, .scan = scan,
-                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have};
+                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have,
+                                        .floor = r->node.floor};
     o->rows = perche_batch_rows(p.batch);
     o->more = more;
     if (rc == PERCHE_OK && (o->rows > 0 || p.batch->notices_count > 0))
@@ -370,27 +372,70 @@ enum perche_rc rows_answer(struct replica *r, const struct work *w, struct outco
     return rc;
 }
 
+/* The first of these that would be sent; UINT64_MAX: none. */
+static enum perche_rc first_for(struct replica *r, uint32_t site, const struct entries *e, uint64_t full, uint64_t *lsn)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    *lsn = UINT64_MAX;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < e->count; i++) {
+        const struct entry *it = &e->items[i];
+        struct table *t = registry_table_num(r, it->tab);
+        struct meta m;
+        bool sends = true;
+
+        if (it->kind == ENTRY_ROW && t == NULL)
+            continue;
+        if (it->kind == ENTRY_ROW) {
+            rc = meta_load(r, t, (struct perche_bytes){it->key, it->key_n}, &m);
+            sends = rc == PERCHE_OK && m.stored && pull_would_send(r, site, &m, full);
+            meta_clear(&m);
+        }
+        if (sends) {
+            *lsn = it->lsn;
+            break;
+        }
+    }
+    return rc;
+}
+
 /* Is there anything for the site above its scan? */
 enum perche_rc news(struct replica *r, const struct work *w, struct outcome *o)
 {
     uint32_t site = name_number(r, w->site);
     struct entries e = {0};
+    uint64_t first = UINT64_MAX;
     enum perche_rc rc = site == 0 ? r->fail : entries_read(r, site, w->scan, NEWS_LOOKED, &e);
 
-    o->news = rc == PERCHE_OK && e.cut_short;
-    for (uint32_t i = 0; rc == PERCHE_OK && !o->news && i < e.count; i++) {
-        struct table *t = registry_table_num(r, e.items[i].tab);
-        struct meta m;
-
-        if (e.items[i].kind != ENTRY_ROW) {
-            o->news = true;
-        } else if (t != NULL) {
-            rc = meta_load(r, t, (struct perche_bytes){e.items[i].key, e.items[i].key_n}, &m);
-            o->news = rc == PERCHE_OK && m.stored && pull_would_send(r, site, &m, w->full);
-            meta_clear(&m);
-        }
-    }
+    if (rc == PERCHE_OK && !e.cut_short)
+        rc = first_for(r, site, &e, w->full, &first);
+    o->news = rc == PERCHE_OK && (e.cut_short || first != UINT64_MAX);
     entries_free(&e);
+    return rc;
+}
+
+enum perche_rc pull_nothing_for(struct replica *r, uint32_t site, uint64_t *lsn)
+{
+    uint64_t full = *lsn;
+    uint32_t looked = 0;
+    bool more = true;
+    enum perche_rc rc = PERCHE_OK;
+
+    while (rc == PERCHE_OK && more && looked < LOOKED_MAX) {
+        struct entries e = {0};
+        uint64_t first = UINT64_MAX;
+
+        rc = entries_read(r, site, *lsn, PAGE_ROWS, &e);
+        if (rc == PERCHE_OK)
+            rc = first_for(r, site, &e, full, &first);
+        if (rc == PERCHE_OK && first <= e.cut)
+            *lsn = first - 1;
+        else if (rc == PERCHE_OK)
+            *lsn = e.cut;
+        more = e.cut_short && first > e.cut;
+        looked += e.count;
+        entries_free(&e);
+    }
     return rc;
 }
 
@@ -795,10 +840,11 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
         if (!reply->more)
             r->node.had = reply->have;
         r->node_dirty = true;
+        floor_told(r, reply->floor, false);
         rc = carry_out(r);
     }
     if (rc == PERCHE_OK && moved)
-        rc = pulled_note(r, reply->life);
+        rc = pulled_note(r, reply->life, reply->have);
     if (rc == PERCHE_OK)
         rc = ask_rows(r, o);
     o->more = reply->more;

@@ -426,6 +426,7 @@ enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p)
         p->scan = (uint64_t)sqlite3_column_int64(s, 8);
         p->done = (uint64_t)sqlite3_column_int64(s, 9);
         p->session = (uint64_t)sqlite3_column_int64(s, 10);
+        p->returns = sqlite3_column_int(s, 11) != 0;
     }
     sql_done(s);
     return r->fail;
@@ -523,6 +524,8 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
     rc = apply_begin(a, r, batch);
     a->pusher = site;
     a->recovering = recovering(r);
+    a->returns = peer->returns;
+    a->stamp_known = peer->stamp;
     a->peer = (struct merge_peer){.at_hub = true, .via = site, .full = push->full, .scan = push->scan, .eplsn = peer->eplsn};
     if (rc == PERCHE_OK)
         rc = applying_begin(r);
@@ -632,6 +635,7 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             sqlite3_bind_int64(s, 1, site);
             sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
             sqlite3_bind_int64(s, 3, (sqlite3_int64)(push->pending > o->rows ? push->pending - o->rows : 0));
+            sqlite3_bind_int64(s, 4, (sqlite3_int64)r->node.floor);
             rc = sql_run(r, s, "note a site's contact");
         }
         if (rc == PERCHE_OK && push->to == push->asof.lsn && recovering(r))

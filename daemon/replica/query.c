@@ -350,7 +350,7 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         r,
         "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
         " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL),"
-        " p.address, p.held_ms, p.held_address, p.recovery"
+        " p.address, p.held_ms, p.held_address, p.recovery, p.retired_ms, p.returns"
         " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
     out_key(j, contract ? "sites" : "members");
     out_open(j, '[');
@@ -383,6 +383,8 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
             time_ms(j, "held_at", (uint64_t)sqlite3_column_int64(s, 18));
             text(j, "second_address", *ask_text(s, 19) != '\0' ? ask_text(s, 19) : NULL);
             text(j, "recovery", sqlite3_column_int(s, 20) == 1 ? "shows" : sqlite3_column_int(s, 20) == 2 ? "claims" : NULL);
+            time_ms(j, "retired_at", (uint64_t)sqlite3_column_int64(s, 21));
+            boolean(j, "returning", sqlite3_column_int(s, 22) != 0);
             time_ms(j, "last_contact", (uint64_t)sqlite3_column_int64(s, 12));
             time_ms(j, "proven_equal_at", (uint64_t)sqlite3_column_int64(s, 13));
             out_key(j, "clock_offset_ms");

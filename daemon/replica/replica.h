@@ -23,6 +23,8 @@ struct replica_config {
     uint64_t now_ms;
     uint8_t random[32];      /* fresh: ids and epochs of a first start are drawn from it */
     const char *vfs;         /* NULL = the default; tests pass a faulty one */
+    uint64_t keep_deleted_ms; /* a hub: tombstones are kept for so long after every site has them, 0 = for ever (floor.h) */
+    uint64_t silent_ms_max;   /* a hub: a site that says nothing for longer is retired, 0 = none is */
     bool seeds;              /* hub, first start: load the code lists (seed_*.sql) */
 };
 

@@ -598,8 +598,11 @@ static enum perche_rc follow_held(struct replica *r, struct table *t, const stru
     return rc;
 }
 
-/* Follows each live row whose column names the key of @m. */
-static enum perche_rc follow_children(struct replica *r, const struct meta *m, uint32_t pusher)
+/* Calls for each table and part that make a scope from a row like @m: @q finds the keys of its live rows. */
+typedef enum perche_rc (*children_cb)(struct replica *r, struct table *t, const struct rule_part *part, sqlite3_stmt *q,
+                                      const struct perche_value *key, void *ctx);
+
+static enum perche_rc each_children(struct replica *r, const struct meta *m, children_cb cb, void *ctx)
 {
     struct perche_value key_values[PERCHE_KEY_COLUMNS_MAX];
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX], text[1024];
@@ -629,14 +632,48 @@ static enum perche_rc follow_children(struct replica *r, const struct meta *m, u
             if (q == NULL)
                 return r->fail;
             bind_value(q, 1, &key_values[0]);
-            while (rc == PERCHE_OK && sql_row(r, q))
-                rc = follow_key(r, t, q, pusher);
+            rc = cb(r, t, &t->parts[p], q, &key_values[0], ctx);
             sqlite3_finalize(q);
-            if (rc == PERCHE_OK)
-                rc = follow_held(r, t, &t->parts[p], &key_values[0], pusher);
         }
     }
     return rc;
+}
+
+static enum perche_rc follow_them(struct replica *r, struct table *t, const struct rule_part *part, sqlite3_stmt *q,
+                                  const struct perche_value *key, void *ctx)
+{
+    const uint32_t *pusher = ctx;
+    enum perche_rc rc = PERCHE_OK;
+
+    while (rc == PERCHE_OK && sql_row(r, q))
+        rc = follow_key(r, t, q, *pusher);
+    return rc == PERCHE_OK ? follow_held(r, t, part, key, *pusher) : rc;
+}
+
+/* Follows each live row whose column names the key of @m. */
+static enum perche_rc follow_children(struct replica *r, const struct meta *m, uint32_t pusher)
+{
+    return each_children(r, m, follow_them, &pusher);
+}
+
+static enum perche_rc any_of_them(struct replica *r, struct table *t, const struct rule_part *part, sqlite3_stmt *q,
+                                  const struct perche_value *key, void *ctx)
+{
+    uint8_t held[PERCHE_KEY_BYTES_MAX];
+    uint32_t held_n = 0;
+    bool *any = ctx;
+
+    (void)part;
+    (void)key;
+    *any = *any || sql_row(r, q) || held_next(r, t, held, &held_n); /* whose a held one is needs no look: it is not for long */
+    return r->fail;
+}
+
+bool scope_has_children(struct replica *r, const struct meta *m)
+{
+    bool any = false;
+
+    return each_children(r, m, any_of_them, &any) != PERCHE_OK || any;
 }
 
 #define MEMBERS_OF_MAX 4 /* rows that one row makes its site a member of: each a column of a `members` rule */

@@ -49,6 +49,8 @@
     R(PENDING, "SELECT count(*) FROM (SELECT 1 FROM perche_row INDEXED BY perche_row_first WHERE first > ?1 LIMIT ?2)") \
     R(SCOPE_ROWS, "SELECT lsn, tab, key, " META_COLUMNS " FROM perche_row INDEXED BY perche_row_scope"                 \
                   " WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn LIMIT ?4")                                \
+    R(DEAD_ROWS, "SELECT lsn, tab, key FROM perche_row INDEXED BY perche_row_dead WHERE gen % 2 = 0 AND lsn > ?1 AND lsn <= ?2" \
+                 " ORDER BY lsn LIMIT ?3")                                                                             \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 ORDER BY lsn LIMIT ?3")           \
@@ -73,19 +75,20 @@
                   " ON CONFLICT DO UPDATE SET lsn = excluded.lsn")                                                     \
     W(WANTED_END, "DELETE FROM perche_wanted WHERE tab = ?1 AND key = ?2 AND kind = ?3")                               \
     R(WAITS_ANY, "SELECT EXISTS (SELECT 1 FROM perche_leaving) OR EXISTS (SELECT 1 FROM perche_wanted WHERE kind < 3)") \
-    R(PEER_GET, "SELECT epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session"         \
+    R(PEER_GET, "SELECT epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session, returns" \
                 " FROM perche_peer WHERE site = ?1")                                                                   \
     W(PEER_PUT, "INSERT INTO perche_peer (site, epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session)" \
                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT DO UPDATE SET epoch=excluded.epoch,"     \
                 " prev_epoch=excluded.prev_epoch, eplsn=excluded.eplsn, have=excluded.have, asof_lsn=excluded.asof_lsn," \
                 " asof_mark=excluded.asof_mark, stamp=excluded.stamp, full=excluded.full, scan=excluded.scan,"         \
                 " done=excluded.done, session=excluded.session")                                                       \
-    W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3 WHERE site = ?1")                            \
+    W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3, returns = returns OR (retired_ms <> 0 AND scan < ?4)," \
+                    " retired_ms = 0 WHERE site = ?1")                            \
     R(MARKS, "SELECT lsn, mark FROM perche_mark ORDER BY lsn DESC")                                                    \
     R(MARK_AT, "SELECT lsn, mark FROM perche_mark WHERE lsn >= ?1 ORDER BY lsn LIMIT 1")                               \
-    W(PULLED_PUT, "INSERT INTO perche_pulled (scan, full, asof_lsn, asof_mark, life, own_lsn) VALUES (?1,?2,?3,?4,?5,?6)" \
+    W(PULLED_PUT, "INSERT INTO perche_pulled (scan, full, asof_lsn, asof_mark, life, own_lsn, acked) VALUES (?1,?2,?3,?4,?5,?6,?7)" \
                   " ON CONFLICT DO UPDATE SET asof_lsn = excluded.asof_lsn, asof_mark = excluded.asof_mark,"           \
-                  " life = excluded.life, own_lsn = excluded.own_lsn")                                                 \
+                  " life = excluded.life, own_lsn = excluded.own_lsn, acked = excluded.acked")                                                 \
     R(PULLED_LIST, "SELECT scan, full, asof_lsn, asof_mark, life, own_lsn FROM perche_pulled ORDER BY scan DESC, full DESC") \
     R(RECOVERING, "SELECT 1 FROM perche_peer INDEXED BY perche_peer_recovery WHERE recovery = 1 LIMIT 1")              \
     W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES (?1,?2,?3,?4,?5,?6)")         \

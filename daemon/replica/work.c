@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
 #include "replica/tx.h"
@@ -13,7 +14,9 @@ static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct
 {
     enum perche_rc rc = harvest(r, w->rows_max, &o->rows, &o->more);
 
-    return rc == PERCHE_OK && !o->more ? audit(r, o) : rc;
+    if (rc == PERCHE_OK && !o->more)
+        rc = audit(r, o);
+    return rc == PERCHE_OK && !o->more ? floor_step(r, o) : rc;
 }
 
 static enum perche_rc do_state(struct replica *r, const struct work *w, struct outcome *o)

@@ -220,6 +220,8 @@ static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct ou
     h->harvest_at_ms = 0;
     h->found += o->found;
     h->restored += o->restored;
+    if (o->retired > 0)
+        actions_log(h->out, "hub.retired", "sites=%llu", (unsigned long long)o->retired);
     if (!o->more && h->found + h->restored > 0) {
         actions_log(h->out, "replica.bypassed", "found=%llu restored=%llu",
                     (unsigned long long)h->found, (unsigned long long)h->restored);

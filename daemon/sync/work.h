@@ -108,7 +108,9 @@ struct outcome {
     uint64_t rows;           /* rows harvested, applied or in the batch */
     uint64_t found;          /* harvest: rows that had been changed past capture, taken over now */
     uint64_t restored;       /* harvest: rows that were gone with their table and are put back */
-    bool more;               /* harvest: captured rows, or tables to be compared, are left; push: rows are left beyond `to`; pull apply: the answer said more */
+    uint64_t forgotten;      /* harvest: tombstones dropped */
+    uint64_t retired;        /* harvest at a hub: sites that were silent for too long and hold the floor no more */
+    bool more;               /* harvest: captured rows, tables to be compared or tombstones to be dropped are left; push: rows are left beyond `to`; pull apply: the answer said more */
     bool pipelined;          /* push build: a further batch may begin at `to` before this one is acknowledged */
     bool comparable;         /* digest build */
     bool news;

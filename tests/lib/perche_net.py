@@ -96,7 +96,7 @@ class Inotify:
 class Node:
     """A daemon, its folder, and the two ways in: perche and plain SQL."""
 
-    def __init__(self, net, key, role, name, sync=None, data=None):
+    def __init__(self, net, key, role, name, sync=None, data=None, hub=None):
         self.net = net
         self.key = key
         self.role = role
@@ -110,6 +110,7 @@ class Node:
         self.process = None
         self.id = None  # of a site: its id, once it was invited
         self.sync = dict(sync or {})
+        self.hub_keys = dict(hub or {})  # more of [hub]
         self.upstream = None
         self.env = {}  # of the daemon alone
         self.shown = 0  # of the log
@@ -123,7 +124,7 @@ class Node:
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(f"[node]\nrole = {self.role}\nname = {self.name}\ndata = {self.data}\n")
             if self.role == "hub":
-                f.write(f"[hub]\nlisten = {self.net.url}\nadvertise = {self.net.url}\n")
+                f.write(f"[hub]\nlisten = {self.net.url}\nadvertise = {self.net.url}\n" + "".join(f"{k} = {v}\n" for k, v in self.hub_keys.items()))
             if self.upstream:
                 f.write(f"[upstream]\nurl = {self.upstream}\n")
             f.write(f"[control]\nsocket = {self.socket}\n")

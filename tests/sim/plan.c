@@ -6,7 +6,7 @@
 #define WILD_BEHIND_MS (-INT64_C(853000000000)) /* 27 years */
 #define WILD_AHEAD_MS INT64_C(347000000000)     /* 11 years */
 
-static const uint64_t stream_plan = 1, stream_backups = 4;
+static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5;
 
 static void add(struct plan *p, struct step s)
 {
@@ -76,6 +76,20 @@ static void add_backups(struct plan *p, struct chance *c)
     }
 }
 
+/* The hub forgets what was deleted, soon; and sites that are cut off for a minute are retired. Not where an older copy of the hub is
+ * put back: it would have to be younger than what it forgets. */
+static void add_floor(struct plan *p, struct chance *c)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->steps[i].kind == STEP_BACK && p->steps[i].node == HUB)
+            return;
+    p->mix.keep_deleted_ms = chance_between(c, 1000, 30000);
+    p->mix.silent_ms = chance_below(c, 2) == 0 ? chance_between(c, 60000, 200000) : 0;
+    add(p, (struct step){.kind = STEP_STOP, .node = HUB, .at_ms = 0, .b = 10}); /* it is read at the start */
+    if (p->mix.silent_ms != 0 && chance_below(c, 2) == 0) /* somebody is away for that long */
+        add(p, (struct step){.kind = STEP_CUT, .node = any_site(c, p), .at_ms = chance_below(c, (uint32_t)p->end_ms), .b = p->mix.silent_ms + 60000});
+}
+
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 {
     static const uint8_t sites[] = {1, 2, 2, 2, 3, 3, 3, 3, 4, 5};
@@ -136,6 +150,9 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
         p->mix.wild = any_site(&c, p);
         p->skew_ms[p->mix.wild] = chance_below(&c, 2) == 0 ? WILD_BEHIND_MS : WILD_AHEAD_MS;
     }
+    chance_seed(&c, seed, stream_floor);
+    if (chance_permille(&c, 400))
+        add_floor(p, &c);
 }
 
 void plan_say(const struct step *s, char *out, size_t n)

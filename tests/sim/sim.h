@@ -98,6 +98,10 @@
     X(BACK_HUB, "hubs put back to an older copy", 1)                 \
     X(BACK_LOST, "writes that were nowhere else", 1)                 \
     X(OPERATOR, "recoveries begun by the operator", 0)               \
+    X(FORGOTTEN_HUB, "tombstones forgotten by the hub", 1)           \
+    X(FORGOTTEN_SITE, "tombstones forgotten by a site", 1)           \
+    X(RETIRED, "sites retired", 1)                                   \
+    X(RETURNED, "sites that came back from below the floor", 1)      \
     X(RESTORED_SAID, "verdicts: restored", 1)                        \
     X(GO_BACK_SAID, "verdicts: go back", 1)                          \
     X(CLOCK, "clocks set", 1)                                        \
@@ -169,6 +173,7 @@ struct mix {
     bool clocks;    /* clocks are off */
     bool scratch;   /* begins with the first start, not with everybody joined */
     bool backups;   /* disks are copied and put back */
+    uint64_t keep_deleted_ms, silent_ms; /* the hub forgets tombstones after so long, retires sites; 0 = never */
     uint8_t wild;   /* a site whose calendar is off by years, 0 = none */
 };
 

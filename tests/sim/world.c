@@ -305,8 +305,11 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
     }
     if (o->rc != PERCHE_OK)
         return;
+    w->counts[n->index == HUB ? COUNT_FORGOTTEN_HUB : COUNT_FORGOTTEN_SITE] += o->forgotten;
+    w->counts[COUNT_RETIRED] += o->retired;
     if (work->kind == WORK_PROVE_JUDGE && o->message.op == PERCHE_OP_PROVE && !o->message.refused) {
         w->counts[COUNT_RESTORED_SAID] += o->message.u.prove_reply.verdict == PERCHE_RESTORED;
+        w->counts[COUNT_RETURNED] += o->message.u.prove_reply.floor > o->message.u.prove_reply.scan;
         w->counts[COUNT_GO_BACK_SAID] += o->message.u.prove_reply.verdict == PERCHE_GO_BACK;
         if (o->message.u.prove_reply.verdict == PERCHE_TWO_MACHINES)
             world_fail(w, "P6 false alarm", "%s is taken for two machines", work->site);
@@ -484,7 +487,8 @@ static void perform_read(struct world *w, struct node *n, struct event *e)
 static bool node_open(struct world *w, struct node *n)
 {
     struct replica_config config = {.path = FILE_NAME, .role = n->index == HUB ? REPLICA_HUB : REPLICA_SITE, .name = n->name,
-                                    .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk)};
+                                    .now_ms = world_wall(w, n), .keep_deleted_ms = w->plan->mix.keep_deleted_ms,
+                                    .silent_ms_max = w->plan->mix.silent_ms, .vfs = disk_vfs(n->disk)};
     struct perche_err err;
 
     disk_run_as(n->disk, DISK_DAEMON);
