@@ -204,12 +204,13 @@ static void put_directory(struct encoder *e)
 static struct row_stamp common_stamp(const struct perche_part *p, const struct perche_row *row,
                                      struct row_stamp before)
 {
-    const struct perche_cell *cells = p->cells + row->cells_first;
+    const struct perche_cell *cells;
     uint32_t n = row->cells_count, best = 0, best_count = 0;
 
     if (n == 0) /* what nobody reads repeats the row before: it costs nothing */
         return row->flags & PERCHE_ROW_GEN ? (struct row_stamp){row->gen_stamp, row->gen_origin}
                                            : before;
+    cells = p->cells + row->cells_first;
     for (uint32_t i = 0; i < n && best_count < n - i; i++) {
         uint32_t count = 0;
 
