@@ -561,16 +561,18 @@ static enum perche_rc answer_buckets(struct replica *r, uint32_t site,
 typedef enum perche_rc (*differs_cb)(void *ctx, const struct perche_sum *place,
                                      struct perche_bytes key, bool known, const uint8_t digest[16]);
 
-/* Does the hub have the site's row as the site has it? */
-static enum perche_rc compare_row(struct replica *r, const struct perche_sum *sum,
+/* Does the hub have the site's row as the site has it? Of a row that is not the site's its digest is not told: who
+ * names a key could try values until they fit. */
+static enum perche_rc compare_row(struct replica *r, uint32_t site, const struct perche_sum *sum,
                                   differs_cb on_differs, void *ctx)
 {
     sqlite3_stmt *s = ask(
         r,
-        "SELECT gen % 2 = 1 AND scope IS (SELECT num FROM perche_name WHERE text = ?1), substr(clock, 1, 16)"
+        "SELECT gen % 2 = 1 AND scope IS (SELECT num FROM perche_name WHERE text = ?1), substr(clock, 1, 16), scope"
         " FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?2) AND key = ?3");
     uint8_t digest[16] = {0};
     bool known, same = false;
+    uint32_t scope = 0;
 
     ask_bind_text(s, 1, sum->scope);
     ask_bind_text(s, 2, sum->table);
@@ -582,8 +584,13 @@ static enum perche_rc compare_row(struct replica *r, const struct perche_sum *su
         if (own.n == 16)
             memcpy(digest, own.p, 16);
         same = sqlite3_column_int(s, 0) && memcmp(digest, sum->sum, 16) == 0;
+        scope = (uint32_t)sqlite3_column_int64(s, 2);
     }
     sqlite3_finalize(s);
+    if (known && !scope_holds(r, scope, site)) {
+        memset(digest, 0, sizeof digest);
+        same = false; /* nor by its absence from the answer */
+    }
     if (r->fail != PERCHE_OK || same)
         return r->fail;
     return on_differs(ctx, sum, sum->key, known, digest);
@@ -607,7 +614,7 @@ static enum perche_rc compare_rows(struct replica *r, uint32_t site, const struc
                 set[order[first]->bucket / 8] |= (uint8_t)(1 << order[first]->bucket % 8);
         for (uint32_t i = first; i < to && r->fail == PERCHE_OK; i++)
             if (order[i]->key.n <= PERCHE_KEY_BYTES_MAX)
-                (void)compare_row(r, order[i], on_differs, ctx);
+                (void)compare_row(r, site, order[i], on_differs, ctx);
         if (r->fail != PERCHE_OK || !holds(r, place.scope, site))
             continue; /* rows that are not the site's are not named to it */
         s = live_rows(r, place.scope, place.table);

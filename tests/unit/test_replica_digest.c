@@ -339,6 +339,30 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
         assert_int_equal(o.message.u.digest_reply.sums_count, 0);
         outcome_free(&o);
     }
+    { /* nor by naming a row of it, under the other's scope or its own: not what it is like, not whether a guess was right */
+        const char *scopes[] = {other, replica_site_id(p->sites[0]->r)};
+        uint8_t key[16], right[16], none[16] = {0};
+        struct meta m;
+
+        assert_int_equal(tx_begin(p->hub->r, false), PERCHE_OK);
+        assert_int_equal(meta_load(p->hub->r, registry_table(p->hub->r, "learner"), learner_key(2, key), &m), PERCHE_OK);
+        memcpy(right, m.digest, 16);
+        meta_clear(&m);
+        tx_rollback(p->hub->r);
+        for (int i = 0; i < 4; i++) {
+            all[0] = (struct perche_sum){.scope = scopes[i % 2], .table = "learner", .bucket = digest_bucket(key, 16), .key = {key, 16}};
+            if (i >= 2)
+                memcpy(all[0].sum, right, 16);
+            w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
+            w.message.op = PERCHE_OP_DIGEST;
+            w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .acked = p->sites[0]->r->node.acked,
+                                                        .level = 2, .sums = all, .sums_count = 1};
+            o = pair_read(p, p->hub, w);
+            assert_int_equal(o.message.u.digest_reply.sums_count, 1);
+            assert_memory_equal(o.message.u.digest_reply.sums[0].sum, none, 16);
+            outcome_free(&o);
+        }
+    }
     /* nor in the sums of level 0 */
     w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
     w.message.op = PERCHE_OP_DIGEST;
