@@ -587,6 +587,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
 
     if (row->gen == 0)
         return PERCHE_OK; /* an image that is not taken now */
+    if (!data_key_fits(t, row->key))
+        return park(a, part, row, "key");
     rc = meta_load(r, t, row->key, &m);
     if (rc != PERCHE_OK)
         return rc;

@@ -615,7 +615,8 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
         s = rows_select(r, c.t, " = (");
         rc = r->fail;
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
-            rc = check_one(&c, s, b->parts[p].rows[i].key);
+            if (data_key_fits(c.t, b->parts[p].rows[i].key)) /* else it is set aside */
+                rc = check_one(&c, s, b->parts[p].rows[i].key);
         sqlite3_finalize(s);
         if (rc == PERCHE_OK)
             rc = note_found(&c, &found);

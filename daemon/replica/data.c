@@ -366,3 +366,18 @@ bool data_accepts(const struct column *c, const struct perche_value *v)
     default: return true; /* ANY */
     }
 }
+
+/* Is this a key of the table's form, and would it be stored as it is? Another program's, or a liar's, may be anything. */
+bool data_key_fits(const struct table *t, struct perche_bytes key)
+{
+    struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    uint32_t n;
+
+    if (perche_key_decode(key, values, &n, scratch) != PERCHE_OK || n != t->keys_count)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!data_accepts(&t->keys[i], &values[i]))
+            return false;
+    return true;
+}

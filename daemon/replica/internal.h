@@ -328,6 +328,7 @@ enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_byt
 enum perche_rc data_exists(struct replica *r, struct table *t, struct perche_bytes key); /* OK or NOT_FOUND */
 /* Would the table take this value (STRICT types, NOT NULL)? */
 bool data_accepts(const struct column *c, const struct perche_value *v);
+bool data_key_fits(const struct table *t, struct perche_bytes key);
 
 /* ---- digest.c ------------------------------------------------------------ */
 

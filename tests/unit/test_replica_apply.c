@@ -111,6 +111,37 @@ static void a_row_that_comes_without_what_may_not_be_empty_is_set_aside(void **s
     }
 }
 
+static void a_key_that_is_none_of_its_table_is_set_aside_and_all_else_goes_on(void **state)
+{
+    struct pair *p = *state;
+
+    for (int i = 0; i < 2; i++) {
+        struct perche_batch *b = perche_batch_new();
+        struct fixture *f = i == 0 ? p->sites[0] : p->hub;
+        struct perche_value two[2] = {text_of("a"), text_of("b")}, number = {.type = PERCHE_INTEGER, .i = 7};
+        uint8_t keys[2][PERCHE_KEY_BYTES_MAX];
+        uint32_t n[2];
+        struct hand row = {.table = "learner", .uuid = ID(1), .gen = 1, .flags = PERCHE_ROW_GEN, .stamp = p->now << 16,
+                           .origin = SITE_ID(p, 0), .scope = SITE_ID(p, 0), .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
+
+        for (int k = 0; k < 3; k++)
+            hand_in(b, &row);
+        assert_int_equal(perche_key_encode(two, 2, keys[0], &n[0]), PERCHE_OK);     /* two columns, the table has one */
+        assert_int_equal(perche_key_encode(&number, 1, keys[1], &n[1]), PERCHE_OK); /* SQLite would make a text of it */
+        for (int k = 0; k < 2; k++)
+            b->parts[0].rows[k].key = (struct perche_bytes){keys[k], n[k]};
+        if (i == 0) {
+            struct outcome o = pull_by_hand(p, f, b);
+
+            outcome_free(&o);
+        } else {
+            assert_int_equal(push_by_hand(p, p->sites[0], b), PERCHE_NO_NONE);
+        }
+        says(f, "key key", "SELECT group_concat(reason, ' ') FROM perche_parked");
+        says(f, "1", "SELECT count(*) FROM learner");
+    }
+}
+
 static void a_delete_and_an_edit_that_do_not_know_each_other_leave_no_husk(void **state)
 {
     struct pair *p = *state;
@@ -681,6 +712,7 @@ int main(void)
         TEST(a_unique_index_of_this_file_sets_aside_one_row_and_nothing_else),
         TEST(a_row_that_starts_anew_and_does_not_fit_leaves_the_old_one),
         TEST(a_row_that_comes_without_what_may_not_be_empty_is_set_aside),
+        TEST(a_key_that_is_none_of_its_table_is_set_aside_and_all_else_goes_on),
         TEST(a_delete_and_an_edit_that_do_not_know_each_other_leave_no_husk),
         TEST(equal_values_from_two_sites_end_as_one_and_ask_nothing),
         TEST(three_replicas_end_the_same_whatever_the_order),
