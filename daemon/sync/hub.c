@@ -118,10 +118,10 @@ enum perche_refusal hub_refusal(enum perche_rc rc)
 {
     switch (rc) {
     case PERCHE_DISK:
-    case PERCHE_FULL: return PERCHE_NO_DISK;
+    case PERCHE_FULL:
+    case PERCHE_CORRUPT: return PERCHE_NO_DISK; /* our own file's: what a site says that does not decode is an answer of the work */
     case PERCHE_BUSY: /* another program holds the lock */
     case PERCHE_NOMEM: return PERCHE_NO_LATER;
-    case PERCHE_CORRUPT: return PERCHE_NO_BAD;
     case PERCHE_TOO_LARGE: return PERCHE_NO_TOO_LARGE;
     case PERCHE_STALE: return PERCHE_NO_POSITION;
     case PERCHE_AUTH: return PERCHE_NO_SESSION;

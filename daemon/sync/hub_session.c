@@ -244,7 +244,7 @@ void hub_answered(struct sync_hub *h, struct job *job, struct outcome *o)
     struct peer *peer = job->peer;
     bool ours = job->session == peer->session;
     bool more = false;
-    bool damaged = o->rc == PERCHE_CORRUPT || (o->rc == PERCHE_OK && o->message.refused && o->message.u.no.why == PERCHE_NO_BAD);
+    bool damaged = o->rc == PERCHE_OK && o->message.refused && o->message.u.no.why == PERCHE_NO_BAD;
     struct pipe *pipe;
 
     if (!ours) { /* a newer session has begun, or none is left */

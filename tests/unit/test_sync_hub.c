@@ -877,12 +877,26 @@ static void test_a_batch_that_does_not_decode_closes_that_pipe_and_no_other(void
     uint64_t s = proven(sc, 11, SITE), other = proven(sc, 12, OTHER);
 
     (void)state;
-    sc->fails[WORK_PUSH_APPLY] = PERCHE_CORRUPT;
+    sc->says_no = PERCHE_NO_BAD;
     push(sc, 11, s, 0, 10);
     expect(
         sc,
         "   push_apply\n101< push no bad_message\nlog hub.bad_message\n   peer_note\nclose 11 bad_message\n");
     push(sc, 12, other, 0, 10);
+    expect(sc, "   push_apply\n102< push have=10\n");
+    script_free(sc);
+}
+
+static void test_the_hubs_own_damaged_file_is_no_fault_of_the_sites(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    sc->fails[WORK_PUSH_APPLY] = PERCHE_CORRUPT;
+    push(sc, 11, s, 0, 10);
+    expect(sc, "   push_apply\nlog replica.failed\n101< push no disk\n");
+    push(sc, 11, s, 0, 10); /* the line is kept */
     expect(sc, "   push_apply\n102< push have=10\n");
     script_free(sc);
 }
@@ -1473,6 +1487,7 @@ int main(void)
         T(a_repeated_batch_is_judged_by_the_replica),
         T(a_full_disk_acknowledges_nothing),
         T(a_batch_that_does_not_decode_closes_that_pipe_and_no_other),
+        T(the_hubs_own_damaged_file_is_no_fault_of_the_sites),
         T(rows_that_differ_are_repaired_before_the_answer),
         T(a_watch_is_parked_and_answered_when_an_outcome_names_its_site),
         T(a_watch_is_answered_at_once_when_there_is_news_already),
