@@ -496,6 +496,30 @@ static void a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops(vo
     program_says(f, "SELECT schema FROM perche_node", "1000");
 }
 
+/* What was harvested for the same work is not put on disk without the digests that count it. */
+static void a_migration_does_not_end_the_transaction_that_it_is_in(void **state)
+{
+    static const char *const ends[] = {"COMMIT", "ROLLBACK", "RELEASE migration", "SAVEPOINT own", "END; BEGIN"};
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    for (int i = 0; i < 5; i++) {
+        char sql[300];
+        char *json;
+
+        snprintf(sql, sizeof sql, "DELETE FROM perche_migration WHERE number >= 1000; INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
+                                  " VALUES (%d, 'end', '%s', zeroblob(64), 1)", 1000 + i, ends[i]);
+        program(p->hub, sql);
+        program(f, "INSERT INTO organisation (name) VALUES ('not harvested yet')");
+        pair_prove(p, f);
+        snprintf(sql, sizeof sql, "SELECT image LIKE '%%not authorized%%' FROM perche_refused WHERE key = '%d'", 1000 + i);
+        program_says(f, sql, "1");
+        json = pair_query(p, f, "verify", "{}");
+        assert_string_equal(json_at(json, "$.equal"), "1");
+        free(json);
+    }
+}
+
 /* Whatever step of it fails: nothing of it stays, in the file or in memory. */
 static void what_a_migration_writes_at_a_site_is_captured_also_after_a_batch(void **state)
 {
@@ -596,6 +620,7 @@ int main(void)
         T(a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops),
         T(what_a_migration_writes_at_a_site_is_captured_also_after_a_batch),
         T(a_migration_that_fails_half_way_leaves_no_trace),
+        T(a_migration_does_not_end_the_transaction_that_it_is_in),
         T(what_cannot_be_replicated_is_refused_with_the_reason),
     };
 
