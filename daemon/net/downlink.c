@@ -4,7 +4,9 @@
  * Failures: a pipe that goes takes its requests with it: their contexts receive again,
  * and a message of it that was taken too late is thrown away. A message beyond bytes_max
  * ends its pipe inside nng. When contexts run short more are opened; at the bound
- * requests wait in nng, which stops reading from those sites.
+ * requests wait in nng, which stops reading from those sites. A line that proves nothing,
+ * whether it asks something or is mute, is ended after a while, or when it is the oldest of
+ * too many.
  * On close: aios first, then the socket, which ends every pipe before it returns; what
  * is still in the inbox is taken; then the wake-up. */
 #include "net/downlink.h"
@@ -45,6 +47,8 @@ struct pipe {
     struct pipe *next; /* in its bucket, guarded by pipes_lock */
     uint32_t id;
     bool proven;               /* on the loop */
+    uint64_t seen_ms;          /* on the loop: first seen without proof, 0 = not yet */
+    uint64_t number;           /* guarded by pipes_lock: in the order they came */
     struct slot *asked;        /* on the loop */
     struct pipe *next_dropped; /* on the loop, as the next two */
     bool dropping;             /* told to go: it is not listened to any more */
@@ -63,6 +67,9 @@ struct downlink {
     struct pipe
         *pipes[PIPE_BUCKETS]; /* guarded by pipes_lock; nng's threads add, the loop removes */
     uint32_t lines;           /* guarded by pipes_lock */
+    uint64_t numbers;         /* likewise */
+    uint32_t stranger_ms, strangers_max;
+    uv_timer_t stranger_timer;
     struct slot **slots;
     uint32_t slots_count, slots_receiving;
     uv_timer_t drop_timer;
@@ -105,6 +112,7 @@ static bool pipe_add(struct downlink *d, uint32_t id)
     p->id = id;
     p->gone.on_taken = on_pipe_gone;
     pthread_mutex_lock(&d->pipes_lock);
+    p->number = ++d->numbers;
     p->next = d->pipes[id % PIPE_BUCKETS];
     d->pipes[id % PIPE_BUCKETS] = p;
     d->lines++;
@@ -345,6 +353,52 @@ void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
         (void)uv_timer_start(&d->drop_timer, on_drop_timer, DOWNLINK_GRACE_MS, 0);
 }
 
+struct stranger {
+    uint64_t number;
+    uint32_t id;
+    bool late;
+};
+
+static int by_number(const void *x, const void *y)
+{
+    const struct stranger *a = x, *b = y;
+
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* Ends lines that have not proven themselves: those whose time is over, and the oldest beyond the bound. */
+static void on_stranger_timer(uv_timer_t *timer)
+{
+    struct downlink *d = container_of(timer, struct downlink, stranger_timer);
+    uint64_t now = uv_now(timer->loop);
+    struct stranger *all = NULL;
+    uint32_t n = 0;
+
+    pthread_mutex_lock(&d->pipes_lock);
+    if (d->lines > 0)
+        all = calloc(d->lines, sizeof *all); /* none: they are looked at the next time */
+    for (uint32_t i = 0; all != NULL && i < PIPE_BUCKETS; i++) {
+        for (struct pipe *p = d->pipes[i]; p; p = p->next) {
+            if (p->proven || p->dropping)
+                continue;
+            if (p->seen_ms == 0)
+                p->seen_ms = now;
+            all[n++] = (struct stranger){p->number, p->id, now - p->seen_ms >= d->stranger_ms};
+        }
+    }
+    pthread_mutex_unlock(&d->pipes_lock);
+    if (n > d->strangers_max)
+        qsort(all, n, sizeof *all, by_number);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!all[i].late && n - i <= d->strangers_max)
+            continue;
+        if (d->events.on_stranger)
+            d->events.on_stranger(d->events.ctx, all[i].id);
+        downlink_drop_pipe(d, all[i].id);
+    }
+    free(all);
+}
+
 void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n)
 {
     nng_pipe handle = {.id = (uint32_t)pipe};
@@ -443,6 +497,11 @@ static void on_timer_closed(uv_handle_t *handle)
     handle_gone(container_of((uv_timer_t *)handle, struct downlink, drop_timer));
 }
 
+static void on_stranger_timer_closed(uv_handle_t *handle)
+{
+    handle_gone(container_of((uv_timer_t *)handle, struct downlink, stranger_timer));
+}
+
 void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
 {
     assert(!d->closing);
@@ -462,9 +521,10 @@ void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
         nng_aio_free(slot->aio);
     }
     (void)nng_close(d->sock);
-    d->handles_open = 2;
+    d->handles_open = 3;
     inbox_close(&d->inbox, on_inbox_closed); /* takes the end of each pipe */
     uv_close((uv_handle_t *)&d->drop_timer, on_timer_closed);
+    uv_close((uv_handle_t *)&d->stranger_timer, on_stranger_timer_closed);
 }
 
 static int tls_of(const struct downlink_config *config, nng_tls_config **out)
@@ -560,7 +620,11 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
         downlink_free(d);
         return rc;
     }
-    (void)uv_timer_init(loop, &d->drop_timer); /* always 0 */
+    (void)uv_timer_init(loop, &d->drop_timer); /* always 0, as the three below */
+    (void)uv_timer_init(loop, &d->stranger_timer);
+    d->stranger_ms = config->stranger_ms ? config->stranger_ms : DOWNLINK_STRANGER_MS;
+    d->strangers_max = config->strangers_max ? config->strangers_max : DOWNLINK_STRANGERS_MAX;
+    (void)uv_timer_start(&d->stranger_timer, on_stranger_timer, d->stranger_ms / 6 + 1, d->stranger_ms / 6 + 1);
     d->dropped_tail = &d->dropped;
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_NODELAY, true);   /* else only slower */
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_KEEPALIVE, true); /* else noticed later */

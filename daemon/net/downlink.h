@@ -22,6 +22,8 @@
 #define DOWNLINK_CONTEXTS_START 256u
 #define DOWNLINK_CONTEXTS_MAX   8192u /* 2,000 sites with three requests each, and a margin */
 #define DOWNLINK_SPARE          64u
+#define DOWNLINK_STRANGER_MS    60000u /* for a line to prove itself: then it is ended, a site comes again */
+#define DOWNLINK_STRANGERS_MAX  2048u  /* lines without proof at once, the oldest go: a network of 2,000 sites comes back together */
 #define DOWNLINK_GRACE_MS       100u /* between the last reply and the end of a line that is dropped */
 
 struct downlink;
@@ -32,6 +34,8 @@ struct downlink_config {         /* copied */
     const char *key_pem;
     uint32_t bytes_max;          /* of one message; 0 = PERCHE_MESSAGE_BYTES_MAX */
     uint32_t bytes_max_unproven; /* 0 = PERCHE_MESSAGE_BYTES_UNPROVEN */
+    uint32_t stranger_ms;        /* 0 = DOWNLINK_STRANGER_MS */
+    uint32_t strangers_max;      /* 0 = DOWNLINK_STRANGERS_MAX */
 };
 
 struct downlink_events {
@@ -44,6 +48,8 @@ struct downlink_events {
     /* A line that announced a message beyond bytes_max: on_pipe_gone follows at once. */
     void (*on_flood)(void *ctx, uint64_t pipe);
     void (*on_pipe_gone)(void *ctx, uint64_t pipe); /* its requests have ended already */
+    /* A line is being ended that has not proven itself in its time, or was the oldest of too many; NULL = not told. */
+    void (*on_stranger)(void *ctx, uint64_t pipe);
 };
 
 /* CONFIG: URL or certificate cannot be used; NET: the port is taken, the address not ours

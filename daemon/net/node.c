@@ -424,6 +424,15 @@ static void on_flood(void *ctx, uint64_t pipe)
                (unsigned long long)pipe, PERCHE_MESSAGE_BYTES_MAX);
 }
 
+static void on_stranger(void *ctx, uint64_t pipe)
+{
+    struct node *n = ctx;
+    char address[64];
+
+    downlink_peer(n->downlink, pipe, address, sizeof(address));
+    log_notice("downlink.stranger", "address=%s: its line has proven nothing and is ended", address);
+}
+
 static void on_pipe_gone(void *ctx, uint64_t pipe)
 {
     struct node *n = ctx;
@@ -745,7 +754,8 @@ static enum perche_rc start_hub(struct node *n, const struct state *state, struc
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
                                      .on_flood = on_flood,
-                                     .on_pipe_gone = on_pipe_gone};
+                                     .on_pipe_gone = on_pipe_gone,
+                                     .on_stranger = on_stranger};
     struct sync_event ev = {.kind = SYNC_EV_START};
     enum perche_rc rc = downlink_new(n->loop, &line, &events, &n->downlink, err);
 

@@ -31,6 +31,8 @@ struct world {
     char url[64];
     /* what the hub saw */
     bool echoes; /* it answers at once */
+    uint32_t stranger_ms, strangers_max;
+    unsigned strangers;
     uint64_t request, pipe;
     unsigned requests, too_large, floods, gone;
     bool asked, was_too_large, pipe_gone;
@@ -98,6 +100,12 @@ static void on_pipe_gone(void *ctx, uint64_t pipe)
     w->pipe_gone = true;
 }
 
+static void on_stranger(void *ctx, uint64_t pipe)
+{
+    (void)pipe;
+    ((struct world *)ctx)->strangers++;
+}
+
 static void on_up(void *ctx)
 {
     struct world *w = ctx;
@@ -139,8 +147,11 @@ static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
     struct downlink_config config = {.url = url,
                                      .certificate_pem = (const char *)w->tls.certificate_pem,
                                      .key_pem = (const char *)w->tls.key_pem,
-                                     .bytes_max = bytes_max};
+                                     .bytes_max = bytes_max,
+                                     .stranger_ms = w->stranger_ms,
+                                     .strangers_max = w->strangers_max};
     struct downlink_events events = {.ctx = w,
+                                     .on_stranger = on_stranger,
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
                                      .on_flood = on_flood,
@@ -852,10 +863,74 @@ static void a_site_whose_clock_is_wrong_by_decades_gets_its_line(void **state)
     assert_int_equal(w->downs, 0);
 }
 
+static void a_line_that_proves_nothing_is_ended_after_a_while_and_one_that_has_stays(void **state)
+{
+    struct world *w = *state;
+
+    w->stranger_ms = 300;
+    joined(w, "tls+tcp://127.0.0.1:0");
+    ask(w, 0, "mute from now on");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->strangers, 1);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+    ask(w, 0, "it proves itself");
+    assert_true(loop_until(&w->loop, &w->replied));
+    downlink_prove(w->hub, w->pipe);
+    for (int i = 0; i < 3; i++) { /* others come and go meanwhile: each takes as long as a stranger may stay */
+        struct world *other = calloc(1, sizeof(*other));
+        struct uplink_config config = {.url = w->url, .ca_pem = (const char *)w->tls.certificate_pem, .server_name = HUB};
+        struct uplink_events events = {.ctx = other, .on_up = on_up, .on_down = on_down, .on_reply = on_reply};
+        bool closed = false;
+
+        assert_non_null(other);
+        assert_int_equal(uplink_new(&w->loop, &config, &events, &other->site, NULL), PERCHE_OK);
+        assert_int_equal(uplink_dial(other->site, NULL), PERCHE_OK);
+        assert_true(loop_until(&w->loop, &other->up));
+        assert_true(loop_until(&w->loop, &other->down));
+        uplink_close(other->site, &closed, on_closed);
+        assert_true(loop_until(&w->loop, &closed));
+        free(other);
+    }
+    assert_false(w->down);
+    assert_int_equal(w->strangers, 4);
+}
+
+static void of_too_many_lines_without_proof_the_oldest_go(void **state)
+{
+    struct world *w = *state;
+    struct world others[3];
+
+    memset(others, 0, sizeof others);
+    w->stranger_ms = 9000; /* looked at every second and a half */
+    w->strangers_max = 2;
+    joined(w, "tls+tcp://127.0.0.1:0"); /* the oldest */
+    for (int i = 0; i < 3; i++) {
+        struct uplink_config config = {.url = w->url, .ca_pem = (const char *)w->tls.certificate_pem, .server_name = HUB};
+        struct uplink_events events = {.ctx = &others[i], .on_up = on_up, .on_down = on_down, .on_reply = on_reply};
+
+        assert_int_equal(uplink_new(&w->loop, &config, &events, &others[i].site, NULL), PERCHE_OK);
+        assert_int_equal(uplink_dial(others[i].site, NULL), PERCHE_OK);
+        assert_true(loop_until(&w->loop, &others[i].up));
+    }
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(w->strangers >= 1);
+    for (int i = 0; i < 3; i++) {
+        bool closed = false;
+
+        uplink_close(others[i].site, &closed, on_closed);
+        assert_true(loop_until(&w->loop, &closed));
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(a_line_that_proves_nothing_is_ended_after_a_while_and_one_that_has_stays),
+        CASE(of_too_many_lines_without_proof_the_oldest_go),
         CASE(a_request_comes_back_over_tls),
         CASE(a_request_comes_back_over_plain_tcp),
         CASE(a_parked_watch_does_not_hold_up_the_channel_beside_it),
