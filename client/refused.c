@@ -23,6 +23,8 @@ static const char *words(const char *reason)
         {"member", "would make this site a member of a row that it has not got"},
         {"readonly", "this site may read it only"},
         {"move", "only the hub moves it to another site"},
+        {"origin", "written in another site's name"},
+        {"clock", "its stamp is of the future"},
         {"append", "is only added to: a correction is a row of its own"},
         {"too_large", "larger than a row may be on the line (8 MB a value, 12 MB a row)"},
         {"key", "its key is longer than 1,024 bytes"},

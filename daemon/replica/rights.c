@@ -258,6 +258,15 @@ static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, c
     return scope == 0 || scope_holds(r, scope, site);
 }
 
+/* A cell that may not be shifted is not held against the clock of its batch: it was acknowledged once, so it is not
+ * newer than everything that the hub has seen. One that is would win for ever. */
+static bool of_the_future(const struct replica *r, const struct merge_cell *c)
+{
+    uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
+
+    return c->fixed && c->stamp > (known + PUSH_AHEAD_MS) << 16;
+}
+
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                             const char **reason, uint64_t *cols, const char **cols_reason)
 {
@@ -296,6 +305,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             return r->fail;
         }
     }
+    if (loaded && in->gen > m->gen && in->has_gen && in->gen_origin != site) { /* others speak for themselves */
+        *reason = "origin";
+        return r->fail;
+    }
     if (loaded && t->policy == POLICY_APPEND && meta_alive(m) && in->gen > m->gen) {
         *reason = "append"; /* what the hub has is only added to: corrections name what they void */
         return r->fail;
@@ -322,6 +335,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
 
         if (col->policy == POLICY_HUB)
             why = "hub_column";
+        else if (loaded && c->origin != site) /* what others wrote came from here, or is not theirs */
+            why = "origin";
+        else if (of_the_future(r, c))
+            why = "clock";
         else if (loaded && col->policy == POLICY_APPEND && m->cells[c->num].written && meta_alive(m) && in->gen == m->gen &&
                  !in->has_gen) /* its insert is acknowledged, or it would be here again */
             why = "append";

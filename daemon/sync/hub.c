@@ -274,7 +274,7 @@ static void outcome(struct sync_hub *h, struct outcome *o)
         end_job(h, job);
 }
 
-static void bad(struct sync_hub *h, const struct sync_event *ev, enum perche_refusal why)
+void hub_bad(struct sync_hub *h, const struct sync_event *ev, enum perche_refusal why)
 {
     struct pipe *pipe = hub_pipe_get(h, ev->pipe);
 
@@ -300,11 +300,11 @@ static void request(struct sync_hub *h, const struct sync_event *ev)
         return;
     }
     if (ev->message->reply) {
-        bad(h, ev, PERCHE_NO_BAD);
+        hub_bad(h, ev, PERCHE_NO_BAD);
         return;
     }
     if (!pipe->proven && ev->bytes > PERCHE_MESSAGE_BYTES_UNPROVEN) {
-        bad(h, ev, PERCHE_NO_TOO_LARGE);
+        hub_bad(h, ev, PERCHE_NO_TOO_LARGE);
         return;
     }
     switch (ev->message->op) {
@@ -316,7 +316,7 @@ static void request(struct sync_hub *h, const struct sync_event *ev)
     case PERCHE_OP_ROWS:
     case PERCHE_OP_DIGEST:
     case PERCHE_OP_WATCH: hub_request(h, pipe, ev); break;
-    default: bad(h, ev, PERCHE_NO_BAD);
+    default: hub_bad(h, ev, PERCHE_NO_BAD);
     }
 }
 
@@ -421,7 +421,7 @@ void sync_hub_step(struct sync_hub *h, const struct sync_event *ev, struct sync_
     switch (ev->kind) {
     case SYNC_EV_START: h->started = true; break;
     case SYNC_EV_TIME: time_is_up(h); break;
-    case SYNC_EV_BAD: bad(h, ev, PERCHE_NO_BAD); break;
+    case SYNC_EV_BAD: hub_bad(h, ev, PERCHE_NO_BAD); break;
     case SYNC_EV_OUTCOME: outcome(h, ev->outcome); break;
     case SYNC_EV_CHANGED: h->harvest_due = true; break;
     case SYNC_EV_REQUEST: request(h, ev); break;

@@ -135,6 +135,8 @@ void hub_no(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
             enum perche_refusal why);
 void hub_no_more(struct sync_hub *h, uint64_t pipe, uint64_t request, uint8_t op,
                  enum perche_refusal why, uint64_t have, uint64_t retry_ms);
+/* A message that cannot be right: told, counted and logged, and the pipe closes. */
+void hub_bad(struct sync_hub *h, const struct sync_event *ev, enum perche_refusal why);
 void hub_at(struct sync_hub *h, uint64_t ms); /* there is something to do then */
 enum perche_refusal hub_refusal(enum perche_rc rc);
 /* Into the log, unless it is the site's doing: that is told to the site alone. */

@@ -179,6 +179,19 @@ static bool is_large(const struct sync_hub *h, const struct perche_message *m)
     return false;
 }
 
+/* Does the site say that it has pulled what does not exist yet? It has its positions from here, and a hub that was put
+ * back has sent it back to one that it knows before there was a session. Taken for true, it would have seen every value. */
+static bool is_beyond(const struct sync_hub *h, const struct perche_message *m)
+{
+    switch (m->op) {
+    case PERCHE_OP_PUSH: return m->u.push.full > h->lsn || m->u.push.scan > h->lsn;
+    case PERCHE_OP_PULL: return m->u.pull.full > h->lsn || m->u.pull.scan > h->lsn;
+    case PERCHE_OP_DIGEST: return m->u.digest.scan > h->lsn;
+    case PERCHE_OP_WATCH: return m->u.watch.full > h->lsn || m->u.watch.scan > h->lsn;
+    default: return false;
+    }
+}
+
 static uint32_t pull_bytes(uint32_t asked)
 {
     if (asked < PERCHE_BATCH_BYTES_MIN)
@@ -197,6 +210,10 @@ void hub_request(struct sync_hub *h, struct pipe *pipe, const struct sync_event 
     if (peer == NULL) {
         if (hub_pipe_may_ask(h, pipe))
             hub_no(h, pipe->id, ev->request, m->op, PERCHE_NO_SESSION);
+        return;
+    }
+    if (is_beyond(h, m)) {
+        hub_bad(h, ev, PERCHE_NO_BAD);
         return;
     }
     peer->last_contact_ms = h->now_ms;

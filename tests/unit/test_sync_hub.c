@@ -1095,9 +1095,11 @@ static void test_a_harvest_that_fails_is_tried_again(void **state)
 static void test_positions_go_to_disk_when_they_change_and_once_a_second_at_most(void **state)
 {
     struct script *sc = script_new(8);
-    uint64_t s = proven(sc, 11, SITE);
+    uint64_t s;
 
     (void)state;
+    sc->lsn = 20;
+    s = proven(sc, 11, SITE);
     for (uint64_t i = 1; i <= 20; i++) {
         pull(sc, 11, s, 0, i);
         sc->mono += 10;
@@ -1113,12 +1115,43 @@ static void test_positions_go_to_disk_when_they_change_and_once_a_second_at_most
     script_free(sc);
 }
 
+static void test_who_says_to_have_pulled_what_does_not_exist_yet_is_told_and_dropped(void **state)
+{
+    static const uint8_t ops[] = {PERCHE_OP_PUSH, PERCHE_OP_PULL, PERCHE_OP_DIGEST, PERCHE_OP_WATCH};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct script *sc = script_new(8);
+        struct perche_message m = {.op = ops[i / 2]};
+        uint64_t s, at;
+
+        sc->lsn = 20;
+        s = proven(sc, 11, SITE);
+        at = i % 2 == 0 ? 20 : 21;
+        if (m.op == PERCHE_OP_PUSH)
+            m.u.push = (struct perche_push){.session = s, .to = 1, .asof = {1, 1}, .full = 20, .scan = at};
+        else if (m.op == PERCHE_OP_PULL)
+            m.u.pull = (struct perche_pull){.session = s, .full = at, .scan = at};
+        else if (m.op == PERCHE_OP_DIGEST)
+            m.u.digest = (struct perche_digest){.session = s, .scan = at};
+        else
+            m.u.watch = (struct perche_watch){.session = s, .full = 20, .scan = at};
+        ask(sc, 11, m);
+        assert_int_equal(strstr(sc->trace.text, "no bad_message\n") != NULL, i % 2);
+        assert_int_equal(strstr(sc->trace.text, "log hub.bad_message\n") != NULL, i % 2);
+        assert_int_equal(strstr(sc->trace.text, "close 11 bad_message\n") != NULL, i % 2);
+        script_free(sc);
+    }
+}
+
 static void test_what_was_said_in_an_older_session_is_not_noted_for_the_newer(void **state)
 {
     struct script *sc = script_new(8);
-    uint64_t s = proven(sc, 11, SITE);
+    uint64_t s;
 
     (void)state;
+    sc->lsn = 20;
+    s = proven(sc, 11, SITE);
     pull(sc, 11, s, 20, 20);
     assert_true(sc->last_note.scan == 20 && sc->last_note.session == s);
     gone(sc, 11);
@@ -1500,6 +1533,7 @@ int main(void)
         T(a_local_change_is_harvested_until_there_is_no_more_and_wakes),
         T(a_harvest_that_fails_is_tried_again),
         T(positions_go_to_disk_when_they_change_and_once_a_second_at_most),
+        T(who_says_to_have_pulled_what_does_not_exist_yet_is_told_and_dropped),
         T(what_was_said_in_an_older_session_is_not_noted_for_the_newer),
         T(a_note_that_fails_is_written_later),
         T(the_end_of_a_session_writes_down_what_was_known),
