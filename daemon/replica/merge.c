@@ -119,23 +119,23 @@ static void merge_one(const struct merge_peer *p, const struct merge_ask *ask, u
     int order = 1;
 
     if (cur->written) {
-        bool concurrent;
+        bool concurrent, twice = false;
 
         order = ident_order(ask, new->stamp, new->origin, cur->stamp, cur->origin);
         if (order == 0) { /* the same identity: another value only after a restore or a clone with a clock set back */
             order = ask->compare(ask->ctx, new->num, new->value);
             if (order == 0)
                 return;
-            concurrent = true;
+            concurrent = twice = true; /* who knows one of them knows nothing of the other */
         } else {
             concurrent = !seen(p, position, cur);
         }
-        if (concurrent && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
+        if (concurrent && !twice && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
             concurrent = false; /* its author says that it replaced this very value */
-        if (concurrent && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
+        if (concurrent && !twice && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
             concurrent = false; /* an unfinished pull repeats what ours replaced */
         if (concurrent && !(out->replaced) && ask->compare(ask->ctx, new->num, new->value) != 0 &&
-            !ask->knows(ask->ctx, new->num, new->stamp, new->origin))
+            (twice || !ask->knows(ask->ctx, new->num, new->stamp, new->origin)))
             lose(out, LOSS_CELLS, new->num, i, cur);
     }
     if (order <= 0)

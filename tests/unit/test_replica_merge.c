@@ -111,6 +111,29 @@ static void equal_stamps_are_told_apart_by_the_site_and_then_by_the_value(void *
     assert_true(merged(&p, &w, &m, &higher).write == BIT(2));
 }
 
+/* The history knows the stamp, as it is that of the other value; none of them tells that its author had seen the other. */
+static void two_values_of_one_stamp_are_a_conflict_whatever_the_history_knows(void **state)
+{
+    struct merge_peer p = site_pushes(100, 100);
+
+    (void)state;
+    for (int higher = 0; higher < 2; higher++) {
+        struct world w = world_of(higher ? &one : &two);
+        struct meta m = row(10, A, A, 5);
+        struct merge_in in = cell(2, 10, A, higher ? &two : &one);
+        struct merge_out out;
+
+        w.known = true;
+        in.cells[0].based = true;
+        in.cells[0].base_stamp = 10;
+        in.cells[0].base_origin = A;
+        out = merged(&p, &w, &m, &in);
+        assert_int_equal(out.lost_count, 1);
+        assert_int_equal(out.lost[0].what, LOSS_CELLS);
+        assert_true(out.write == (higher ? BIT(2) : 0));
+    }
+}
+
 static void a_value_the_pusher_had_pulled_is_no_conflict(void **state)
 {
     struct world w = world_of(&one);
@@ -404,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_higher_stamp_stays_whatever_comes_first),
         cmocka_unit_test(equal_stamps_are_told_apart_by_the_site_and_then_by_the_value),
+        cmocka_unit_test(two_values_of_one_stamp_are_a_conflict_whatever_the_history_knows),
         cmocka_unit_test(a_value_the_pusher_had_pulled_is_no_conflict),
         cmocka_unit_test(a_value_that_loses_unseen_is_named_as_well),
         cmocka_unit_test(what_came_over_the_same_link_counts_as_seen),
