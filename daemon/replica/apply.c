@@ -28,7 +28,8 @@ enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_bat
     if (a->names == NULL || a->prev == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a batch of %u rows", rows);
     a->block = history_next_block(r);
-    return PERCHE_OK;
+    r->orphans = r->hub && scope_orphans(r);
+    return r->fail;
 }
 
 void apply_end(struct apply *a)
@@ -563,7 +564,7 @@ static enum perche_rc spread(struct apply *a, struct meta *m, bool born, bool ec
     enum perche_rc rc = scope_woken(a->r, m->scope, echo ? 0 : a->pusher);
 
     if (rc != PERCHE_OK ||
-        (born && m->table->rule == RULE_OWN && !m->table->member_child && scope_holds(a->r, m->scope, a->pusher)))
+        (born && !a->r->orphans && m->table->rule == RULE_OWN && !m->table->member_child && scope_holds(a->r, m->scope, a->pusher)))
         return rc;
     rc = row_values(a->r, m, now);
     return rc == PERCHE_OK ? scope_follow(a->r, m, now, a->pusher) : rc;

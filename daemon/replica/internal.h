@@ -202,6 +202,7 @@ struct replica {
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     uint64_t floor_next_ms, floor_after; /* floor.c: when to look again; tombstones up to there were looked at, 0 = no pass is under way */
+    bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */
     bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
@@ -428,6 +429,7 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
 bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i, struct table **parent, uint8_t *key, uint32_t *key_n);
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
+bool scope_orphans(struct replica *r);                                 /* may a live row be the hub's alone for want of its parent? */
 bool scope_has_children(struct replica *r, const struct meta *m);      /* does a live row take its scope from this one? (hub) */
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */
 enum perche_rc scope_indexes(struct replica *r);                       /* a hub: what finding relatives needs; in a transaction */

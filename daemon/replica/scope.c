@@ -761,6 +761,28 @@ static enum perche_rc follow_readers(struct replica *r)
     return rc;
 }
 
+#define ORPHANS_LOOKED 20000 /* beyond there may be some */
+
+bool scope_orphans(struct replica *r)
+{
+    struct set nobody = {.count = 0};
+    uint32_t scope = intern(r, &nobody);
+    sqlite3_stmt *s = sql(r, SQL_SCOPE_TABLES);
+    uint32_t looked = 0;
+    bool found = false;
+
+    sqlite3_bind_int64(s, 1, scope);
+    sqlite3_bind_int(s, 2, ORPHANS_LOOKED);
+    while (!found && sql_row(r, s)) {
+        const struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+
+        found = t != NULL && t->rule == RULE_PARENT;
+        looked++;
+    }
+    sql_done(s);
+    return found || looked == ORPHANS_LOOKED;
+}
+
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher)
 {
     struct member_of of[MEMBERS_OF_MAX];
@@ -789,8 +811,8 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);
     }
-    /* A program of the hub may have written the child first: it was nobody's until now. A site's parents go first. */
-    if (rc == PERCHE_OK && (scope != old || (pusher == 0 && m->entered == m->lsn && m->lsn > r->tx_lsn)))
+    /* The child may have been written here first: it was nobody's until now. */
+    if (rc == PERCHE_OK && (scope != old || ((pusher == 0 || r->orphans) && m->entered == m->lsn && m->lsn > r->tx_lsn)))
         rc = follow_children(r, m, pusher);
     if (rc == PERCHE_OK)
         rc = follow_members(r, of, of_count, pusher);
