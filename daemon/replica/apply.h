@@ -4,8 +4,6 @@
 
 #include "replica/merge.h"
 
-#define PUSH_AHEAD_MS 60000u /* a stamp may be so far ahead of all that the hub has seen */
-
 struct peer {                /* perche_peer, at a hub */
     bool known;
     uint64_t epoch, prev_epoch, eplsn, have, stamp, full, scan, done, session;

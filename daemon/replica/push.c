@@ -13,6 +13,7 @@
 #include "replica/statements.h"
 
 #define PENDING_COUNTED_MAX 2000 /* beyond, `to send` is told from the positions: one lsn for each changed row */
+#define CLOCK_AHEAD_MS 60000u
 #define PARENT_DEPTH_MAX 6
 
 /* ---- the site builds -------------------------------------------------------- */
@@ -468,7 +469,7 @@ enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint6
 static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
 {
     uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
-    uint64_t bound = (known + PUSH_AHEAD_MS) << 16;
+    uint64_t bound = (known + CLOCK_AHEAD_MS) << 16;
 
     for (uint32_t p = 0; p < b->parts_count; p++) {
         const struct perche_part *part = &b->parts[p];

@@ -6,6 +6,8 @@
 #include "replica/position.h"
 #include "replica/statements.h"
 
+#define FIXED_AHEAD_MS (UINT64_C(366) * 86400000) /* a clock a year ahead is implausible: it stamps by another */
+
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
 {
     sqlite3_stmt *s = sql(r, SQL_LEFT_HAS);
@@ -258,13 +260,13 @@ static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, c
     return scope == 0 || scope_holds(r, scope, site);
 }
 
-/* A cell that may not be shifted is not held against the clock of its batch: it was acknowledged once, so it is not
- * newer than everything that the hub has seen. One that is would win for ever. */
+/* A cell that may not be shifted is taken whatever the clock (DESIGN 4.2), but not from a time that no clock can say that
+ * was believed before: it would win for ever. */
 static bool of_the_future(const struct replica *r, const struct merge_cell *c)
 {
     uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
 
-    return c->fixed && c->stamp > (known + PUSH_AHEAD_MS) << 16;
+    return c->fixed && c->stamp > (known + FIXED_AHEAD_MS) << 16;
 }
 
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
