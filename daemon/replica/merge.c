@@ -118,24 +118,22 @@ static void merge_one(const struct merge_peer *p, const struct merge_ask *ask, u
     struct clock_cell *cur = &m->cells[new->num];
     int order = 1;
 
-    if (cur->written) {
-        bool concurrent, twice = false;
-
+    if (cur->written)
         order = ident_order(ask, new->stamp, new->origin, cur->stamp, cur->origin);
-        if (order == 0) { /* the same identity: another value only after a restore or a clone with a clock set back */
-            order = ask->compare(ask->ctx, new->num, new->value);
-            if (order == 0)
-                return;
-            concurrent = twice = true; /* who knows one of them knows nothing of the other */
-        } else {
-            concurrent = !seen(p, position, cur);
-        }
-        if (concurrent && !twice && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
+    if (order == 0) { /* the same identity: another value only after a restore or a clone with a clock set back */
+        order = ask->compare(ask->ctx, new->num, new->value);
+        if (order == 0)
+            return;
+        lose(out, LOSS_CELLS, new->num, i, cur); /* who knows one of them knows nothing of the other */
+    } else if (cur->written) {
+        bool concurrent = !seen(p, position, cur);
+
+        if (concurrent && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
             concurrent = false; /* its author says that it replaced this very value */
-        if (concurrent && !twice && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
+        if (concurrent && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
             concurrent = false; /* an unfinished pull repeats what ours replaced */
-        if (concurrent && !(out->replaced) && ask->compare(ask->ctx, new->num, new->value) != 0 &&
-            (twice || !ask->knows(ask->ctx, new->num, new->stamp, new->origin)))
+        if (concurrent && ask->compare(ask->ctx, new->num, new->value) != 0 &&
+            !ask->knows(ask->ctx, new->num, new->stamp, new->origin))
             lose(out, LOSS_CELLS, new->num, i, cur);
     }
     if (order <= 0)

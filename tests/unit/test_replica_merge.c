@@ -422,9 +422,126 @@ static void every_order_of_the_same_cells_ends_the_same(void **state)
     }
 }
 
+/* What a new generation brings back is not lost by it: the same identity, or the same value; another value is, and what
+ * it does not speak of. */
+static void a_new_generation_loses_what_it_does_not_bring_back(void **state)
+{
+    struct merge_peer p = site_pushes(1, 1);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = {.gen = 3, .has_gen = true, .gen_stamp = 20, .gen_origin = A, .cells_count = 2};
+    struct merge_out out;
+
+    (void)state;
+    m.cells[3] = (struct clock_cell){.stamp = 11, .origin = B, .via = B, .lsn = 6, .written = true};
+    in.cells[0] = (struct merge_cell){.num = 1, .stamp = 10, .origin = B, .value = &two}; /* the same identity */
+    in.cells[1] = (struct merge_cell){.num = 2, .stamp = 20, .origin = A, .value = &one}; /* the same value */
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.raised);
+    assert_int_equal(out.lost_count, 1);
+    assert_int_equal(out.lost[0].num, 3);
+    m = row(10, B, B, 5);
+    in.cells[1].value = &two;
+    out = merged(&p, &w, &m, &in);
+    assert_int_equal(out.lost_count, 1);
+    assert_int_equal(out.lost[0].num, 2);
+}
+
+static void a_row_whose_entry_is_not_its_insert_was_not_read_with_it(void **state)
+{
+    struct merge_peer p = site_pushes(1, 5);
+    struct world w = world_of(&one);
+    struct meta m = row(10, A, A, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    m.cells[2] = (struct clock_cell){.stamp = 12, .origin = B, .via = B, .lsn = 4, .written = true};
+    m.flags |= META_AGREED;
+    m.entered = 5; /* its own insert: it has read what is older */
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+    m = row(10, A, A, 5);
+    m.cells[2] = (struct clock_cell){.stamp = 12, .origin = B, .via = B, .lsn = 4, .written = true};
+    m.flags |= META_AGREED;
+    m.entered = m.lsn = 7; /* it entered a scope later: that was not read */
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 1);
+}
+
+static void a_base_that_is_another_value_excuses_nothing(void **state)
+{
+    struct merge_peer p = site_pushes(1, 1);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, B, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    m.cells[2].based = true;
+    m.cells[2].base_stamp = 20;
+    m.cells[2].base_origin = A; /* ours replaced this very value */
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+    m = row(10, B, B, 5);
+    m.cells[2].based = true;
+    m.cells[2].base_stamp = 19;
+    m.cells[2].base_origin = A;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 1);
+}
+
+static void a_whole_row_of_the_hub_replaces_a_clean_one_and_keeps_what_is_the_same(void **state)
+{
+    struct merge_peer p = hub_sends(100);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, VIA_HUB, 5);
+    struct merge_in in = {.gen = 1, .whole = true, .has_gen = true, .gen_stamp = 9, .gen_origin = A, .cells_count = 3};
+    struct merge_out out;
+
+    (void)state;
+    in.cells[0] = (struct merge_cell){.num = 1, .stamp = 10, .origin = B, .value = &one}; /* as it is */
+    in.cells[1] = (struct merge_cell){.num = 2, .stamp = 10, .origin = A, .value = &one}; /* another author */
+    in.cells[2] = (struct merge_cell){.num = 3, .stamp = 10, .origin = B, .value = &one}; /* was never written here */
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.gen_taken && !out.raised); /* the event that made it has another name */
+    assert_int_equal(m.cells[0].stamp, 9);
+    assert_true(out.write == (BIT(2) | BIT(3)));
+    m.cells[2].via = VIA_LOCAL; /* unpushed: nothing is replaced, cell by cell decides */
+    m.cells[2].lsn = 200;
+    m.cells[2].stamp = 30;
+    in.cells[1] = (struct merge_cell){.num = 2, .stamp = 20, .origin = A, .value = &two};
+    assert_true(merged(&p, &w, &m, &in).write == 0);
+    in.has_gen = false; /* whole, and its making is not said: likewise */
+    in.cells[1].stamp = 40;
+    assert_true(merged(&p, &w, &m, &in).write == BIT(2));
+}
+
+static void an_edit_of_an_older_generation_is_lost_where_it_was_not_known(void **state)
+{
+    struct merge_peer hub = hub_sends(100), site = site_pushes(1, 1);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, VIA_HUB, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    m.gen = 2;
+    assert_int_equal(merged(&hub, &w, &m, &in).lost_count, 0); /* a clean site: the hub has judged */
+    m.cells[0].via = VIA_LOCAL;
+    m.cells[0].lsn = 200;
+    assert_int_equal(merged(&hub, &w, &m, &in).lost_count, 1); /* its own deletion has not been pushed */
+    assert_int_equal(merged(&site, &w, &m, &in).lost_count, 1);
+    w.known = true;
+    assert_int_equal(merged(&site, &w, &m, &in).lost_count, 0); /* had before */
+    w.known = false;
+    in.gen = 2; /* of the dead generation: its scope cell counts, nothing else */
+    assert_true(merged(&site, &w, &m, &in).write == 0);
+    in.cells[0].num = 1;
+    assert_true(merged(&site, &w, &m, &in).write == BIT(1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_generation_loses_what_it_does_not_bring_back),
+        cmocka_unit_test(a_row_whose_entry_is_not_its_insert_was_not_read_with_it),
+        cmocka_unit_test(a_base_that_is_another_value_excuses_nothing),
+        cmocka_unit_test(a_whole_row_of_the_hub_replaces_a_clean_one_and_keeps_what_is_the_same),
+        cmocka_unit_test(an_edit_of_an_older_generation_is_lost_where_it_was_not_known),
         cmocka_unit_test(the_higher_stamp_stays_whatever_comes_first),
         cmocka_unit_test(equal_stamps_are_told_apart_by_the_site_and_then_by_the_value),
         cmocka_unit_test(two_values_of_one_stamp_are_a_conflict_whatever_the_history_knows),
