@@ -113,6 +113,10 @@ static bool own_column(const struct table *t, struct lexer *l, struct rule_part 
             part->num = t->columns[i].num;
             return true;
         }
+    if (!t->present) { /* one of its key then, which only the file knows; no key has so many columns, so nobody finds a value there */
+        part->key_index = PERCHE_KEY_COLUMNS_MAX;
+        return true;
+    }
     return refuse(l);
 }
 

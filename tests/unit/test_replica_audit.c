@@ -369,6 +369,21 @@ static void a_dropped_table_comes_back_with_its_rows_and_indexes(void **state)
     says(p->hub, "not sent yet", "SELECT call_name FROM learner WHERE id = '" LEARNER "7'");
 }
 
+static void a_dropped_table_whose_scope_hangs_on_its_key_comes_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 1);
+
+    written(f, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+               " VALUES ('e', 'W4', 's', 'o', 'r', 'd', 'now')");
+    harvest_here(p, f);
+    program(f, "DROP TABLE outcome_decision");
+    assert_int_equal(harvested(p, f, 1000).tables_gone, 1);
+    assert_int_equal(harvested(p, f, 4000).tables_gone, 1); /* made again, its rows not back yet */
+    harvest_here(p, f);
+    says(f, "W4", "SELECT milestone FROM outcome_decision");
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -583,6 +598,7 @@ int main(void)
         T(a_change_from_the_hub_does_not_cover_the_unseen_one),
         T(nothing_is_comparable_before_it_is_compared),
         T(a_dropped_table_comes_back_with_its_rows_and_indexes),
+        T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
         T(a_table_made_anew_and_empty_is_no_deletion),
