@@ -346,7 +346,7 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
     return PERCHE_OK;
 }
 
-/* A row that somebody took out past the triggers: `verify` finds it, and nothing else waits for it. */
+/* A row that somebody took out past the triggers: `verify` finds it, and nothing else waits for it. An edit puts it back. */
 static enum perche_rc there_or_gone(enum perche_rc rc)
 {
     return rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
@@ -400,8 +400,11 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
     meta_clear(m);
     if (anew || !was_alive)
         rc = data_upsert(a->r, m->table, key, there, values);
-    else if (out->write != 0)
-        rc = there_or_gone(data_update(a->r, m->table, key, out->write, values));
+    else if (out->write != 0) {
+        rc = data_update(a->r, m->table, key, out->write, values);
+        if (rc == PERCHE_NOT_FOUND && (rc = audit_missing(a->r, m->table, key)) == PERCHE_OK) /* its digest would cover that it is not there */
+            rc = there_or_gone(data_update(a->r, m->table, key, out->write, values));
+    }
     if (anew && was_alive && rc == PERCHE_OK)
         rc = exec(a->r, "RELEASE anew");
     else if (anew && was_alive && rc == PERCHE_REFUSED)

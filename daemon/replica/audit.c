@@ -601,6 +601,30 @@ static enum perche_rc check_one(struct chunk *c, sqlite3_stmt *s, struct perche_
     return rc;
 }
 
+enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_bytes key)
+{
+    struct chunk c = {.r = r, .t = t};
+    struct outcome found = {0};
+    struct recall f;
+    struct meta m;
+    uint8_t digest[16];
+    enum perche_rc rc = meta_load(r, t, key, &m); /* as it was, before what came */
+
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = recall_all(r, &m, &f);
+    if (rc == PERCHE_OK) {
+        digest_row(r, &m, f.values, digest);
+        if (memcmp(digest, m.digest, 16) == 0) /* else the comparison of the table says what becomes of it */
+            rc = put_back(&c, &m, &f);
+    }
+    recall_free(&f);
+    meta_clear(&m);
+    if (rc == PERCHE_OK)
+        rc = note_found(&c, &found);
+    return rc == PERCHE_OK ? capture_unscan(r, t) : rc; /* where one is missing, others may be */
+}
+
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
 {
     struct outcome found = {0};

@@ -394,6 +394,9 @@ enum perche_rc audit_changed(struct replica *r, const struct meta *m, const stru
 /* Rows that a batch is about to change, of tables that wait for their comparison: compares and harvests them first, since
  * applying would take what it finds for what was there. When nothing captured waits. */
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b);
+/* A row that lives in its metadata and that a batch did not find: puts it back as the history has it, if that is proven by
+ * its digest, and lists the table. */
+enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_bytes key);
 bool audit_waits(struct replica *r); /* does a table that is there wait? */
 
 /* ---- conflict.c ------------------------------------------------------------ */

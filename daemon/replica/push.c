@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/ask.h"
 #include "replica/pack.h"
 #include "replica/position.h"
 #include "replica/statements.h"
@@ -23,6 +24,7 @@ struct pusher {
     uint64_t from, to;
     uint64_t beyond;          /* newest lsn sent of a row that did not go whole */
     bool waits;               /* a row has a change that waits to be harvested: the batch ends before it */
+    bool audited;             /* a table waits for its comparison */
     bool rest;                /* some row has unpushed cells above `to` that were not sent */
 };
 
@@ -60,6 +62,16 @@ static enum perche_rc add_parents(struct pusher *p, struct meta *m, const struct
     return rc;
 }
 
+/* Gone with its table, which was made again and is about to be compared: there is nothing to send of it yet. */
+static bool is_missing(struct pusher *p, const struct meta *m)
+{
+    struct replica *r = p->pack.r;
+
+    return meta_alive(m) && !(m->flags & META_HELD) &&
+           ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_rescan WHERE tab = ?1) AND ?2 IS NULL", m->table->num, NULL) != 0 &&
+           data_exists(r, m->table, (struct perche_bytes){m->key, m->key_n}) == PERCHE_NOT_FOUND;
+}
+
 static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
 {
     bool whole = unpushed(&m->cells[0], p->from);
@@ -67,8 +79,12 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
     uint64_t mask = 0;
     uint32_t flags = 0;
     bool settled;
-    enum perche_rc rc = row_settled(p->pack.r, m, values, &settled);
+    enum perche_rc rc;
 
+    p->waits |= p->audited && is_missing(p, m);
+    if (p->waits)
+        return p->pack.r->fail;
+    rc = row_settled(p->pack.r, m, values, &settled);
     if (rc == PERCHE_OK && !settled) {
         p->waits = true;
         return PERCHE_OK;
@@ -156,8 +172,12 @@ static enum perche_rc add_written_since(struct pusher *p)
         struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
         struct meta m;
 
-        if (t == NULL || !t->present)
+        if (t == NULL)
             continue;
+        if (!t->present) { /* as in fill() */
+            p->waits = true;
+            break;
+        }
         rc = meta_unpack(r, t, s, 3, &m);
         if (rc == PERCHE_OK) {
             m.key_n = (uint32_t)sqlite3_column_bytes(s, 2);
@@ -215,10 +235,11 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
             *more = true;
             break;
         }
-        if (t == NULL || !t->present)
+        if (t == NULL)
             continue;
-        rc = meta_unpack(r, t, s, 3, &m);
-        if (rc == PERCHE_OK) {
+        p->waits = !t->present; /* somebody has dropped it: a position beyond would count its rows as sent before they are back (audit.c) */
+        rc = p->waits ? PERCHE_OK : meta_unpack(r, t, s, 3, &m);
+        if (rc == PERCHE_OK && !p->waits) {
             m.key_n = (uint32_t)sqlite3_column_bytes(s, 2);
             memcpy(m.key, sqlite3_column_blob(s, 2), m.key_n);
             rc = add_row(p, &m, 0);
@@ -251,7 +272,8 @@ uint64_t push_pending(struct replica *r, uint64_t from)
 
 enum perche_rc push_build(struct replica *r, const struct work *w, struct outcome *o)
 {
-    struct pusher p = {.from = w->from};
+    struct pusher p = {.from = w->from,
+                       .audited = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_rescan) AND ?1 IS NOT NULL AND ?2 IS NULL", 0, NULL) != 0};
     uint32_t rows_max = w->rows_max ? w->rows_max : 1000, taken = 0, rows = 0;
     uint32_t bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN;
     struct perche_push *push = &o->message.u.push;

@@ -318,6 +318,21 @@ static void a_change_from_the_hub_does_not_cover_the_unseen_one(void **state)
     says(p->hub, "unseen of the hub", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
 }
 
+static void an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    edit(p, f, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" LEARNER "9', '" LEARNER "1', 'mail', 'a@b')");
+    pair_sync(p, f);
+    program(p->hub, BYPASS("DELETE FROM learner_contact WHERE id = '" LEARNER "9'"));
+    edit(p, f, "UPDATE learner_contact SET value = 'of the site' WHERE id = '" LEARNER "9'");
+    pair_sync(p, f);
+    says(p->hub, "mail of the site", "SELECT kind || ' ' || value FROM learner_contact");
+    harvest_here(p, p->hub);
+    proven(p, f);
+}
+
 static void nothing_is_comparable_before_it_is_compared(void **state)
 {
     struct pair *p = *state;
@@ -367,6 +382,25 @@ static void a_dropped_table_comes_back_with_its_rows_and_indexes(void **state)
     proven(p, f);
     says(p->hub, "30", "SELECT count(*) FROM learner");
     says(p->hub, "not sent yet", "SELECT call_name FROM learner WHERE id = '" LEARNER "7'");
+}
+
+static void what_was_not_sent_from_a_dropped_table_is_not_passed_over(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    edit(p, f, "UPDATE learner SET call_name = 'not sent yet' WHERE id = '" LEARNER "2'");
+    edit(p, f, "INSERT INTO project (site_id, title, kind) SELECT " SELF ", 't', 'k'");
+    program(f, "DROP TABLE learner");
+    (void)harvested(p, f, 1000);
+    pair_sync(p, f); /* the project as well waits for its turn */
+    (void)harvested(p, f, 1000);
+    (void)harvested(p, f, 4000);
+    pair_sync(p, f); /* the table is made again, and empty */
+    harvest_here(p, f);
+    proven(p, f);
+    says(p->hub, "not sent yet", "SELECT call_name FROM learner WHERE id = '" LEARNER "2'");
+    says(p->hub, "1", "SELECT count(*) FROM project");
 }
 
 static void a_dropped_table_whose_scope_hangs_on_its_key_comes_back(void **state)
@@ -596,8 +630,10 @@ int main(void)
         T(a_large_table_is_compared_in_chunks),
         T(an_ordinary_edit_of_the_row_does_not_cover_the_unseen_one),
         T(a_change_from_the_hub_does_not_cover_the_unseen_one),
+        T(an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back),
         T(nothing_is_comparable_before_it_is_compared),
         T(a_dropped_table_comes_back_with_its_rows_and_indexes),
+        T(what_was_not_sent_from_a_dropped_table_is_not_passed_over),
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
