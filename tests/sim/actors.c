@@ -174,6 +174,25 @@ struct shown {
     bool null[10];
 };
 
+bool table_gone(struct world *w, struct node *n, int table)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (n->dropped == 0)
+        return false;
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", -1, &s, NULL) != SQLITE_OK) {
+        world_fail(w, "program", "%s: %s", n->name, sqlite3_errmsg(n->db));
+        return false;
+    }
+    sqlite3_bind_text(s, 1, specs[n->dropped - 1].name, -1, SQLITE_STATIC);
+    if (sqlite3_step(s) == SQLITE_ROW) {
+        STORY(w, n, "%s is there again", specs[n->dropped - 1].name);
+        n->dropped = 0;
+    }
+    sqlite3_finalize(s);
+    return n->dropped == table + 1;
+}
+
 static sqlite3_stmt *prepared(struct world *w, struct node *n, const char *sql)
 {
     sqlite3_stmt *s = NULL;
@@ -192,6 +211,8 @@ static void show(struct world *w, struct node *n, int row, struct shown *out)
     sqlite3_stmt *s;
 
     memset(out, 0, sizeof *out);
+    if (table_gone(w, n, r->table))
+        return;
     for (int i = 0; i < columns_of(t); i++)
         at += (size_t)snprintf(sql + at, sizeof sql - at, ", %s", t->columns[i].name);
     at += (size_t)snprintf(sql + at, sizeof sql - at, " FROM %s WHERE ", t->name);
@@ -232,6 +253,17 @@ static void see(struct world *w, struct write *x, const struct shown *shown, int
             bit_set(x->knew, i);
         }
     }
+}
+
+/* A program that meets a lock or a full disk has written nothing. */
+static bool put_off(struct world *w, struct node *n, int rc)
+{
+    if ((rc & 0xff) == SQLITE_FULL && disk_bounded(n->disk)) {
+        w->counts[COUNT_FULL_PROGRAM]++;
+        STORY(w, n, "a program finds no room on the disk");
+        return true;
+    }
+    return (rc & 0xff) == SQLITE_BUSY;
 }
 
 /* ---- one statement -------------------------------------------------------- */
@@ -282,6 +314,8 @@ static bool run(struct statement *st)
     sqlite3_stmt *s;
     bool insert = st->how != HOW_UPDATE;
 
+    if (table_gone(w, st->n, r->table))
+        return false;
     show(w, st->n, st->row, &shown);
     if (insert && !shown.there && !st->quiet) { /* REPLACE and UPSERT of a row that is there are updates */
         struct write *x = &w->writes[writes_add(w, st->n->index, (uint32_t)st->row, COL_INSERT)];
@@ -394,7 +428,7 @@ static bool run(struct statement *st)
     sqlite3_finalize(s);
     if (rc != SQLITE_DONE) {
         w->writes_count = first;
-        if (rc != SQLITE_BUSY)
+        if (!put_off(w, st->n, rc))
             world_fail(w, "program", "%s: %s: %s", st->n->name, sql, sqlite3_errmsg(st->n->db));
         return false;
     }
@@ -438,7 +472,7 @@ static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
     rc = sqlite3_step(s);
     sqlite3_finalize(s);
     if (rc != SQLITE_DONE) {
-        if (rc != SQLITE_BUSY)
+        if (!put_off(w, n, rc))
             world_fail(w, "program", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
         return false;
     }
@@ -477,6 +511,8 @@ static int choose(struct world *w, struct node *n, int table, uint64_t pick, boo
     uint32_t count = 0;
     int found = -1;
 
+    if (table_gone(w, n, table))
+        return -1;
     for (int i = 0; i < keys_of(t); i++)
         at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
     at += (size_t)snprintf(sql + at, sizeof sql - at, " FROM %s t", t->name);
@@ -862,8 +898,10 @@ static bool exec(struct world *w, struct node *n, const char *sql)
 {
     int rc = sqlite3_exec(node_db(w, n), sql, NULL, NULL, NULL);
 
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+    if (rc != SQLITE_OK && !put_off(w, n, rc))
         world_fail(w, "program", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(n->db) && (rc & 0xff) == SQLITE_FULL)
+        (void)sqlite3_exec(n->db, "ROLLBACK", NULL, NULL, NULL); /* as a program does that meets an error */
     return rc == SQLITE_OK;
 }
 
@@ -905,11 +943,13 @@ static int number(struct world *w, struct node *n, const char *sql)
 /* Projects without a name of their own, which nobody judges one by one: made, edited, and deleted all at once. */
 static bool do_crowd(struct world *w, struct node *n, struct chance *c)
 {
-    int there = number(w, n, "SELECT count(*) FROM project WHERE " CROWD);
+    int there = table_gone(w, n, T_PROJECT) ? -1 : number(w, n, "SELECT count(*) FROM project WHERE " CROWD);
     uint32_t what = chance_below(c, 4);
     char sql[400];
     bool done;
 
+    if (there < 0)
+        return false;
     if (there < 25) {
         (void)snprintf(sql, sizeof sql, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
                        " INSERT INTO project (site_id, title, kind, price_cents) SELECT '%s', 'crowd', 'a', i FROM n",
@@ -933,6 +973,13 @@ static void writes_dead(struct world *w, uint32_t from, uint8_t node)
     for (uint32_t i = from; i <= w->writes_count; i++)
         if (w->writes[i].node == node)
             w->writes[i].dead = true;
+}
+
+static void commit_failed(struct world *w, struct node *n, uint32_t first)
+{
+    if (!disk_bounded(n->disk))
+        world_fail(w, "program", "%s: a transaction that holds the lock cannot commit", n->name);
+    writes_dead(w, first, n->index);
 }
 
 void actor_write(struct world *w, struct node *n, const struct step *st)
@@ -973,6 +1020,11 @@ void actor_write(struct world *w, struct node *n, const struct step *st)
                            .c = chance_below(&c, 2) ? st->c : chance_u64(&c) >> 32, .d = chance_u64(&c) >> 32};
 
         (void)do_one(w, n, &one, &c);
+        if (sqlite3_get_autocommit(n->db)) { /* SQLite has ended it, for want of room */
+            n->slow = false;
+            writes_dead(w, first, n->index);
+            return;
+        }
     }
     n->slow = false;
     w->counts[COUNT_TRANSACTION]++;
@@ -992,6 +1044,8 @@ void actor_write(struct world *w, struct node *n, const struct step *st)
         STORY(w, n, "commits");
         if (exec(w, n, "COMMIT"))
             node_changed(w, n);
+        else
+            commit_failed(w, n, first);
     }
 }
 
@@ -1002,7 +1056,178 @@ void actor_commit_slow(struct world *w, struct node *n)
     if (exec(w, n, "COMMIT"))
         node_changed(w, n);
     else
-        world_fail(w, "program", "%s: a transaction that holds the lock cannot commit", n->name);
+        commit_failed(w, n, n->slow_first);
+}
+
+/* ---- past the triggers --------------------------------------------------------------- */
+
+/* Capture is what programs do not know of: a row that waits there is harvested with what the table holds by then. */
+static bool all_harvested(struct world *w, struct node *n)
+{
+    return number(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)") == 1;
+}
+
+/* The triggers of a replicated table, as a program that knows of none drops them. */
+static bool drop_triggers(struct world *w, struct node *n, const char *table)
+{
+    sqlite3_stmt *s = prepared(w, n, "SELECT group_concat('DROP TRIGGER \"' || name || '\";', ' ') FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1");
+    char *sql = NULL;
+    bool done;
+
+    if (s == NULL)
+        return false;
+    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL)
+        sql = strdup((const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    done = sql == NULL || exec(w, n, sql);
+    free(sql);
+    return done;
+}
+
+/* As the manual of SQLite says it: a new table, the rows, the old one away, the new one in its place. */
+static bool rebuild(struct world *w, struct node *n, const char *table)
+{
+    sqlite3_stmt *s = prepared(w, n, "SELECT replace(sql, name, name || '_new') FROM sqlite_schema WHERE type = 'table' AND name = ?1");
+    char *sql = NULL;
+    bool done;
+
+    if (s == NULL)
+        return false;
+    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        sql = sqlite3_mprintf("PRAGMA legacy_alter_table = ON; %s; INSERT INTO %s_new SELECT * FROM %s; DROP TABLE %s; ALTER TABLE %s_new RENAME TO %s;"
+                              " PRAGMA legacy_alter_table = OFF",
+                              (const char *)sqlite3_column_text(s, 0), table, table, table, table, table);
+    sqlite3_finalize(s);
+    done = sql != NULL && exec(w, n, sql);
+    sqlite3_free(sql);
+    return done;
+}
+
+void actor_bypass(struct world *w, struct node *n, const struct step *st)
+{
+    static const uint8_t tables[] = {T_CONTACT, T_PROJECT, T_DECISION, T_LEASE, T_UNIT, T_CODE, T_ORGANISATION};
+    enum { OFF, DROPPED, REBUILT, GONE } how = st->b % 8 < 3 ? OFF : st->b % 8 < 6 ? DROPPED : st->b % 8 == 6 ? REBUILT : GONE;
+    uint32_t first = w->writes_count + 1, some = 1;
+    struct chance c;
+    int table, rows;
+    bool off = how == OFF, harvested;
+    char sql[100];
+
+    if (n->slow || n->id[0] == '\0')
+        return;
+    chance_seed(&c, st->a ^ st->d << 32, 10);
+    table = tables[chance_below(&c, n->index == HUB ? sizeof tables : sizeof tables - 2)];
+    if (how == GONE && table == T_UNIT) /* which site a lease is of is seen there */
+        table = T_LEASE;
+    if (table_gone(w, n, table) || n->dropped != 0 || !exec(w, n, "BEGIN IMMEDIATE"))
+        return;
+    harvested = all_harvested(w, n);
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", specs[table].name);
+    rows = number(w, n, sql);
+    if (off) {
+        (void)sqlite3_db_config(n->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    } else if (how == GONE) { /* what waits to be harvested would go with it, and nobody could tell */
+        (void)snprintf(sql, sizeof sql, "DROP TABLE %s", specs[table].name);
+        if (!harvested || !exec(w, n, sql) || !exec(w, n, "COMMIT")) {
+            (void)exec(w, n, sqlite3_get_autocommit(n->db) ? "SELECT 1" : "ROLLBACK");
+            return;
+        }
+        w->counts[COUNT_DROP]++;
+        n->dropped = (uint8_t)(table + 1);
+        for (uint32_t i = 1; i <= w->writes_count; i++) /* nobody had seen these yet */
+            if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0)
+                w->rows[w->writes[i].row].tainted = true;
+        n->unseen = true;
+        STORY(w, n, "a program drops the table %s, with %d rows", specs[table].name, rows);
+        node_changed(w, n);
+        return;
+    } else if (!(how == REBUILT ? rebuild(w, n, specs[table].name) : drop_triggers(w, n, specs[table].name))) {
+        (void)exec(w, n, sqlite3_get_autocommit(n->db) ? "SELECT 1" : "ROLLBACK");
+        return;
+    }
+    STORY(w, n, "a program %s %s", off ? "switches the triggers off and writes" : how == DROPPED ? "drops the triggers and writes" : "rebuilds and writes",
+          specs[table].name);
+    n->slow = true; /* for the story's sake */
+    some += chance_below(&c, 3);
+    for (uint32_t i = 0; i < some; i++) {
+        struct step one = {.node = st->node, .a = chance_u64(&c) >> 32, .b = 1 + 4 * (chance_u64(&c) >> 36), .c = chance_u64(&c) >> 32, .d = chance_u64(&c) >> 32};
+        uint32_t what = chance_below(&c, 10);
+        int row;
+
+        if (what < 5) {
+            (void)do_update(w, n, table, &one, &c);
+        } else if (what < 7) {
+            (void)do_insert(w, n, table, &one, &c);
+        } else if (what < 8) {
+            (void)do_replace(w, n, table, &one, &c);
+        } else if (table != T_UNIT) { /* it has relatives */
+            /* Not what waits to be sent: of a row that is gone unseen a push has only its metadata, and says NULL */
+            row = n->index == HUB || number(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_row r, perche_node n WHERE r.first > n.acked)") == 1
+                      ? choose(w, n, table, one.c, false) : -1;
+            if (row >= 0)
+                (void)run_delete(w, n, row, false);
+        }
+    }
+    n->slow = false;
+    if (off)
+        (void)sqlite3_db_config(n->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
+    if (sqlite3_get_autocommit(n->db) || !exec(w, n, "COMMIT")) {
+        commit_failed(w, n, first);
+        return;
+    }
+    for (uint32_t i = first; i <= w->writes_count; i++) {
+        w->writes[i].bypass = true;
+        if (!harvested) /* a captured row takes what was written past the triggers along unseen */
+            w->rows[w->writes[i].row].tainted = true;
+    }
+    w->counts[how == REBUILT ? COUNT_REBUILD : off ? COUNT_BYPASS_OFF : COUNT_BYPASS_DROP]++;
+    n->unseen = true;
+    n->unseen_off |= off;
+    node_changed(w, n);
+}
+
+void actor_verify(struct world *w, struct node *n)
+{
+    w->counts[COUNT_VERIFY]++;
+    STORY(w, n, "perche verify");
+    node_command(w, n, "audit", strdup("{}"));
+    node_changed(w, n);
+}
+
+void actor_put_back(struct world *w, struct node *n)
+{
+    for (uint32_t i = 1; i <= w->writes_count; i++) {
+        if (!w->writes[i].bypass || w->writes[i].node != n->index)
+            continue;
+        w->writes[i].found_ms = 0;
+        n->unseen = n->unseen_off = true;
+    }
+    n->dropped = 0;
+    for (uint8_t table = 0; table < TABLES && n->dropped == 0; table++) { /* the copy may be of a file without it */
+        n->dropped = (uint8_t)(table + 1);
+        n->unseen |= table_gone(w, n, table);
+    }
+}
+
+void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
+{
+    w->counts[COUNT_FOUND] += o->found;
+    w->counts[COUNT_MADE_AGAIN] += o->restored;
+    if (o->found + o->restored > 0)
+        STORY(w, n, "finds %llu rows that were changed unseen, puts %llu back", (unsigned long long)o->found, (unsigned long long)o->restored);
+    for (uint32_t i = 1; o->restored > 0 && i <= w->writes_count; i++) /* so many were missing that nobody can have deleted them */
+        if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0 && w->writes[i].col == COL_DELETE)
+            for (uint32_t k = 1; k <= i; k++) /* with what was written to the row before, in the same go */
+                if (w->writes[k].bypass && w->writes[k].node == n->index && w->writes[k].row == w->writes[i].row && w->writes[k].found_ms == 0)
+                    w->writes[k].dead = true;
+    if (!n->unseen || n->unseen_off || o->more || (n->dropped != 0 && table_gone(w, n, n->dropped - 1)))
+        return;
+    n->unseen = false;
+    for (uint32_t i = 1; i <= w->writes_count; i++)
+        if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0)
+            w->writes[i].found_ms = w->now_ms;
 }
 
 /* ---- resolving ------------------------------------------------------------------ */

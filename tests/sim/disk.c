@@ -65,6 +65,7 @@ struct disk {
     uint64_t writes;
     uint32_t freeze_in;
     bool frozen;
+    int64_t room; /* -1 = no end */
 };
 
 static void *must(void *p)
@@ -310,6 +311,16 @@ void disk_copy_free(struct disk_copy *c)
     free(c);
 }
 
+void disk_room(struct disk *d, int64_t bytes)
+{
+    d->room = bytes;
+}
+
+bool disk_bounded(const struct disk *d)
+{
+    return d->room >= 0;
+}
+
 uint32_t disk_unsynced(const struct disk *d)
 {
     uint32_t n = 0;
@@ -347,7 +358,16 @@ static int file_write(sqlite3_file *base, const void *p, int n, sqlite3_int64 at
 {
     struct handle *h = (struct handle *)base;
     struct file *f = h->file;
+    int64_t room = h->disk->room, grows = at + n - f->size;
+    bool full = false;
 
+    if (!h->temporary && room >= 0 && grows > 0) {
+        full = grows > room;
+        h->disk->room = full ? 0 : room - grows;
+        if (full && grows - room >= n)
+            return SQLITE_FULL;
+        n -= full ? (int)(grows - room) : 0;
+    }
     if (!h->temporary) {
         int64_t old = f->size - at;
         uint32_t old_n = old <= 0 ? 0 : old < n ? (uint32_t)old : (uint32_t)n;
@@ -361,7 +381,13 @@ static int file_write(sqlite3_file *base, const void *p, int n, sqlite3_int64 at
             memcpy(c->bytes + n, f->data + at, old_n);
     }
     raw_write(f, at, p, (uint32_t)n);
-    return SQLITE_OK;
+    return full ? SQLITE_FULL : SQLITE_OK;
+}
+
+static void room_made(struct disk *d, int64_t bytes)
+{
+    if (d->room >= 0)
+        d->room += bytes;
 }
 
 static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
@@ -380,6 +406,7 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
         c->at = size;
         c->truncate = true;
         memcpy(c->bytes, f->data + size, old_n);
+        room_made(h->disk, old_n);
     }
     f->size = size;
     return SQLITE_OK;
@@ -620,6 +647,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
     if (f == NULL || !f->exists)
         return SQLITE_IOERR_DELETE_NOENT;
     written(d, d->process);
+    room_made(d, f->size);
     if (d->frozen) { /* a dead process deletes nothing: disk_settle() brings it back */
         struct change *c = change_add(f, 0, (uint32_t)f->size);
 
@@ -694,6 +722,7 @@ struct disk *disk_new(const char *name, uint64_t (*clock)(void *ctx), void *ctx)
     (void)snprintf(d->name, sizeof d->name, "%s", name);
     d->clock = clock;
     d->ctx = ctx;
+    d->room = -1;
     d->vfs = (sqlite3_vfs){
         .iVersion = 2,
         .szOsFile = sizeof(struct handle),
@@ -758,4 +787,5 @@ void disk_clear(struct disk *d)
     d->frozen = false;
     d->freeze_in = 0;
     d->writes = 0;
+    d->room = -1;
 }

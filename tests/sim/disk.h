@@ -41,6 +41,12 @@ bool disk_frozen(const struct disk *d);
 void disk_settle(struct disk *d);
 /* After every connection was closed and disk_settle(): unsynced writes go, or some of them, or half. */
 void disk_power_cut(struct disk *d);
+/* ---- room --------------------------------------------------------------- */
+
+/* Its files may grow by so many bytes from now on, -1 = without end. What does not fit is written as far as it does,
+ * and the writer hears SQLITE_FULL. */
+void disk_room(struct disk *d, int64_t bytes);
+bool disk_bounded(const struct disk *d);
 /* ---- copies ------------------------------------------------------------- */
 
 /* What all files hold at this instant, as a snapshot of the volume has it. disk_copy_free() ends it. */

@@ -1,6 +1,6 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
- *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--full] [--sites N]
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is
@@ -55,6 +55,20 @@ static bool take_number(const char *name, const char *text, uint64_t *out)
     return true;
 }
 
+static bool take_extra(struct options *o, const char *text)
+{
+    static const char *const names[EXTRAS] = {
+#define X(NAME, name, word, permille) "--" #name,
+        EXTRA_MAP(X)
+#undef X
+    };
+
+    for (int i = 0; i < EXTRAS; i++)
+        if (strcmp(text, names[i]) == 0)
+            return o->extra[i] = true;
+    return false;
+}
+
 static bool arguments_read(struct arguments *a, int argc, char **argv)
 {
     uint64_t x;
@@ -91,9 +105,15 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
             a->options.backups = 1;
         } else if (strcmp(argv[i], "--moves") == 0) {
             a->options.moves = 1;
+        } else if (take_extra(&a->options, argv[i])) {
+            /* every story has it */
         } else {
             (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]\n", argv[i]);
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]"
+#define X(NAME, name, word, permille) " [--" #name "]"
+                                  EXTRA_MAP(X)
+#undef X
+                                  "\n", argv[i]);
             return false;
         }
     }

@@ -6,7 +6,7 @@
 #define WILD_BEHIND_MS (-INT64_C(853000000000)) /* 27 years */
 #define WILD_AHEAD_MS INT64_C(347000000000)     /* 11 years */
 
-static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5;
+static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5, stream_extras = 100;
 
 static void add(struct plan *p, struct step s)
 {
@@ -90,6 +90,63 @@ static void add_floor(struct plan *p, struct chance *c)
         add(p, (struct step){.kind = STEP_CUT, .node = any_site(c, p), .at_ms = chance_below(c, (uint32_t)p->end_ms), .b = p->mix.silent_ms + 60000});
 }
 
+/* One to three times a disk has no room, mostly for less than a minute. */
+static void add_full(struct plan *p, struct chance *c)
+{
+    uint32_t n = 1 + chance_below(c, 3);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct step s = {.kind = STEP_FULL, .node = chance_below(c, 3) == 0 ? HUB : any_site(c, p)};
+
+        s.at_ms = chance_below(c, (uint32_t)p->end_ms);
+        s.a = chance_below(c, 3) == 0 ? 0 : chance_below(c, 60000);
+        s.b = chance_below(c, 4) == 0 ? chance_between(c, 30000, 300000) : chance_between(c, 1000, 30000);
+        add(p, s);
+    }
+}
+
+/* Programs that know of no triggers, and now and then somebody who looks. */
+static void add_bypass(struct plan *p, struct chance *c)
+{
+    uint32_t n = 1 + chance_below(c, 8);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct step s = {.kind = chance_below(c, 4) == 0 ? STEP_VERIFY : STEP_BYPASS,
+                         .node = chance_below(c, 3) == 0 ? HUB : any_site(c, p)};
+
+        s.at_ms = chance_below(c, (uint32_t)p->end_ms);
+        s.a = chance_u64(c) >> 32;
+        s.b = chance_u64(c) >> 32;
+        s.c = chance_u64(c) >> 32;
+        s.d = chance_u64(c) >> 32;
+        add(p, s);
+    }
+}
+
+typedef void extra_cb(struct plan *p, struct chance *c);
+
+static void add_extras(struct plan *p, uint64_t seed, const struct options *o)
+{
+    static const struct {
+        uint32_t permille;
+        extra_cb *add;
+    } extras[EXTRAS] = {
+#define X(NAME, name, word, permille) {permille, add_##name},
+        EXTRA_MAP(X)
+#undef X
+    };
+    struct chance c;
+
+    for (uint32_t i = 0; i < EXTRAS; i++) {
+        chance_seed(&c, seed, stream_extras + i);
+        p->mix.extra[i] = chance_permille(&c, extras[i].permille) || o->extra[i];
+        if (p->mix.scratch)
+            p->mix.extra[i] = false;
+        if (p->mix.extra[i])
+            extras[i].add(p, &c);
+    }
+}
+
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 {
     static const uint8_t sites[] = {1, 2, 2, 2, 3, 3, 3, 3, 4, 5};
@@ -153,11 +210,12 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
     chance_seed(&c, seed, stream_floor);
     if (chance_permille(&c, 400))
         add_floor(p, &c);
+    add_extras(p, seed, o);
 }
 
 void plan_say(const struct step *s, char *out, size_t n)
 {
-    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back"};
+    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back", "full", "bypass", "verify"};
 
     (void)snprintf(out, n, "%8llu %s node %u a=%llu b=%llu c=%llu d=%llu", (unsigned long long)s->at_ms, kinds[s->kind], s->node,
                    (unsigned long long)s->a, (unsigned long long)s->b, (unsigned long long)s->c, (unsigned long long)s->d);

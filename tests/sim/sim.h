@@ -131,6 +131,16 @@
     X(CONFLICT_MOOT, "conflicts: moot", 0)                           \
     X(NEEDLESS, "needless questions", 0)                             \
     X(HISTORY_ONLY, "values kept in the history alone", 0)           \
+    X(FULL, "disks without room for a while", 1)                     \
+    X(FULL_WORK, "works that found no room", 1)                      \
+    X(FULL_PROGRAM, "programs that found no room", 1)                \
+    X(BYPASS_DROP, "writes with the triggers dropped", 1)            \
+    X(BYPASS_OFF, "writes with the triggers switched off", 1)        \
+    X(REBUILD, "tables rebuilt by a program", 1)                     \
+    X(DROP, "tables dropped by a program", 1)                        \
+    X(VERIFY, "perche verify", 1)                                    \
+    X(FOUND, "rows found that had been changed unseen", 1)           \
+    X(MADE_AGAIN, "rows put back that went with their table", 1)     \
     X(SCRATCH, "stories told from the first start on", 1)
 
 enum count {
@@ -153,6 +163,9 @@ enum step_kind {
     STEP_SYNC,    /* perche sync at site `node` */
     STEP_COPY,    /* `node`'s disk is copied */
     STEP_BACK,    /* the copy of `node` is put back, and it starts after b ms */
+    STEP_FULL,    /* `node`'s disk has room for a bytes more, for b ms */
+    STEP_BYPASS,  /* a program writes `node` past the triggers: a, b, c, d as STEP_WRITE */
+    STEP_VERIFY,  /* perche verify at `node` */
 };
 
 enum crash_when { CRASH_NOW, CRASH_ACTION, CRASH_OUTCOME, CRASH_WRITE };
@@ -165,6 +178,18 @@ struct step {
     bool off; /* left out while a failing story is made shorter */
 };
 
+/* What a story may have besides, each drawn from a stream of its own: name of the option, word for the story, of a thousand stories */
+#define EXTRA_MAP(X)                                                       \
+    X(FULL, full, "full disks", 60)                                        \
+    X(BYPASS, bypass, "writes past the triggers", 60)
+
+enum extra {
+#define X(NAME, name, word, permille) EXTRA_##NAME,
+    EXTRA_MAP(X)
+#undef X
+        EXTRAS
+};
+
 struct mix {
     uint8_t sites;
     bool faults;    /* lines and processes fail */
@@ -174,6 +199,7 @@ struct mix {
     bool scratch;   /* begins with the first start, not with everybody joined */
     bool backups;   /* disks are copied and put back */
     uint64_t keep_deleted_ms, silent_ms; /* the hub forgets tombstones after so long, retires sites; 0 = never */
+    bool extra[EXTRAS];
     uint8_t wild;   /* a site whose calendar is off by years, 0 = none */
 };
 
@@ -192,6 +218,7 @@ struct options {
     int moves;      /* -1 drawn */
     int sites;      /* 0 drawn */
     int backups;    /* -1 drawn */
+    bool extra[EXTRAS]; /* else drawn */
 };
 
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o);
@@ -208,6 +235,8 @@ struct write {
     bool null, unlawful, dead;  /* dead: rolled back, or never done */
     bool lost;                  /* a copy that was put back did not have it, and nobody else had */
     bool again;         /* a resolution: another write's value */
+    bool bypass;        /* past the triggers: somebody has to compare the table */
+    uint64_t found_ms;  /* ... and has, 0 = not yet */
     uint32_t value_of;  /* whose token it carries: its own number, or `again`'s */
     uint64_t at_ms;
     uint64_t seen[WRITES_MAX / 64];  /* its author's file showed it, or its author had seen it */
@@ -243,6 +272,7 @@ struct node {
     uint8_t key[32];         /* public and private at once: the signature is no more than a hash here */
     struct disk *disk;
     struct disk_copy *copy;  /* NULL = none was made */
+    uint32_t fulls;          /* how often its disk was full */
     int64_t skew_ms;
     bool up, joined;
     uint32_t life;           /* of the process: events of an earlier one are void */
@@ -267,6 +297,9 @@ struct node {
     uint32_t slow_first;     /* its first write's number */
     bool slow_rollback;
     uint32_t slow_life;
+    bool unseen;             /* something was written past the triggers, and nobody has compared since */
+    bool unseen_off;         /* ... the triggers stand as ever: only `perche verify` looks there */
+    uint8_t dropped;         /* this table is gone, 1 more than its number in specs[]; 0 = none */
 
     /* what it has shown */
     uint64_t acked;          /* a site: told by the hub */
@@ -354,7 +387,7 @@ void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms);
 /* events */
 enum event_kind {
     EV_STEP, EV_TIMER, EV_WRITES, EV_WRITES_DONE, EV_READ, EV_READ_DONE, EV_LOOK, EV_CHANGED, EV_START,
-    EV_REQUEST, EV_REPLY, EV_DIALLED, EV_DOWN, EV_PIPE_GONE, EV_HEAL, EV_COMMIT,
+    EV_REQUEST, EV_REPLY, EV_DIALLED, EV_DOWN, EV_PIPE_GONE, EV_HEAL, EV_COMMIT, EV_ROOM,
 };
 struct event {
     uint64_t at_ms, seq;
@@ -394,6 +427,13 @@ void actor_resolve(struct world *w, struct node *n, const struct step *s); /* a 
 void actor_resolving(struct world *w, struct node *n, const struct work *work);
 void actor_resolved(struct world *w, struct node *n, const struct work *work, const struct outcome *o);
 /* Is something held here? Then a person decides it all. */
+/* Writes with the triggers dropped or switched off, rebuilds a table, drops one. */
+void actor_bypass(struct world *w, struct node *n, const struct step *s);
+void actor_put_back(struct world *w, struct node *n); /* perhaps to before it was found */
+void actor_verify(struct world *w, struct node *n);
+/* A harvest has ended, and left nothing that is to be compared. */
+void actor_harvested(struct world *w, struct node *n, const struct outcome *o);
+bool table_gone(struct world *w, struct node *n, int table); /* a program has dropped it here, and nobody made it again yet */
 bool actor_decide_all(struct world *w, struct node *n);
 bool held_json(const void *key, int n, char out[48]); /* the key as perche_conflict has it; false: not one UUID */
 void actors_fill(struct world *w); /* the first rows */

@@ -293,7 +293,11 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
 {
     if (o->rc == PERCHE_BUSY)
         w->counts[COUNT_BUSY]++;
-    else if (o->rc == PERCHE_INTERNAL || o->rc == PERCHE_CORRUPT || o->rc == PERCHE_DISK || o->rc == PERCHE_NOMEM)
+    else if (o->rc == PERCHE_FULL && disk_bounded(n->disk))
+        w->counts[COUNT_FULL_WORK]++;
+    else if (o->rc == PERCHE_INTERNAL && n->dropped != 0 && strstr(o->err.text, "no such table") != NULL)
+        STORY(w, n, "%s waits for a table that is gone", work_name(work->kind));
+    else if (o->rc == PERCHE_FULL || o->rc == PERCHE_INTERNAL || o->rc == PERCHE_CORRUPT || o->rc == PERCHE_DISK || o->rc == PERCHE_NOMEM)
         world_fail(w, "work failed", "%s: %s: %s: %s", n->name, work_name(work->kind), perche_rc_name(o->rc), o->err.text);
     if (w->verbose) {
         if (o->rc != PERCHE_OK)
@@ -307,6 +311,10 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
         return;
     w->counts[n->index == HUB ? COUNT_FORGOTTEN_HUB : COUNT_FORGOTTEN_SITE] += o->forgotten;
     w->counts[COUNT_RETIRED] += o->retired;
+    if (work->kind == WORK_HARVEST)
+        actor_harvested(w, n, o);
+    if (work->kind == WORK_COMMAND && strcmp(work->name, "audit") == 0)
+        n->unseen_off = false; /* every table is listed to be compared */
     if (work->kind == WORK_PROVE_JUDGE && o->message.op == PERCHE_OP_PROVE && !o->message.refused) {
         w->counts[COUNT_RESTORED_SAID] += o->message.u.prove_reply.verdict == PERCHE_RESTORED;
         w->counts[COUNT_RETURNED] += o->message.u.prove_reply.floor > o->message.u.prove_reply.scan;
@@ -449,7 +457,7 @@ static bool reader_open(struct world *w, struct node *n)
     disk_run_as(n->disk, DISK_DAEMON);
     chance_bytes(&n->chance, config.random, sizeof config.random);
     if (replica_open_reader(&config, &n->reader, &err) != PERCHE_OK) {
-        if (err.rc == PERCHE_BUSY)
+        if (err.rc == PERCHE_BUSY || (err.rc == PERCHE_FULL && disk_bounded(n->disk)))
             return false;
         world_fail(w, "open", "%s cannot open a reader: %s", n->name, err.text);
         return false;
@@ -498,6 +506,12 @@ static bool node_open(struct world *w, struct node *n)
             w->counts[COUNT_BUSY]++;
             STORY(w, n, "finds the lock taken at its start, and tries again");
             (void)world_at(w, 1000, EV_START, n);
+            return false;
+        }
+        if (err.rc == PERCHE_FULL && disk_bounded(n->disk)) {
+            w->counts[COUNT_FULL_WORK]++;
+            STORY(w, n, "finds no room at its start, and tries again");
+            (void)world_at(w, 2000, EV_START, n);
             return false;
         }
         world_fail(w, "open", "%s cannot open its replica: %s: %s", n->name, perche_rc_name(err.rc), err.text);
@@ -668,6 +682,7 @@ static void put_back(struct world *w, struct node *n, uint64_t down_ms)
     before = held_take(w);
     programs_end(n);
     disk_put_back(n->disk, n->copy);
+    actor_put_back(w, n);
     held_lost(w, n, before, held_take(w));
     w->put_back = true;
     n->acked = 0;
@@ -730,6 +745,17 @@ static void take_step(struct world *w, const struct step *s)
         n->copy = disk_copy(n->disk);
         break;
     case STEP_BACK: put_back(w, n, s->b); break;
+    case STEP_BYPASS: actor_bypass(w, n, s); break;
+    case STEP_VERIFY:
+        if (n->up)
+            actor_verify(w, n);
+        break;
+    case STEP_FULL:
+        w->counts[COUNT_FULL]++;
+        STORY(w, n, "its disk has room for %llu bytes, for %.1f s", (unsigned long long)s->a, (double)s->b / 1000.0);
+        disk_room(n->disk, (int64_t)s->a);
+        world_at(w, s->b, EV_ROOM, n)->a = ++n->fulls;
+        break;
     case STEP_SYNC:
         if (!n->up)
             break;
@@ -757,6 +783,12 @@ static void take_event(struct world *w, struct event *e)
     case EV_COMMIT:
         if (n->slow && n->slow_life == e->a)
             actor_commit_slow(w, n);
+        return;
+    case EV_ROOM:
+        if (n->fulls == e->a) {
+            STORY(w, n, "there is room on its disk again");
+            disk_room(n->disk, -1);
+        }
         return;
     case EV_START:
         if (!n->up && n->life == e->life)
@@ -817,6 +849,7 @@ static void heal(struct world *w)
 
         n->crash_in = 0;
         disk_freeze_at(n->disk, 0);
+        disk_room(n->disk, -1);
         if (n->slow)
             actor_commit_slow(w, n);
         if (i != HUB) {
@@ -908,12 +941,38 @@ static bool converge(struct world *w)
     }
 }
 
+/* What went past the triggers is found at the latest when somebody looks. */
+static bool verify_all(struct world *w)
+{
+    uint64_t until = w->now_ms + 600000;
+    bool any = false;
+
+    for (uint32_t i = 0; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+
+        while (w->failure[0] == '\0' && !n->up && w->now_ms < until)
+            run_until(w, w->now_ms + 1000);
+        if (n->unseen_off && n->up)
+            actor_verify(w, n);
+    }
+    do {
+        any = false;
+        for (uint32_t i = 0; i < w->nodes_count; i++)
+            any |= w->nodes[i].unseen;
+        if (any)
+            run_until(w, w->now_ms + 1000);
+    } while (any && w->failure[0] == '\0' && w->now_ms < until);
+    if (any && w->failure[0] == '\0')
+        world_fail(w, "P1 bypassed", "nobody has compared the tables in ten minutes");
+    return w->failure[0] == '\0';
+}
+
 /* What is held waits for a person; here he comes at last. */
 static bool settle(struct world *w)
 {
     bool any;
 
-    if (!converge(w))
+    if (!verify_all(w) || !converge(w))
         return false;
     do {
         any = false;
@@ -1177,15 +1236,25 @@ bool world_prepare(struct world *w, uint8_t sites)
 
 bool world_play(struct world *w, const struct plan *p, const struct options *o)
 {
+    static const char *const words[EXTRAS] = {
+#define X(NAME, name, word, permille) word,
+        EXTRA_MAP(X)
+#undef X
+    };
+    char extras[200] = "";
+
     if (p->mix.scratch) {
         world_clear(w);
         name_nodes(w, p->mix.sites + 1u);
         w->now_ms = 600000;
     }
     begin(w, p, o);
-    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
+    for (int i = 0, at = 0; i < EXTRAS; i++)
+        if (p->mix.extra[i])
+            at += snprintf(extras + at, sizeof extras - (size_t)at, ", %s", words[i]);
+    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
           p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
-          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "");
+          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "", extras);
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
     w->counts[COUNT_WILD] += p->mix.wild != 0;
