@@ -248,7 +248,8 @@ static void see(struct world *w, struct write *x, const struct shown *shown, int
     for (uint32_t i = 1; i <= w->writes_count; i++) { /* and what was seen here before */
         const struct write *o = &w->writes[i];
 
-        if (o != x && o->node == x->node && o->row == x->row && !o->dead) {
+        if (o != x && o->row == x->row && !o->dead &&
+            (o->node == x->node || (w->nodes[x->node].twin_of == o->node && i <= w->nodes[x->node].twin_from && o->node != HUB))) {
             bits_add(x->knew, o->knew);
             bit_set(x->knew, i);
         }

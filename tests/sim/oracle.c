@@ -276,7 +276,7 @@ void oracle_built(struct world *w, struct node *n, const struct perche_message *
     uint32_t slot;
     struct dump *d;
 
-    if (digest->op != PERCHE_OP_DIGEST || n->slow || n->unseen) /* a digest knows nothing of what went past the triggers */
+    if (digest->op != PERCHE_OP_DIGEST || n->slow || n->unseen || n->twin_of != 0) /* a digest knows nothing of what went past the triggers */
         return;
     d = dump_take(w, n, NULL);
     if (!d->ready) /* written since the site looked */
@@ -540,7 +540,7 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
 struct held {
     bool value[WRITES_MAX];  /* some file has it: in a row, a question or the history */
     uint32_t gen[ROWS_MAX];  /* newest generation that some file knows */
-    bool there[ROWS_MAX][NODES_MAX];
+    bool there[ROWS_MAX][MACHINES_MAX];
 };
 
 static void hold_value(struct world *w, struct held *h, int type, const void *p, uint32_t n)
@@ -613,9 +613,11 @@ struct held *held_take(struct world *w)
 
     if (h == NULL)
         abort();
-    for (uint32_t k = 0; k < w->nodes_count; k++) {
+    for (uint32_t k = 0; k < MACHINES_MAX; k++) {
         struct node *n = &w->nodes[k];
 
+        if (k >= w->nodes_count && n->twin_of == 0)
+            continue;
         for (int table = 0; table < DUMPS; table++) {
             sqlite3_stmt *s = table != T_CONFLICT && table_gone(w, n, table) ? NULL : dump_statement(w, n, table);
 

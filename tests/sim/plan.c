@@ -123,6 +123,32 @@ static void add_bypass(struct plan *p, struct chance *c)
     }
 }
 
+/* A site's disk is copied and started elsewhere; one of the two is switched off later, or only at the end. */
+static void add_twins(struct plan *p, struct chance *c)
+{
+    uint32_t n = 1 + chance_below(c, 2);
+    uint8_t site = any_site(c, p);
+
+    if (p->mix.backups || p->mix.extra[EXTRA_BYPASS]) { /* a copy of a copy: which of them a write is lost with nobody could tell */
+        p->mix.extra[EXTRA_TWINS] = false;
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct step s = {.kind = STEP_TWIN, .node = chance_below(c, 2) ? site : any_site(c, p)};
+
+        s.at_ms = chance_below(c, (uint32_t)p->end_ms);
+        s.b = chance_between(c, 10, 20000);
+        add(p, s);
+        if (chance_below(c, 5) < 2)
+            continue;
+        s.kind = STEP_TWIN_OFF;
+        s.at_ms += chance_below(c, (uint32_t)(p->end_ms - s.at_ms) + 1);
+        s.a = chance_below(c, 2);
+        s.b = chance_between(c, 10, 60000);
+        add(p, s);
+    }
+}
+
 typedef void extra_cb(struct plan *p, struct chance *c);
 
 static void add_extras(struct plan *p, uint64_t seed, const struct options *o)
@@ -215,7 +241,7 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 
 void plan_say(const struct step *s, char *out, size_t n)
 {
-    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back", "full", "bypass", "verify"};
+    static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back", "full", "bypass", "verify", "second machine", "switched off"};
 
     (void)snprintf(out, n, "%8llu %s node %u a=%llu b=%llu c=%llu d=%llu", (unsigned long long)s->at_ms, kinds[s->kind], s->node,
                    (unsigned long long)s->a, (unsigned long long)s->b, (unsigned long long)s->c, (unsigned long long)s->d);

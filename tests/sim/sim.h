@@ -34,6 +34,8 @@
 #define HUB 0
 #define SITES_MAX 5
 #define NODES_MAX (SITES_MAX + 1)
+#define TWINS_MAX 2
+#define MACHINES_MAX (NODES_MAX + TWINS_MAX) /* behind the nodes: copies of a site's machine that run beside it */
 #define EPOCH_MS UINT64_C(1800000000000) /* when every story begins: 2027-01-15 */
 #define STEPS_MAX 512
 #define WRITES_MAX 2048
@@ -131,6 +133,15 @@
     X(CONFLICT_MOOT, "conflicts: moot", 0)                           \
     X(NEEDLESS, "needless questions", 0)                             \
     X(HISTORY_ONLY, "values kept in the history alone", 0)           \
+    X(TWIN, "sites whose disk started as a second machine, too", 1)  \
+    X(TWIN_TWICE, "of these, a second copy", 1)                      \
+    X(TWIN_WRITE, "steps of such a second machine", 1)               \
+    X(TWIN_SAID, "verdicts: two machines", 1)                        \
+    X(TWIN_OFF, "second machines switched off", 1)                   \
+    X(TWIN_UNSEEN, "of these, before anybody had noticed", 1)        \
+    X(TWIN_STAYS, "of these, it was the first one", 1)               \
+    X(TWIN_END, "stories at whose end both still ran", 1)            \
+    X(RECOVER, "held sites that were let go on", 1)                  \
     X(FULL, "disks without room for a while", 1)                     \
     X(FULL_WORK, "works that found no room", 1)                      \
     X(FULL_PROGRAM, "programs that found no room", 1)                \
@@ -166,6 +177,8 @@ enum step_kind {
     STEP_FULL,    /* `node`'s disk has room for a bytes more, for b ms */
     STEP_BYPASS,  /* a program writes `node` past the triggers: a, b, c, d as STEP_WRITE */
     STEP_VERIFY,  /* perche verify at `node` */
+    STEP_TWIN,    /* the disk of site `node` is copied, and the copy starts as a second machine after b ms */
+    STEP_TWIN_OFF, /* one of the machines of site `node` is switched off, a: the first; the operator hears of it after b ms */
 };
 
 enum crash_when { CRASH_NOW, CRASH_ACTION, CRASH_OUTCOME, CRASH_WRITE };
@@ -181,7 +194,8 @@ struct step {
 /* What a story may have besides, each drawn from a stream of its own: name of the option, word for the story, of a thousand stories */
 #define EXTRA_MAP(X)                                                       \
     X(FULL, full, "full disks", 60)                                        \
-    X(BYPASS, bypass, "writes past the triggers", 60)
+    X(BYPASS, bypass, "writes past the triggers", 60)                      \
+    X(TWINS, twins, "second machines", 60)
 
 enum extra {
 #define X(NAME, name, word, permille) EXTRA_##NAME,
@@ -275,6 +289,10 @@ struct node {
     uint32_t fulls;          /* how often its disk was full */
     int64_t skew_ms;
     bool up, joined;
+    uint8_t twin_of;         /* a second machine: of this site, 0 = none */
+    uint32_t twin_from;      /* ... its author knows of the writes of that site up to this one */
+    bool twins;              /* a site: there was a second machine, and nobody has said yet which goes on */
+    bool noticed;            /* ... and the hub has held both */
     uint32_t life;           /* of the process: events of an earlier one are void */
     struct replica *writer, *reader;
     struct sync_site *site;
@@ -344,9 +362,9 @@ struct world {
     uint64_t now_ms, seq;
     struct event **heap;
     uint32_t heap_count, heap_cap;
-    struct node nodes[NODES_MAX];
+    struct node nodes[MACHINES_MAX];
     uint32_t nodes_count;
-    struct line lines[NODES_MAX];
+    struct line lines[MACHINES_MAX];
     struct pipe *pipes;
     uint64_t pipes_count, pipes_cap;
     struct request *requests;
@@ -387,7 +405,7 @@ void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms);
 /* events */
 enum event_kind {
     EV_STEP, EV_TIMER, EV_WRITES, EV_WRITES_DONE, EV_READ, EV_READ_DONE, EV_LOOK, EV_CHANGED, EV_START,
-    EV_REQUEST, EV_REPLY, EV_DIALLED, EV_DOWN, EV_PIPE_GONE, EV_HEAL, EV_COMMIT, EV_ROOM,
+    EV_REQUEST, EV_REPLY, EV_DIALLED, EV_DOWN, EV_PIPE_GONE, EV_HEAL, EV_COMMIT, EV_ROOM, EV_OPERATOR,
 };
 struct event {
     uint64_t at_ms, seq;

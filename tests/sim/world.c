@@ -289,6 +289,21 @@ static void events_done(struct world *w, struct node *n, struct sync_actions *ac
 
 /* ---- works ---------------------------------------------------------------- */
 
+/* The hub says so: is it? */
+static void two_machines(struct world *w, const char *id)
+{
+    w->counts[COUNT_TWIN_SAID]++;
+    for (uint32_t i = 1; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i];
+
+        if (strcmp(n->id, id) != 0)
+            continue;
+        if (!n->twins)
+            world_fail(w, "P6 false alarm", "%s is taken for two machines", n->name);
+        n->noticed = true;
+    }
+}
+
 static void look_at_outcome(struct world *w, struct node *n, const struct work *work, const struct outcome *o)
 {
     if (o->rc == PERCHE_BUSY)
@@ -311,6 +326,12 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
         return;
     w->counts[n->index == HUB ? COUNT_FORGOTTEN_HUB : COUNT_FORGOTTEN_SITE] += o->forgotten;
     w->counts[COUNT_RETIRED] += o->retired;
+    if (work->kind == WORK_COMMAND && strcmp(work->name, "recover") == 0)
+        for (uint32_t i = 1; i < w->nodes_count; i++)
+            if (strstr(work->args, w->nodes[i].id) != NULL && w->nodes[i].twins) {
+                w->nodes[i].twins = w->nodes[i].noticed = false;
+                w->counts[COUNT_RECOVER]++;
+            }
     if (work->kind == WORK_HARVEST)
         actor_harvested(w, n, o);
     if (work->kind == WORK_COMMAND && strcmp(work->name, "audit") == 0)
@@ -320,7 +341,7 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
         w->counts[COUNT_RETURNED] += o->message.u.prove_reply.floor > o->message.u.prove_reply.scan;
         w->counts[COUNT_GO_BACK_SAID] += o->message.u.prove_reply.verdict == PERCHE_GO_BACK;
         if (o->message.u.prove_reply.verdict == PERCHE_TWO_MACHINES)
-            world_fail(w, "P6 false alarm", "%s is taken for two machines", work->site);
+            two_machines(w, work->site);
         else if (o->message.u.prove_reply.verdict == PERCHE_GO_BACK && !w->put_back)
             world_fail(w, "P6 false alarm", "the hub takes itself for an older copy");
     }
@@ -670,11 +691,144 @@ static void everybody_out(struct world *w, struct node *n)
     line_node_died(w, n);
 }
 
+/* ---- second machines ------------------------------------------------------ */
+
+static struct node *twin_of(struct world *w, const struct node *n)
+{
+    for (uint32_t i = NODES_MAX; i < MACHINES_MAX; i++)
+        if (n->index != HUB && w->nodes[i].twin_of == n->index)
+            return &w->nodes[i];
+    return NULL;
+}
+
+/* The copy speaks as the site does; line, clock and programs are its own. */
+static void twin_begin(struct world *w, struct node *n, uint64_t down_ms)
+{
+    struct disk_copy *copy;
+    struct node *t = NULL;
+
+    for (uint32_t i = NODES_MAX; i < MACHINES_MAX && t == NULL; i++)
+        if (w->nodes[i].twin_of == 0)
+            t = &w->nodes[i];
+    if (t == NULL || n->id[0] == '\0' || disk_frozen(n->disk))
+        return;
+    w->counts[twin_of(w, n) != NULL ? COUNT_TWIN_TWICE : COUNT_TWIN]++;
+    STORY(w, n, "its disk is copied; the copy starts as a second machine in %.1f s", (double)down_ms / 1000.0);
+    copy = disk_copy(n->disk);
+    disk_put_back(t->disk, copy);
+    disk_copy_free(copy);
+    t->index = (uint8_t)(t - w->nodes);
+    t->twin_of = n->index;
+    t->twin_from = w->writes_count;
+    (void)snprintf(t->name, sizeof t->name, "%.1s%s", n->name, t->index == NODES_MAX ? "'" : "\"");
+    memcpy(t->id, n->id, sizeof t->id);
+    memcpy(t->hub_id, n->hub_id, sizeof t->hub_id);
+    memcpy(t->key, n->key, sizeof t->key);
+    t->joined = n->joined;
+    t->skew_ms = n->skew_ms;
+    t->acked = 0;
+    t->life++;
+    t->state = SYNC_STATE_COUNT;
+    n->twins = true;
+    n->noticed = false;
+    w->put_back = true; /* so it is, for one of the two */
+    (void)world_at(w, down_ms, EV_START, t);
+}
+
+/* Each has the other's disk, and its programs go with it. Both are down. */
+static void exchange(struct world *w, struct node *n, struct node *t)
+{
+    struct disk_copy *a = disk_copy(n->disk), *b = disk_copy(t->disk);
+
+    disk_put_back(n->disk, b);
+    disk_put_back(t->disk, a);
+    disk_copy_free(a);
+    disk_copy_free(b);
+    disk_copy_free(n->copy); /* of the other one */
+    n->copy = NULL;
+    for (uint32_t i = t->twin_from + 1; i <= w->writes_count; i++) {
+        struct write *x = &w->writes[i];
+
+        if (x->node == n->index || x->node == t->index)
+            x->node = x->node == n->index ? t->index : n->index;
+    }
+    n->acked = 0;
+}
+
+/* One of the two is never seen again: what only it had is lost. */
+static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_ms)
+{
+    struct node *t = twin_of(w, n);
+    struct held *before;
+
+    if (t == NULL)
+        return;
+    w->counts[COUNT_TWIN_OFF]++;
+    w->counts[COUNT_TWIN_STAYS] += first;
+    w->counts[COUNT_TWIN_UNSEEN] += !n->noticed;
+    STORY(w, first ? n : t, "is switched off for good%s", n->noticed ? "" : ", and nobody has noticed that there were two");
+    everybody_out(w, t);
+    if (first) {
+        everybody_out(w, n);
+        exchange(w, n, t);
+        (void)world_at(w, 1000, EV_START, n);
+    }
+    before = held_take(w);
+    programs_end(t);
+    disk_clear(t->disk);
+    t->twin_of = 0;
+    held_lost(w, t, before, held_take(w));
+    line_free(&w->lines[t->index]);
+    world_at(w, down_ms, EV_OPERATOR, NULL)->node = n->index;
+}
+
+static bool is_held(struct world *w, const struct node *n)
+{
+    sqlite3_stmt *s = NULL;
+    bool held = false;
+
+    if (sqlite3_prepare_v2(node_db(w, &w->nodes[HUB]), "SELECT 1 FROM perche_peer p JOIN perche_name a ON a.num = p.site WHERE p.held_ms <> 0 AND a.text = ?1",
+                           -1, &s, NULL) == SQLITE_OK) {
+        sqlite3_bind_text(s, 1, n->id, -1, SQLITE_STATIC);
+        held = sqlite3_step(s) == SQLITE_ROW;
+    }
+    sqlite3_finalize(s);
+    return held;
+}
+
+/* perche recover SITE, when only one of its machines is left. */
+static bool let_go_on(struct world *w, struct node *n)
+{
+    char *args;
+
+    if (!w->nodes[HUB].up || twin_of(w, n) != NULL || !is_held(w, n))
+        return false;
+    args = malloc(100);
+    if (args == NULL)
+        abort();
+    (void)snprintf(args, 100, "{\"site\":\"%s\"}", n->id);
+    STORY(w, &w->nodes[HUB], "perche recover %s", n->name);
+    node_command(w, &w->nodes[HUB], "recover", args);
+    return true;
+}
+
+/* Who it is that a step is about: both machines have programs and a line. */
+static struct node *machine(struct world *w, const struct step *s)
+{
+    struct node *n = &w->nodes[s->node], *t = twin_of(w, n);
+    uint64_t x = s->a ^ s->b ^ s->c ^ s->d ^ s->at_ms;
+
+    if (t == NULL || (x ^ x >> 7 ^ x >> 13) % 2 == 0)
+        return n;
+    w->counts[COUNT_TWIN_WRITE]++;
+    return t;
+}
+
 static void put_back(struct world *w, struct node *n, uint64_t down_ms)
 {
     struct held *before;
 
-    if (n->copy == NULL)
+    if (n->copy == NULL || n->twin_of != 0 || n->twins)
         return;
     w->counts[n->index == HUB ? COUNT_BACK_HUB : COUNT_BACK_SITE]++;
     STORY(w, n, "its older copy is put back, it starts again in %.1f s", (double)down_ms / 1000.0);
@@ -718,7 +872,7 @@ static void arm(struct world *w, struct node *n, const struct step *s)
 
 static void take_step(struct world *w, const struct step *s)
 {
-    struct node *n = &w->nodes[s->node];
+    struct node *n = s->kind >= STEP_COPY ? &w->nodes[s->node] : machine(w, s);
     struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW};
 
     if (s->off)
@@ -750,6 +904,8 @@ static void take_step(struct world *w, const struct step *s)
         if (n->up)
             actor_verify(w, n);
         break;
+    case STEP_TWIN: twin_begin(w, n, s->b); break;
+    case STEP_TWIN_OFF: twin_end(w, n, s->a % 2, s->b); break;
     case STEP_FULL:
         w->counts[COUNT_FULL]++;
         STORY(w, n, "its disk has room for %llu bytes, for %.1f s", (unsigned long long)s->a, (double)s->b / 1000.0);
@@ -784,6 +940,7 @@ static void take_event(struct world *w, struct event *e)
         if (n->slow && n->slow_life == e->a)
             actor_commit_slow(w, n);
         return;
+    case EV_OPERATOR: (void)let_go_on(w, n); return;
     case EV_ROOM:
         if (n->fulls == e->a) {
             STORY(w, n, "there is room on its disk again");
@@ -844,9 +1001,11 @@ static void heal(struct world *w)
 {
     STORY(w, NULL, "everything is mended");
     w->healed = true;
-    for (uint32_t i = 0; i < w->nodes_count; i++) {
+    for (uint32_t i = 0; i < MACHINES_MAX; i++) {
         struct node *n = &w->nodes[i];
 
+        if (i >= w->nodes_count && n->twin_of == 0)
+            continue;
         n->crash_in = 0;
         disk_freeze_at(n->disk, 0);
         disk_room(n->disk, -1);
@@ -877,6 +1036,11 @@ static bool operator_needed(struct world *w)
     sqlite3_stmt *s = NULL;
     bool needed = false;
 
+    for (uint32_t i = 1; i < w->nodes_count; i++)
+        if (w->nodes[i].twins && let_go_on(w, &w->nodes[i])) {
+            run_until(w, w->now_ms + 60000);
+            return true;
+        }
     if (sqlite3_prepare_v2(node_db(w, hub), "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2)", -1, &s, NULL) == SQLITE_OK)
         needed = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
     sqlite3_finalize(s);
@@ -941,6 +1105,28 @@ static bool converge(struct world *w)
     }
 }
 
+/* Both are well connected: the hub must see that there are two, and take nothing from either until one is switched off. */
+static bool machines_all(struct world *w)
+{
+    for (uint32_t i = 1; i < w->nodes_count; i++) {
+        struct node *n = &w->nodes[i], *t = twin_of(w, n);
+        uint64_t until = w->now_ms + 900000;
+
+        if (t == NULL)
+            continue;
+        w->counts[COUNT_TWIN_END]++;
+        while (w->failure[0] == '\0' && w->now_ms < until && !(n->state == SYNC_HELD && t->state == SYNC_HELD))
+            run_until(w, w->now_ms + 1000);
+        if (w->failure[0] == '\0' && w->now_ms >= until)
+            world_fail(w, "P6 two machines", "%s is %s and %s is %s, a quarter of an hour after both had a good line", n->name,
+                       sync_state_name(n->state), t->name, sync_state_name(t->state));
+        for (uint64_t k = w->plan->seed; w->failure[0] == '\0' && twin_of(w, n) != NULL; k /= 2)
+            twin_end(w, n, k % 2, 20000);
+        run_until(w, w->now_ms + 30000);
+    }
+    return w->failure[0] == '\0';
+}
+
 /* What went past the triggers is found at the latest when somebody looks. */
 static bool verify_all(struct world *w)
 {
@@ -972,7 +1158,7 @@ static bool settle(struct world *w)
 {
     bool any;
 
-    if (!verify_all(w) || !converge(w))
+    if (!machines_all(w) || !verify_all(w) || !converge(w))
         return false;
     do {
         any = false;
@@ -1006,7 +1192,7 @@ struct world *world_new(void)
     w->rows = calloc(ROWS_MAX, sizeof *w->rows);
     if (w->writes == NULL || w->rows == NULL)
         abort();
-    for (uint8_t i = 0; i < NODES_MAX; i++) {
+    for (uint8_t i = 0; i < MACHINES_MAX; i++) {
         char name[24];
 
         w->nodes[i].world = w;
@@ -1018,7 +1204,7 @@ struct world *world_new(void)
 
 static void world_clear(struct world *w)
 {
-    for (uint32_t i = 0; i < NODES_MAX; i++) {
+    for (uint32_t i = 0; i < MACHINES_MAX; i++) {
         struct node *n = &w->nodes[i];
         struct disk *disk = n->disk;
 
@@ -1032,11 +1218,11 @@ static void world_clear(struct world *w)
         n->disk = disk;
         n->world = w;
         line_free(&w->lines[i]);
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; i < NODES_MAX && k < 4; k++) {
             dump_free(w->built[i][k].dump);
             w->built[i][k].dump = NULL;
+            w->built_n[i] = 0;
         }
-        w->built_n[i] = 0;
     }
     for (uint32_t i = 0; i < w->heap_count; i++)
         event_free(w->heap[i]);
@@ -1054,7 +1240,7 @@ void world_free(struct world *w)
     if (w == NULL)
         return;
     world_clear(w);
-    for (uint32_t i = 0; i < NODES_MAX; i++)
+    for (uint32_t i = 0; i < MACHINES_MAX; i++)
         disk_free(w->nodes[i].disk);
     free(w->heap);
     free(w->pipes);
@@ -1197,6 +1383,10 @@ static void seed_chances(struct world *w, uint64_t seed)
     for (uint32_t i = 0; i < NODES_MAX; i++) {
         chance_seed(&w->nodes[i].chance, seed, 10 + i);
         disk_seed(w->nodes[i].disk, seed * NODES_MAX + i);
+    }
+    for (uint32_t i = NODES_MAX; i < MACHINES_MAX; i++) {
+        chance_seed(&w->nodes[i].chance, seed, 1000 + i);
+        disk_seed(w->nodes[i].disk, ~seed - i);
     }
     disk_standard(w->nodes[HUB].disk);
     sqlite3_randomness(0, NULL); /* what was drawn before this story is forgotten */
