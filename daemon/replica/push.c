@@ -404,7 +404,8 @@ enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcom
     if (w->from == r->node.acked && reply->have >= w->to)
         rc = end_wanted(r, 3); /* they were in it */
     if (rc == PERCHE_OK)
-        rc = ack_advance(r, reply->have, reply->have >= w->to && w->from <= r->node.acked ? w->asof_lsn : 0);
+        /* when it has more than this batch brought, it has rows that were not in it, and not their later cells */
+        rc = ack_advance(r, reply->have, reply->have == w->to && w->from <= r->node.acked ? w->asof_lsn : 0);
     if (rc == PERCHE_OK && reply->have >= w->to && r->node.acked_asof != w->asof_lsn) {
         r->node.acked_asof = w->asof_lsn;
         r->node_dirty = true;

@@ -113,7 +113,12 @@ void site_work_failed(struct sync_site *s, const struct outcome *o)
         site_bad_reply(s, "a batch that does not decode");
         return;
     }
-    site_cut_talk(s);
+    /* The hub may have what was sent. A batch that begins there anew is no news to it, and its answer would count what
+     * was written since as acknowledged: only a handshake says what it has. */
+    if (s->window.count > 0)
+        site_shake_again(s, failure_reason(o->rc));
+    else
+        site_cut_talk(s);
     site_hold(s, backoff_next_ms(&s->trouble, &s->ops), false, failure_reason(o->rc));
 }
 

@@ -229,6 +229,32 @@ static void a_lost_acknowledgement_makes_no_conflict_with_ones_own_value(void **
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
 }
 
+static void an_answer_that_counts_more_than_its_batch_brought_acknowledges_no_later_cells(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    struct work w = pair_work(WORK_PUSH_BUILD, NULL), apply = pair_work(WORK_PUSH_APPLY, f), acked = pair_work(WORK_PUSH_ACKED, NULL);
+    struct outcome o;
+
+    edit(p, f, "INSERT INTO project (id, site_id, title, kind) VALUES ('0198f3a0-0000-7000-8000-000000000077', (SELECT site_id FROM perche_self), 'first', 'k')");
+    o = pair_do(p, f, pair_work(WORK_STATE, NULL));
+    w.from = acked.from = acked.to = o.state.acked;
+    outcome_free(&o);
+    w.bytes_max = 1 << 20;
+    o = pair_read(p, f, w);
+    apply.message = pair_line(&o);
+    o = pair_do(p, p->hub, apply); /* its answer is not heard: the one to an empty batch that is built later says the same */
+    acked.message = pair_line(&o);
+    edit(p, f, "UPDATE project SET title = 'second'");
+    o = pair_do(p, f, pair_work(WORK_STATE, NULL));
+    acked.asof_lsn = o.state.lsn;
+    outcome_free(&o);
+    o = pair_do(p, f, acked);
+    outcome_free(&o);
+    pair_push(p, f);
+    says(p->hub, "second", "SELECT title FROM project");
+}
+
 static void a_pull_says_what_the_hub_has_before_anything_is_merged(void **state)
 {
     struct pair *p = *state;
@@ -661,6 +687,7 @@ int main(void)
         TEST(inserted_and_deleted_before_the_push_goes_with_its_generation),
         TEST(a_parent_goes_before_its_child_whatever_its_own_position),
         TEST(a_lost_acknowledgement_makes_no_conflict_with_ones_own_value),
+        TEST(an_answer_that_counts_more_than_its_batch_brought_acknowledges_no_later_cells),
         TEST(a_pull_says_what_the_hub_has_before_anything_is_merged),
         TEST(a_repeated_late_or_foreign_batch_does_nothing),
         TEST(a_batch_ahead_of_the_cursor_is_refused_with_the_position),
