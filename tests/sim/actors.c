@@ -792,6 +792,15 @@ static bool do_move(struct world *w, struct node *n, const struct step *st)
     if (n->index == HUB && st->b % 4 == 1) {
         row = choose(w, n, T_LEARNER, st->c, false);
         sql = "UPDATE learner SET home_site_id = ?2 WHERE id = ?1";
+    } else if (n->index == HUB && st->b % 4 == 3 && st->b % 3 != 0) { /* with all that hangs on it */
+        static const uint8_t tables[] = {T_ENROLMENT, T_COHORT, T_UNIT};
+        static const char *const moves[] = {"UPDATE enrolment SET site_id = ?2 WHERE id = ?1", "UPDATE cohort SET site_id = ?2 WHERE id = ?1",
+                                            "UPDATE housing_unit SET site_id = ?2 WHERE id = ?1"};
+        uint32_t which = (uint32_t)(st->b / 12 % 3);
+
+        row = choose(w, n, tables[which], st->c, false);
+        sql = moves[which];
+        w->counts[COUNT_MOVE_FAMILY] += row >= 0;
     } else if (st->b % 4 == 2) {
         row = choose(w, n, T_ENROLMENT, st->c, false);
         sql = "UPDATE enrolment SET exit_reason = CASE WHEN exit_reason IS NULL THEN 'TRANSFER' END WHERE id = ?1 AND ?2";
@@ -803,7 +812,7 @@ static bool do_move(struct world *w, struct node *n, const struct step *st)
         return false;
     s = prepared(w, n, sql);
     sqlite3_bind_text(s, 1, w->rows[row].key[0], -1, SQLITE_STATIC);
-    if (w->rows[row].table == T_ENROLMENT)
+    if (strstr(sql, "TRANSFER") != NULL)
         sqlite3_bind_int(s, 2, 1);
     else
         sqlite3_bind_text(s, 2, to->id, -1, SQLITE_STATIC);

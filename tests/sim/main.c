@@ -1,6 +1,7 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
- *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--full] [--sites N]
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--sites N]
+ *              [--full] [--bypass] [--twins] [--moves]
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is
@@ -74,7 +75,7 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
     uint64_t x;
 
     *a = (struct arguments){.seeds = 500, .from = 1};
-    a->options.moves = a->options.backups = -1;
+    a->options.backups = -1;
     a->jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
@@ -103,13 +104,11 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
             a->options.strict = true;
         } else if (strcmp(argv[i], "--backups") == 0) {
             a->options.backups = 1;
-        } else if (strcmp(argv[i], "--moves") == 0) {
-            a->options.moves = 1;
         } else if (take_extra(&a->options, argv[i])) {
             /* every story has it */
         } else {
             (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--moves] [--backups] [--sites N]"
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--sites N]"
 #define X(NAME, name, word, permille) " [--" #name "]"
                                   EXTRA_MAP(X)
 #undef X

@@ -149,6 +149,13 @@ static void add_twins(struct plan *p, struct chance *c)
     }
 }
 
+/* Rows change hands, there and back, and readers come and go: one write in twelve (actors.c, do_move). */
+static void add_moves(struct plan *p, struct chance *c)
+{
+    (void)c;
+    p->mix.moves = true;
+}
+
 typedef void extra_cb(struct plan *p, struct chance *c);
 
 static void add_extras(struct plan *p, uint64_t seed, const struct options *o)
@@ -189,7 +196,6 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
         p->mix.sites = (uint8_t)o->sites;
     p->mix.faults = !chance_permille(&c, 150);
     p->mix.unlawful = chance_permille(&c, 120);
-    p->mix.moves = o->moves >= 0 ? o->moves > 0 : false;
     p->mix.clocks = chance_permille(&c, 350);
     p->mix.scratch = chance_permille(&c, 20);
     for (int i = 0; p->mix.clocks && i < NODES_MAX; i++)

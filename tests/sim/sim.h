@@ -68,8 +68,9 @@
     X(COMPOSITE, "writes under a composite key", 1)                  \
     X(REFERENCE, "writes of reference data", 1)                      \
     X(SHARE, "learners shared with another site", 1)                 \
-    X(MOVE, "rows moved between sites", 0)                           \
-    X(READER, "readers given or taken", 0)                           \
+    X(MOVE, "rows moved between sites", 1)                           \
+    X(MOVE_FAMILY, "of these, with all that hangs on them", 1)       \
+    X(READER, "readers given or taken", 1)                           \
     X(UNLAWFUL, "unlawful writes", 1)                                \
     X(CHECKPOINT, "checkpoints by a program", 1)                     \
     X(RESOLVE, "conflicts resolved", 1)                              \
@@ -117,7 +118,7 @@
     X(PULL_CUT, "of these, with more to come", 1)                    \
     X(WANT, "rows asked for that came without themselves", 0)        \
     X(REFUSED, "refusals heard by a site", 1)                        \
-    X(LEFT, "rows that left a site", 0)                              \
+    X(LEFT, "rows that left a site", 1)                              \
     X(NO_SESSION, "refused: session", 1)                             \
     X(NO_POSITION, "refused: position", 0)                           \
     X(NO_CLOCK, "refused: clock", 0)                                 \
@@ -195,7 +196,8 @@ struct step {
 #define EXTRA_MAP(X)                                                       \
     X(FULL, full, "full disks", 60)                                        \
     X(BYPASS, bypass, "writes past the triggers", 60)                      \
-    X(TWINS, twins, "second machines", 60)
+    X(TWINS, twins, "second machines", 60)                                 \
+    X(MOVES, moves, "moves", 60)
 
 enum extra {
 #define X(NAME, name, word, permille) EXTRA_##NAME,
@@ -229,7 +231,6 @@ struct plan {
 struct options {
     bool verbose, lie;
     bool strict;    /* a needless question fails the story, so that it can be made shorter */
-    int moves;      /* -1 drawn */
     int sites;      /* 0 drawn */
     int backups;    /* -1 drawn */
     bool extra[EXTRAS]; /* else drawn */

@@ -1442,8 +1442,8 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
     for (int i = 0, at = 0; i < EXTRAS; i++)
         if (p->mix.extra[i])
             at += snprintf(extras + at, sizeof extras - (size_t)at, ", %s", words[i]);
-    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
-          p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", p->mix.moves ? ", moves" : "",
+    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
+          p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", 
           p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "", extras);
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
