@@ -22,6 +22,8 @@
     "CASE WHEN EXISTS (SELECT 1 FROM " parent " p WHERE p.id = t." column ") THEN EXISTS (SELECT 1 FROM " parent \
     " p WHERE p.id = t." column " AND " condition ") END"
 
+#define CLUB_REVIEW false /* what perche replicate makes of a column about which nothing else is said */
+
 const struct table_spec specs[] = {
     [T_LEARNER] = {.name = "learner", .keys = {"id"}, .weight = 22, .scope = LEARNER_OF("t.id"),
         .columns = {{"home_site_id", LINK, true, true}, {"birth_family_name", TOKEN, false, true}, {"use_family_name", TOKEN, false, false},
@@ -67,6 +69,8 @@ const struct table_spec specs[] = {
         .columns = {{"may_write", PLAIN, true, false}}},
     [T_SITE] = {.name = "site", .keys = {"id"}, .weight = 0, .reference = true, .scope = "1", .columns = {{"premises", TOKEN, false, false}}},
     [T_NETWORK] = {.name = "network", .keys = {"id"}, .weight = 0, .reference = true, .scope = "1", .columns = {{"name", PLAIN, true, false}}},
+    [T_CLUB] = {.name = "club", .keys = {"id"}, .weight = 0, .scope = "t.site_id = ?1",
+        .columns = {{"site_id", LINK, true, CLUB_REVIEW}, {"name", TOKEN, true, CLUB_REVIEW}, {"note", TOKEN, false, CLUB_REVIEW}}},
     [T_TRAINING] = {.name = "training", .keys = {"id"}, .weight = 0, .reference = true, .scope = "1", .columns = {{"title", PLAIN, true, false}}},
 };
 const int specs_count = TABLES;
@@ -174,10 +178,25 @@ struct shown {
     bool null[10];
 };
 
+/* It comes with a migration, or goes with an older copy. */
+static bool has_club(struct world *w, struct node *n)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (n->club || !w->plan->mix.extra[EXTRA_SCHEMA])
+        return n->club;
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'club'", -1, &s, NULL) == SQLITE_OK)
+        n->club = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_finalize(s);
+    return n->club;
+}
+
 bool table_gone(struct world *w, struct node *n, int table)
 {
     sqlite3_stmt *s = NULL;
 
+    if (table == T_CLUB && !has_club(w, n))
+        return true;
     if (n->dropped == 0)
         return false;
     if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", -1, &s, NULL) != SQLITE_OK) {
@@ -616,6 +635,7 @@ static int new_row(struct world *w, struct node *n, int table, const struct step
     case T_LEARNER:
     case T_COHORT:
     case T_PROJECT:
+    case T_CLUB:
     case T_UNIT: (void)snprintf(links[0], sizeof links[0], "%s", owner->id); break;
     case T_CONTACT:
     case T_ENROLMENT:
@@ -873,6 +893,10 @@ static bool do_one(struct world *w, struct node *n, const struct step *st, struc
     int table = table_of(w, n, st->a / 1000);
     uint64_t x = st->a % 1000;
 
+    if (w->plan->mix.extra[EXTRA_SCHEMA] && st->a / 1000 % 4 == 1 && !table_gone(w, n, T_CLUB)) {
+        table = T_CLUB;
+        w->counts[COUNT_CLUB]++;
+    }
     if (w->plan->mix.moves && x < 80)
         return do_move(w, n, st);
     if (w->plan->mix.unlawful && x >= 900)
@@ -1215,7 +1239,8 @@ void actor_put_back(struct world *w, struct node *n)
         n->unseen = n->unseen_off = true;
     }
     n->dropped = 0;
-    for (uint8_t table = 0; table < TABLES && n->dropped == 0; table++) { /* the copy may be of a file without it */
+    n->club = false;
+    for (uint8_t table = 0; table < T_CLUB && n->dropped == 0; table++) { /* the copy may be of a file without it */
         n->dropped = (uint8_t)(table + 1);
         n->unseen |= table_gone(w, n, table);
     }

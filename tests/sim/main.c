@@ -1,7 +1,7 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
  *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--sites N]
- *              [--full] [--bypass] [--twins] [--moves]
+ *              [--full] [--bypass] [--twins] [--moves] [--schema]
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is

@@ -352,8 +352,11 @@ struct notes {
 static void read_rows(struct world *w, struct node *n, struct notes *notes)
 {
     for (int table = 0; table < TABLES; table++) {
-        sqlite3_stmt *s = dump_statement(w, n, table);
+        sqlite3_stmt *s;
 
+        if (table_gone(w, n, table))
+            continue;
+        s = dump_statement(w, n, table);
         if (s == NULL)
             return;
         sqlite3_bind_null(s, 1);

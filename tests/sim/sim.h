@@ -143,6 +143,8 @@
     X(TWIN_STAYS, "of these, it was the first one", 1)               \
     X(TWIN_END, "stories at whose end both still ran", 1)            \
     X(RECOVER, "held sites that were let go on", 1)                  \
+    X(SCHEMA, "tables that the hub took in, and handed out", 1)      \
+    X(CLUB, "writes to such a table", 1)                             \
     X(FULL, "disks without room for a while", 1)                     \
     X(FULL_WORK, "works that found no room", 1)                      \
     X(FULL_PROGRAM, "programs that found no room", 1)                \
@@ -178,6 +180,7 @@ enum step_kind {
     STEP_FULL,    /* `node`'s disk has room for a bytes more, for b ms */
     STEP_BYPASS,  /* a program writes `node` past the triggers: a, b, c, d as STEP_WRITE */
     STEP_VERIFY,  /* perche verify at `node` */
+    STEP_SCHEMA,  /* the hub makes a table of its own, and says perche replicate */
     STEP_TWIN,    /* the disk of site `node` is copied, and the copy starts as a second machine after b ms */
     STEP_TWIN_OFF, /* one of the machines of site `node` is switched off, a: the first; the operator hears of it after b ms */
 };
@@ -197,7 +200,8 @@ struct step {
     X(FULL, full, "full disks", 60)                                        \
     X(BYPASS, bypass, "writes past the triggers", 60)                      \
     X(TWINS, twins, "second machines", 60)                                 \
-    X(MOVES, moves, "moves", 60)
+    X(MOVES, moves, "moves", 60)                                           \
+    X(SCHEMA, schema, "another table", 60)
 
 enum extra {
 #define X(NAME, name, word, permille) EXTRA_##NAME,
@@ -318,6 +322,7 @@ struct node {
     uint32_t slow_life;
     bool unseen;             /* something was written past the triggers, and nobody has compared since */
     bool unseen_off;         /* ... the triggers stand as ever: only `perche verify` looks there */
+    bool club;               /* has the table T_CLUB */
     uint8_t dropped;         /* this table is gone, 1 more than its number in specs[]; 0 = none */
 
     /* what it has shown */
@@ -477,7 +482,7 @@ extern const struct table_spec specs[];
 extern const int specs_count;
 enum { /* in specs[] */
     T_LEARNER, T_CONTACT, T_ENROLMENT, T_STATUS, T_COHORT, T_HALF_DAY, T_ATTENDANCE, T_PROJECT, T_DECISION, T_OBSERVATION,
-    T_UNIT, T_LEASE, T_CODE, T_ORGANISATION, T_READER, T_SITE, T_NETWORK, T_TRAINING, TABLES
+    T_UNIT, T_LEASE, T_CODE, T_ORGANISATION, T_READER, T_SITE, T_NETWORK, T_TRAINING, T_CLUB /* of the hub's own, handed out by a migration */, TABLES
 };
 #define TOKEN_NUMBER 1000000 /* NUMBER columns: write n is this plus n; TOKEN columns: "wn" */
 

@@ -771,6 +771,7 @@ static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_
     if (first) {
         everybody_out(w, n);
         exchange(w, n, t);
+        n->club = false;
         (void)world_at(w, 1000, EV_START, n);
     }
     before = held_take(w);
@@ -870,6 +871,87 @@ static void arm(struct world *w, struct node *n, const struct step *s)
     }
 }
 
+/* The number and the text of a migration that the hub answered, signed. NULL: it answered something else. */
+static char *signature_of(struct world *w, struct node *hub, const char *json)
+{
+    struct perche_migration m = {0};
+    struct perche_buf buf = {0};
+    sqlite3_stmt *s = NULL;
+    uint8_t signature[64];
+    char hex[129], *args = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT json_extract(?1, '$.number'), json_extract(?1, '$.name'), json_extract(?1, '$.sql')", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(s, 1, json, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) == SQLITE_INTEGER) {
+        m.number = (uint64_t)sqlite3_column_int64(s, 0);
+        m.name = (const char *)sqlite3_column_text(s, 1);
+        m.sql = (const char *)sqlite3_column_text(s, 2);
+        if (perche_migration_signed(&m, &buf) != PERCHE_OK)
+            abort();
+        mix(hub->key, buf.p, buf.n, signature);
+        for (int i = 0; i < 64; i++)
+            (void)snprintf(hex + 2 * i, 3, "%02x", signature[i]);
+        args = malloc(250);
+        if (args == NULL)
+            abort();
+        (void)snprintf(args, 250, "{\"number\":%llu,\"signature\":\"%s\"}", (unsigned long long)m.number, hex);
+    }
+    perche_buf_free(&buf);
+    sqlite3_finalize(s);
+    return args;
+}
+
+/* One command, at once. false: another time. */
+static bool command_now(struct world *w, struct node *n, const char *name, char *args, struct outcome *o)
+{
+    struct work work = {.kind = WORK_COMMAND, .name = name, .now_ms = world_wall(w, n), .args = args};
+
+    chance_bytes(&n->chance, work.random, sizeof work.random);
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_perform(n->writer, &work, o, 1);
+    free(args);
+    if (died_writing(w, n))
+        return false;
+    if (o->rc != PERCHE_OK && o->rc != PERCHE_BUSY && o->rc != PERCHE_FULL && o->rc != PERCHE_STATE)
+        world_fail(w, "schema", "%s: %s: %s", n->name, name, o->err.text);
+    return o->rc == PERCHE_OK;
+}
+
+/* The table is the hub's own until it says perche replicate; what that answers is signed, and handed out. A crash in
+ * between leaves one without its signature: it is signed when somebody comes by again. */
+static bool schema_step(struct world *w, struct node *hub)
+{
+    static const char *const sql = "CREATE TABLE IF NOT EXISTS club (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, name TEXT NOT NULL, note TEXT) STRICT";
+    struct sync_event ev = {.kind = SYNC_EV_SCHEMA};
+    struct outcome o = {0}, done = {0};
+    char *args = NULL;
+    bool handed = false;
+
+    if (!hub->up || hub->slow || sqlite3_exec(node_db(w, hub), sql, NULL, NULL, NULL) != SQLITE_OK)
+        return false;
+    if (command_now(w, hub, "replicate", strdup("{\"table\":\"club\",\"scope\":\"site_id\"}"), &o)) {
+        STORY(w, hub, "perche replicate club");
+        w->counts[COUNT_SCHEMA]++;
+        args = signature_of(w, hub, o.json);
+    } else if (hub->up) {
+        outcome_free(&o);
+        memset(&o, 0, sizeof o);
+        if (command_now(w, hub, "migration_unsigned", strdup("{}"), &o))
+            args = signature_of(w, hub, o.json);
+    }
+    if (args != NULL && hub->up)
+        handed = command_now(w, hub, "migration_signature", args, &done);
+    else
+        free(args);
+    outcome_free(&o);
+    outcome_free(&done);
+    if (handed) {
+        w->moved_ms = w->now_ms;
+        node_event(w, hub, &ev);
+        node_changed(w, hub);
+    }
+    return handed;
+}
+
 static void take_step(struct world *w, const struct step *s)
 {
     struct node *n = s->kind >= STEP_COPY ? &w->nodes[s->node] : machine(w, s);
@@ -904,6 +986,7 @@ static void take_step(struct world *w, const struct step *s)
         if (n->up)
             actor_verify(w, n);
         break;
+    case STEP_SCHEMA: (void)schema_step(w, n); break;
     case STEP_TWIN: twin_begin(w, n, s->b); break;
     case STEP_TWIN_OFF: twin_end(w, n, s->a % 2, s->b); break;
     case STEP_FULL:
@@ -1153,11 +1236,22 @@ static bool verify_all(struct world *w)
     return w->failure[0] == '\0';
 }
 
+/* A hub that died between `replicate` and the signature signs at its next start; here somebody does it. */
+static bool schema_rest(struct world *w)
+{
+    struct node *hub = &w->nodes[HUB];
+
+    return hub->up && w->counts[COUNT_SCHEMA] > 0 && schema_step(w, hub);
+}
+
 /* What is held waits for a person; here he comes at last. */
 static bool settle(struct world *w)
 {
     bool any;
 
+    if (w->plan->mix.extra[EXTRA_SCHEMA])
+        run_until(w, w->now_ms + 20000); /* everybody has started */
+    (void)schema_rest(w);
     if (!machines_all(w) || !verify_all(w) || !converge(w))
         return false;
     do {
