@@ -15,6 +15,7 @@
  * been changed meanwhile: its number goes into perche_rescan until audit.c has
  * compared it. A table that is not there any more is listed as well, and how each
  * was made is kept, to make it again. */
+#include "replica/statements.h"
 #include "replica/tx.h"
 
 #include <stdlib.h>
@@ -255,20 +256,20 @@ static enum perche_rc note_gone(struct replica *r, const struct table *t)
     return r->fail;
 }
 
-/* Keeps how the table and its indexes are made, to make it again when somebody has dropped it. */
-static enum perche_rc keep_made(struct replica *r, const struct table *t)
-{
-    return run(r, sqlite3_mprintf("INSERT INTO perche_made (tab, sql) SELECT %u, group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_schema"
-                                  " WHERE type IN ('table', 'index') AND tbl_name = %Q COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
-                                  " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql", t->num, t->name));
-}
-
 /* ---- install ------------------------------------------------------------- */
 
 /* Statements of one installation, prepared once for all tables. */
 struct looks {
-    sqlite3_stmt *triggers, *columns;
+    sqlite3_stmt *triggers, *columns, *keep;
 };
+
+/* Keeps how the table and its indexes are made, to make it again when somebody has dropped it. */
+static enum perche_rc keep_made(struct replica *r, const struct looks *looks, const struct table *t)
+{
+    (void)sqlite3_bind_int64(looks->keep, 1, t->num); /* a failed bind shows in the step: NOT NULL */
+    (void)sqlite3_bind_text(looks->keep, 2, t->name, -1, SQLITE_STATIC);
+    return sql_run(r, looks->keep, "perche_made");
+}
 
 /* Is @column (NULL: the table itself) in the file? */
 static bool in_file(struct replica *r, const char *table, const char *column)
@@ -388,16 +389,20 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
         return PERCHE_OK;
     looks.triggers = prepare(r, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE");
     looks.columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
+    looks.keep = prepare(r, "INSERT INTO perche_made (tab, sql) SELECT ?1, group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_schema"
+                            " WHERE type IN ('table', 'index') AND tbl_name = ?2 COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
+                            " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
         if (t->is_conflict)
             continue;
         if (!t->present)
             (void)note_gone(r, t);
         else if (install(r, &looks, t, &changed) == PERCHE_OK)
-            (void)keep_made(r, t);
+            (void)keep_made(r, &looks, t);
     }
     (void)sqlite3_finalize(looks.triggers); /* their errors were seen by the steps */
     (void)sqlite3_finalize(looks.columns);
+    (void)sqlite3_finalize(looks.keep);
     if (r->fail != PERCHE_OK)
         goto fail;
     if (changed && registry_load(r, err) != PERCHE_OK) /* the file's schema version moved */

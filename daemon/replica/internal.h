@@ -66,7 +66,6 @@ struct table {
     uint8_t policy;
     char *area;
     char *label;
-    bool without_rowid;
     bool member_child;     /* some table's `members` rule looks at this one */
     bool foreign_triggers; /* a program's own trigger stands on it */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */

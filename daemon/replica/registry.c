@@ -168,11 +168,10 @@ void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
 
 /* Failures meet in r->fail; registry_load turns them into *err. */
 
-enum load_sql { LOAD_COLUMNS, LOAD_KIND, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
+enum load_sql { LOAD_COLUMNS, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
 
 static const char *const load_texts[LOAD_SQL_COUNT] = {
     [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num",
-    [LOAD_KIND] = "SELECT type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'",
     [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
     [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
 };
@@ -361,26 +360,83 @@ static bool read_registered(struct replica *r, struct load *l, struct table *t)
     return ok;
 }
 
-/* The table as the file has it. */
-static bool read_file(struct replica *r, struct load *l, struct table *t)
+/* Takes the next word of SQL at *p into @word (quotes off, a string is an empty one); false at the end. Comments are passed over. */
+static bool sql_word(const char **p, char *word, size_t size, bool *identifier)
+{
+    const char *s = *p;
+    size_t n = 0;
+
+    for (;;) {
+        if (isspace((unsigned char)*s)) {
+            s++;
+        } else if (s[0] == '-' && s[1] == '-') {
+            while (*s != '\0' && *s != '\n')
+                s++;
+        } else if (s[0] == '/' && s[1] == '*') {
+            s += 2;
+            while (*s != '\0' && !(s[0] == '*' && s[1] == '/'))
+                s++;
+            if (*s != '\0')
+                s += 2;
+        } else {
+            break;
+        }
+    }
+    *identifier = true;
+    if (*s == '\0')
+        return false;
+    if (*s == '"' || *s == '`' || *s == '[' || *s == '\'') {
+        char end = *s == '[' ? ']' : *s;
+
+        *identifier = *s != '\'';
+        for (s++; *s != '\0'; s++) {
+            if (*s == end && (end == ']' || *++s != end))
+                break;
+            if (*identifier && n < size - 1)
+                word[n++] = *s;
+        }
+        if (end == ']' && *s != '\0')
+            s++;
+    } else if (isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80) {
+        for (; isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80; s++)
+            if (n < size - 1)
+                word[n++] = *s;
+    } else {
+        *identifier = false;
+        word[n++] = *s++;
+    }
+    word[n] = '\0';
+    *p = s;
+    return true;
+}
+
+/* A table of rows that @made makes? Not asked of pragma_table_list, which expands every view of the file before it answers. */
+static bool table_kind(const char *made, bool *strict)
+{
+    char word[16];
+    bool identifier;
+    int depth = 0, words = 0;
+
+    while (sql_word(&made, word, sizeof word, &identifier)) {
+        if (++words == 2 && strcasecmp(word, "VIRTUAL") == 0)
+            return false;
+        if (!identifier)
+            depth += (word[0] == '(') - (word[0] == ')');
+        else if (depth == 0 && words > 3 && strcasecmp(word, "STRICT") == 0) /* CREATE TABLE name (...) STRICT */
+            *strict = true;
+    }
+    return true;
+}
+
+/* The table as the file has it; @made is its CREATE statement, NULL = there is none. */
+static bool read_file(struct replica *r, struct load *l, struct table *t, const char *made)
 {
     struct registry *g = l->g;
-    sqlite3_stmt *s = about(l, LOAD_KIND, t->name);
+    sqlite3_stmt *s;
     bool ok = true, strict = false;
-    int rc;
+    int rc = SQLITE_DONE;
 
-    rc = sqlite3_step(s);
-    if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "table") == 0) {
-        t->present = true;
-        t->without_rowid = sqlite3_column_int(s, 1) != 0;
-        strict = sqlite3_column_int(s, 2) != 0;
-    } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        (void)fail_sqlite(r, rc, t->name);
-        ok = false;
-    }
-    (void)sqlite3_reset(s); /* its error was seen by the step */
-    if (!ok)
-        return false;
+    t->present = made != NULL && table_kind(made, &strict);
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
 
@@ -480,7 +536,7 @@ static bool add_table(struct replica *r, struct registry *g, struct table *t)
     return true;
 }
 
-/* @s: name, rule, area, mover, policy, label of perche_table, in order of name. */
+/* @s: name, rule, area, mover, policy, label of perche_table, and how the file's table was made, in order of name. */
 static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
 {
     struct registry *g = l->g;
@@ -514,7 +570,7 @@ static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
     } else if (!read_registered(r, l, t)) {
         goto fail;
     }
-    if (!read_file(r, l, t) || !sort_columns(r, t))
+    if (!read_file(r, l, t, (const char *)sqlite3_column_text(s, 6)) || !sort_columns(r, t))
         goto fail;
     if (t->is_conflict) {
         t->rule = RULE_CONFLICT;
@@ -546,8 +602,10 @@ fail:
 static bool read_tables(struct replica *r, struct registry *g)
 {
     struct load l = {.g = g};
-    sqlite3_stmt *s = prepare(r, "SELECT name, rule, area, mover, policy, label FROM perche_table UNION ALL"
-                                 " SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL ORDER BY name");
+    sqlite3_stmt *s = prepare(r, "SELECT p.name, p.rule, p.area, p.mover, p.policy, p.label, m.sql FROM"
+                                 " (SELECT name, rule, area, mover, policy, label FROM perche_table UNION ALL"
+                                 " SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL) p LEFT JOIN sqlite_schema m"
+                                 " ON m.type = 'table' AND m.name = p.name COLLATE NOCASE ORDER BY p.name");
     bool ok = s != NULL;
     int rc = SQLITE_DONE;
 
@@ -635,56 +693,6 @@ static void mark_scope_cells(const struct registry *g)
 }
 
 /* ---- triggers ------------------------------------------------------------ */
-
-/* Takes the next word of SQL at *p into @word (quotes off); false at the end. Comments and strings are passed over. */
-static bool sql_word(const char **p, char *word, size_t size, bool *identifier)
-{
-    const char *s = *p;
-    size_t n = 0;
-
-    for (;;) {
-        if (isspace((unsigned char)*s)) {
-            s++;
-        } else if (s[0] == '-' && s[1] == '-') {
-            while (*s != '\0' && *s != '\n')
-                s++;
-        } else if (s[0] == '/' && s[1] == '*') {
-            s += 2;
-            while (*s != '\0' && !(s[0] == '*' && s[1] == '/'))
-                s++;
-            if (*s != '\0')
-                s += 2;
-        } else {
-            break;
-        }
-    }
-    *identifier = true;
-    if (*s == '\0')
-        return false;
-    if (*s == '"' || *s == '`' || *s == '[' || *s == '\'') {
-        char end = *s == '[' ? ']' : *s;
-
-        *identifier = *s != '\'';
-        for (s++; *s != '\0'; s++) {
-            if (*s == end && (end == ']' || *++s != end))
-                break;
-            if (n < size - 1)
-                word[n++] = *s;
-        }
-        if (end == ']' && *s != '\0')
-            s++;
-    } else if (isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80) {
-        for (; isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80; s++)
-            if (n < size - 1)
-                word[n++] = *s;
-    } else {
-        *identifier = false;
-        word[n++] = *s++;
-    }
-    word[n] = '\0';
-    *p = s;
-    return true;
-}
 
 /* Does the trigger's body write @table? */
 static bool trigger_writes(const char *sql, const char *table)

@@ -110,7 +110,6 @@ static void what_the_file_says_of_a_column_is_known(void **state)
     assert_string_equal(t->keys[0].name, "id");
     assert_string_equal(t->area, "placement");
     assert_false(t->mover_holder);
-    assert_true(t->without_rowid);
     assert_int_equal(t->policy, POLICY_REVIEW);
     assert_non_null(strstr(t->label, "learner_name"));
     assert_int_equal(column(f, "learner", "use_family_name")->policy, POLICY_LWW);
@@ -172,6 +171,35 @@ static void types_affinities_and_collations_are_told_apart(void **state)
         assert_int_equal(c->strict_any, expected[i].any);
         assert_int_equal(c->binary, expected[i].binary);
         assert_false(c->strict);
+    }
+    fixture_end(f);
+}
+
+static void a_strict_table_is_told_from_one_that_only_speaks_of_it(void **state)
+{
+    static const struct {
+        const char *name, *create;
+        bool present, strict;
+    } expected[] = {
+        {"t1", "CREATE TABLE t1 (id TEXT NOT NULL PRIMARY KEY, v TEXT) STRICT", true, true},
+        {"t2", "CREATE TABLE t2 (id TEXT NOT NULL PRIMARY KEY, v TEXT) WITHOUT ROWID, strict", true, true},
+        {"t3", "CREATE TABLE t3 (id TEXT NOT NULL PRIMARY KEY, v TEXT DEFAULT ')') /* ( */ STRICT, WITHOUT ROWID", true, true},
+        {"t4", "CREATE TABLE t4 (id TEXT NOT NULL PRIMARY KEY, v TEXT) WITHOUT ROWID", true, false},
+        {"t5", "CREATE TABLE t5 (id TEXT NOT NULL PRIMARY KEY, v TEXT, strict TEXT DEFAULT ') STRICT') -- STRICT", true, false},
+        {"strict", "CREATE TABLE \"strict\" (id TEXT NOT NULL PRIMARY KEY, v TEXT)", true, false},
+        {"t6", "CREATE TABLE t6 (id TEXT NOT NULL PRIMARY KEY) STRICT; ALTER TABLE t6 ADD COLUMN v TEXT", true, true},
+        {"t7", "CREATE VIRTUAL TABLE t7 USING fts5(id, v)", false, false},
+        {"t8", "CREATE VIEW t8 AS SELECT id, name AS v FROM network", false, false},
+    };
+    struct fixture *f = opened();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+        program(f, expected[i].create);
+        fixture_register(f, expected[i].name);
+        assert_int_equal(registry_table(f->r, expected[i].name)->present, expected[i].present);
+        if (expected[i].present)
+            assert_int_equal(column(f, expected[i].name, "v")->strict, expected[i].strict);
     }
     fixture_end(f);
 }
@@ -479,6 +507,7 @@ int main(void)
         cmocka_unit_test(what_the_file_says_of_a_column_is_known),
         cmocka_unit_test(the_conflicts_are_a_table_of_their_own_rule),
         cmocka_unit_test(types_affinities_and_collations_are_told_apart),
+        cmocka_unit_test(a_strict_table_is_told_from_one_that_only_speaks_of_it),
         cmocka_unit_test(columns_that_go_along_with_another_name_its_number),
         cmocka_unit_test(an_unchanged_schema_is_not_read_again),
         cmocka_unit_test(a_reader_follows_the_schema),
