@@ -123,22 +123,13 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
     return true;
 }
 
-/* The beginnings, one for each number of sites, made when they are first needed. All of
- * a story is in memory, disks too: so each is played in a copy of this process. */
-static struct world *beginnings[SITES_MAX + 1];
-
-static struct world *beginning(uint8_t sites)
+static void merge_counts(struct result *to, const struct result *from)
 {
-    if (beginnings[sites] == NULL) {
-        struct world *w = world_new();
-
-        if (!world_prepare(w, sites)) {
-            world_free(w);
-            return NULL;
-        }
-        beginnings[sites] = w;
+    to->events += from->events;
+    for (int i = 0; i < COUNTS; i++) {
+        to->counts[i] += from->counts[i];
+        to->stories[i] += from->stories[i];
     }
-    return beginnings[sites];
 }
 
 static void add_counts(struct result *r, const struct world *w)
@@ -150,59 +141,140 @@ static void add_counts(struct result *r, const struct world *w)
     r->events += w->events;
 }
 
-/* What became of one story, in memory that is shared with its process. */
+/* What became of one story. */
 struct end {
     bool ended, passed;
     char kind[48], text[400];
 };
-static struct end *end_shared;
 
-/* Plays it in a process of its own. @r: counts go there, NULL = nowhere. */
+/* A stage is a process that has made the beginning for one number of sites, once, and
+ * plays each story in a copy of itself: all of a story is in memory, disks too. Each
+ * number of sites has a stage of its own, so that a copy holds one beginning alone. */
+struct stage {
+    pid_t pid; /* 0 = none yet */
+    int ask, answer;
+};
+static struct stage stages[SITES_MAX + 1];
+
+static struct { /* in memory that this process and its stages share: one story at a time */
+    struct plan plan;
+    struct options options;
+    struct result counts;
+    struct end end;
+} *shared;
+
+static void play_here(struct world *w)
+{
+    struct end *e = &shared->end;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would hear of what it finds */
+    e->passed = world_play(w, &shared->plan, &shared->options);
+    (void)snprintf(e->kind, sizeof e->kind, "%s", w->failure_kind);
+    (void)snprintf(e->text, sizeof e->text, "%s", w->failure);
+    add_counts(&shared->counts, w);
+    (void)fflush(stdout);
+    e->ended = true;
+    if (shared->plan.seed % TIDY_EVERY != 0 || !e->passed)
+        _exit(0);
+    world_free(w); /* now and then everything is given back, so that a sanitizer can tell what was not */
+    perche_wire_thread_end();
+    exit(0);
+}
+
+static void stage_run(uint8_t sites, int asked, int answer)
+{
+    struct world *w = world_new();
+    char byte = 0;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!world_prepare(w, sites))
+        exit(1);
+    (void)fflush(stdout);
+    while (read(asked, &byte, 1) == 1) {
+        pid_t child = fork();
+        int status = 1;
+
+        if (child == 0)
+            play_here(w);
+        if (child > 0)
+            (void)waitpid(child, &status, 0);
+        if (status != 0)
+            shared->end.ended = false;
+        if (write(answer, &byte, 1) != 1)
+            break;
+    }
+    world_free(w);
+    perche_wire_thread_end();
+    exit(0);
+}
+
+static void stages_begin(void)
+{
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        abort();
+}
+
+static void stages_end(void)
+{
+    for (int i = 0; i <= SITES_MAX; i++)
+        if (stages[i].pid > 0) {
+            (void)close(stages[i].ask);
+            (void)close(stages[i].answer);
+            (void)waitpid(stages[i].pid, NULL, 0);
+        }
+}
+
+static void stage_start(uint8_t sites)
+{
+    struct stage *s = &stages[sites];
+    int there[2], back[2];
+
+    if (pipe(there) != 0 || pipe(back) != 0)
+        abort();
+    (void)fflush(stdout);
+    s->pid = fork();
+    if (s->pid == 0) {
+        for (int i = 0; i <= SITES_MAX; i++) /* else those would not see the end */
+            if (stages[i].pid > 0) {
+                (void)close(stages[i].ask);
+                (void)close(stages[i].answer);
+            }
+        (void)close(there[1]);
+        (void)close(back[0]);
+        stage_run(sites, there[0], back[1]);
+    }
+    if (s->pid < 0)
+        abort();
+    (void)close(there[0]);
+    (void)close(back[1]);
+    s->ask = there[1];
+    s->answer = back[0];
+}
+
+/* @r: counts go there, NULL = nowhere. */
 static struct end play(const struct plan *p, const struct options *o, struct result *r)
 {
-    struct world *w = beginning(p->mix.sites);
-    struct end failed = {.kind = "no beginning"};
-    pid_t child;
+    struct stage *s = &stages[p->mix.sites];
+    char byte = 1;
 
-    if (end_shared == NULL) {
-        end_shared = mmap(NULL, sizeof *end_shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (end_shared == MAP_FAILED)
-            abort();
-    }
-    if (w == NULL)
-        return failed;
-    memset(end_shared, 0, sizeof *end_shared);
+    if (s->pid == 0)
+        stage_start(p->mix.sites);
+    shared->plan = *p;
+    shared->options = *o;
+    memset(&shared->counts, 0, sizeof shared->counts);
+    memset(&shared->end, 0, sizeof shared->end);
     (void)fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would hear of what it finds */
-        end_shared->passed = world_play(w, p, o);
-        (void)snprintf(end_shared->kind, sizeof end_shared->kind, "%s", w->failure_kind);
-        (void)snprintf(end_shared->text, sizeof end_shared->text, "%s", w->failure);
-        if (r != NULL)
-            add_counts(r, w);
-        (void)fflush(stdout);
-        end_shared->ended = true;
-        if (p->seed % TIDY_EVERY != 0 || !end_shared->passed)
-            _exit(0);
-        for (int i = 0; i <= SITES_MAX; i++) /* now and then everything is given back, so that a sanitizer can tell what was not */
-            world_free(beginnings[i]);
-        perche_wire_thread_end();
-        exit(0);
+    if (write(s->ask, &byte, 1) != 1 || read(s->answer, &byte, 1) != 1)
+        return (struct end){.kind = "no beginning"};
+    if (!shared->end.ended) {
+        shared->end.passed = false;
+        (void)snprintf(shared->end.kind, sizeof shared->end.kind, "died");
+        (void)snprintf(shared->end.text, sizeof shared->end.text, "an assertion or a sanitizer ended the process");
     }
-    if (child > 0) {
-        int status = 0;
-
-        (void)waitpid(child, &status, 0);
-        if (end_shared->ended && status != 0)
-            end_shared->ended = false;
-    }
-    if (!end_shared->ended) {
-        end_shared->passed = false;
-        (void)snprintf(end_shared->kind, sizeof end_shared->kind, "died");
-        (void)snprintf(end_shared->text, sizeof end_shared->text, "an assertion or a sanitizer ended the process");
-    }
-    return *end_shared;
+    if (r != NULL)
+        merge_counts(r, &shared->counts);
+    return shared->end;
 }
 
 /* Leaves out steps as long as the story fails in the same way. */
@@ -304,10 +376,9 @@ static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
     child = fork();
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        stages_begin();
         worker(a, first, r);
-        for (int i = 0; i <= SITES_MAX; i++)
-            world_free(beginnings[i]);
-        perche_wire_thread_end();
+        stages_end();
         (void)fflush(stdout);
         r->ended = true;
         exit(0);
@@ -320,13 +391,9 @@ static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
 static void merge_results(struct result *to, const struct result *from)
 {
     to->passed += from->passed;
-    to->events += from->events;
+    merge_counts(to, from);
     to->lies += from->lies;
     to->lies_found += from->lies_found;
-    for (int i = 0; i < COUNTS; i++) {
-        to->counts[i] += from->counts[i];
-        to->stories[i] += from->stories[i];
-    }
     for (uint64_t i = 0; i < from->failed_count && i < 64; i++)
         if (to->failed_count + i < 64)
             to->failed[to->failed_count + i] = from->failed[i];
@@ -370,12 +437,13 @@ int main(int argc, char **argv)
 
     if (!arguments_read(&a, argc, argv))
         return 2;
+    (void)signal(SIGPIPE, SIG_IGN); /* a stage that is gone: no beginning */
+    memory_begin();
     if (a.verbose || (a.shrink && a.seeds == 1)) {
+        stages_begin();
         for (uint64_t i = 0; i < a.seeds; i++)
             tell(&a, a.from + i);
-        for (int i = 0; i <= SITES_MAX; i++)
-            world_free(beginnings[i]);
-        perche_wire_thread_end();
+        stages_end();
         return 0;
     }
     if (a.jobs > 64)
@@ -402,6 +470,7 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < total.failed_count && i < 64; i++)
         if (total.failed[i].kind[0] != '\0')
             (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)total.failed[i].seed, total.failed[i].kind, total.failed[i].text);
+    stages_begin();
     if (!a.options.lie)
         for (uint64_t i = 0; i < total.failed_count && i < SHOWN_MAX; i++)
             if (total.failed[i].kind[0] != '\0') {
@@ -412,6 +481,7 @@ int main(int argc, char **argv)
                              (unsigned long long)total.failed[i].seed);
                 tell(&one, total.failed[i].seed);
             }
+    stages_end();
     report(&a, &total, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     if (a.options.lie) { /* every story must have failed */
         (void)printf("%llu passed, %llu failed\n", (unsigned long long)total.failed_count, (unsigned long long)total.passed);

@@ -14,6 +14,7 @@
  *   oracle.c  what must be true at the end, told from the writes alone
  *   disk.c    disks and clocks
  *   lock.c    no waiting for the lock
+ *   memory.c  SQLite's memory
  *   story.c   the trace and the counts */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
@@ -498,6 +499,9 @@ void oracle_end(struct world *w);
 struct held;
 struct held *held_take(struct world *w);
 void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after); /* @n was put back; frees both */
+
+/* memory.c */
+void memory_begin(void); /* before SQLite is called */
 
 /* story.c */
 void story(struct world *w, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

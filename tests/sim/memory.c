@@ -1,0 +1,154 @@
+/* Memory for SQLite: half of a story's mallocs are its. One thread and short lives need
+ * no locks, no counts and no merging of neighbours: a block that is given back waits
+ * for the next one of its size. Under a sanitizer SQLite keeps the system's, which
+ * sees what is used after it was freed. */
+#include "sim.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATCHED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WATCHED 1
+#endif
+#endif
+
+#ifndef WATCHED
+
+#define STEP 16u                /* sizes up to SMALL_MAX go by these */
+#define SMALL_MAX 1024u
+#define SMALL (SMALL_MAX / STEP)
+#define LARGE 12u               /* then by doubling, up to 4 MB; what is larger is the system's */
+#define ARENA_BYTES (1u << 20)
+
+struct block {
+    uint64_t bytes;             /* of what follows; aligned to 8, which is what SQLite asks for */
+    struct block *next;         /* while it is free: lies in what follows */
+};
+
+static struct block *idle[SMALL + LARGE];
+static uint8_t *arena;
+static size_t arena_left;
+
+/* Which list, and how many bytes a block of it has. */
+static unsigned class_of(size_t n, size_t *bytes)
+{
+    unsigned k;
+
+    if (n <= SMALL_MAX) {
+        k = n == 0 ? 0 : (unsigned)((n - 1) / STEP);
+        *bytes = (k + 1) * STEP;
+        return k;
+    }
+    k = 0;
+    for (*bytes = 2 * SMALL_MAX; *bytes < n; *bytes *= 2)
+        k++;
+    return SMALL + k;
+}
+
+static void *take(int wanted)
+{
+    size_t bytes;
+    unsigned k = class_of((size_t)wanted, &bytes);
+    struct block *b;
+
+    if (k < SMALL + LARGE && idle[k] != NULL) {
+        b = idle[k];
+        idle[k] = b->next;
+        return &b->next;
+    }
+    if (bytes + sizeof b->bytes > ARENA_BYTES / 4) {
+        b = malloc(bytes + sizeof b->bytes);
+        if (b == NULL)
+            return NULL;
+    } else {
+        if (bytes + sizeof b->bytes > arena_left) {
+            arena = malloc(ARENA_BYTES);
+            arena_left = arena != NULL ? ARENA_BYTES : 0;
+            if (arena == NULL)
+                return NULL;
+        }
+        b = (struct block *)arena;
+        arena += bytes + sizeof b->bytes;
+        arena_left -= bytes + sizeof b->bytes;
+    }
+    b->bytes = bytes;
+    return &b->next;
+}
+
+static struct block *block_of(void *p)
+{
+    return (struct block *)((uint8_t *)p - offsetof(struct block, next));
+}
+
+static void give(void *p)
+{
+    struct block *b = block_of(p);
+    size_t bytes;
+    unsigned k = class_of(b->bytes, &bytes);
+
+    if (k >= SMALL + LARGE) {
+        free(b);
+        return;
+    }
+    b->next = idle[k];
+    idle[k] = b;
+}
+
+static int size_of(void *p)
+{
+    return p != NULL ? (int)block_of(p)->bytes : 0;
+}
+
+static void *again(void *p, int wanted)
+{
+    int there = size_of(p);
+    void *q;
+
+    if (wanted <= there)
+        return p;
+    q = take(wanted);
+    if (q == NULL)
+        return NULL;
+    memcpy(q, p, (size_t)there);
+    give(p);
+    return q;
+}
+
+static int round_up(int n)
+{
+    size_t bytes;
+
+    (void)class_of((size_t)n, &bytes);
+    return (int)bytes;
+}
+
+static int begin(void *ctx)
+{
+    (void)ctx;
+    return SQLITE_OK;
+}
+
+static void end(void *ctx)
+{
+    (void)ctx;
+}
+
+static const sqlite3_mem_methods methods = {take, give, again, size_of, round_up, begin, end, NULL};
+
+#endif
+
+void memory_begin(void)
+{
+    if (sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK || sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
+        abort();
+#ifndef WATCHED
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK)
+        abort();
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20); /* a story's memory goes with its process */
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+#endif
+}
