@@ -5,8 +5,9 @@
 
 #define WILD_BEHIND_MS (-INT64_C(853000000000)) /* 27 years */
 #define WILD_AHEAD_MS INT64_C(347000000000)     /* 11 years */
+#define MANY_PERMILLE 20                        /* stories of more than FEW_SITES sites: they take long */
 
-static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5, stream_extras = 100;
+static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5, stream_sites = 6, stream_extras = 100;
 
 static void add(struct plan *p, struct step s)
 {
@@ -199,7 +200,7 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 {
     static const uint8_t sites[] = {1, 2, 2, 2, 3, 3, 3, 3, 4, 5};
     static const uint32_t lengths[] = {20, 30, 40, 60, 80, 120};
-    struct chance c;
+    struct chance c, many;
     uint32_t length, pace;
     uint64_t t = 0;
 
@@ -207,16 +208,22 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
     chance_seed(&c, seed, stream_plan);
     p->seed = seed;
     p->mix.sites = sites[chance_below(&c, sizeof sites)];
+    chance_seed(&many, seed, stream_sites);
+    if (chance_permille(&many, MANY_PERMILLE))
+        p->mix.sites = (uint8_t)(FEW_SITES + 1 + chance_below(&many, SITES_MAX - FEW_SITES));
     if (o->sites > 0)
         p->mix.sites = (uint8_t)o->sites;
     p->mix.faults = !chance_permille(&c, 150);
     p->mix.unlawful = chance_permille(&c, 120);
     p->mix.clocks = chance_permille(&c, 350);
     p->mix.scratch = chance_permille(&c, 20);
-    for (int i = 0; p->mix.clocks && i < NODES_MAX; i++)
-        if (chance_below(&c, 2) == 0)
-            p->skew_ms[i] = chance_below(&c, 2) == 0 ? (int64_t)chance_between(&c, 0, 10000) - 5000
-                                                     : (int64_t)chance_between(&c, 0, 600000) - 300000;
+    for (int i = 0; p->mix.clocks && i < NODES_MAX; i++) {
+        struct chance *by = i <= FEW_SITES ? &c : &many;
+
+        if (chance_below(by, 2) == 0)
+            p->skew_ms[i] = chance_below(by, 2) == 0 ? (int64_t)chance_between(by, 0, 10000) - 5000
+                                                     : (int64_t)chance_between(by, 0, 600000) - 300000;
+    }
     length = lengths[chance_below(&c, sizeof lengths / sizeof *lengths)];
     pace = chance_below(&c, 3) == 0 ? 200 : chance_below(&c, 2) == 0 ? 1500 : 8000;
     for (uint32_t i = 0; i < length; i++) {

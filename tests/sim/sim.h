@@ -1,4 +1,4 @@
-/* The simulation: a hub and up to five sites in one process, on a virtual clock.
+/* The simulation: a hub and up to twelve sites in one process, on a virtual clock.
  *
  * What runs is the real daemon/sync, the real daemon/replica on real SQLite files,
  * and the real wire between them. Around it everything is drawn from one number, the
@@ -33,7 +33,8 @@
 #include "random.h"
 
 #define HUB 0
-#define SITES_MAX 5
+#define SITES_MAX 12
+#define FEW_SITES 5 /* most stories: what few do to each other is found sooner */
 #define NODES_MAX (SITES_MAX + 1)
 #define TWINS_MAX 2
 #define MACHINES_MAX (NODES_MAX + TWINS_MAX) /* behind the nodes: copies of a site's machine that run beside it */
@@ -156,7 +157,8 @@
     X(VERIFY, "perche verify", 1)                                    \
     X(FOUND, "rows found that had been changed unseen", 1)           \
     X(MADE_AGAIN, "rows put back that went with their table", 1)     \
-    X(SCRATCH, "stories told from the first start on", 1)
+    X(SCRATCH, "stories told from the first start on", 1)            \
+    X(MANY_SITES, "stories of six to twelve sites", 1)
 
 enum count {
 #define X(name, text, must) COUNT_##name,
@@ -287,7 +289,7 @@ struct lane { /* works of a node that wait, in order */
 struct node {
     struct world *world;
     uint8_t index;
-    char name[8];            /* "hub", "A".."E" */
+    char name[8];            /* "hub", "A".."L" */
     char id[PERCHE_ID_BYTES_MAX], hub_id[PERCHE_ID_BYTES_MAX];
     uint8_t key[32];         /* public and private at once: the signature is no more than a hash here */
     struct disk *disk;

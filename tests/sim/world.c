@@ -1353,7 +1353,10 @@ static void name_nodes(struct world *w, uint32_t count)
         struct node *n = &w->nodes[i];
 
         n->index = i;
-        (void)snprintf(n->name, sizeof n->name, "%s", i == HUB ? "hub" : (const char *[]){"A", "B", "C", "D", "E"}[i - 1]);
+        if (i == HUB)
+            (void)snprintf(n->name, sizeof n->name, "hub");
+        else
+            (void)snprintf(n->name, sizeof n->name, "%c", 'A' + i - 1);
     }
 }
 
@@ -1404,8 +1407,9 @@ static void unhex(const char *text, uint8_t *out, size_t n)
 /* Opens the hub and the sites for the first time, invites and joins them. */
 static bool first_start(struct world *w, bool seeds)
 {
-    static const char *const names[] = {"La Loupe", "Chartres", "Dreux", "Verdun", "Lens"};
-    static const char *const codes[] = {"LLP", "CHR", "DRX", "VRD", "LNS"};
+    static const char *const names[SITES_MAX] = {"La Loupe", "Chartres", "Dreux", "Verdun", "Lens", "Roubaix", "Saint-Denis", "Auxerre", "Nevers",
+                                                 "Toulon", "Laval", "Rodez"};
+    static const char *const codes[SITES_MAX] = {"LLP", "CHR", "DRX", "VRD", "LNS", "RBX", "STD", "AUX", "NVR", "TLN", "LVL", "RDZ"};
 
     for (uint32_t i = 0; i < w->nodes_count; i++) {
         struct node *n = &w->nodes[i];
@@ -1536,12 +1540,13 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
     for (int i = 0, at = 0; i < EXTRAS; i++)
         if (p->mix.extra[i])
             at += snprintf(extras + at, sizeof extras - (size_t)at, ", %s", words[i]);
-    STORY(w, NULL, "seed %llu: a hub and %u sites%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.faults ? ", faults" : "",
-          p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "", 
+    STORY(w, NULL, "seed %llu: a hub and %u site%s%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.sites > 1 ? "s" : "", p->mix.faults ? ", faults" : "",
+          p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "",
           p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "", extras);
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
     w->counts[COUNT_WILD] += p->mix.wild != 0;
+    w->counts[COUNT_MANY_SITES] += p->mix.sites > FEW_SITES;
     if (p->mix.scratch) {
         w->counts[COUNT_SCRATCH]++;
         (void)first_start(w, p->seed % 4 == 0);
