@@ -21,6 +21,8 @@
 #define MUST_FROM 500      /* seeds from which on everything in the mix must have happened */
 #define SHOWN_MAX 3        /* failing stories that are told */
 #define TIDY_EVERY 32      /* stories after which everything is freed: what leaks is seen */
+#define LUCKS 3            /* each shorter story is tried with as much other luck */
+#define TRIES_MAX 1500     /* stories played to make one shorter */
 #define LIES 20            /* stories of an ordinary run that are told to the oracle with a lie */
 #define NEEDLESS_PERMILLE 5 /* needless questions a thousand stories may have */
 
@@ -277,44 +279,182 @@ static struct end play(const struct plan *p, const struct options *o, struct res
     return shared->end;
 }
 
-/* Leaves out steps as long as the story fails in the same way. */
-static void shrink(struct plan *p, const struct options *o)
+/* ---- a failing story, made shorter ---------------------------------------- */
+
+struct shortening {
+    struct plan *plan;      /* the shortest so far that fails as the first did */
+    struct options options;
+    char kind[48];
+    uint32_t tries;
+};
+
+/* Takes @trial when it fails in the same way. What is left out shifts what lines and delays draw for the rest, so it is
+ * tried with other luck as well. */
+static bool take_shorter(struct shortening *s, struct plan *trial)
 {
-    struct options quiet = *o;
-    struct end first;
-    uint32_t left = 0, rounds = 0;
-    bool again = true;
+    for (uint32_t i = 0; i < LUCKS && s->tries < TRIES_MAX; i++) {
+        struct end e;
 
-    quiet.verbose = false;
-    first = play(p, &quiet, NULL);
-    for (uint32_t chunk = p->count / 2 + 1; again || chunk > 1;) {
-        again = false;
-        for (uint32_t at = 0; at < p->count; at += chunk) {
-            static struct plan trial;
-            bool any = false;
-            struct end e;
-
-            trial = *p;
-            for (uint32_t i = at; i < at + chunk && i < p->count; i++) {
-                any |= !trial.steps[i].off;
-                trial.steps[i].off = true;
-            }
-            if (!any)
-                continue;
-            e = play(&trial, &quiet, NULL);
-            if (!e.passed && strcmp(e.kind, first.kind) == 0) {
-                *p = trial;
-                again = true;
-            }
-            rounds++;
+        trial->luck = i == 0 ? s->plan->luck : s->tries;
+        s->tries++;
+        e = play(trial, &s->options, NULL);
+        if (!e.passed && strcmp(e.kind, s->kind) == 0) {
+            *s->plan = *trial;
+            return true;
         }
-        chunk = chunk > 1 ? (chunk + 1) / 2 : 1;
-        if (chunk == 1 && !again)
+    }
+    return false;
+}
+
+static bool fewer_steps(struct shortening *s)
+{
+    static struct plan trial;
+    bool any = false, again = true;
+
+    for (uint32_t chunk = (s->plan->count + 1) / 2; chunk > 1 || again; chunk = chunk > 1 ? (chunk + 1) / 2 : 1) {
+        again = false;
+        for (uint32_t at = 0; at < s->plan->count;) {
+            uint32_t n = chunk < s->plan->count - at ? chunk : s->plan->count - at;
+
+            trial = *s->plan;
+            trial.count -= n;
+            memmove(trial.steps + at, trial.steps + at + n, (trial.count - at) * sizeof *trial.steps);
+            if (take_shorter(s, &trial))
+                any = again = true;
+            else
+                at += n;
+        }
+        if (s->plan->count == 0 || s->tries == TRIES_MAX)
             break;
     }
+    return any;
+}
+
+static void rename_site(struct plan *p, uint8_t from, uint8_t to)
+{
     for (uint32_t i = 0; i < p->count; i++)
-        left += !p->steps[i].off;
-    (void)printf("made shorter: %u of %u steps are needed (%u tries)\n", left, p->count, rounds);
+        if (p->steps[i].node == from)
+            p->steps[i].node = to;
+    p->skew_ms[to] = p->skew_ms[from];
+    if (p->mix.wild == from)
+        p->mix.wild = to;
+}
+
+/* What a story is said to have, after steps were taken out. */
+static void say_what_is_left(struct plan *p)
+{
+    p->mix.faults = p->mix.clocks = p->mix.backups = false;
+    for (uint32_t i = 0; i < p->count; i++)
+        switch (p->steps[i].kind) {
+        case STEP_CUT:
+        case STEP_QUALITY:
+        case STEP_CRASH:
+        case STEP_STOP: p->mix.faults = true; break;
+        case STEP_CLOCK: p->mix.clocks = true; break;
+        case STEP_COPY: p->mix.backups = true; break;
+        default: break;
+        }
+    for (uint8_t i = 0; i <= p->mix.sites; i++)
+        p->mix.clocks |= p->skew_ms[i] != 0;
+    if (p->mix.wild > p->mix.sites || p->skew_ms[p->mix.wild] == 0)
+        p->mix.wild = 0;
+}
+
+/* Without those to whom nothing happens; then what one does is given to another. */
+static bool fewer_sites(struct shortening *s)
+{
+    static struct plan trial;
+    bool used[NODES_MAX] = {false};
+    uint8_t first = s->plan->mix.sites, count = 0;
+
+    trial = *s->plan;
+    for (uint32_t i = 0; i < trial.count; i++)
+        used[trial.steps[i].node] = true;
+    for (uint8_t i = 1; i <= first; i++)
+        if (used[i])
+            rename_site(&trial, i, ++count);
+    for (uint8_t n = count > 0 ? count : 1; n < first; n++) {
+        trial.mix.sites = n;
+        if (take_shorter(s, &trial))
+            break;
+    }
+    for (uint8_t site = s->plan->mix.sites; site > 1 && s->tries < TRIES_MAX; site--)
+        for (uint8_t other = 1; other < site; other++) {
+            trial = *s->plan;
+            rename_site(&trial, site, other);
+            trial.skew_ms[other] = s->plan->skew_ms[other];
+            for (uint8_t i = site; i < trial.mix.sites; i++)
+                rename_site(&trial, i + 1, i);
+            trial.mix.sites--;
+            if (take_shorter(s, &trial))
+                break;
+        }
+    return s->plan->mix.sites < first;
+}
+
+static bool plainer(struct shortening *s)
+{
+    static struct plan trial;
+    bool any = false;
+
+    for (uint8_t i = 0; i <= s->plan->mix.sites; i++) /* right clocks */
+        if (s->plan->skew_ms[i] != 0) {
+            trial = *s->plan;
+            trial.skew_ms[i] = 0;
+            if (trial.mix.wild == i)
+                trial.mix.wild = 0;
+            any |= take_shorter(s, &trial);
+        }
+    if (s->plan->mix.scratch) { /* with everybody joined already */
+        trial = *s->plan;
+        trial.mix.scratch = false;
+        any |= take_shorter(s, &trial);
+    }
+    if (s->plan->mix.keep_deleted_ms != 0 || s->plan->mix.silent_ms != 0) { /* with a hub that forgets and retires nobody */
+        trial = *s->plan;
+        trial.mix.keep_deleted_ms = trial.mix.silent_ms = 0;
+        any |= take_shorter(s, &trial);
+    }
+    trial = *s->plan; /* and mended as soon as nothing more is to come */
+    trial.end_ms = trial.count > 0 ? trial.steps[trial.count - 1].at_ms + 1 : 1;
+    if (trial.end_ms < s->plan->end_ms)
+        any |= take_shorter(s, &trial);
+    return any;
+}
+
+/* Leaves out steps, sites and wrong clocks as long as the story fails in the same way, and says what is left. */
+static void shrink(struct plan *p, const struct options *o)
+{
+    struct shortening s = {.plan = p, .options = *o};
+    uint32_t steps = p->count, sites = p->mix.sites;
+    struct end e;
+    bool any = true;
+
+    s.options.verbose = false;
+    e = play(p, &s.options, NULL);
+    if (e.passed) {
+        (void)printf("it passes: there is nothing to make shorter\n");
+        return;
+    }
+    (void)snprintf(s.kind, sizeof s.kind, "%s", e.kind);
+    while (any && s.tries < TRIES_MAX) {
+        any = fewer_steps(&s);
+        any |= fewer_sites(&s);
+        any |= plainer(&s);
+    }
+    say_what_is_left(p);
+    (void)printf("made shorter: %u of %u steps and %u of %u sites are needed (%u tries%s)\n", p->count, steps, p->mix.sites, sites, s.tries,
+                 s.tries == TRIES_MAX ? ", no more were made" : "");
+    for (uint32_t i = 0; i < p->count; i++) {
+        char text[200];
+
+        plan_say(&p->steps[i], text, sizeof text);
+        (void)printf("  %s\n", text);
+    }
+    for (uint8_t i = 0; i <= p->mix.sites; i++)
+        if (p->skew_ms[i] != 0)
+            (void)printf("  the clock of %s is %+.1f s off\n", i == HUB ? "the hub" : (char[]){(char)('A' + i - 1), '\0'}, (double)p->skew_ms[i] / 1000.0);
+    (void)printf("how it went:\n");
 }
 
 static bool play_one(const struct arguments *a, uint64_t seed, struct result *r)

@@ -270,7 +270,24 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 void plan_say(const struct step *s, char *out, size_t n)
 {
     static const char *const kinds[] = {"write", "resolve", "cut", "quality", "crash", "stop", "clock", "sync", "copy", "put back", "full", "bypass", "verify", "another table", "second machine", "switched off"};
+    static const char *const qualities[] = {"good", "fair", "poor", "bad"};
+    static const char *const moments[] = {[CRASH_NOW] = "at once", [CRASH_ACTION] = "before an action", [CRASH_OUTCOME] = "after a work, before anybody hears of it",
+                                          [CRASH_WRITE] = "in the middle of a write"};
+    char who[8] = "hub", more[96] = "";
+    double back = (double)s->b / 1000.0;
 
-    (void)snprintf(out, n, "%8llu %s node %u a=%llu b=%llu c=%llu d=%llu", (unsigned long long)s->at_ms, kinds[s->kind], s->node,
-                   (unsigned long long)s->a, (unsigned long long)s->b, (unsigned long long)s->c, (unsigned long long)s->d);
+    if (s->node != HUB)
+        (void)snprintf(who, sizeof who, "%c", 'A' + s->node - 1);
+    switch (s->kind) {
+    case STEP_CUT: (void)snprintf(more, sizeof more, " %sfor %.1f s", s->a ? "without a word, " : "", back); break;
+    case STEP_QUALITY: (void)snprintf(more, sizeof more, " of the line: %s", qualities[s->a & 3]); break;
+    case STEP_CRASH:
+        (void)snprintf(more, sizeof more, " %s%s, back in %.1f s", moments[s->a & 3], s->d ? ", with the power" : "", back);
+        break;
+    case STEP_STOP:
+    case STEP_BACK: (void)snprintf(more, sizeof more, ", back in %.1f s", back); break;
+    case STEP_CLOCK: (void)snprintf(more, sizeof more, " set by %+.1f s", (double)(int64_t)s->b / 1000.0); break;
+    default: break;
+    }
+    (void)snprintf(out, n, "[%9.3f] %-3s %s%s", 601.0 + (double)s->at_ms / 1000.0, who, kinds[s->kind], more); /* as the trace has it */
 }

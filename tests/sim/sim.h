@@ -195,7 +195,6 @@ struct step {
     uint8_t node;
     uint64_t at_ms;
     uint64_t a, b, c, d;
-    bool off; /* left out while a failing story is made shorter */
 };
 
 /* What a story may have besides, each drawn from a stream of its own: name of the option, word for the story, of a thousand stories */
@@ -233,6 +232,7 @@ struct plan {
     uint32_t count;
     uint64_t end_ms;
     int64_t skew_ms[NODES_MAX];
+    uint32_t luck; /* 0; another makes lines and delays another's: tried while a failing story is made shorter */
 };
 
 struct options {
@@ -244,7 +244,7 @@ struct options {
 };
 
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o);
-void plan_say(const struct step *s, char *out, size_t n);
+void plan_say(const struct step *s, char *out, size_t n); /* as a line of the story: when, who, what */
 
 /* ---- what was written ------------------------------------------------------ */
 

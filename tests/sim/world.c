@@ -957,8 +957,6 @@ static void take_step(struct world *w, const struct step *s)
     struct node *n = s->kind >= STEP_COPY ? &w->nodes[s->node] : machine(w, s);
     struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW};
 
-    if (s->off)
-        return;
     switch (s->kind) {
     case STEP_WRITE: actor_write(w, n, s); break;
     case STEP_RESOLVE: actor_resolve(w, n, s); break;
@@ -1476,8 +1474,8 @@ static bool first_start(struct world *w, bool seeds)
 
 static void seed_chances(struct world *w, uint64_t seed)
 {
-    chance_seed(&w->line_chance, seed, 2);
-    chance_seed(&w->work_chance, seed, 3);
+    chance_seed(&w->line_chance, seed, 2 + 1000 * (uint64_t)w->plan->luck);
+    chance_seed(&w->work_chance, seed, 3 + 1000 * (uint64_t)w->plan->luck);
     for (uint32_t i = 0; i < NODES_MAX; i++) {
         chance_seed(&w->nodes[i].chance, seed, 10 + i);
         disk_seed(w->nodes[i].disk, seed * NODES_MAX + i);
