@@ -20,9 +20,9 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        fputs("This site has left the hub. Its records stay on this machine, and nowhere else\n"
-              "gets what is written here from now on. The hub does not know it yet: there,\n"
-              "\"perche revoke SITE\" closes the door.\n",
+        fputs("This site has left the hub, which has all that was written here until now. The records\n"
+              "stay on this machine; nowhere else gets what is written from now on. To come back, it\n"
+              "needs a new invitation, and goes on from where it was.\n",
               c->err);
     json_decref(result);
     return CLIENT_DONE;
@@ -30,10 +30,15 @@ static int run(struct client *c, int argc, char **argv)
 
 const struct command command_leave = {
     .name = "leave",
-    .summary = "at a site: sync no more with the hub",
+    .summary = "at a site: be a member of the hub's network no longer",
     .usage = "leave",
-    .help = "Ends the site's membership from its own side. The records stay here; rows that wait\n"
-            "to go are not sent any more, so look at \"perche status\" first.\n"
+    .help = "Tells the hub that this site is a member no longer. The hub's answer ends it: where the\n"
+            "hub cannot be reached, does not let this site in, or something waits here that it has\n"
+            "not got, nothing changes, and it says why. Should the answer be lost, say it again.\n"
+            "\n"
+            "The records, the site's id and its keys stay. With a new line of \"perche invite\" it\n"
+            "joins again and goes on from where it was, with all that was written meanwhile. The\n"
+            "records cannot join another hub: that takes an empty folder as [node] data.\n"
             "\n"
             "  perche sync --wait && perche leave\n",
     .run = run,

@@ -29,6 +29,11 @@ static void cell_number(struct table *t, const json_t *site, const char *name)
     table_cell(t, *digits ? digits : "?");
 }
 
+static bool has_left(const json_t *site)
+{
+    return json_is_string(json_object_get(site, "left_at"));
+}
+
 static void print(struct client *c, const json_t *sites)
 {
     static const char *const heads[] = {"site",      "state",  "last contact",
@@ -54,7 +59,9 @@ static void print(struct client *c, const json_t *sites)
 
         table_row(t);
         table_cell(t, get_text(site, "name"));
-        table_cell(t, json_is_string(json_object_get(site, "retired_at")) ? "retired" : get_text(site, "state"));
+        table_cell(t, has_left(site)                                              ? "left"
+                      : json_is_string(json_object_get(site, "retired_at")) ? "retired"
+                                                                             : get_text(site, "state"));
         cell_time(c, t, site, "last_contact");
         cell_number(t, site, "pending");
         cell_number(t, site, "behind");
@@ -80,6 +87,8 @@ static void print_trouble(struct client *c, const json_t *sites)
     json_array_foreach(sites, i, site)
     {
         const char *one = get_text(site, "address"), *two = get_text(site, "second_address");
+        char when[TEXT_TIME_MAX];
+        uint64_t ms;
 
         shows += strcmp(get_text(site, "recovery"), "shows") == 0;
         claims += strcmp(get_text(site, "recovery"), "claims") == 0;
@@ -89,6 +98,12 @@ static void print_trouble(struct client *c, const json_t *sites)
                     "What they have not sent waits there. Switch one off, then: perche recover %s\n",
                     get_text(site, "name"), *one ? one : "?", *two ? two : "?",
                     get_text(site, "code"));
+        if (get_time(site, "left_at", &ms)) {
+            text_exact(ms, when);
+            fprintf(c->out,
+                    "\n%s left on %s. It comes back with a new line: perche invite %s\n",
+                    get_text(site, "name"), when, get_text(site, "code"));
+        }
     }
     if (claims > 0)
         fprintf(c->out,
@@ -134,7 +149,8 @@ const struct command command_sites = {
     .help =
         "At a hub: each site with the state of its line, when it was last heard of, rows that\n"
         "wait there (to send) and rows here that it has not got yet (behind), when it was last\n"
-        "proven equal, its open conflicts, its clock and its version. \"?\" is not known.\n"
+        "proven equal, its open conflicts, its clock and its version. \"?\" is not known. One that\n"
+        "has left (perche leave) is told of below the table, with the date.\n"
         "\n"
         "  perche sites\n"
         "  perche --json sites\n",

@@ -126,6 +126,13 @@ static const struct shape enrol_reply_shape =
           TEXT(perche_enrol_reply, code, 0, PERCHE_NAME_BYTES_MAX),
           TEXT(perche_enrol_reply, name, 0, PERCHE_NAME_BYTES_MAX));
 
+static const struct shape leave_shape =
+    SHAPE(perche_leave, U64(perche_leave, session), POSITION(perche_leave, acked),
+          POSITION(perche_leave, full), POSITION(perche_leave, scan), POSITION(perche_leave, done));
+
+static const struct shape leave_reply_shape =
+    SHAPE(perche_leave_reply, POSITION(perche_leave_reply, clock_ms));
+
 static const struct message_kind {
     const char *name;
     const struct shape *shapes[WHAT_COUNT];
@@ -138,6 +145,7 @@ static const struct message_kind {
     [PERCHE_OP_DIGEST] = {"digest", {&digest_shape, &digest_reply_shape, &no_shape}},
     [PERCHE_OP_WATCH] = {"watch", {&watch_shape, &watch_reply_shape, &no_shape}},
     [PERCHE_OP_ENROL] = {"enrol", {&enrol_shape, &enrol_reply_shape, &no_shape}},
+    [PERCHE_OP_LEAVE] = {"leave", {&leave_shape, &leave_reply_shape, &no_shape}},
 };
 
 const char *perche_refusal_name(enum perche_refusal r)
@@ -159,7 +167,7 @@ enum perche_rc perche_message_encode(const struct perche_message *m, struct perc
     struct packer k;
     size_t n;
 
-    if (m->op < PERCHE_OP_HELLO || m->op > PERCHE_OP_ENROL)
+    if (m->op < PERCHE_OP_HELLO || m->op > PERCHE_OP_LEAVE)
         return perche_err_set(err, PERCHE_INTERNAL, "There is no message of kind %u to send.",
                               m->op);
     packer_init(&k, out);
@@ -194,7 +202,7 @@ enum perche_rc perche_message_decode(struct perche_bytes in, struct perche_messa
     memset(&got, 0, sizeof(got));
     if (unpack_array(&u) != 3)
         unpack_fail(&u, PERCHE_CORRUPT, "it is no array of three");
-    got.op = (uint8_t)unpack_uint(&u, PERCHE_OP_HELLO, PERCHE_OP_ENROL);
+    got.op = (uint8_t)unpack_uint(&u, PERCHE_OP_HELLO, PERCHE_OP_LEAVE);
     what = unpack_uint(&u, WHAT_ASK, WHAT_NO);
     got.reply = what != WHAT_ASK;
     got.refused = what == WHAT_NO;

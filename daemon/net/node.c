@@ -276,6 +276,7 @@ static void carry_out(struct node *n, struct sync_action *a)
         break;
     case SYNC_STATE: tell_status(n); break;
     case SYNC_SYNCED: node_waiter_done(n, a->tag, a->reason); break;
+    case SYNC_LEFT: node_leave_told(n, a->reason, a->text); break;
     }
 }
 
@@ -639,6 +640,7 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
         return rc;
     }
     (void)snprintf(n->site, sizeof(n->site), "%s", replica_site_id(n->replica));
+    (void)snprintf(n->hub, sizeof(n->hub), "%s", replica_hub_id(n->replica));
     open_to_group(n->db);
     (void)snprintf(path, sizeof(path), "%s-wal", n->db);
     open_to_group(path);
@@ -777,7 +779,7 @@ static enum perche_rc start_site(struct node *n, struct perche_err *err)
 {
     enum perche_rc rc;
 
-    if (*n->upstream.hub && strcmp(n->upstream.site, n->site) != 0) {
+    if (*n->upstream.hub && (strcmp(n->upstream.site, n->site) != 0 || strcmp(n->upstream.hub, n->hub) != 0)) {
         node_join_resume(n); /* begins the conversation when it is done */
         return PERCHE_OK;
     }
@@ -790,6 +792,8 @@ static enum perche_rc start_site(struct node *n, struct perche_err *err)
         log_notice("uplink.unjoined", "url=%s: this site has not joined its hub: perche join LINE",
                    n->upstream_url);
     }
+    if (!*n->upstream.hub && *n->hub)
+        node_leave_resume(n);
     return node_converse(n, err);
 }
 
@@ -839,6 +843,7 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
     n->ctx = ctx;
     n->on_event = on_event;
     n->dial_failed.on_taken = on_dial_failed;
+    node_leave_init(n);
     rc = take_config(n, config, err);
     if (rc == PERCHE_OK)
         rc = node_prepare(config, note, sizeof(note), err);
@@ -994,6 +999,7 @@ void node_close(struct node *n, void *ctx, node_closed_cb on_closed)
     closing_part(n); /* this call */
     node_waiters_fail(n);
     node_join_fail(n);
+    node_leave_fail(n);
     drop_lines(n);
     if (n->uplink) {
         closing_part(n);

@@ -112,11 +112,14 @@ void node_revoke(struct node *n, const char *args_json, void *ctx, node_answer_c
  * folder, tells the replica (WORK_COMMAND "joined") and starts the conversation.
  * {"site", "code", "name", "hub", "url", "warning": text or null}. CORRUPT: the line was
  * altered; AUTH: another hub answers there; REFUSED with the hub's reason: expired,
- * used, unknown; NET, TIMEOUT: not reached. STATE: has joined already. */
+ * used, unknown; NET, TIMEOUT: not reached. STATE: has joined already, and
+ * the hub lets it in; or its records belong to another hub. */
 void node_join(struct node *n, const char *line, const char *url, void *ctx,
                node_answer_cb on_answer);
-/* perche leave, at a site: the conversation ends, upstream.conf and upstream.crt go,
- * WORK_COMMAND "left". The rows stay. {"left": true}. */
+/* perche leave, at a site: the hub is told in the proven session; once it has answered, upstream.conf
+ * and upstream.crt go, WORK_COMMAND "left". Rows, id, epoch and position stay. {"left": true}, also when
+ * it has left already. STATE: something waits here; NET, TIMEOUT: the hub was not reached; REFUSED:
+ * it does not let this site in. */
 void node_leave(struct node *n, void *ctx, node_answer_cb on_answer);
 
 /* ---- small facts, at once ----------------------------------------------- */

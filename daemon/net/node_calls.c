@@ -528,8 +528,9 @@ static void on_sites(struct job *job)
                            ? json_string_value(json_object_get(site, "id"))
                            : "");
         peer = count > 0 ? bsearch(&wanted, peers, count, sizeof(*peers), by_site) : NULL;
-        /* What the replica knows of one that was revoked, held, or never joined is truer. */
+        /* What the replica knows of one that was revoked, held, has left or never joined is truer. */
         if (peer && json_is_null(json_object_get(site, "revoked_at")) &&
+            json_is_null(json_object_get(site, "left_at")) &&
             json_is_null(json_object_get(site, "held_at")))
             put_live_part(site, peer);
     }

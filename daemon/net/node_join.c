@@ -7,6 +7,7 @@
  * the hub honours again for the same key.
  * Failures: each is told to the person who asked, with what to do. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,11 @@ static void on_timer_gone(uv_handle_t *handle)
 /* The line is done with; the rest goes when both handles are closed. */
 static void hang_up(struct join *join)
 {
-    if (!join->uplink)
+    if (!join->uplink) { /* nothing was dialled yet */
+        join->handles_open = 1;
+        join_gone(join);
         return;
+    }
     join->handles_open = 2;
     uplink_close(join->uplink, join, on_line_gone);
     join->uplink = NULL;
@@ -196,6 +200,7 @@ static void on_joined(struct job *job)
                           NULL); /* what is left of it fails at the next start, and says so */
     upstream_clear(&n->upstream);
     n->joined = false;
+    (void)node_converse(n, NULL); /* alone; without memory the old one goes on, which nobody answers */
     perche_err_wrap(&err, "the hub has taken this site, but its replica has not");
     fail(join, rc, err.text);
 }
@@ -347,6 +352,27 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- join ------------------------------------------------------------------------------ */
 
+bool node_may_join_anew(const char *reason)
+{
+    static const char *const reasons[] = {"revoked", "left", "unknown_site", "signature", "certificate"};
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (strcmp(reasons[i], reason) == 0)
+            return true;
+    return false;
+}
+
+/* The hub that it had joined lets it in no more: a new invitation takes the place of the old one. */
+static bool is_out(const struct node *n)
+{
+    struct sync_site_view view;
+
+    if (!n->sync_site)
+        return false;
+    sync_site_view(n->sync_site, &view);
+    return node_may_join_anew(view.reason);
+}
+
 static enum perche_rc prepare(struct join *join, const char *line, const char *url,
                               struct perche_err *err)
 {
@@ -388,11 +414,47 @@ static enum perche_rc call_hub(struct join *join, struct perche_err *err)
     if (rc != PERCHE_OK)
         return rc;
     (void)uv_timer_init(n->loop, &join->timer); /* always 0 */
-    n->join = join;
     rc = uplink_dial(join->uplink, err);
     if (rc == PERCHE_OK)
         (void)uv_timer_start(&join->timer, on_timer, ENROL_MS_MAX, 0); /* not closing: 0 */
     return rc;
+}
+
+/* The replica has said whether it may belong to that hub, before the hub is asked: an invitation is good once. */
+static void on_may_join(struct job *job)
+{
+    struct node *n = job->ctx;
+    struct join *join = n->join;
+    struct perche_err err = job->outcome.err;
+    enum perche_rc rc = job->outcome.rc;
+
+    job_free(job);
+    if (!join || n->closing || n->ended) /* answered already */
+        return;
+    if (rc == PERCHE_OK)
+        rc = call_hub(join, &err);
+    if (rc == PERCHE_OK)
+        return;
+    fail(join, rc, err.text);
+}
+
+static enum perche_rc ask_replica(struct join *join, struct perche_err *err)
+{
+    json_t *args = json_pack("{s:s, s:s}", "site", join->invitation.site, "hub", join->invitation.hub);
+    struct job *job = job_new(WORK_QUERY, join->n, on_may_join);
+
+    if (job && args)
+        job->work.args = json_dumps(args, JSON_COMPACT);
+    json_decref(args);
+    if (!job || !job->work.args) {
+        job_free(job);
+        return perche_err_set(err, PERCHE_NOMEM, "out of memory");
+    }
+    (void)snprintf(job->name, sizeof(job->name), "may_join");
+    job->work.name = job->name;
+    join->n->join = join;
+    node_run(join->n, job);
+    return PERCHE_OK;
 }
 
 void node_join(struct node *n, const char *line, const char *url, void *ctx,
@@ -402,7 +464,7 @@ void node_join(struct node *n, const char *line, const char *url, void *ctx,
     struct join *join;
     enum perche_rc rc;
 
-    if (n->role == REPLICA_HUB || n->joined || *n->upstream.hub || n->join || n->leaving) {
+    if (n->role == REPLICA_HUB || ((n->joined || *n->upstream.hub) && !is_out(n)) || n->join || n->leaving) {
         node_answer_later(
             n, ctx, on_answer, n->join || n->leaving ? PERCHE_BUSY : PERCHE_STATE,
             n->role == REPLICA_HUB  ? "this is a hub; a hub below another hub is for later"
@@ -420,29 +482,78 @@ void node_join(struct node *n, const char *line, const char *url, void *ctx,
     join->on_answer = on_answer;
     rc = prepare(join, line, url, &err);
     if (rc == PERCHE_OK)
-        rc = call_hub(join, &err);
+        rc = ask_replica(join, &err);
     if (rc == PERCHE_OK)
         return;
     log_warn("join.failed", "rc=%s err=\"%s\"", perche_rc_name(rc), err.text);
     node_answer_later(n, ctx, on_answer, rc, err.text);
-    n->join = NULL;
     join->n = NULL;
-    if (join->uplink) {
-        hang_up(join);
-    } else {
-        join->handles_open = 1;
-        join_gone(join);
-    }
+    join->handles_open = 1;
+    join_gone(join);
 }
 
 /* ---- leave ------------------------------------------------------------------------------- */
 
+static void end_leave(struct node *n, const char *json, enum perche_rc rc, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void end_leave(struct node *n, const char *json, enum perche_rc rc, const char *fmt, ...)
+{
+    node_answer_cb on_answer = n->leave.on_answer;
+    struct perche_err err = {0};
+    char text[400];
+    va_list args;
+
+    n->leaving = false;
+    n->leave.on_answer = NULL;
+    if (!on_answer)
+        return;
+    if (json) {
+        on_answer(n->leave.ctx, json, NULL);
+        return;
+    }
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    (void)perche_err_set(&err, rc, "%s", text);
+    on_answer(n->leave.ctx, NULL, &err);
+}
+
 static void on_left(struct job *job)
 {
-    struct call *call = job->ctx;
+    struct node *n = job->ctx;
 
-    call->n->leaving = false;
-    call_end(job, job->outcome.rc == PERCHE_OK ? "{\"left\":true}" : NULL);
+    if (job->outcome.rc == PERCHE_OK)
+        end_leave(n, "{\"left\":true}", PERCHE_OK, " ");
+    else
+        end_leave(n, NULL, job->outcome.rc, "%s", job->outcome.err.text);
+    job_free(job);
+}
+
+/* WORK_COMMAND "left"; false: out of memory. */
+static bool tell_left(struct node *n)
+{
+    struct job *job = job_new(WORK_COMMAND, n, on_left);
+
+    if (job)
+        job->work.args = strdup("{}");
+    if (!job || !job->work.args) {
+        job_free(job);
+        return false;
+    }
+    (void)snprintf(job->name, sizeof(job->name), "left");
+    job->work.name = job->name;
+    identity_random(job->work.random, sizeof(job->work.random));
+    n->leaving = true;
+    node_run(n, job);
+    return true;
+}
+
+void node_leave_resume(struct node *n)
+{
+    log_notice("leave.resumed", "hub=%s site=%s", n->hub, n->site);
+    if (!tell_left(n))
+        log_warn("leave.resumed", "err=\"out of memory\": the next start tries again");
 }
 
 static void on_uplink_gone(void *ctx)
@@ -450,19 +561,13 @@ static void on_uplink_gone(void *ctx)
     (void)ctx; /* nobody waits for it */
 }
 
-void node_leave(struct node *n, void *ctx, node_answer_cb on_answer)
+/* The hub has answered, or knows of nobody here. The file first: a stop in between leaves a site that is not joined, and
+ * its next start tells the replica. */
+static void forget_hub(struct node *n)
 {
     struct perche_err err = {0};
-    enum perche_rc rc;
+    enum perche_rc rc = upstream_remove(n->data, &err);
 
-    if (n->role == REPLICA_HUB || n->join || n->leaving) {
-        node_answer_later(n, ctx, on_answer, n->role == REPLICA_HUB ? PERCHE_STATE : PERCHE_BUSY,
-                          n->role == REPLICA_HUB ? "this is a hub: it has nothing to leave"
-                                                 : "a join or leave is under way");
-        return;
-    }
-    /* The file first: a stop in between leaves a site that is not joined and may leave again. */
-    rc = upstream_remove(n->data, &err);
     if (rc == PERCHE_OK && n->joined) {
         n->joined = false;
         if (n->uplink)
@@ -471,11 +576,85 @@ void node_leave(struct node *n, void *ctx, node_answer_cb on_answer)
         rc = node_converse(n, &err); /* alone: what programs write is harvested all the same */
     }
     if (rc != PERCHE_OK) {
-        node_answer_later(n, ctx, on_answer, rc, err.text);
+        end_leave(n, NULL, rc, "the hub has let this site go, but here it is not done: %s; say leave again", err.text);
         return;
     }
     log_notice("leave.done", "hub=%s site=%s", n->upstream.hub, n->site);
     upstream_clear(&n->upstream);
+    if (!tell_left(n))
+        end_leave(n, NULL, PERCHE_NOMEM, "out of memory");
+}
+
+static const char *and_why(const char *text, char *out, size_t out_n)
+{
+    (void)snprintf(out, out_n, "%s%s%s", *text ? " (" : "", text, *text ? ")" : "");
+    return out;
+}
+
+static void on_leave_told(struct inbox_item *item)
+{
+    struct node *n = container_of(item, struct node, leave.item);
+    const char *why = n->leave.why, *text = n->leave.text;
+    char brackets[170];
+
+    if (!n->leaving || n->closing)
+        return;
+    if (!*why) {
+        forget_hub(n);
+        return;
+    }
+    log_notice("leave.refused", "why=%s", why);
+    if (strcmp(why, "waiting") == 0)
+        end_leave(n, NULL, PERCHE_STATE, "this site does not leave while something waits here: %s; \"perche sync --wait\" first", text);
+    else if (strcmp(why, "offline") == 0 || strcmp(why, "timeout") == 0)
+        end_leave(n, NULL, strcmp(why, "offline") == 0 ? PERCHE_NET : PERCHE_TIMEOUT,
+                  "the hub has to know, and %s%s: say leave again when it can be reached",
+                  strcmp(why, "offline") == 0 ? "there is no line to it" : "gave no answer in time",
+                  and_why(text, brackets, sizeof(brackets)));
+    else if (node_may_join_anew(why))
+        end_leave(n, NULL, PERCHE_REFUSED,
+                  "the hub does not let this site in (%s), so that there is nothing to leave: ask it for a new invitation, and \"perche"
+                  " join\" that line here", why);
+    else
+        end_leave(n, NULL, PERCHE_REFUSED, "the hub does not talk with this site (%s)%s%s: put that right first, see \"perche status\"",
+                  why, *text ? ", " : "", text);
+}
+
+void node_leave_init(struct node *n)
+{
+    n->leave.item.on_taken = on_leave_told;
+}
+
+void node_leave_told(struct node *n, const char *why, const char *text)
+{
+    if (!n->leaving)
+        return;
+    (void)snprintf(n->leave.why, sizeof(n->leave.why), "%s", why ? why : "");
+    (void)snprintf(n->leave.text, sizeof(n->leave.text), "%s", text);
+    inbox_put(&n->inbox, &n->leave.item);
+}
+
+void node_leave_fail(struct node *n)
+{
+    if (n->leave.on_answer)
+        end_leave(n, NULL, PERCHE_STATE, "the daemon is stopping");
+}
+
+void node_leave(struct node *n, void *ctx, node_answer_cb on_answer)
+{
+    struct sync_event ev = {.kind = SYNC_EV_LEAVE};
+
+    if (n->role == REPLICA_HUB || n->join || n->leaving) {
+        node_answer_later(n, ctx, on_answer, n->role == REPLICA_HUB ? PERCHE_STATE : PERCHE_BUSY,
+                          n->role == REPLICA_HUB ? "this is a hub: it has nothing to leave"
+                                                 : "a join or leave is under way");
+        return;
+    }
+    n->leave.ctx = ctx;
+    n->leave.on_answer = on_answer;
     n->leaving = true;
-    node_ask(n, WORK_COMMAND, "left", NULL, ctx, on_answer, on_left);
+    if (n->joined)
+        node_step(n, &ev); /* answers through node_leave_told() */
+    else
+        node_leave_told(n, NULL, "");
 }

@@ -52,6 +52,7 @@ struct node {
     struct upstream upstream;       /* site, once it has joined */
     bool joined;                    /* site: in conversation with upstream.hub; hub: always */
     char site[PERCHE_ID_BYTES_MAX]; /* own id */
+    char hub[PERCHE_ID_BYTES_MAX];  /* site: its hub, as the replica had it at the start */
 
     struct replica_config replica_config; /* for the readers; its texts are the node's */
     struct replica *replica;              /* the writer thread's from its start to its end */
@@ -77,7 +78,13 @@ struct node {
     struct waiter waiters[NODE_WAITERS_MAX];
     uint64_t waiter_tags;
     struct join *join; /* under way, or NULL */
-    bool leaving;
+    struct {
+        struct inbox_item item; /* the conversation's answer is acted upon after its step */
+        void *ctx;
+        node_answer_cb on_answer; /* NULL: nobody waits */
+        char why[32], text[160];  /* why "": the hub knows */
+    } leave;
+    bool leaving; /* from the question to the replica's end of it */
 
     int lock; /* descriptor of the data folder's lock, -1 = none */
     uint64_t bad_messages, works;
@@ -149,5 +156,13 @@ void node_sign_rest(struct node *n);
 /* A site that was stopped between enrol and `joined`: makes the replica take its id. */
 void node_join_resume(struct node *n);
 void node_join_fail(struct node *n); /* the node is closing */
+/* The replica takes itself for a member, and upstream.conf is gone: leave was cut short, or it is ended so. */
+void node_leave_resume(struct node *n);
+void node_leave_init(struct node *n);
+/* Is this why a site is not let in one that a new invitation mends? */
+bool node_may_join_anew(const char *reason);
+/* The conversation's answer: @why NULL = the hub knows. */
+void node_leave_told(struct node *n, const char *why, const char *text);
+void node_leave_fail(struct node *n); /* the node is closing */
 
 #endif

@@ -6,7 +6,7 @@
 
 static const char *const core_sql =
     "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"
-    " hub TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
+    " hub TEXT NOT NULL DEFAULT '', hub_was TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
     " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0, wild_ms INTEGER NOT NULL DEFAULT 0, life INTEGER NOT NULL DEFAULT 0,"
     " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
     " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
@@ -46,7 +46,7 @@ static const char *const core_sql =
     /* what a restored hub took from a site that had not written it */
     "CREATE TABLE perche_recovered (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_member (site TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, public_key BLOB, host TEXT,"
-    " invited_ms INTEGER NOT NULL, joined_ms INTEGER, revoked_ms INTEGER) STRICT, WITHOUT ROWID;"
+    " invited_ms INTEGER NOT NULL, joined_ms INTEGER, revoked_ms INTEGER, left_ms INTEGER) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_invitation (id BLOB NOT NULL PRIMARY KEY, secret_hash BLOB NOT NULL, site TEXT NOT NULL, expires_ms INTEGER NOT NULL,"
     " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
     /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them */

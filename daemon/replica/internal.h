@@ -484,6 +484,8 @@ enum perche_rc news(struct replica *r, const struct work *w, struct outcome *o);
 /* member.c: membership at the hub and `joined` at the site */
 enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome *o);
 enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o);
+enum perche_rc leave(struct replica *r, const struct work *w, struct outcome *o);       /* member.c */
+enum perche_rc leave_build(struct replica *r, const struct work *w, struct outcome *o); /* join.c */
 enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome *o);
 /* replicate.c: distributed migrations */
 enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outcome *o, struct perche_migration **out, uint32_t *count); /* in the outcome's message */

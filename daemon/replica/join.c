@@ -10,6 +10,7 @@
 
 #include "replica/command.h"
 #include "replica/pack.h"
+#include "replica/query.h"
 #include "replica/statements.h"
 
 #define PAGE_ROWS 256
@@ -302,29 +303,60 @@ static enum perche_rc rename_site(struct replica *r, const char *site)
     return rc == PERCHE_OK ? harvest_all(r) : rc;
 }
 
-/* A position is one hub's. Only the hub that this site left finds it where it was: what it wrote meanwhile is then no
- * news against what it had read. */
-static enum perche_rc take_hub(struct replica *r, const uint8_t *key)
-{
-    sqlite3_stmt *s = ask(r, "SELECT hub_key IS NOT NULL AND hub_key IS ?1 FROM perche_node");
-    enum perche_rc rc = PERCHE_OK;
-    bool same;
+/* ---- which hub --------------------------------------------------------------------------- */
 
-    if (key != NULL)
-        ask_bind_bytes(s, 1, (struct perche_bytes){key, 32});
-    same = ask_row(r, s, "look up the hub's key") && sqlite3_column_int(s, 0);
+/* A position is one hub's. Where anything was exchanged with a hub the replica belongs to it, also after it has left: there
+ * it goes on from its position, and nowhere else. */
+static enum perche_rc check_hub(struct replica *r, const char *site, const char *hub)
+{
+    bool exchanged = r->node.acked != 0 || r->node.scan != 0 || r->node.joined_ms != 0;
+    char was[PERCHE_ID_BYTES_MAX] = "";
+    sqlite3_stmt *s = ask(r, "SELECT coalesce(nullif(hub, ''), hub_was) FROM perche_node");
+
+    if (ask_row(r, s, "look up the hub of before"))
+        (void)snprintf(was, sizeof was, "%s", ask_text(s, 0));
     sqlite3_finalize(s);
-    if (r->fail != PERCHE_OK || same)
+    if (r->fail != PERCHE_OK)
         return r->fail;
-    r->node.full = r->node.scan = r->node.done = r->node.had = 0;
-    r->node.asof = (struct perche_pos){0};
-    rc = exec(r, "DELETE FROM perche_leaving; DELETE FROM perche_wanted; DELETE FROM perche_pulled");
-    if (rc != PERCHE_OK)
-        return rc;
-    s = ask(r, "UPDATE perche_node SET hub_key = ?1");
+    if (strchr(site, ',') != NULL || strcmp(site, "*") == 0)
+        return fail(r, PERCHE_USAGE, "this is no id of a site");
+    if (exchanged && *was != '\0' && strcmp(was, hub) != 0)
+        return fail(r, PERCHE_STATE,
+                    "the records here belong to another hub's network, %s: join that one again, or name an empty folder as"
+                    " [node] data to join this one", was);
+    if (exchanged && strcmp(r->node.site, site) != 0)
+        return fail(
+            r, PERCHE_STATE,
+            "others know this node as another site already: ask the hub to invite that one anew (perche invite NAME --replace), or"
+            " name an empty folder as [node] data");
+    return PERCHE_OK;
+}
+
+enum perche_rc query_may_join(struct replica *r, struct args *a, struct json *j)
+{
+    char site[PERCHE_ID_BYTES_MAX], hub[PERCHE_ID_BYTES_MAX];
+    enum perche_rc rc = args_need(r, a, "site", site, sizeof site);
+
+    if (rc == PERCHE_OK)
+        rc = args_need(r, a, "hub", hub, sizeof hub);
+    if (rc == PERCHE_OK)
+        rc = check_hub(r, site, hub);
+    out_key(j, "site");
+    out_text(j, r->node.site);
+    return rc;
+}
+
+/* The node becomes a member of @hub. What it has of an earlier membership there it keeps: the hub says at `prove` what
+ * of it counts. */
+static enum perche_rc take_hub(struct replica *r, const char *hub, const uint8_t *key)
+{
+    sqlite3_stmt *s = ask(r, "UPDATE perche_node SET hub_key = ?1, hub_was = ''");
+
+    (void)snprintf(r->node.hub, sizeof r->node.hub, "%s", hub);
+    r->node_dirty = true;
     if (key != NULL)
         ask_bind_bytes(s, 1, (struct perche_bytes){key, 32});
-    return ask_run(r, s, "note the hub's key");
+    return ask_run(r, s, "note the hub");
 }
 
 enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a,
@@ -342,23 +374,13 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
         return rc;
     if (*key_text != '\0' && !hex_parse(key_text, key, sizeof key))
         return fail(r, PERCHE_USAGE, "hub_key is no key of 32 bytes in hexadecimal");
-    if (strchr(site, ',') != NULL || strcmp(site, "*") == 0)
-        return fail(r, PERCHE_USAGE, "this is no id of a site");
-    if (*r->node.hub != '\0' && (strcmp(r->node.hub, hub) != 0 || strcmp(r->node.site, site) != 0))
-        return fail(r, PERCHE_STATE, "this site has joined a hub already: leave it first");
-    if (strcmp(r->node.site, site) != 0) {
-        if (r->node.acked != 0 || r->node.scan != 0 || r->node.joined_ms != 0)
-            return fail(
-                r, PERCHE_STATE,
-                "others know this node as another site already: ask the hub to invite that one anew, with replace");
+    rc = check_hub(r, site, hub);
+    if (rc == PERCHE_OK && strcmp(r->node.site, site) != 0)
         rc = rename_site(r, site);
-        if (rc != PERCHE_OK)
-            return rc;
-    }
-    (void)snprintf(r->node.hub, sizeof r->node.hub, "%s", hub);
+    if (rc != PERCHE_OK)
+        return rc;
     r->node.joined_ms = w->now_ms;
-    r->node_dirty = true;
-    rc = take_hub(r, *key_text != '\0' ? key : NULL);
+    rc = take_hub(r, hub, *key_text != '\0' ? key : NULL);
     out_key(j, "site");
     out_text(j, r->node.site);
     out_key(j, "hub");
@@ -368,32 +390,44 @@ enum perche_rc command_joined(struct replica *r, const struct work *w, struct ar
 
 /* ---- leave ----------------------------------------------------------------------------------- */
 
-/* What was acknowledged counts no more: all that was written here is to go again. */
-static enum perche_rc forget_acked(struct replica *r, struct meta *m, void *ctx)
+/* What waits here and is not the hub's as well, or is not done. A person is told all of it at once. */
+enum perche_rc leave_build(struct replica *r, const struct work *w, struct outcome *o)
 {
-    uint64_t first = 0;
-    bool changed = m->flags & META_FRESH && m->cells[0].lsn <= r->node.acked;
+    static const struct {
+        const char *query, *one, *many;
+    } kinds[] = {
+        {"SELECT count(*) FROM perche_row WHERE first > ?1", "row waits to be sent", "rows wait to be sent"},
+        {"SELECT count(*) FROM perche_capture", "change was just written", "changes were just written"},
+        {"SELECT count(*) FROM perche_rescan", "table is being compared", "tables are being compared"},
+        {"SELECT count(*) FROM perche_held", "deletion waits for a person (perche held)",
+         "deletions wait for a person (perche held)"},
+        {"SELECT count(*) FROM perche_leaving", "row is to be dropped here", "rows are to be dropped here"},
+        {"SELECT count(*) FROM perche_wanted", "row is asked for", "rows are asked for"},
+    };
+    char said[300] = "";
+    size_t used = 0;
 
-    (void)ctx;
-    if (changed) /* the hub has it: what it had made of it until our position has come to us */
-        m->flags &= ~(uint32_t)META_FRESH;
-    for (uint32_t num = 0; num < m->count; num++) {
-        struct clock_cell *c = &m->cells[num];
+    (void)w;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        int64_t n = ask_number(r, kinds[i].query, (int64_t)r->node.acked, NULL);
 
-        if (!c->written)
-            continue;
-        changed |= c->via != VIA_LOCAL && c->origin == r->node.site_num;
-        if (c->origin == r->node.site_num)
-            c->via = VIA_LOCAL;
-        if (c->via == VIA_LOCAL && (first == 0 || c->lsn < first))
-            first = c->lsn;
+        if (n > 0 && used < sizeof said)
+            used += (size_t)snprintf(said + used, sizeof said - used, "%s%lld %s", used > 0 ? ", " : "", (long long)n,
+                                     n == 1 ? kinds[i].one : kinds[i].many);
     }
-    if (m->first == first && !changed)
-        return PERCHE_OK;
-    m->first = first;
-    return meta_save(r, m);
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    if (used > 0)
+        return fail(r, PERCHE_STATE, "%s", said);
+    if (r->node.must || r->node.returns)
+        return fail(r, PERCHE_STATE, "what was put back, or was away for long, is being compared with the hub");
+    o->message.op = PERCHE_OP_LEAVE;
+    o->message.u.leave = (struct perche_leave){
+        .acked = r->node.acked, .full = r->node.full, .scan = r->node.scan, .done = r->node.done};
+    return PERCHE_OK;
 }
 
+/* The hub knows it, or there was nothing that it could know. Rows, id, epoch and position stay: see check_hub(). */
 enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a,
                              struct json *j)
 {
@@ -402,14 +436,13 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
     (void)w;
     (void)a;
     if (*r->node.hub != '\0') {
-        rc = harvest_all(r);
-        if (rc == PERCHE_OK)
-            rc = each_row(r, forget_acked, NULL);
+        sqlite3_stmt *s;
+
         if (r->node.acked == 0 && r->node.scan == 0)
             r->node.joined_ms = 0; /* nothing was exchanged: it may still become another site */
+        s = ask(r, "UPDATE perche_node SET hub_was = hub");
+        rc = ask_run(r, s, "note the hub that was");
         *r->node.hub = '\0';
-        r->node.had = 0;
-        r->node.acked = 0; /* the pull position stays: see take_hub() */
         r->node.proven_ms = 0;
         r->node_dirty = true;
     }

@@ -22,7 +22,7 @@
 enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome *o)
 {
     sqlite3_stmt *s = ask(
-        r, "SELECT m.public_key, m.revoked_ms IS NOT NULL, m.name, p.session FROM perche_member m"
+        r, "SELECT m.public_key, m.revoked_ms IS NOT NULL, m.name, p.session, m.left_ms IS NOT NULL FROM perche_member m"
            " LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num"
            " WHERE m.site = ?1");
 
@@ -35,14 +35,15 @@ enum perche_rc site_key(struct replica *r, const struct work *w, struct outcome 
         (void)snprintf(o->member.name, sizeof o->member.name, "%s",
                        ask_text(s, 2)); /* cut short is fine */
         o->member.session = (uint64_t)sqlite3_column_int64(s, 3);
+        o->member.left = sqlite3_column_int(s, 4) != 0;
     }
     sqlite3_finalize(s);
     return r->fail;
 }
 
-static void no(struct outcome *o, enum perche_refusal why, const char *text)
+static void no(struct outcome *o, uint8_t op, enum perche_refusal why, const char *text)
 {
-    o->message.op = PERCHE_OP_ENROL;
+    o->message.op = op;
     o->message.reply = true;
     o->message.refused = true;
     o->message.u.no = (struct perche_no){.why = (uint8_t)why, .text = text};
@@ -52,11 +53,15 @@ static void no(struct outcome *o, enum perche_refusal why, const char *text)
  * Marks stay: it may still hold what they name. What was refused is judged again when it is pushed again. */
 static enum perche_rc peer_anew(struct replica *r, const char *site)
 {
-    struct peer p = {.known = true, .eplsn = r->node.lsn};
+    struct peer p = {.known = true, .eplsn = r->node.lsn}, was;
     uint32_t num = name_number(r, site);
     sqlite3_stmt *s;
-    enum perche_rc rc = num == 0 ? r->fail : peer_store(r, num, &p);
+    enum perche_rc rc = num == 0 ? r->fail : peer_load(r, num, &was);
 
+    if (rc == PERCHE_OK) {
+        p.stamp = was.known ? was.stamp : 0; /* what this site has ever said stays said: floor_deleted() */
+        rc = peer_store(r, num, &p);
+    }
     if (rc != PERCHE_OK)
         return rc;
     s = ask(
@@ -80,7 +85,21 @@ static enum perche_rc peer_anew(struct replica *r, const char *site)
     return rc;
 }
 
-static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, const char *site)
+/* One whose key the hub has had is the node that was here before: it goes on from where it was, and `prove` judges what
+ * it shows as it does any day. */
+static enum perche_rc peer_again(struct replica *r, const char *site)
+{
+    sqlite3_stmt *s = ask(
+        r,
+        "UPDATE perche_peer SET session = 0, contact_ms = ?2 WHERE site = (SELECT num FROM perche_name WHERE text = ?1)");
+
+    ask_bind_text(s, 1, site);
+    if (s != NULL)
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
+    return ask_run(r, s, "note a node that is back");
+}
+
+static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, const char *site, bool back)
 {
     sqlite3_stmt *s =
         ask(r, "UPDATE perche_invitation SET used_ms = ?2, public_key = ?3 WHERE id = ?1");
@@ -95,14 +114,16 @@ static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, con
         return rc;
     s = ask(
         r,
-        "UPDATE perche_member SET public_key = ?2, host = ?3, joined_ms = ?4, revoked_ms = NULL WHERE site = ?1");
+        "UPDATE perche_member SET public_key = ?2, host = ?3, joined_ms = ?4, revoked_ms = NULL, left_ms = NULL WHERE site = ?1");
     ask_bind_text(s, 1, site);
     ask_bind_bytes(s, 2, (struct perche_bytes){e->public_key, 32});
     ask_bind_text(s, 3, e->name);
     if (s != NULL)
         sqlite3_bind_int64(s, 4, (sqlite3_int64)r->now_ms);
     rc = ask_run(r, s, "admit a node");
-    return rc == PERCHE_OK ? peer_anew(r, site) : rc;
+    if (rc != PERCHE_OK)
+        return rc;
+    return back ? peer_again(r, site) : peer_anew(r, site);
 }
 
 static enum perche_rc welcome(struct replica *r, const char *site, struct outcome *o)
@@ -129,7 +150,7 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
     const struct perche_enrol *e = &w->message.u.enrol;
     uint8_t hash[32], known[32] = {0};
     char site[PERCHE_ID_BYTES_MAX] = "";
-    bool found, used, expired, same_key, revoked;
+    bool found, used, expired, same_key, revoked, left, back;
     sqlite3_stmt *s;
     enum perche_rc rc;
 
@@ -138,13 +159,13 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
     s = ask(
         r,
         "SELECT i.secret_hash, i.site, i.used_ms IS NOT NULL, i.expires_ms <= ?2, i.public_key IS ?3 AND m.public_key IS ?3,"
-        " m.revoked_ms IS NOT NULL FROM perche_invitation i JOIN perche_member m ON m.site = i.site WHERE i.id = ?1");
+        " m.revoked_ms IS NOT NULL, m.left_ms IS NOT NULL, m.public_key IS ?3 FROM perche_invitation i JOIN perche_member m ON m.site = i.site WHERE i.id = ?1");
     ask_bind_bytes(s, 1, (struct perche_bytes){e->invitation, 16});
     ask_bind_bytes(s, 3, (struct perche_bytes){e->public_key, 32});
     if (s != NULL)
         sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
     found = ask_row(r, s, "look up an invitation") && sqlite3_column_bytes(s, 0) == sizeof known;
-    used = expired = same_key = revoked = false;
+    used = expired = same_key = revoked = left = back = false;
     if (found) {
         memcpy(known, sqlite3_column_blob(s, 0), sizeof known);
         (void)snprintf(site, sizeof site, "%s", ask_text(s, 1));
@@ -152,6 +173,8 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
         expired = sqlite3_column_int(s, 3) != 0;
         same_key = sqlite3_column_int(s, 4) != 0;
         revoked = sqlite3_column_int(s, 5) != 0;
+        left = sqlite3_column_int(s, 6) != 0;
+        back = sqlite3_column_int(s, 7) != 0;
     }
     sqlite3_finalize(s);
     if (r->fail != PERCHE_OK)
@@ -159,26 +182,75 @@ enum perche_rc enrol(struct replica *r, const struct work *w, struct outcome *o)
     /* An id without its secret is answered like one that is not known, after the same time. */
     found = sodium_memcmp(hash, known, sizeof hash) == 0 && found;
     if (!found) {
-        no(o, PERCHE_NO_INVITATION_UNKNOWN, "the hub knows no such invitation");
+        no(o, PERCHE_OP_ENROL, PERCHE_NO_INVITATION_UNKNOWN, "the hub knows no such invitation");
         return PERCHE_OK;
     }
-    if (used && same_key && !revoked) /* the answer was lost: here it is again */
+    if (used && same_key && !revoked && !left) /* the answer was lost: here it is again */
         return welcome(r, site, o);
     if (used && same_key) {
-        no(o, PERCHE_NO_REVOKED, "this site was revoked");
+        no(o, PERCHE_OP_ENROL, revoked ? PERCHE_NO_REVOKED : PERCHE_NO_LEFT,
+           revoked ? "this site was revoked" : "this site has left since: ask for a new invitation");
         return PERCHE_OK;
     }
     if (used) {
-        no(o, PERCHE_NO_INVITATION_USED,
+        no(o, PERCHE_OP_ENROL, PERCHE_NO_INVITATION_USED,
            "another node has used this invitation: ask for a new one");
         return PERCHE_OK;
     }
     if (expired) {
-        no(o, PERCHE_NO_INVITATION_EXPIRED, "this invitation has expired: ask for a new one");
+        no(o, PERCHE_OP_ENROL, PERCHE_NO_INVITATION_EXPIRED, "this invitation has expired: ask for a new one");
         return PERCHE_OK;
     }
-    rc = admit(r, e, site);
+    rc = admit(r, e, site, back);
     return rc == PERCHE_OK ? welcome(r, site, o) : rc;
+}
+
+/* The site has sent all that it wrote: it is a member no longer, and holds nothing back. What it had stays on record for
+ * the day it comes back. Session and position are looked at again here: both may have moved since it asked. */
+enum perche_rc leave(struct replica *r, const struct work *w, struct outcome *o)
+{
+    const struct perche_leave *l = &w->message.u.leave;
+    uint32_t site = name_number(r, w->site);
+    struct peer p;
+    sqlite3_stmt *s;
+    enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &p);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!p.known || p.session != w->session)
+        return fail(r, PERCHE_AUTH, "the session has ended");
+    if (p.have != l->acked) {
+        no(o, PERCHE_OP_LEAVE, PERCHE_NO_POSITION, "the hub does not have all that this site has sent");
+        o->message.u.no.have = p.have;
+        return PERCHE_OK;
+    }
+    if (l->scan >= p.scan && l->full >= p.full) {
+        p.full = l->full;
+        p.scan = l->scan;
+        rc = peer_done(r, site, &p, l->done);
+    }
+    p.session = 0;
+    if (rc == PERCHE_OK)
+        rc = peer_store(r, site, &p);
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "UPDATE perche_peer SET pending = 0, recovery = 0, contact_ms = ?2 WHERE site = ?1");
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, site);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
+    }
+    rc = ask_run(r, s, "end a membership");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = ask(r, "UPDATE perche_member SET left_ms = ?2 WHERE site = ?1");
+    ask_bind_text(s, 1, w->site);
+    if (s != NULL)
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
+    rc = ask_run(r, s, "end a membership");
+    o->message.op = PERCHE_OP_LEAVE;
+    o->message.reply = true;
+    o->message.u.leave_reply.clock_ms = w->now_ms;
+    return rc;
 }
 
 enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome *o)
@@ -382,7 +454,7 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     if (rc == PERCHE_OK && !args_true(r, a, "replace") &&
         ask_number(
             r,
-            "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL) AND ?1",
+            "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL AND left_ms IS NULL) AND ?1",
             1, site.id))
         rc = fail(r, PERCHE_REFUSED,
                   "%s has a living node: say replace if the new one takes its place", site.name);
@@ -501,7 +573,7 @@ enum perche_rc command_retire(struct replica *r, const struct work *w, struct ar
     if (r->fail == PERCHE_OK && contact_ms + HEARD_MS > w->now_ms)
         return fail(r, PERCHE_STATE, "%s was heard of less than an hour ago: only a site that stays silent is retired", site.name);
     if (r->fail == PERCHE_OK && floor_retire(r, name_number(r, site.id)) == PERCHE_NOT_FOUND)
-        return fail(r, PERCHE_STATE, "%s is retired already, was revoked, or has never joined", site.name);
+        return fail(r, PERCHE_STATE, "%s is retired already, was revoked, has left, or has never joined", site.name);
     out_key(j, "site");
     out_text(j, site.id);
     out_key(j, "name");

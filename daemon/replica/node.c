@@ -139,7 +139,7 @@ enum perche_rc marks_thin_known(struct replica *r)
 
     if (r->hub) {
         sqlite3_stmt *s = prepare(r, "SELECT min(p.scan) FROM perche_peer p JOIN perche_name n ON n.num = p.site"
-                                     " LEFT JOIN perche_member m ON m.site = n.text WHERE m.revoked_ms IS NULL");
+                                     " LEFT JOIN perche_member m ON m.site = n.text WHERE m.revoked_ms IS NULL AND m.left_ms IS NULL");
         int rc;
 
         if (s == NULL)

@@ -407,7 +407,8 @@ enum perche_verdict position_judge(struct replica *r, uint32_t site, const struc
 
     *lost = false;
     *back = (struct perche_pull_entry){.full = peer->full, .scan = peer->scan};
-    if (peer->epoch == 0) { /* a new node */
+    if (peer->epoch == 0) { /* a new node; what it was told as another member's is no loss of ours: it all comes again */
+        announced = true;
         peer->epoch = p->epoch;
         peer->prev_epoch = p->prev_epoch;
         peer->eplsn = r->node.lsn;

@@ -28,7 +28,7 @@ bool mark_known(struct replica *r, struct perche_pos pos);
 
 /* SQL: of perche_peer, sites that this replica knows as members with a history, and that are not retired. */
 #define ACTIVE_PEER "epoch <> 0 AND retired_ms = 0 AND NOT EXISTS (SELECT 1 FROM perche_member m JOIN perche_name n ON n.text = m.site" \
-                    " WHERE n.num = perche_peer.site AND m.revoked_ms IS NOT NULL)"
+                    " WHERE n.num = perche_peer.site AND (m.revoked_ms IS NOT NULL OR m.left_ms IS NOT NULL))"
 
 /* A replica is opened: positions from here on are of a life of their own. Inside the opening transaction. */
 enum perche_rc life_begin(struct replica *r);

@@ -350,13 +350,14 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         r,
         "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
         " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL),"
-        " p.address, p.held_ms, p.held_address, p.recovery, p.retired_ms, p.returns"
+        " p.address, p.held_ms, p.held_address, p.recovery, p.retired_ms, p.returns, m.left_ms"
         " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
     out_key(j, contract ? "sites" : "members");
     out_open(j, '[');
     while (ask_row(r, s, "read the members")) {
+        bool left = sqlite3_column_int64(s, 23) != 0; /* a member no longer: nothing waits for it */
         uint64_t waits =
-            behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
+            left ? 0 : behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
 
         out_open(j, '{');
         text(j, contract ? "id" : "site", ask_text(s, 0));
@@ -364,6 +365,7 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         text(j, "code", ask_text(s, 2));
         time_ms(j, contract ? "joined_at" : "joined", (uint64_t)sqlite3_column_int64(s, 3));
         time_ms(j, contract ? "revoked_at" : "revoked", (uint64_t)sqlite3_column_int64(s, 4));
+        time_ms(j, contract ? "left_at" : "left", (uint64_t)sqlite3_column_int64(s, 23));
         time_ms(j, "invited_at", (uint64_t)sqlite3_column_int64(s, 5));
         boolean(j, "invited", sqlite3_column_int(s, 16) != 0);
         text(j, "host", (const char *)sqlite3_column_text(s, 6));
@@ -377,6 +379,7 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
             text(j, "state",
                  sqlite3_column_int64(s, 3) == 0    ? "unjoined"
                  : sqlite3_column_int64(s, 4) != 0  ? "refused"
+                 : left                             ? "unjoined"
                  : sqlite3_column_int64(s, 18) != 0 ? "held"
                                                     : "offline");
             text(j, "address", *ask_text(s, 17) != '\0' ? ask_text(s, 17) : NULL);
@@ -426,7 +429,7 @@ static const struct {
     {"show", query_show},         {"history", query_history}, {"conflicts", query_conflicts},
     {"conflict", query_conflict}, {"verify", query_verify},   {"warnings", query_warnings},
     {"members", query_members},   {"sites", query_sites},     {"refused", query_refused},
-    {"held", query_held},
+    {"held", query_held},         {"may_join", query_may_join},
 };
 
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)

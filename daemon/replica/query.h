@@ -14,6 +14,8 @@ enum perche_rc query_history(struct replica *r, struct args *a, struct json *j);
 /* verify.c */
 enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j);
 enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j);
+/* join.c: would this replica join that hub as that site? Refused with what to do */
+enum perche_rc query_may_join(struct replica *r, struct args *a, struct json *j);
 /* brake.c */
 enum perche_rc query_held(struct replica *r, struct args *a, struct json *j);
 

@@ -604,6 +604,11 @@ const char *replica_site_id(const struct replica *r)
     return r->node.site;
 }
 
+const char *replica_hub_id(const struct replica *r)
+{
+    return r->node.hub;
+}
+
 const char *replica_name(const struct replica *r)
 {
     return r->node.name;

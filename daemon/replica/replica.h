@@ -46,6 +46,7 @@ void replica_perform(struct replica *r, const struct work *works, struct outcome
 
 /* Identity, stable from the first start on (a site's id changes once, by `join`). */
 const char *replica_site_id(const struct replica *r);
+const char *replica_hub_id(const struct replica *r); /* "" = a site that has not joined, or has left */
 const char *replica_name(const struct replica *r);
 /* Did another program write since the last call? (frames in the WAL that are not ours) */
 bool replica_others_wrote(struct replica *r);

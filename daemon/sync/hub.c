@@ -94,6 +94,7 @@ static const char *const no_texts[] = {
     [PERCHE_NO_INVITATION_EXPIRED] = "The invitation has expired.",
     [PERCHE_NO_INVITATION_UNKNOWN] = "The hub does not know this invitation.",
     [PERCHE_NO_INTERNAL] = "The hub made a mistake; its log says more.",
+    [PERCHE_NO_LEFT] = "This site has left the hub; a new invitation lets it come back.",
     [PERCHE_NO_RECOVERY] = "The hub may have been put back from an older copy; it waits for more sites to say so.",
 };
 
@@ -267,6 +268,7 @@ static void outcome(struct sync_hub *h, struct outcome *o)
     case WORK_PULL_ANSWER:
     case WORK_ROWS_ANSWER:
     case WORK_DIGEST_ANSWER:
+    case WORK_LEAVE:
     case WORK_REPAIR: hub_answered(h, job, o); break;
     default: assert(false); /* a hub asks for nothing else */
     }
@@ -315,6 +317,7 @@ static void request(struct sync_hub *h, const struct sync_event *ev)
     case PERCHE_OP_PULL:
     case PERCHE_OP_ROWS:
     case PERCHE_OP_DIGEST:
+    case PERCHE_OP_LEAVE:
     case PERCHE_OP_WATCH: hub_request(h, pipe, ev); break;
     default: hub_bad(h, ev, PERCHE_NO_BAD);
     }
@@ -340,23 +343,23 @@ static void pipe_gone(struct sync_hub *h, uint64_t id)
     hub_pipe_gone(h, pipe);
 }
 
-static void revoked(struct sync_hub *h, const char *site)
+void hub_peer_out(struct sync_hub *h, const char *site, enum perche_refusal why)
 {
     struct peer *peer = hub_peer_find(h, site);
 
     for (uint32_t i = 0; i < HUB_BUCKETS; i++) {
         for (struct job *job = h->jobs[i]; job != NULL; job = job->next) {
             if (strcmp(job->site, site) == 0)
-                job->revoked = true; /* a proof that is being judged comes too late */
+                job->out = (uint8_t)why;
         }
     }
     if (peer != NULL && peer->pipe != NULL) {
         struct pipe *pipe = peer->pipe;
 
-        hub_session_end(h, peer, PERCHE_NO_REVOKED);
-        hub_pipe_close(h, pipe, perche_refusal_name(PERCHE_NO_REVOKED));
+        hub_session_end(h, peer, why);
+        hub_pipe_close(h, pipe, perche_refusal_name(why));
     }
-    actions_log(h->out, "hub.revoked", "site=%.*s", PERCHE_ID_BYTES_MAX, site);
+    actions_log(h->out, why == PERCHE_NO_LEFT ? "hub.left" : "hub.revoked", "site=%.*s", PERCHE_ID_BYTES_MAX, site);
 }
 
 /* Migrations travel in the answer to `prove`: whoever holds a session is asked to prove again, on the same line. */
@@ -427,12 +430,13 @@ void sync_hub_step(struct sync_hub *h, const struct sync_event *ev, struct sync_
     case SYNC_EV_REQUEST: request(h, ev); break;
     case SYNC_EV_PIPE_GONE: pipe_gone(h, ev->pipe); break;
     case SYNC_EV_WOKEN: hub_wake(h, ev->outcome); break;
-    case SYNC_EV_REVOKED: revoked(h, ev->site); break;
+    case SYNC_EV_REVOKED: hub_peer_out(h, ev->site, PERCHE_NO_REVOKED); break;
     case SYNC_EV_SCHEMA: schema_moved(h); break;
     case SYNC_EV_LINE_UP:
     case SYNC_EV_LINE_DOWN:
     case SYNC_EV_REPLY:
-    case SYNC_EV_SYNC_NOW: break; /* a site's */
+    case SYNC_EV_SYNC_NOW:
+    case SYNC_EV_LEAVE: break; /* a site's */
     }
     hub_pipes_thin(h);
     hub_wake_some(h);

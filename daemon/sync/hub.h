@@ -84,7 +84,7 @@ struct job {
     struct peer *peer; /* or NULL: without a session */
     uint64_t session;
     char site[PERCHE_ID_BYTES_MAX];
-    bool revoked;
+    uint8_t out;  /* PERCHE_NO_REVOKED or _LEFT: a proof that is being judged comes too late */
     bool proving; /* counted in hub->proving */
     uint8_t challenge[32];
     uint64_t pending;              /* push: what the site said */
@@ -163,6 +163,8 @@ void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe,
                        uint64_t have);
 /* Answers what is parked with @why. */
 void hub_session_end(struct sync_hub *h, struct peer *peer, enum perche_refusal why);
+/* The site is a member no longer, for @why: its session and line end, and a proof that is under way. */
+void hub_peer_out(struct sync_hub *h, const char *site, enum perche_refusal why);
 /* The peer whose latest session this is, over the pipe it is bound to; or NULL. */
 struct peer *hub_session_find(const struct sync_hub *h, const struct pipe *pipe, uint64_t session);
 /* The site says how far it has pulled. Goes to disk lazily. */

@@ -124,8 +124,8 @@ void hub_prove_keyed(struct sync_hub *h, struct job *job, struct outcome *o)
         refuse(h, job, PERCHE_NO_UNKNOWN);
         return;
     }
-    if (o->member.revoked || job->revoked) {
-        refuse(h, job, PERCHE_NO_REVOKED);
+    if (o->member.revoked || o->member.left || job->out != 0) {
+        refuse(h, job, job->out != 0 ? (enum perche_refusal)job->out : o->member.revoked ? PERCHE_NO_REVOKED : PERCHE_NO_LEFT);
         return;
     }
     if (!signature_is_right(h, job, &o->member)) {
@@ -158,8 +158,8 @@ void hub_prove_judged(struct sync_hub *h, struct job *job, struct outcome *o)
         refuse(h, job, o->rc != PERCHE_OK ? hub_refusal(o->rc) : PERCHE_NO_INTERNAL);
         return;
     }
-    if (job->revoked) { /* while it was being judged */
-        refuse(h, job, PERCHE_NO_REVOKED);
+    if (job->out != 0) { /* while it was being judged */
+        refuse(h, job, (enum perche_refusal)job->out);
         return;
     }
     if (o->message.refused) {

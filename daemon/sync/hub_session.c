@@ -166,6 +166,7 @@ static uint64_t session_of(const struct perche_message *m)
     case PERCHE_OP_ROWS: return m->u.rows.session;
     case PERCHE_OP_DIGEST: return m->u.digest.session;
     case PERCHE_OP_WATCH: return m->u.watch.session;
+    case PERCHE_OP_LEAVE: return m->u.leave.session;
     default: return 0;
     }
 }
@@ -251,6 +252,11 @@ void hub_request(struct sync_hub *h, struct pipe *pipe, const struct sync_event 
         hub_peer_says(h, peer, m->u.digest.scan, m->u.digest.scan, m->u.digest.done);
         digest(h, peer, ev);
         break;
+    case PERCHE_OP_LEAVE:
+        w = session_work(h, WORK_LEAVE, peer, m->op, ev->request, &job);
+        if (w != NULL)
+            sync_message_move(&w->message, m);
+        break;
     default: assert(false); /* session_of() knows no other */
     }
     hub_rest(h, peer, peer->early.message.op != 0); /* when nothing could be begun */
@@ -261,11 +267,19 @@ void hub_answered(struct sync_hub *h, struct job *job, struct outcome *o)
     struct peer *peer = job->peer;
     bool ours = job->session == peer->session;
     bool more = false;
+    bool left = job->kind == WORK_LEAVE && o->rc == PERCHE_OK && !o->message.refused;
     bool damaged = o->rc == PERCHE_OK && o->message.refused && o->message.u.no.why == PERCHE_NO_BAD;
     struct pipe *pipe;
 
-    if (!ours) { /* a newer session has begun, or none is left */
+    if (!ours && !left) { /* a newer session has begun, or none is left */
         hub_no(h, job->pipe, job->request, job->op, PERCHE_NO_SESSION);
+        return;
+    }
+    if (left) { /* on disk: whatever session it may have by now */
+        if (ours)
+            peer->busy--;
+        hub_reply(h, job->pipe, job->request, &o->message);
+        hub_peer_out(h, job->site, PERCHE_NO_LEFT);
         return;
     }
     if (job->kind == WORK_PUSH_APPLY)

@@ -276,6 +276,7 @@ void site_give_up(struct sync_site *s, enum sync_state state, const char *reason
                 reason, (unsigned long long)wait_ms);
     while (waiters_take_any(&s->waiters, &tag))
         synced(s, tag, "offline");
+    site_leave_end(s, strcmp(reason, perche_refusal_name(PERCHE_NO_LEFT)) == 0 ? NULL : reason, NULL);
 }
 
 /* Reason codes that a line may be lost for; event reasons are the runner's. */
@@ -294,6 +295,7 @@ static const char *line_reason(const char *reason)
 static void line_down(struct sync_site *s, const char *why)
 {
     const char *reason = line_reason(why);
+    bool no_answer = s->dialling;
 
     if (!s->line_up && !s->dialling)
         return; /* given up already */
@@ -301,6 +303,8 @@ static void line_down(struct sync_site *s, const char *why)
     go_offline(s, reason,
                strcmp(reason, "refused") == 0 ? backoff_refused_ms(&s->ops)
                                               : backoff_next_ms(&s->line_backoff, &s->ops));
+    if (no_answer)
+        site_leave_end(s, "offline", reason);
 }
 
 static void line_up(struct sync_site *s)
@@ -411,6 +415,7 @@ static void reply(struct sync_site *s, const struct sync_event *ev)
     case PERCHE_OP_PULL: site_pull_answered(s, m, ev->bytes, line_ms); break;
     case PERCHE_OP_ROWS: site_rows_answered(s, m, ev->bytes); break;
     case PERCHE_OP_DIGEST: site_digest_answered(s, m); break;
+    case PERCHE_OP_LEAVE: site_leave_answered(s); break;
     default: assert(false); /* nothing else is sent on this channel */
     }
 }
@@ -510,6 +515,7 @@ static void outcome(struct sync_site *s, struct outcome *o)
     case WORK_ROWS_APPLY: site_rows_applied(s, o); break;
     case WORK_DIGEST_BUILD: site_digest_built(s, o); break;
     case WORK_DIGEST_TAKE: site_digest_taken(s, o); break;
+    case WORK_LEAVE_BUILD: site_leave_built(s, o); break;
     default: assert(false); /* a site asks for nothing else */
     }
 }
@@ -557,6 +563,8 @@ static void expire(struct sync_site *s)
     }
     while (waiters_take_late(&s->waiters, s->mono_ms, s->proven, &tag, &missing))
         synced(s, tag, missing);
+    if (s->leave_asked && s->mono_ms >= s->leave_until_ms)
+        site_leave_end(s, s->proven ? "timeout" : "offline", s->reason);
 }
 
 static void local_go_on(struct sync_site *s)
@@ -600,6 +608,10 @@ static void talk_go_on(struct sync_site *s)
         return; /* of a talk that was cut */
     if (!s->proven) {
         site_hello(s);
+        return;
+    }
+    if (s->leave_asked) {
+        site_leave(s);
         return;
     }
     if (s->mono_ms < s->pace_until_ms)
@@ -660,6 +672,8 @@ static void set_timer(struct sync_site *s)
     struct sync_action *a;
 
     earliest(s, &next, waiters_next_ms(&s->waiters));
+    if (s->leave_asked)
+        earliest(s, &next, s->leave_until_ms);
     if (!s->known)
         earliest(s, &next, s->state_at_ms);
     if (s->harvest_due && !s->harvesting)
@@ -726,6 +740,7 @@ static void check(const struct sync_site *s)
         assert(talk->op != PERCHE_OP_PULL || s->talk == TALK_PULL);
         assert(talk->op != PERCHE_OP_ROWS || s->talk == TALK_ROWS);
         assert(talk->op != PERCHE_OP_DIGEST || s->talk == TALK_DIGEST);
+        assert(talk->op != PERCHE_OP_LEAVE || s->talk == TALK_LEAVE);
     }
     assert(s->compared <= s->changes);
 }
@@ -748,6 +763,7 @@ void sync_site_step(struct sync_site *s, const struct sync_event *ev, struct syn
     case SYNC_EV_OUTCOME: outcome(s, ev->outcome); break;
     case SYNC_EV_CHANGED: s->harvest_due = true; break;
     case SYNC_EV_SYNC_NOW: sync_now(s, ev); break;
+    case SYNC_EV_LEAVE: site_leave_asked(s, ev); break;
     case SYNC_EV_REQUEST:
     case SYNC_EV_PIPE_GONE:
     case SYNC_EV_WOKEN:

@@ -39,6 +39,8 @@ enum talk {
     TALK_DIGEST_BUILD,
     TALK_DIGEST,
     TALK_DIGEST_TAKE,
+    TALK_LEAVE_BUILD,
+    TALK_LEAVE,
 };
 
 struct channel {
@@ -127,6 +129,9 @@ struct sync_site {
     uint32_t digest_level;
     uint32_t later, differs; /* in a row */
 
+    bool leave_asked; /* by a person, who waits until leave_until_ms */
+    uint64_t leave_tag, leave_until_ms;
+
     uint64_t watch_at_ms, news_scan;
     uint32_t idle_news; /* news in a row that brought nothing */
 
@@ -200,6 +205,15 @@ void site_compare(struct sync_site *s);
 void site_digest_built(struct sync_site *s, struct outcome *o);
 void site_digest_answered(struct sync_site *s, struct perche_message *m);
 void site_digest_taken(struct sync_site *s, struct outcome *o);
+
+/* ---- site_leave.c: taking leave of the hub ---------------------------------- */
+
+void site_leave_asked(struct sync_site *s, const struct sync_event *ev);
+void site_leave(struct sync_site *s);
+void site_leave_built(struct sync_site *s, struct outcome *o);
+void site_leave_answered(struct sync_site *s);
+/* It is over, if anybody waits for it: @why NULL = the hub knows. @text may be NULL. */
+void site_leave_end(struct sync_site *s, const char *why, const char *text);
 
 /* ---- site_refusal.c: every "no" ------------------------------------------- */
 

@@ -19,6 +19,7 @@ enum consequence {
 static const uint8_t consequences[] = {
     [PERCHE_NO_UNKNOWN] = GIVE_UP,
     [PERCHE_NO_REVOKED] = GIVE_UP,
+    [PERCHE_NO_LEFT] = GIVE_UP,
     [PERCHE_NO_SIGNATURE] = GIVE_UP,
     [PERCHE_NO_VERSION] = GIVE_UP,
     [PERCHE_NO_SESSION] = SHAKE,

@@ -27,6 +27,7 @@ enum sync_action_kind {
     SYNC_LOG,        /* reason is one event for the log: "sync.refused", text beside it */
     SYNC_STATE,      /* the state shown to people changed: read it with sync_site_view() */
     SYNC_SYNCED,     /* site: an asked-for `sync --wait` (id `tag`) has ended: reason NULL = done and equal, else which is missing */
+    SYNC_LEFT,       /* site: an asked-for leave (id `tag`) has ended: reason NULL = the hub knows, and lets this site in no more; else why not, text beside it */
 };
 
 struct sync_action {
@@ -66,6 +67,7 @@ enum sync_event_kind {
     SYNC_EV_OUTCOME,     /* outcome of a work */
     SYNC_EV_CHANGED,     /* the WAL grew by another's frames, or it is time to look (net) */
     SYNC_EV_SYNC_NOW,    /* perche sync: tag; wait: report SYNC_SYNCED */
+    SYNC_EV_LEAVE,       /* site: perche leave: tag; timeout_ms: report SYNC_LEFT */
     SYNC_EV_REQUEST,     /* hub: message came on pipe, to be answered under request */
     SYNC_EV_PIPE_GONE,   /* hub */
     SYNC_EV_WOKEN,       /* hub: a command changed rows: outcome->woken */
@@ -79,11 +81,11 @@ struct sync_event {
     uint64_t mono_ms;        /* monotonic: intervals and time-outs */
     uint32_t channel;
     uint64_t request, pipe;
-    uint64_t tag;            /* SYNC_NOW; REPLY at a site: the tag of the SEND that it answers, any other is not taken */
+    uint64_t tag;            /* SYNC_NOW, LEAVE; REPLY at a site: the tag of the SEND that it answers, any other is not taken */
     bool wait;
     uint64_t bytes;          /* size of the message */
     uint64_t line_ms;        /* site: time from send to reply */
-    uint64_t timeout_ms;     /* SYNC_NOW */
+    uint64_t timeout_ms;     /* SYNC_NOW, LEAVE */
     struct perche_message *message; /* borrowed, but the step may take what is in it: ... */
     struct outcome *outcome;        /* ... it is all zero then, and freeing it is fine. The same for outcome->message */
     const char *site;

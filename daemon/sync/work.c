@@ -19,6 +19,7 @@
     X(ROWS_APPLY, "rows_apply", true)        \
     X(DIGEST_BUILD, "digest_build", false)   \
     X(DIGEST_TAKE, "digest_take", true)      \
+    X(LEAVE_BUILD, "leave_build", false)     \
     X(SITE_KEY, "site_key", false)           \
     X(PROVE_JUDGE, "prove_judge", true)      \
     X(PUSH_APPLY, "push_apply", true)        \
@@ -28,6 +29,7 @@
     X(REPAIR, "repair", true)                \
     X(PEER_NOTE, "peer_note", true)          \
     X(ENROL, "enrol", true)                  \
+    X(LEAVE, "leave", true)                  \
     X(NEWS, "news", false)                   \
     X(QUERY, "query", false)                 \
     X(COMMAND, "command", true)

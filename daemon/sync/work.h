@@ -32,6 +32,8 @@ enum work_kind {
     WORK_DIGEST_BUILD,   /* read: in: level, message.u.digest_reply of the level above (level > 0). out: message digest (session not set) or comparable = false */
     WORK_DIGEST_TAKE,    /* write: in: message.u.digest_reply. Equal: stores proven equal at clock_ms; level 2 differs: repairs what the site must repair. out: state */
 
+    WORK_LEAVE_BUILD,    /* read: does nothing wait here that the hub lacks? Else rc STATE, err says what. out: message leave (session not set) */
+
     /* ---- a hub ---- */
     WORK_SITE_KEY,       /* read: in: site. out: member (public key, revoked, ...) */
     WORK_PROVE_JUDGE,    /* write: verdict over message.u.prove, signature already checked; stores the session. in: message, session. out: message prove_reply */
@@ -42,6 +44,7 @@ enum work_kind {
     WORK_REPAIR,         /* write: in: site, message.u.digest (level 2): rows that differ go whole to the site. out: woken */
     WORK_PEER_NOTE,      /* write: in: site, full, scan, done, session, now_ms, pending, proven_ms, offset_ms. out: nothing */
     WORK_ENROL,          /* write: in: message.u.enrol, now_ms. out: message enrol_reply or no */
+    WORK_LEAVE,          /* write: in: site, session, message.u.leave. The site is a member no longer, until it is invited anew. out: message leave_reply or no */
     WORK_NEWS,           /* read: in: site, full, scan. Is there anything for this site above scan? out: news */
 
     /* ---- people, through daemon/control ---- */
@@ -90,7 +93,7 @@ struct state {
 };
 
 struct member {
-    bool known, revoked;
+    bool known, revoked, left;
     uint8_t public_key[32];
     char name[PERCHE_NAME_BYTES_MAX];
     uint64_t session;       /* stored: the latest one, 0 = none */

@@ -187,7 +187,7 @@ uint32_t perche_varint_get(const uint8_t *p, const uint8_t *end, uint64_t *v);
 
 enum perche_op {
     PERCHE_OP_HELLO = 1, PERCHE_OP_PROVE, PERCHE_OP_PUSH, PERCHE_OP_PULL,
-    PERCHE_OP_ROWS, PERCHE_OP_DIGEST, PERCHE_OP_WATCH, PERCHE_OP_ENROL,
+    PERCHE_OP_ROWS, PERCHE_OP_DIGEST, PERCHE_OP_WATCH, PERCHE_OP_ENROL, PERCHE_OP_LEAVE,
 };
 
 /* Why the other end says no, whole request. Names are the reason codes of `perche doctor`. */
@@ -209,7 +209,8 @@ enum perche_op {
     X(INVITATION_EXPIRED, 14, "invitation_expired")                                     \
     X(INVITATION_UNKNOWN, 15, "invitation_unknown")                                     \
     X(INTERNAL, 16, "internal")                                                         \
-    X(RECOVERY, 17, "recovery")          /* the hub may have been put back: it waits for more sites, or its operator, to say so */
+    X(RECOVERY, 17, "recovery")          /* the hub may have been put back: it waits for more sites, or its operator, to say so */ \
+    X(LEFT, 18, "left")                 /* the site has left: a new invitation lets it come back */
 
 enum perche_refusal {
 #define X(name, value, text) PERCHE_NO_##name = value,
@@ -378,6 +379,15 @@ struct perche_enrol_reply {
     const char *name;
 };
 
+struct perche_leave {
+    uint64_t session;
+    uint64_t acked;             /* what the site knows as acknowledged: nothing of it lies above */
+    uint64_t full, scan, done;  /* how far it had pulled */
+};
+struct perche_leave_reply {
+    uint64_t clock_ms;          /* the hub's: since when it counts as left */
+};
+
 /* A reply that says no. */
 struct perche_no {
     uint8_t why;                /* enum perche_refusal */
@@ -408,6 +418,8 @@ struct perche_message {
         struct perche_watch_reply watch_reply;
         struct perche_enrol enrol;
         struct perche_enrol_reply enrol_reply;
+        struct perche_leave leave;
+        struct perche_leave_reply leave_reply;
         struct perche_no no;
     } u;
     struct perche_arena *arena;

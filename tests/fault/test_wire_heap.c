@@ -86,7 +86,7 @@ static enum perche_rc message_decodes(void *ctx, struct perche_err *err)
 static void messages(void **unused)
 {
     (void)unused;
-    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_ENROL; op++)
+    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_LEAVE; op++)
         for (int what = 0; what < MESSAGE_WHATS; what++) {
             struct message_case c = {.m = sample_message(op, what)};
 

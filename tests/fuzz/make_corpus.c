@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         return 2;
     }
     root = argv[1];
-    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_ENROL; op++)
+    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_LEAVE; op++)
         for (int what = 0; what < MESSAGE_WHATS; what++) {
             struct perche_message m = sample_message(op, what);
 

@@ -147,7 +147,7 @@ __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt,
 static const char *op_name(unsigned op)
 {
     static const char *const names[] = {"none", "hello",  "prove", "push", "pull",
-                                        "rows", "digest", "watch", "enrol"};
+                                        "rows", "digest", "watch", "enrol", "leave"};
 
     return op < sizeof(names) / sizeof(names[0]) ? names[op] : "unknown";
 }
@@ -497,7 +497,7 @@ static void stats(struct control *k)
 
     for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
         open += relay.connections[i] != NULL;
-    for (unsigned op = 1; op <= PERCHE_OP_ENROL; op++)
+    for (unsigned op = 1; op <= PERCHE_OP_LEAVE; op++)
         n += (size_t)snprintf(ops + n, sizeof(ops) - n,
                               "%s\"%s\":{\"up\":%" PRIu64 ",\"down\":%" PRIu64
                               ",\"up_bytes\":%" PRIu64 ",\"down_bytes\":%" PRIu64 "}",

@@ -107,7 +107,7 @@ static void say_batch(struct perche_bytes bytes)
 
 void story_message(struct world *w, const struct node *n, const char *word, const struct perche_message *m, size_t bytes)
 {
-    static const char *const ops[] = {"?", "hello", "prove", "push", "pull", "rows", "digest", "watch", "enrol"};
+    static const char *const ops[] = {"?", "hello", "prove", "push", "pull", "rows", "digest", "watch", "enrol", "leave"};
     const char *op = m->op < sizeof ops / sizeof *ops ? ops[m->op] : "?";
 
     if (!w->verbose)

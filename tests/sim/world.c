@@ -275,6 +275,7 @@ static void events_done(struct world *w, struct node *n, struct sync_actions *ac
             break;
         case SYNC_LOG: STORY(w, n, "log %s %s", a->reason, a->text); break;
         case SYNC_STATE: set_state(w, n); break;
+        case SYNC_LEFT: break; /* nobody leaves here */
         case SYNC_SYNCED:
             STORY(w, n, "sync --wait: %s", a->reason == NULL ? "done and equal" : a->reason);
             n->synced = true;

@@ -101,7 +101,7 @@ static inline void expect_at(struct trace *t, const char *wanted, const char *fi
 static inline const char *op_name(uint8_t op)
 {
     static const char *const names[] = {"none", "hello",  "prove", "push", "pull",
-                                        "rows", "digest", "watch", "enrol"};
+                                        "rows", "digest", "watch", "enrol", "leave"};
 
     return op < sizeof names / sizeof *names ? names[op] : "?";
 }

@@ -498,6 +498,24 @@ static void sites_are_a_row_each(void **state)
            "");
 }
 
+static void a_site_that_left_is_shown_so_with_the_date(void **state)
+{
+    (void)state;
+    expect("sites", 120, NULL,
+           "{'ok': true, 'result': {'sites': [{'name': 'Dreux', 'id': 'x3', 'code': 'DRX', 'state': 'unjoined', "
+           "'left_at': '2025-08-30T08:00:00Z', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 0, 'behind': 0, "
+           "'proven_equal_at': '2025-08-30T08:00:00Z', 'conflicts_open': 0, 'clock_offset_ms': 0, 'version': null}]}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}", CLIENT_DONE,
+           /* out */
+           "site   state  last contact  to send  behind  proven equal  to decide   clock\n"
+           "Dreux  left   30 Aug 10:00        0       0  30 Aug 10:00          0  +0.0 s\n"
+           "\n"
+           "Dreux left on 2025-08-30 10:00:00. It comes back with a new line: perche invite DRX\n",
+           /* err */
+           "");
+}
+
 static void sites_on_a_narrow_terminal_keep_name_and_state(void **state)
 {
     (void)state;
@@ -1315,9 +1333,9 @@ static void leave_says_what_it_means(void **state)
            /* out */
            "",
            /* err */
-           "This site has left the hub. Its records stay on this machine, and nowhere else\n"
-           "gets what is written here from now on. The hub does not know it yet: there,\n"
-           "\"perche revoke SITE\" closes the door.\n");
+           "This site has left the hub, which has all that was written here until now. The records\n"
+           "stay on this machine; nowhere else gets what is written from now on. To come back, it\n"
+           "needs a new invitation, and goes on from where it was.\n");
 }
 
 static void leave_in_json_is_what_the_daemon_said(void **state)
@@ -1602,6 +1620,7 @@ int main(void)
         cmocka_unit_test(sync_wait_says_a_reason_that_it_does_not_know_as_it_is),
         cmocka_unit_test(sync_wait_in_json_exits_with_1_too),
         cmocka_unit_test(sites_are_a_row_each),
+        cmocka_unit_test(a_site_that_left_is_shown_so_with_the_date),
         cmocka_unit_test(sites_on_a_narrow_terminal_keep_name_and_state),
         cmocka_unit_test(no_site_yet_says_what_comes_first),
         cmocka_unit_test(sites_in_json_are_what_the_daemon_said),

@@ -320,16 +320,30 @@ static void a_joined_site_does_not_become_another(void **state)
 {
     struct pair *p = *state;
     struct fixture *f = p->sites[0];
-    char args[300];
+    char args[300], sql[100];
 
     snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r),
              replica_site_id(p->hub->r));
     free(pair_command(p, f, "joined", args)); /* told twice: fine */
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}",
                  PERCHE_STATE);
+    pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}",
+                 PERCHE_STATE);
     free(pair_command(p, f, "leave", "{}"));
+    program_says(f, "SELECT joined || ' ' || (SELECT hub_was FROM perche_node) FROM perche_self",
+                 strcat(strcpy(sql, "0 "), replica_site_id(p->hub->r)));
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"another\", \"hub\": \"h\"}",
                  PERCHE_STATE); /* others know it */
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"h\"}", replica_site_id(f->r));
+    pair_refuses(p, f, WORK_QUERY, "may_join", args, PERCHE_STATE); /* its positions are another hub's */
+    assert_non_null(strstr(f->err.text, replica_site_id(p->hub->r)));
+    pair_refuses(p, f, WORK_COMMAND, "joined", args, PERCHE_STATE);
+    snprintf(args, sizeof args, "{\"site\": \"another\", \"hub\": \"%s\"}", replica_site_id(p->hub->r));
+    pair_refuses(p, f, WORK_QUERY, "may_join", args, PERCHE_STATE);
+    assert_non_null(strstr(f->err.text, "--replace"));
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r),
+             replica_site_id(p->hub->r));
+    free(pair_query(p, f, "may_join", args));
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"*\", \"hub\": \"h\"}", PERCHE_USAGE);
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"site\": \"a,b\", \"hub\": \"h\"}", PERCHE_USAGE);
     pair_refuses(p, f, WORK_COMMAND, "joined", "{\"hub\": \"h\"}", PERCHE_USAGE);
@@ -338,40 +352,221 @@ static void a_joined_site_does_not_become_another(void **state)
     pair_refuses(p, p->hub, WORK_COMMAND, "joined", args, PERCHE_STATE);
 }
 
-static void a_site_that_left_keeps_its_rows_and_may_come_back(void **state)
+/* The work LEAVE of what the site builds; @session 0 = the stored one. */
+static struct outcome leave_with(struct pair *p, struct fixture *f, uint64_t session)
+{
+    struct outcome o = pair_read(p, f, pair_work(WORK_LEAVE_BUILD, NULL));
+    struct work w = pair_work(WORK_LEAVE, f);
+
+    w.message = pair_line(&o);
+    assert_int_equal(w.message.op, PERCHE_OP_LEAVE);
+    w.session = session != 0 ? session : key_of(p, replica_site_id(f->r)).session;
+    return pair_try(p, p->hub, &w);
+}
+
+static void leaves(struct pair *p, struct fixture *f)
+{
+    struct outcome o = leave_with(p, f, 0);
+
+    assert_int_equal(o.rc, PERCHE_OK);
+    assert_true(o.message.reply && !o.message.refused);
+    assert_true(o.message.u.leave_reply.clock_ms == p->now);
+    outcome_free(&o);
+    free(pair_command(p, f, "left", "{}"));
+}
+
+static void comes_back(struct pair *p, struct fixture *f, uint8_t key, const char *invite)
+{
+    char *json = pair_command(p, p->hub, "invite", invite), args[300];
+
+    enrols(p, json, key, 0);
+    snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", json_at(json, "$.site"), replica_site_id(p->hub->r));
+    free(json);
+    free(pair_command(p, f, "joined", args));
+}
+
+static char *of_sites(struct pair *p, struct fixture *f, const char *name)
+{
+    char *json = pair_query(p, p->hub, "sites", "{}"), path[64];
+    static char found[100];
+
+    for (int i = 0;; i++) {
+        snprintf(path, sizeof path, "$.sites[%d].id", i);
+        if (strcmp(json_at(json, path), replica_site_id(f->r)) == 0)
+            break;
+        assert_true(i < 10);
+    }
+    snprintf(strrchr(path, '.') + 1, 30, "%s", name);
+    snprintf(found, sizeof found, "%s", json_at(json, path));
+    free(json);
+    return found;
+}
+
+static void waits(struct pair *p, struct fixture *f, const char *words)
+{
+    struct outcome o = pair_read_try(p, f, pair_work(WORK_LEAVE_BUILD, NULL));
+
+    assert_int_equal(o.rc, PERCHE_STATE);
+    if (strstr(o.err.text, words) == NULL)
+        fixture_fail("leave_build", o.err.text, words);
+    outcome_free(&o);
+}
+
+static void a_site_does_not_leave_while_anything_waits_here(void **state)
 {
     struct pair *p = *state;
     struct fixture *f = p->sites[0];
-    char *json, args[300];
+    const char *queued[][3] = {
+        {"INSERT INTO perche_wanted VALUES (1, x'01', 3, 1)", "1 row is asked for", "DELETE FROM perche_wanted"},
+        {"INSERT INTO perche_leaving VALUES (1, x'01', 1), (1, x'02', 1)", "2 rows are to be dropped here", "DELETE FROM perche_leaving"},
+        {"INSERT INTO perche_held VALUES (1, x'01', 1)", "1 deletion waits for a person", "DELETE FROM perche_held"},
+        {"INSERT INTO perche_rescan (tab) VALUES (1)", "1 table is being compared", "DELETE FROM perche_rescan"},
+    };
+    struct outcome o;
+
+    program(f, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'C')");
+    waits(p, f, "1 change was just written");
+    harvest_here(p, f);
+    waits(p, f, "1 row waits to be sent");
+    pair_sync(p, f);
+    for (size_t i = 0; i < sizeof queued / sizeof queued[0]; i++) {
+        program(f, queued[i][0]);
+        waits(p, f, queued[i][1]);
+        program(f, queued[i][2]);
+    }
+    o = leave_with(p, f, 0);
+    assert_int_equal(o.rc, PERCHE_OK);
+    outcome_free(&o);
+}
+
+/* What it asked and what the hub has by then may be two things. */
+static void a_leave_of_another_session_or_position_is_refused(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    uint64_t session = key_of(p, replica_site_id(f->r)).session;
+    struct outcome o = leave_with(p, f, session + 1);
+
+    assert_int_equal(o.rc, PERCHE_AUTH);
+    outcome_free(&o);
+    program(p->hub, "UPDATE perche_peer SET have = have + 1");
+    o = leave_with(p, f, session);
+    assert_true(o.message.refused);
+    assert_int_equal(o.message.u.no.why, PERCHE_NO_POSITION);
+    outcome_free(&o);
+    assert_false(key_of(p, replica_site_id(f->r)).left);
+    assert_true(key_of(p, replica_site_id(f->r)).session == session);
+}
+
+static void one_that_left_is_shown_so_and_holds_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
+
+    assert_string_equal(of_sites(p, f, "left_at"), "null");
+    enrols(p, json, 7, 0);
+    pair_prove(p, f);
+    pair_sync(p, f);
+    leaves(p, f);
+    assert_true(key_of(p, replica_site_id(f->r)).left);
+    assert_true(key_of(p, replica_site_id(f->r)).known);
+    assert_int_equal(key_of(p, replica_site_id(f->r)).session, 0);
+    assert_string_not_equal(of_sites(p, f, "left_at"), "null");
+    assert_string_equal(of_sites(p, f, "state"), "unjoined");
+    pair_edit(p, p->hub, 1000, "INSERT INTO organisation (name) VALUES ('new')");
+    assert_string_equal(of_sites(p, f, "behind"), "0");
+    assert_string_not_equal(of_sites(p, p->sites[1], "behind"), "0");
+    enrols(p, json, 7, PERCHE_NO_LEFT); /* what it once joined with lets it in no more */
+    free(json);
+    assert_true(key_of(p, replica_site_id(f->r)).left);
+    program_says(p->hub, "SELECT count(*) FROM perche_node", "1");
+}
+
+/* The same node: it has its key, and the hub its positions. */
+static void a_site_that_left_comes_back_to_where_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
     uint32_t level;
     uint64_t repaired;
+    struct outcome o;
+    char was[200], now[200];
+    const char *mine = "SELECT site || ' ' || epoch || ' ' || acked || ' ' || full || ' ' || scan || ' ' || had FROM perche_node";
+    const char *theirs = "SELECT p.epoch || ' ' || have || ' ' || full || ' ' || scan || ' ' || eplsn FROM perche_peer p JOIN perche_name n"
+                         " ON n.num = p.site WHERE n.text = (SELECT id FROM site WHERE name = 'La Loupe')";
 
-    program(
-        f,
-        "UPDATE perche_node SET hub_key = x'0707070707070707070707070707070707070707070707070707070707070707'");
-    pair_edit(p, f, 1000,
-              "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER
-              "1', (SELECT site_id FROM perche_self), 'Camille')");
+    comes_back(p, f, 7, "{\"name\": \"La Loupe\", \"replace\": true}"); /* with a key that the test knows */
+    pair_prove(p, f);
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
     pair_sync(p, f);
-    json = pair_command(p, f, "left", "{}");
-    assert_string_equal(json_at(json, "$.left"), "1");
-    free(json);
+    leaves(p, f);
+    snprintf(was, sizeof was, "%s", asked(f->program, mine));
+    snprintf(now, sizeof now, "%s", asked(p->hub->program, theirs));
     program_says(f, "SELECT joined FROM perche_self", "0");
     program_says(f, "SELECT count(*) FROM learner", "1");
     pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
-    json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
-    enrols(p, json, 77, 0);
-    snprintf(
-        args, sizeof args,
-        "{\"site\": \"%s\", \"hub\": \"%s\", \"hub_key\": \"0707070707070707070707070707070707070707070707070707070707070707\"}",
-        json_at(json, "$.site"), replica_site_id(p->hub->r));
-    free(json);
-    free(pair_command(p, f, "joined", args));
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET use_family_name = 'Martin'");
+    comes_back(p, f, 7, "{\"name\": \"La Loupe\"}"); /* no replace: nobody lives there */
+    assert_false(key_of(p, replica_site_id(f->r)).left);
+    program_says(f, mine, was);
+    program_says(p->hub, theirs, now);
     pair_prove(p, f);
+    o = pair_do(p, f, pair_work(WORK_STATE, NULL));
+    assert_int_equal(o.state.pending, 1); /* what it wrote meanwhile, and no more */
+    outcome_free(&o);
     pair_sync(p, f);
-    program_says(p->hub, "SELECT call_name FROM learner", "Cam");
+    program_says(p->hub, "SELECT call_name || ' ' || use_family_name FROM learner", "Cam Martin");
+    program_says(f, "SELECT call_name || ' ' || use_family_name FROM learner", "Cam Martin");
     assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
     program_says(p->hub, "SELECT count(*) FROM perche_conflict", "0");
+    program_says(p->hub, "SELECT count(*) FROM perche_peer WHERE recovery <> 0", "0");
+}
+
+/* Its keys are lost: for the hub it is a new node, which has forgotten nothing. */
+static void a_site_that_comes_back_with_another_key_sends_its_own_again_and_alarms_nobody(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    uint32_t level;
+    uint64_t repaired;
+
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    pair_sync(p, f);
+    leaves(p, f);
+    pair_edit(p, f, 1000, "UPDATE learner SET call_name = 'Cam'");
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET use_family_name = 'Martin'");
+    comes_back(p, f, 77, "{\"name\": \"La Loupe\"}");
+    pair_prove(p, f);
+    pair_sync(p, f);
+    program_says(p->hub, "SELECT call_name || ' ' || use_family_name FROM learner", "Cam Martin");
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict", "0");
+    program_says(p->hub, "SELECT count(*) FROM perche_peer WHERE recovery <> 0", "0");
+}
+
+/* The folder was emptied but for its keys. */
+static void an_empty_replica_with_the_old_key_is_taken_for_one_that_was_put_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = newcomer(p), *old = p->sites[0];
+    uint32_t level;
+    uint64_t repaired;
+
+    comes_back(p, old, 7, "{\"name\": \"La Loupe\", \"replace\": true}");
+    pair_prove(p, old);
+    pair_edit(p, old, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "1', (SELECT site_id FROM perche_self), 'Camille')");
+    pair_sync(p, old);
+    leaves(p, old);
+    pair_edit(p, f, 1000, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "2', (SELECT site_id FROM perche_self), 'Dominique')");
+    comes_back(p, f, 7, "{\"name\": \"La Loupe\"}");
+    pair_prove(p, f); /* restored: a new epoch */
+    pair_prove(p, f);
+    pair_sync(p, f);
+    program_says(f, "SELECT group_concat(call_name) FROM (SELECT call_name FROM learner ORDER BY id)", "Camille,Dominique");
+    program_says(p->hub, "SELECT count(*) FROM learner", "2");
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    fixture_end(f);
 }
 
 /* ---- replicate ------------------------------------------------------------------------------- */
@@ -613,7 +808,12 @@ int main(void)
         T(a_note_of_a_site_never_goes_back),
         T(a_site_that_joins_tells_what_it_wrote_before_under_its_new_id),
         T(a_joined_site_does_not_become_another),
-        T(a_site_that_left_keeps_its_rows_and_may_come_back),
+        T(a_site_does_not_leave_while_anything_waits_here),
+        T(a_leave_of_another_session_or_position_is_refused),
+        T(one_that_left_is_shown_so_and_holds_nothing),
+        T(a_site_that_left_comes_back_to_where_it_was),
+        T(a_site_that_comes_back_with_another_key_sends_its_own_again_and_alarms_nobody),
+        T(an_empty_replica_with_the_old_key_is_taken_for_one_that_was_put_back),
         T(another_table_can_be_replicated_with_the_rows_it_has),
         T(a_table_that_a_site_has_already_brings_its_rows),
         T(a_migration_goes_out_once_it_is_signed),

@@ -16,7 +16,7 @@ struct script {
 
     /* a replica that counts */
     uint64_t lsn, have;
-    bool revoked;
+    bool revoked, left;
     bool news, woken_all;
     uint64_t captured;
     uint64_t rows; /* what the next push says it held */
@@ -61,6 +61,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         o->member.known =
             strcmp(w->site, SITE) == 0 || strcmp(w->site, OTHER) == 0 || w->site[0] == 's';
         o->member.revoked = sc->revoked;
+        o->member.left = sc->left;
         o->member.public_key[0] = 1;
         break;
     case WORK_PROVE_JUDGE:
@@ -94,6 +95,15 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
     case WORK_DIGEST_ANSWER:
         m->u.digest_reply.answer = sc->equal;
         m->u.digest_reply.clock_ms = w->now_ms;
+        break;
+    case WORK_LEAVE:
+        assert_true(w->session == asked->u.leave.session);
+        if (asked->u.leave.acked != sc->have) {
+            m->refused = true;
+            m->u.no.why = PERCHE_NO_POSITION;
+            break;
+        }
+        sc->left = true;
         break;
     case WORK_REPAIR: /* the question, once more */
         assert_true(asked->op == PERCHE_OP_DIGEST && asked->u.digest.level == 2);
@@ -770,6 +780,77 @@ static void test_a_revocation_reaches_a_proof_that_is_being_judged(void **state)
     script_free(sc);
 }
 
+/* ---- leaving ------------------------------------------------------------------------- */
+
+static uint64_t leave(struct script *sc, uint64_t pipe, uint64_t session, uint64_t acked)
+{
+    struct perche_message m = {.op = PERCHE_OP_LEAVE};
+
+    m.u.leave.session = session;
+    m.u.leave.acked = acked;
+    return ask(sc, pipe, m);
+}
+
+static void test_a_site_that_leaves_is_answered_and_let_in_no_more(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    watch(sc, 11, s);
+    trace_clear(&sc->trace);
+    leave(sc, 11, s, 0);
+    expect(sc, "   leave\n102< leave\n   peer_note\n101< watch no left\nclose 11 left\nlog hub.left\n");
+    hello(sc, 12);
+    prove(sc, 12, SITE);
+    expect(sc, "103< hello\n   site_key\nlog hub.refused\n104< prove no left\n");
+    sc->left = false; /* it was invited anew, and has enrolled */
+    hello(sc, 13);
+    prove(sc, 13, SITE);
+    expect(sc, "105< hello\n   site_key\n   prove_judge\nlog hub.proven\n106< prove\n");
+    script_free(sc);
+}
+
+static void test_a_leave_that_is_refused_or_not_of_the_session_changes_nothing(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    trace_clear(&sc->trace);
+    leave(sc, 11, s + 1, 0);
+    expect(sc, "101< leave no session\n");
+    leave(sc, 11, s, 9);
+    expect(sc, "   leave\n102< leave no position have=0\n");
+    sc->fails[WORK_LEAVE] = PERCHE_FULL;
+    leave(sc, 11, s, 0);
+    expect(sc, "   leave\nlog replica.failed\n103< leave no disk\n");
+    pull(sc, 11, s, 0, 0); /* the session goes on */
+    expect(sc, "   pull_answer\n104< pull\n");
+    script_free(sc);
+}
+
+static void test_a_leave_reaches_a_proof_that_is_being_judged(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    trace_clear(&sc->trace);
+    sc->hold = true;
+    leave(sc, 11, s, 0); /* over the line of before, which is slow */
+    hello(sc, 12);
+    prove(sc, 12, SITE);
+    struct work w = sc->works[0]; /* the key is looked up before the leave is on disk */
+    sc->works[0] = sc->works[1];
+    sc->works[1] = w;
+    one_work(sc);
+    trace_clear(&sc->trace);
+    works(sc);
+    expect(sc, "101< leave\n   peer_note\nclose 11 left\nlog hub.left\nlog hub.refused\n103< prove no left\n");
+    script_free(sc);
+}
+
 /* ---- pushes in order ---------------------------------------------------------------------- */
 
 static void test_the_second_batch_is_kept_until_the_first_is_applied(void **state)
@@ -1417,13 +1498,14 @@ static void test_any_message_in_any_state_leaves_the_hub_in_order(void **state)
 
             script_random(&sc->seed, r, sizeof r);
             pipe = 1 + r[0] % 4;
-            m.op = 1 + r[1] % 9;
+            m.op = 1 + r[1] % 10; /* one that nobody knows, too */
             m.reply = r[2] < 4;
             m.u.pull.session =
                 session[1 + r[3] % 4]; /* `session` stands first in all that have one */
             sc->hold = r[4] % 2;
             sc->equal = 1 + r[5] % 3;
             sc->news = r[6] % 4 == 0;
+            sc->left &= r[6] % 5 != 0; /* invited anew */
             sc->more = r[6] % 3 == 0;
             sc->fails[1 + r[7] % WORK_NEWS] =
                 r[8] < 40 ? (enum perche_rc) - (1 + r[9] % 17) : PERCHE_OK;
@@ -1475,6 +1557,7 @@ static void test_any_message_in_any_state_leaves_the_hub_in_order(void **state)
         sc->hold = false;
         works(sc);
         memset(sc->fails, 0, sizeof sc->fails);
+        sc->left = false;
         proven(sc, 50, SITE); /* and somebody who knows the manners is served */
         sc->equal = PERCHE_EQUAL;
         wait_ms(sc, 200000);
@@ -1511,6 +1594,9 @@ int main(void)
         T(enrolling_is_one_work_and_its_answer),
         T(revoking_ends_the_session_and_the_pipe),
         T(what_was_under_way_when_a_site_was_revoked_is_not_answered),
+        T(a_site_that_leaves_is_answered_and_let_in_no_more),
+        T(a_leave_that_is_refused_or_not_of_the_session_changes_nothing),
+        T(a_leave_reaches_a_proof_that_is_being_judged),
         T(a_revocation_reaches_a_proof_that_is_being_judged),
         T(the_second_batch_is_kept_until_the_first_is_applied),
         T(the_second_batch_may_arrive_before_the_first),

@@ -438,6 +438,7 @@ static void carry_out(struct world *w, int node)
             n->synced_yes = a->reason == NULL;
             break;
         case SYNC_LOG:
+        case SYNC_LEFT:
         case SYNC_STATE: break;
         }
     }

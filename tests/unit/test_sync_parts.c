@@ -171,7 +171,8 @@ static void test_what_changes_the_replica_needs_the_writer(void **state)
     static const enum work_kind writers[] = {WORK_HARVEST,     WORK_PROVED,     WORK_PUSH_ACKED,
                                              WORK_PULL_APPLY,  WORK_ROWS_APPLY, WORK_DIGEST_TAKE,
                                              WORK_PROVE_JUDGE, WORK_PUSH_APPLY, WORK_REPAIR,
-                                             WORK_PEER_NOTE,   WORK_ENROL,      WORK_COMMAND};
+                                             WORK_PEER_NOTE,   WORK_ENROL,      WORK_LEAVE,
+                                             WORK_COMMAND};
     unsigned count = 0;
 
     (void)state;

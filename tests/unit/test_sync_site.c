@@ -22,6 +22,7 @@ struct script {
     uint64_t batch_rows; /* cut of a batch */
     bool pipelined;
     enum perche_rc fails[WORK_COMMAND + 1]; /* the next work of this kind answers so */
+    bool waits;                             /* something waits that the hub lacks */
     uint32_t rows_wanted;                   /* the next apply asks for so many rows */
     uint64_t full_rounds;
     bool rows_apply_nothing;
@@ -117,6 +118,12 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         if (w->level == 0)
             st->proven_ms = m->u.digest_reply.clock_ms;
         break;
+    case WORK_LEAVE_BUILD:
+        o->message.op = PERCHE_OP_LEAVE;
+        o->message.u.leave.acked = st->acked;
+        if (sc->waits)
+            o->rc = perche_err_set(&o->err, PERCHE_STATE, "3 rows wait");
+        break;
     default: break;
     }
     if ((w->kind == WORK_PULL_APPLY || w->kind == WORK_ROWS_APPLY) && sc->rows_wanted > 0) {
@@ -172,7 +179,7 @@ static void run(struct script *sc)
             sc->tags[a->channel] = a->tag;
             if (a->message.op == PERCHE_OP_HELLO)
                 assert_true(a->message.u.hello.clock_ms == CLOCK + sc->mono);
-            if (a->message.op >= PERCHE_OP_PUSH && a->message.op <= PERCHE_OP_WATCH)
+            if ((a->message.op >= PERCHE_OP_PUSH && a->message.op <= PERCHE_OP_WATCH) || a->message.op == PERCHE_OP_LEAVE)
                 assert_true(sc->session_may_be_any ||
                             a->message.u.pull.session ==
                                 sc->sessions); /* `session` stands first in all of them */
@@ -206,6 +213,10 @@ static void run(struct script *sc)
         case SYNC_SYNCED:
             note(&sc->trace, "synced %" PRIu64 " %s\n", a->tag,
                  a->reason != NULL ? a->reason : "yes");
+            break;
+        case SYNC_LEFT:
+            note(&sc->trace, "left %" PRIu64 " %s%s%s\n", a->tag, a->reason != NULL ? a->reason : "yes",
+                 a->text[0] != '\0' ? ": " : "", a->text);
             break;
         }
     }
@@ -250,6 +261,11 @@ static void sync_now(struct script *sc, uint64_t tag, uint64_t timeout_ms)
 {
     step(sc, (struct sync_event){
                  .kind = SYNC_EV_SYNC_NOW, .tag = tag, .wait = true, .timeout_ms = timeout_ms});
+}
+
+static void leave(struct script *sc, uint64_t tag)
+{
+    step(sc, (struct sync_event){.kind = SYNC_EV_LEAVE, .tag = tag});
 }
 
 static void answer_line(struct script *sc, uint32_t channel, struct perche_message *m,
@@ -1606,6 +1622,135 @@ static void test_an_outcome_that_says_stale_shakes_hands_again(void **state)
     script_free(sc);
 }
 
+/* ---- leaving --------------------------------------------------------------------------------------------------- */
+
+static void test_a_site_leaves_once_the_hub_has_answered(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    leave(sc, 4);
+    expect(sc, "   leave_build\n0> leave\n");
+    answer(sc, 0, (struct perche_message){.op = PERCHE_OP_LEAVE});
+    expect(sc, "disconnect left\nlog sync.given_up\nleft 4 yes\nstate refused left\n");
+    script_free(sc);
+}
+
+static void test_a_site_does_not_leave_while_something_waits(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    sc->waits = true;
+    leave(sc, 4);
+    expect(sc, "   leave_build\nleft 4 waiting: 3 rows wait\n");
+    sc->waits = false;
+    sc->fails[WORK_LEAVE_BUILD] = PERCHE_DISK;
+    leave(sc, 5);
+    expect(sc, "   leave_build\nleft 5 disk: told to fail\n");
+    edit(sc, 1); /* and everything goes on */
+    expect(sc, "   harvest\n   push_build from 0\n0> push 0..1\n");
+    leave(sc, 6); /* in its turn: when the push is answered */
+    expect(sc, "");
+    hub_push(sc, 0, 1);
+    expect(sc, "   push_acked 0..1\n   leave_build\n0> leave\n");
+    script_free(sc);
+}
+
+static void test_a_lost_answer_to_leave_is_heard_at_the_next_proof(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    leave(sc, 4);
+    trace_clear(&sc->trace);
+    down(sc, "lost");
+    expect(sc, "log uplink.lost\nstate offline lost\n"); /* who asked waits on */
+    wait_timer(sc);
+    expect(sc, "connect\nstate connecting\n");
+    plain(sc, SYNC_EV_LINE_UP);
+    hub_hello(sc);
+    trace_clear(&sc->trace);
+    hub_no(sc, 0, PERCHE_OP_PROVE, PERCHE_NO_LEFT);
+    expect(sc, "log sync.refused\ndisconnect left\nlog sync.given_up\nleft 4 yes\nstate refused left\n");
+    leave(sc, 5); /* and asked once more it looks once more */
+    expect(sc, "connect\nstate connecting\n");
+    plain(sc, SYNC_EV_LINE_UP);
+    hub_hello(sc);
+    trace_clear(&sc->trace);
+    hub_no(sc, 0, PERCHE_OP_PROVE, PERCHE_NO_LEFT);
+    expect(sc, "log sync.refused\ndisconnect left\nlog sync.given_up\nleft 5 yes\nstate refused left\n");
+    script_free(sc);
+}
+
+static void test_without_a_line_nobody_leaves(void **state)
+{
+    struct script *sc = started();
+
+    (void)state;
+    leave(sc, 4);
+    down(sc, "refused");
+    expect(sc, "log uplink.lost\nleft 4 offline: refused\nstate offline refused\n");
+    wait_timer(sc);
+    leave(sc, 5);
+    trace_clear(&sc->trace);
+    wait_ms(sc, 20000); /* nothing at all is heard */
+    expect(sc, "left 5 offline\n");
+    script_free(sc);
+}
+
+static void test_a_site_that_is_refused_or_held_is_told_why_it_cannot_leave(void **state)
+{
+    struct script *sc = greeted(0);
+
+    (void)state;
+    leave(sc, 4);
+    hub_no(sc, 0, PERCHE_OP_PROVE, PERCHE_NO_REVOKED);
+    expect(sc, "log sync.refused\ndisconnect revoked\nlog sync.given_up\nleft 4 revoked\nstate refused revoked\n");
+    script_free(sc);
+    sc = greeted(0);
+    leave(sc, 4);
+    sc->fails[WORK_PROVED] = PERCHE_STATE;
+    hub_prove_says(sc, PERCHE_TWO_MACHINES, 0, 0);
+    expect(sc, "   proved\ndisconnect two_machines\nlog sync.held\nleft 4 two_machines\nstate held two_machines\n");
+    script_free(sc);
+}
+
+static void test_what_the_hub_does_not_take_as_a_leave_is_asked_again_until_the_time_is_up(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    leave(sc, 4);
+    trace_clear(&sc->trace);
+    hub_no(sc, 0, PERCHE_OP_LEAVE, PERCHE_NO_POSITION);
+    expect(sc, "log sync.refused\n0> hello\nstate connecting position\n");
+    hub_hello(sc);
+    hub_prove(sc, 0, 0);
+    trace_clear(&sc->trace);
+    hub_no(sc, 0, PERCHE_OP_LEAVE, PERCHE_NO_LATER);
+    expect(sc, "state syncing later\n");
+    wait_ms(sc, 700);
+    expect(sc, "   leave_build\n0> leave\n");
+    wait_ms(sc, 20000);
+    expect(sc, "left 4 timeout: later\n");
+    answer(sc, 0, (struct perche_message){.op = PERCHE_OP_LEAVE}); /* it did all the same: seen by its state */
+    expect(sc, "disconnect left\nlog sync.given_up\nstate refused left\n");
+    script_free(sc);
+}
+
+static void test_a_site_that_has_not_joined_has_left(void **state)
+{
+    struct script *sc = script_new(NULL, 0);
+
+    (void)state;
+    plain(sc, SYNC_EV_START);
+    trace_clear(&sc->trace);
+    leave(sc, 4);
+    expect(sc, "left 4 yes\n");
+    script_free(sc);
+}
+
 /* ---- comparing ---------------------------------------------------------------------------------------------- */
 
 static void test_later_pulls_first_and_compares_again(void **state)
@@ -2170,6 +2315,13 @@ int main(void)
         T(a_harvest_that_fails_is_tried_again_with_a_growing_wait),
         T(a_replica_that_cannot_be_read_at_the_start_is_tried_again),
         T(an_outcome_that_says_stale_shakes_hands_again),
+        T(a_site_leaves_once_the_hub_has_answered),
+        T(a_site_does_not_leave_while_something_waits),
+        T(a_lost_answer_to_leave_is_heard_at_the_next_proof),
+        T(without_a_line_nobody_leaves),
+        T(a_site_that_is_refused_or_held_is_told_why_it_cannot_leave),
+        T(what_the_hub_does_not_take_as_a_leave_is_asked_again_until_the_time_is_up),
+        T(a_site_that_has_not_joined_has_left),
         T(later_pulls_first_and_compares_again),
         T(later_again_and_again_compares_ever_less_often_and_is_live_all_the_same),
         T(what_differs_is_narrowed_down_repaired_and_compared_again),

@@ -39,7 +39,7 @@ static enum perche_rc decodes(const void *p, size_t n, struct perche_err *err)
 #define DECODES(literal) decodes(literal, sizeof(literal) - 1, NULL)
 
 #define FOR_EACH_MESSAGE(op, what)                                  \
-    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_ENROL; op++) \
+    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_LEAVE; op++) \
         for (int what = 0; what < MESSAGE_WHATS; what++)
 
 static void every_message_comes_back_as_it_was(void **unused)

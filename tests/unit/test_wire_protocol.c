@@ -105,7 +105,7 @@ static void every_message_is_as_its_example_says(void **unused)
     static const char *const endings[] = {"", "_reply", "_no"};
 
     (void)unused;
-    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_ENROL; op++)
+    for (uint8_t op = PERCHE_OP_HELLO; op <= PERCHE_OP_LEAVE; op++)
         for (int what = 0; what < MESSAGE_WHATS; what++) {
             struct perche_message sample = sample_message(op, what), m;
             struct perche_buf out = {0};
@@ -292,7 +292,7 @@ static void every_reason_is_in_the_document(void **unused)
             strcmp(perche_refusal_name((enum perche_refusal)why), name) == 0)
             seen++;
     fclose(file);
-    assert_int_equal(seen, PERCHE_NO_RECOVERY);
+    assert_int_equal(seen, PERCHE_NO_LEFT);
 }
 
 int main(void)

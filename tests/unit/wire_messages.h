@@ -199,6 +199,16 @@ static inline struct perche_message sample_message(uint8_t op, int what)
         m.u.enrol_reply =
             (struct perche_enrol_reply){.site = SAMPLE_SITE, .code = "MRS", .name = "Marseille"};
         break;
+    case PERCHE_OP_LEAVE * 2:
+        m.u.leave = (struct perche_leave){.session = 0x8877665544332211,
+                                          .acked = 4120,
+                                          .full = 9050,
+                                          .scan = 9050,
+                                          .done = 9050};
+        break;
+    case PERCHE_OP_LEAVE * 2 + 1:
+        m.u.leave_reply = (struct perche_leave_reply){.clock_ms = 1760000000500};
+        break;
     }
     return m;
 }
@@ -206,7 +216,7 @@ static inline struct perche_message sample_message(uint8_t op, int what)
 static inline const char *message_name(uint8_t op)
 {
     static const char *const names[] = {"",     "hello",  "prove", "push", "pull",
-                                        "rows", "digest", "watch", "enrol"};
+                                        "rows", "digest", "watch", "enrol", "leave"};
 
     return names[op];
 }
