@@ -79,7 +79,8 @@ static const struct shape push_reply_shape =
 static const struct shape pull_shape =
     SHAPE(perche_pull, U64(perche_pull, session), POSITION(perche_pull, full),
           POSITION(perche_pull, scan), POSITION(perche_pull, done),
-          U32(perche_pull, bytes_max, 0, UINT32_MAX),
+          U32(perche_pull, bytes_max, 0, UINT32_MAX), BOOL(perche_pull, compare),
+          POSITION(perche_pull, proven_ms),
           LIST(perche_pull, wants, &want_shape, PERCHE_KEYS_MAX));
 
 static const struct shape pull_reply_shape =
@@ -88,7 +89,8 @@ static const struct shape pull_reply_shape =
           POSITION(perche_pull_reply, scan), BOOL(perche_pull_reply, more),
           PLACE(perche_pull_reply, asof), POSITION(perche_pull_reply, life),
           POSITION(perche_pull_reply, have),
-          POSITION(perche_pull_reply, floor),
+          POSITION(perche_pull_reply, floor), POSITION(perche_pull_reply, root_ms),
+          FIXED(perche_pull_reply, root),
           BYTES(perche_pull_reply, batch, 0, PERCHE_MESSAGE_BYTES_MAX));
 
 static const struct shape rows_shape = SHAPE(

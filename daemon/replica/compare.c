@@ -700,6 +700,51 @@ enum perche_rc digest_answer(struct replica *r, const struct work *w, struct out
     return rc;
 }
 
+/* ---- within a pull ----------------------------------------------------------------------------- */
+
+/* Nothing for the site lies above an answer that is the last one of its snapshot: what is not quiet is what waits here. */
+enum perche_rc snapshot_give(struct replica *r, uint32_t site, const struct perche_pull *ask,
+                             struct perche_pull_reply *reply)
+{
+    struct perche_digest d = {.scan = reply->scan, .acked = reply->have, .done = ask->done};
+    struct list l = {0};
+    bool quiet = false;
+    enum perche_rc rc = is_quiet(r, site, &d, &quiet);
+
+    if (rc == PERCHE_OK && quiet)
+        rc = level_0(r, site, &l, reply->root);
+    if (rc == PERCHE_OK && quiet)
+        reply->root_ms = r->now_ms;
+    list_free(&l);
+    return rc;
+}
+
+/* In the transaction that has applied the answer: what is here now is what was compared. */
+enum perche_rc snapshot_take(struct replica *r, const struct perche_pull_reply *reply,
+                             struct outcome *o)
+{
+    struct list l = {0};
+    uint8_t root[16];
+    enum perche_rc rc;
+
+    if (reply->root_ms == 0 || reply->more || reply->have != r->node.acked)
+        return PERCHE_OK; /* not given; or of before the hub had what we know as acknowledged */
+    rc = is_comparable(r, &o->comparable);
+    if (rc != PERCHE_OK || !o->comparable)
+        return rc;
+    rc = digests_store(r); /* the sums of what was just applied */
+    if (rc == PERCHE_OK)
+        rc = level_0(r, 0, &l, root);
+    o->equal = rc == PERCHE_OK && memcmp(root, reply->root, 16) == 0;
+    if (o->equal) {
+        r->node.proven_ms = reply->root_ms;
+        r->node.returns = 0;
+        r->node_dirty = true;
+    }
+    list_free(&l);
+    return rc;
+}
+
 /* ---- repair ---------------------------------------------------------------------------------------- */
 
 struct repair {

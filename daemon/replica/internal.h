@@ -345,6 +345,10 @@ uint32_t digest_bucket(const uint8_t *key, uint32_t key_n);
 /* Works DIGEST_BUILD, DIGEST_ANSWER, DIGEST_TAKE, REPAIR. */
 enum perche_rc digest_build(struct replica *r, const struct work *w, struct outcome *o);
 enum perche_rc digest_answer(struct replica *r, const struct work *w, struct outcome *o);
+/* The same within a pull, for a hub that is never quiet. A hub: the root of its snapshot, if it can answer for what the site
+ * has once it has applied this answer, the last one. A site, when that is done: is it ours? */
+enum perche_rc snapshot_give(struct replica *r, uint32_t site, const struct perche_pull *ask, struct perche_pull_reply *reply);
+enum perche_rc snapshot_take(struct replica *r, const struct perche_pull_reply *reply, struct outcome *o);
 enum perche_rc digest_take(struct replica *r, const struct work *w, struct outcome *o);
 enum perche_rc digest_repair(struct replica *r, const struct work *w, struct outcome *o);
 /* pull.c: would a pull of @site with this `full` send the row, of its scopes? (Not what came over its own link.) */

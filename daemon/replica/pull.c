@@ -341,6 +341,8 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
                                         .floor = r->node.floor};
     o->rows = perche_batch_rows(p.batch);
     o->more = more;
+    if (rc == PERCHE_OK && ask->compare && !more && !waits)
+        rc = snapshot_give(r, site, ask, reply);
     if (rc == PERCHE_OK && (o->rows > 0 || p.batch->notices_count > 0))
         rc = pack_message(&p, &o->message, &reply->batch);
     pack_end(&p);
@@ -501,7 +503,7 @@ enum perche_rc pull_build(struct replica *r, const struct work *w, struct outcom
 
     (void)w;
     o->message.op = PERCHE_OP_PULL;
-    *ask = (struct perche_pull){.full = r->node.full, .scan = r->node.scan, .done = r->node.done};
+    *ask = (struct perche_pull){.full = r->node.full, .scan = r->node.scan, .done = r->node.done, .proven_ms = r->node.proven_ms};
     return wanted(r, 1, true, o, &ask->wants, &ask->wants_count);
 }
 
@@ -847,6 +849,8 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
         rc = pulled_note(r, reply->life, reply->have);
     if (rc == PERCHE_OK)
         rc = ask_rows(r, o);
+    if (rc == PERCHE_OK)
+        rc = snapshot_take(r, reply, o);
     o->more = reply->more;
     perche_batch_free(b);
     return rc;

@@ -47,6 +47,7 @@ struct peer {
     struct peer *all;  /* of all peers */
     char site[PERCHE_ID_BYTES_MAX];
     uint64_t session;  /* 0 = none */
+    uint64_t session_ms; /* wall clock when it began */
     struct pipe *pipe; /* that the session is bound to */
     uint64_t have;     /* pushed up to here, as far as is known */
     uint32_t busy;     /* works of this session under way */

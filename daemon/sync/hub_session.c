@@ -237,6 +237,10 @@ void hub_request(struct sync_hub *h, struct pipe *pipe, const struct sync_event 
     case PERCHE_OP_PUSH: push(h, peer, ev); break;
     case PERCHE_OP_PULL:
         hub_peer_says(h, peer, m->u.pull.full, m->u.pull.scan, m->u.pull.done);
+        if (m->u.pull.proven_ms > peer->proven_ms && m->u.pull.proven_ms >= peer->session_ms && m->u.pull.proven_ms <= h->now_ms) {
+            peer->proven_ms = m->u.pull.proven_ms; /* held against a root that this session was given: an older proof ends no return */
+            peer->dirty_soft = true;
+        }
         w = session_work(h, WORK_PULL_ANSWER, peer, m->op, ev->request, &job);
         if (w != NULL) {
             w->bytes_max = pull_bytes(m->u.pull.bytes_max);

@@ -119,6 +119,7 @@ struct sync_site {
     struct window window;
 
     uint64_t pull_full, pull_scan, pull_began_ms;
+    uint64_t pull_changes;      /* `changes` when it was asked */
     uint64_t wants_seen;        /* wants that were outstanding after the last pull */
     struct perche_message rows; /* asks for rows that came without themselves; kept until applied */
 
@@ -205,6 +206,12 @@ void site_compare(struct sync_site *s);
 void site_digest_built(struct sync_site *s, struct outcome *o);
 void site_digest_answered(struct sync_site *s, struct perche_message *m);
 void site_digest_taken(struct sync_site *s, struct outcome *o);
+/* Is the hub so busy that the comparison has to go with a pull? */
+bool site_compare_in_pull(const struct sync_site *s);
+/* What was at this count of changes is the hub's as well. */
+void site_equal(struct sync_site *s, uint64_t changes);
+/* A pull has brought the hub's root, and it is not ours. */
+void site_differs(struct sync_site *s);
 
 /* ---- site_leave.c: taking leave of the hub ---------------------------------- */
 

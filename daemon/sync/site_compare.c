@@ -8,6 +8,7 @@
 #define LEVEL_ROWS          2u
 #define LATER_MS_MIN        250u
 #define LATER_MS_MAX_WAITED 2000u /* while somebody waits for the answer */
+#define LATER_SNAPSHOT      3u    /* in a row: then the next pull is to bring the hub's root along */
 #define DIFFERS_MAX         3u    /* repairs at once; then one each interval */
 
 bool site_compare_is_due(const struct sync_site *s)
@@ -92,10 +93,38 @@ void site_digest_answered(struct sync_site *s, struct perche_message *m)
     }
 }
 
-void site_digest_taken(struct sync_site *s, struct outcome *o)
+bool site_compare_in_pull(const struct sync_site *s)
+{
+    return s->later >= LATER_SNAPSHOT;
+}
+
+void site_equal(struct sync_site *s, uint64_t changes)
 {
     uint64_t tag;
 
+    s->compared = changes;
+    s->later = 0;
+    s->differs = 0;
+    site_progress(s);
+    while (waiters_take_equal(&s->waiters, s->compared, &tag)) {
+        struct sync_action *a = actions_add(s->out, SYNC_SYNCED);
+
+        if (a != NULL)
+            a->tag = tag;
+    }
+}
+
+void site_differs(struct sync_site *s)
+{
+    if (s->differs == 0)
+        actions_log(s->out, "sync.differs", "in a snapshot: what differs is looked for when the hub is less busy");
+    if (s->differs == 0)
+        s->differs = 1;
+    site_become(s, s->state, "differs");
+}
+
+void site_digest_taken(struct sync_site *s, struct outcome *o)
+{
     if (o->rc != PERCHE_OK) {
         site_work_failed(s, o);
         return;
@@ -103,16 +132,7 @@ void site_digest_taken(struct sync_site *s, struct outcome *o)
     s->talk = TALK_NONE;
     site_take_rows(s, &o->message);
     if (s->digest_level == 0) { /* equal */
-        s->compared = s->digest_changes;
-        s->later = 0;
-        s->differs = 0;
-        site_progress(s);
-        while (waiters_take_equal(&s->waiters, s->compared, &tag)) {
-            struct sync_action *a = actions_add(s->out, SYNC_SYNCED);
-
-            if (a != NULL)
-                a->tag = tag;
-        }
+        site_equal(s, s->digest_changes);
         return;
     }
     actions_log(s->out, "sync.differs", "rows=%llu times=%u", (unsigned long long)o->rows,

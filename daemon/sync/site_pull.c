@@ -31,6 +31,8 @@ void site_pull_built(struct sync_site *s, struct outcome *o)
     }
     pull->session = s->session;
     pull->bytes_max = batch_size_bytes(&s->down, s->max_rate);
+    pull->compare = site_compare_in_pull(s);
+    s->pull_changes = s->changes;
     s->pull_full = pull->full;
     s->pull_scan = pull->scan;
     s->pull_began_ms = s->mono_ms;
@@ -77,11 +79,14 @@ static void after_apply(struct sync_site *s, struct outcome *o)
 
 void site_pull_applied(struct sync_site *s, struct outcome *o)
 {
+    bool covered;
+
     if (o->rc != PERCHE_OK) {
         s->pull_due = true;
         site_work_failed(s, o);
         return;
     }
+    covered = s->changes == s->pull_changes; /* what it brought itself was in the comparison */
     site_progress(s);
     after_apply(s, o);
     if (o->more) {
@@ -89,6 +94,10 @@ void site_pull_applied(struct sync_site *s, struct outcome *o)
         return;
     }
     waiters_pulled(&s->waiters, s->pull_began_ms);
+    if (o->comparable && o->equal)
+        site_equal(s, covered ? s->changes : s->pull_changes);
+    else if (o->comparable)
+        site_differs(s);
     /* Images that are wanted come with the next pull; the same ones twice wait for something else. */
     if (o->full_rounds > 0 && o->full_rounds != s->wants_seen)
         s->pull_due = true;

@@ -27,7 +27,7 @@ enum work_kind {
     WORK_PUSH_BUILD,     /* read: in: from, bytes_max, rows_max. out: push (message ready to encode, session not set) */
     WORK_PUSH_ACKED,     /* write: in: from, to, asof_lsn, message.u.push_reply. out: state */
     WORK_PULL_BUILD,     /* read: what to ask: position, done, images wanted. out: message pull (session, bytes_max not set) */
-    WORK_PULL_APPLY,     /* write: harvests, then merges. in: message.u.pull_reply. out: applied */
+    WORK_PULL_APPLY,     /* write: harvests, then merges; compares, where the answer has the hub's root. in: message.u.pull_reply. out: applied; comparable, equal */
     WORK_ROWS_APPLY,     /* write: in: message.u.rows_reply. out: applied */
     WORK_DIGEST_BUILD,   /* read: in: level, message.u.digest_reply of the level above (level > 0). out: message digest (session not set) or comparable = false */
     WORK_DIGEST_TAKE,    /* write: in: message.u.digest_reply. Equal: stores proven equal at clock_ms; level 2 differs: repairs what the site must repair. out: state */
@@ -115,7 +115,8 @@ struct outcome {
     uint64_t retired;        /* harvest at a hub: sites that were silent for too long and hold the floor no more */
     bool more;               /* harvest: captured rows, tables to be compared or tombstones to be dropped are left; push: rows are left beyond `to`; pull apply: the answer said more */
     bool pipelined;          /* push build: a further batch may begin at `to` before this one is acknowledged */
-    bool comparable;         /* digest build */
+    bool comparable;         /* digest build; pull apply: the hub gave its root, and here it can be held against it */
+    bool equal;              /* pull apply: comparable, and the roots are one */
     bool news;
     uint64_t full_rounds;    /* pull apply: wants outstanding that keep done back */
     uint64_t asof_lsn;       /* proved: shake hands again and show the mark at this position; 0 = no need */

@@ -305,6 +305,8 @@ struct perche_pull {
     uint64_t session;
     uint64_t full, scan, done;
     uint32_t bytes_max;         /* aim for the answer's batch */
+    bool compare;               /* the last answer is to carry the hub's root of its snapshot */
+    uint64_t proven_ms;         /* when the site was last proven equal, by the hub's clock; 0 = never */
     struct perche_want *wants;  /* images wanted after a refusal */
     uint32_t wants_count;
 };
@@ -316,6 +318,8 @@ struct perche_pull_reply {
     uint64_t life;              /* 63 random bits, drawn whenever a hub opens its replica */
     uint64_t have;              /* what the hub has of the site, same snapshot */
     uint64_t floor;
+    uint64_t root_ms;           /* the hub's clock when it took the root, same snapshot; 0 = none is given */
+    uint8_t root[16];           /* as in digest: over all sums in order of (scope, table) */
     struct perche_bytes batch;
 };
 

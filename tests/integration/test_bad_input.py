@@ -342,7 +342,7 @@ def _():
 @case("a thousand messages of noise: each line drops, the hub stays small and the sites go on")
 def _():
     noise = random.Random(11)
-    good = [hello(), perche_net.pack([8, 0, [bytes(16), bytes(32), bytes(32), "x"]]), perche_net.pack([4, 0, [1, 0, 0, 0, 65536, []]]),
+    good = [hello(), perche_net.pack([8, 0, [bytes(16), bytes(32), bytes(32), "x"]]), perche_net.pack([4, 0, [1, 0, 0, 0, 65536, True, 0, []]]),
             perche_net.pack([2, 0, [llp.id, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, [[1, 1]], [[1, 1, 1, 1, 1]], bytes(64)]])]
     before = counted()
     for _ in range(1000 if perche_net.SLOW == 1 else 200):

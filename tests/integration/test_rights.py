@@ -237,7 +237,7 @@ def _():
 
 @case("a stranger gets a challenge and nothing else: no row, no watch, no digest, however it asks")
 def _():
-    for op, fields in ((PULL, [1, 0, 0, 0, 65536, []]), (PUSH, [1, 0, 1, 1, 1, 0, 0, 0, 1, b""]), (ROWS, [1, [["learner", bytes(16)]]]),
+    for op, fields in ((PULL, [1, 0, 0, 0, 65536, False, 0, []]), (PUSH, [1, 0, 1, 1, 1, 0, 0, 0, 1, b""]), (ROWS, [1, [["learner", bytes(16)]]]),
                        (DIGEST, [1, 0, 0, 0, 0, bytes(16), []]), (WATCH, [1, 0, 0, 0]), (PROVE, prove(llp.id))):
         line = perche_net.RawLine(net).greet()
         expect(f"the answer to op {op} without hello", line.ask(op, fields)[0], 2)
@@ -245,7 +245,7 @@ def _():
     line = perche_net.RawLine(net).greet()
     what, fields = line.ask(HELLO, [llp.id, 1, 1, 0])
     expect("the answer to hello", (what, len(fields), fields[2]), (1, 5, hub.status()["id"]))
-    for op, fields in ((PULL, [1, 0, 0, 0, 65536, []]), (WATCH, [1, 0, 0, 0])):
+    for op, fields in ((PULL, [1, 0, 0, 0, 65536, False, 0, []]), (WATCH, [1, 0, 0, 0])):
         what, fields = line.ask(op, fields)
         expect(f"the answer to op {op}", (what, fields[0]), (2, SESSION))
     what, fields = line.ask(PROVE, prove(llp.id))

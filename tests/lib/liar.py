@@ -198,7 +198,7 @@ class Liar(perche_net.RawLine):
         return what, answer
 
     def pull(self, full=0, scan=0, wants=(), session=None):
-        return self.ask(PULL, [session or self.session, full, scan, 0, 1 << 20, [list(w) for w in wants]])
+        return self.ask(PULL, [session or self.session, full, scan, 0, 1 << 20, False, 0, [list(w) for w in wants]])
 
 
 def pack_long(items):

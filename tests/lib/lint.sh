@@ -97,6 +97,7 @@ tests/bench/nodes\.c         how finely the end of a load is looked for, with th
 tests/sim/world\.c          takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/sim/lock\.c           takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/bench/preload_sync\.c is a slow disk: the delay is what it is for
+tests/integration/test_busy\.py  the pace of a program that writes along, not a wait
 tests/bench/load\.c         the pace of a program that writes along, not a wait
 tests/bench/live\.c         how finely the bench looks, with both cores left to the daemons
 tests/bench/preload_       makes a slow disk of a fast one: the delay is its purpose

@@ -317,6 +317,58 @@ void oracle_equal(struct world *w, struct node *hub, const struct perche_message
         }
 }
 
+static uint64_t answer(const struct perche_pull_reply *reply)
+{
+    uint64_t x = reply->scan * 31 + reply->have;
+
+    for (int i = 0; i < 16; i++)
+        x = (x ^ reply->root[i]) * UINT64_C(0x100000001b3);
+    return x;
+}
+
+/* The hub gives its root with a pull: what has it for the site? */
+void oracle_given(struct world *w, struct node *hub, const char *site, const struct perche_pull_reply *reply)
+{
+    for (uint32_t i = 1; !hub->slow && i < w->nodes_count; i++) {
+        uint32_t slot = w->given_n[i] % 4;
+        struct dump *d;
+
+        if (strcmp(w->nodes[i].id, site) != 0)
+            continue;
+        d = dump_take(w, hub, site);
+        if (!d->ready) {
+            dump_free(d);
+            return;
+        }
+        w->given_n[i]++;
+        dump_free(w->given[i][slot].dump);
+        w->given[i][slot].key = answer(reply);
+        w->given[i][slot].dump = d;
+        return;
+    }
+}
+
+/* The site finds it equal with what it has, now that it has applied the answer: is that so? */
+void oracle_taken(struct world *w, struct node *n, const struct perche_pull_reply *reply)
+{
+    char why[300];
+
+    for (int k = 0; !n->slow && k < 4; k++) {
+        struct dump *d;
+
+        if (w->given[n->index][k].dump == NULL || w->given[n->index][k].key != answer(reply))
+            continue;
+        d = dump_take(w, n, NULL);
+        if (d->ready) {
+            w->counts[COUNT_PROOF_PULL]++;
+            if (!dump_same(w->given[n->index][k].dump, d, why, sizeof why))
+                world_fail(w, "P5 false proof", "%s took itself for equal with what a pull brought, but %s", n->name, why);
+        }
+        dump_free(d);
+        return;
+    }
+}
+
 /* ---- the end --------------------------------------------------------------------- */
 
 static bool bit(const uint64_t *set, uint32_t n)

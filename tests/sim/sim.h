@@ -130,6 +130,7 @@
     X(LATER_SAID, "comparisons: later", 1)                           \
     X(DIFFERS_SAID, "comparisons: differs", 0)                       \
     X(PROOF, "proofs checked against the base tables", 1)            \
+    X(PROOF_PULL, "proofs within a pull", 1)                         \
     X(CONFLICT_REVIEW, "conflicts: review", 1)                       \
     X(CONFLICT_LWW, "conflicts: lww", 1)                             \
     X(CONFLICT_DELETED, "conflicts: edit against delete", 1)         \
@@ -389,6 +390,8 @@ struct world {
     uint32_t rows_count;
     struct { uint64_t key; struct dump *dump; } built[NODES_MAX][4]; /* site's rows when it asked for a comparison */
     uint32_t built_n[NODES_MAX];
+    struct { uint64_t key; struct dump *dump; } given[NODES_MAX][4]; /* hub's rows for the site when a pull brought its root */
+    uint32_t given_n[NODES_MAX];
 
     char failure[400];       /* "" = none; the first one */
     char failure_kind[48];
@@ -496,6 +499,8 @@ bool dump_same(const struct dump *hub, const struct dump *site, char *why, size_
 uint64_t dump_hash(const struct dump *d);
 void oracle_built(struct world *w, struct node *n, const struct perche_message *digest);
 void oracle_equal(struct world *w, struct node *n, const struct perche_message *digest);
+void oracle_given(struct world *w, struct node *hub, const char *site, const struct perche_pull_reply *reply);
+void oracle_taken(struct world *w, struct node *n, const struct perche_pull_reply *reply);
 void oracle_end(struct world *w);
 /* What all files together hold, before and after one of them was put back: what is in none any more is lost. */
 struct held;

@@ -364,6 +364,12 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
     if (work->kind == WORK_DIGEST_ANSWER && o->message.op == PERCHE_OP_DIGEST && !o->message.refused &&
         o->message.u.digest_reply.answer == PERCHE_EQUAL && work->level == 0)
         oracle_equal(w, n, &work->message);
+    if (work->kind == WORK_PULL_ANSWER && o->message.op == PERCHE_OP_PULL && !o->message.refused && o->message.u.pull_reply.root_ms != 0)
+        oracle_given(w, n, work->site, &o->message.u.pull_reply);
+    if (work->kind == WORK_PULL_APPLY && o->equal) {
+        n->said_equal_ms = w->now_ms;
+        oracle_taken(w, n, &work->message.u.pull_reply);
+    }
     if (work->kind == WORK_PULL_APPLY && work->message.u.pull_reply.batch.n > 0) {
         struct perche_batch *b = perche_batch_new();
         struct perche_err err;
@@ -1313,8 +1319,11 @@ static void world_clear(struct world *w)
         line_free(&w->lines[i]);
         for (int k = 0; i < NODES_MAX && k < 4; k++) {
             dump_free(w->built[i][k].dump);
+            dump_free(w->given[i][k].dump);
             w->built[i][k].dump = NULL;
+            w->given[i][k].dump = NULL;
             w->built_n[i] = 0;
+            w->given_n[i] = 0;
         }
     }
     for (uint32_t i = 0; i < w->heap_count; i++)

@@ -468,6 +468,172 @@ static void a_work_that_fails_leaves_the_sums_as_they_were(void **state)
         "0");
 }
 
+/* ---- within a pull -------------------------------------------------------------------------- */
+
+enum in_pull { NOT_GIVEN, NOT_COMPARABLE, UNLIKE, EQUAL };
+
+/* One pull that asks for the hub's root. @meanwhile: what the site's programs write before the answer comes. */
+static enum in_pull pull_compared(struct pair *p, struct fixture *site, const char *meanwhile)
+{
+    struct outcome o = pair_read(p, site, pair_work(WORK_PULL_BUILD, NULL));
+    struct work w = pair_work(WORK_PULL_ANSWER, site), apply = pair_work(WORK_PULL_APPLY, NULL);
+    uint64_t proven = site->r->node.proven_ms, root_ms;
+    enum in_pull found;
+
+    o.message.u.pull.compare = true;
+    w.message = pair_line(&o);
+    w.bytes_max = 1 << 20;
+    o = pair_read(p, p->hub, w);
+    apply.message = pair_line(&o);
+    assert_false(apply.message.u.pull_reply.more);
+    root_ms = apply.message.u.pull_reply.root_ms;
+    assert_true(root_ms == 0 || root_ms == p->now);
+    if (meanwhile != NULL)
+        program(site, meanwhile);
+    p->now += 5;
+    o = pair_do(p, site, apply);
+    found = root_ms == 0 ? NOT_GIVEN : !o.comparable ? NOT_COMPARABLE : o.equal ? EQUAL : UNLIKE;
+    assert_true(o.comparable || !o.equal);
+    assert_true(site->r->node.proven_ms == (found == EQUAL ? root_ms : proven)); /* by the hub's clock, of its snapshot */
+    assert_true(o.state.proven_ms == site->r->node.proven_ms);
+    outcome_free(&o);
+    return found;
+}
+
+static void what_a_pull_brings_is_compared_with_what_it_left_here(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    insert_learner(f, 1, "Camille");
+    pair_sync(p, f);
+    for (int i = 0; i < 3; i++) { /* never quiet: each answer brings a row that the comparison covers */
+        char sql[100];
+
+        snprintf(sql, sizeof sql, "UPDATE network SET name = 'busy %d'; UPDATE learner SET call_name = 'of the hub %d'", i, i);
+        pair_edit(p, p->hub, 1000, sql);
+        expect(p, f, PERCHE_LATER, 0);
+        assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+        program_says(f, "SELECT name FROM network", asked(p->hub->program, "SELECT name FROM network"));
+    }
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL); /* and when nothing came */
+    verified(p, f);
+}
+
+static void a_pull_that_did_not_ask_brings_no_root(void **state)
+{
+    struct pair *p = *state;
+    struct outcome o = pair_read(p, p->sites[0], pair_work(WORK_PULL_BUILD, NULL));
+    struct work w = pair_work(WORK_PULL_ANSWER, p->sites[0]);
+
+    w.message = pair_line(&o);
+    w.bytes_max = 1 << 20;
+    o = pair_read(p, p->hub, w);
+    assert_int_equal(o.message.u.pull_reply.root_ms, 0);
+    outcome_free(&o);
+}
+
+static void an_answer_that_is_not_the_last_brings_no_root(void **state)
+{
+    struct pair *p = *state;
+    struct outcome o;
+    struct work w = pair_work(WORK_PULL_ANSWER, p->sites[0]);
+
+    program(p->hub, "INSERT INTO organisation (name) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)"
+                    " SELECT 'organisation ' || i FROM n");
+    harvest_here(p, p->hub);
+    o = pair_read(p, p->sites[0], pair_work(WORK_PULL_BUILD, NULL));
+    o.message.u.pull.compare = true;
+    w.message = pair_line(&o);
+    w.bytes_max = 4096;
+    o = pair_read(p, p->hub, w);
+    assert_true(o.message.u.pull_reply.more);
+    assert_int_equal(o.message.u.pull_reply.root_ms, 0);
+    outcome_free(&o);
+}
+
+static void a_hub_that_cannot_answer_for_its_rows_gives_no_root(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    pair_sync(p, f);
+    program(p->hub, "UPDATE network SET name = 'captured'");
+    assert_int_equal(pull_compared(p, f, NULL), NOT_GIVEN);
+    harvest_here(p, p->hub);
+    program(p->hub, "INSERT INTO perche_rescan (tab) VALUES (1)");
+    assert_int_equal(pull_compared(p, f, NULL), NOT_GIVEN);
+    program(p->hub, "DELETE FROM perche_rescan;"
+                    "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) SELECT 'x', x'00', site, 'table', 1, x'00' FROM perche_peer");
+    assert_int_equal(pull_compared(p, f, NULL), NOT_GIVEN);
+    program(p->hub, "DELETE FROM perche_parked");
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+}
+
+static void a_site_with_something_of_its_own_does_not_compare_what_a_pull_brings(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    insert_learner(f, 1, "Camille");
+    pair_sync(p, f);
+    assert_int_equal(pull_compared(p, f, "UPDATE learner SET call_name = 'Cam'"), NOT_COMPARABLE); /* written while it came */
+    pair_push(p, f);
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+    program(f, "INSERT INTO perche_wanted (tab, key, lsn, kind) VALUES (1, x'00', 1, 2)");
+    assert_int_equal(pull_compared(p, f, NULL), NOT_COMPARABLE);
+    program(f, "DELETE FROM perche_wanted; INSERT INTO perche_rescan (tab) VALUES (1)");
+    assert_int_equal(pull_compared(p, f, NULL), NOT_COMPARABLE);
+    program(f, "DELETE FROM perche_rescan");
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+}
+
+/* Answered before the hub had the last push, which the site knows as acknowledged by the time the answer comes. */
+static void an_answer_of_before_the_last_push_is_not_compared(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    struct outcome o;
+    struct work w = pair_work(WORK_PULL_ANSWER, f), apply = pair_work(WORK_PULL_APPLY, NULL);
+
+    pair_sync(p, f);
+    o = pair_read(p, f, pair_work(WORK_PULL_BUILD, NULL));
+    o.message.u.pull.compare = true;
+    w.message = pair_line(&o);
+    w.bytes_max = 1 << 20;
+    o = pair_read(p, p->hub, w);
+    apply.message = pair_line(&o);
+    assert_true(apply.message.u.pull_reply.root_ms != 0);
+    insert_learner(f, 1, "Camille");
+    pair_push(p, f);
+    o = pair_do(p, f, apply);
+    assert_false(o.comparable);
+    outcome_free(&o);
+}
+
+static void what_differs_is_not_called_equal_by_a_pull(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    for (int i = 1; i < 8; i++)
+        insert_learner(f, i, "Camille");
+    pair_sync(p, f);
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+    corrupt(f, 3, "Somebody");
+    assert_int_equal(pull_compared(p, f, NULL), UNLIKE);
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET use_family_name = 'Durand' WHERE id LIKE '%005'");
+    assert_int_equal(pull_compared(p, f, NULL), UNLIKE);
+    corrupt(f, 3, "Camille");
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+    lose(f, 4);
+    assert_int_equal(pull_compared(p, f, NULL), UNLIKE);
+    lose(p->hub, 4);
+    assert_int_equal(pull_compared(p, f, NULL), EQUAL);
+    lose(p->hub, 5);
+    assert_int_equal(pull_compared(p, f, NULL), UNLIKE);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
@@ -487,6 +653,13 @@ int main(void)
         T(a_row_digest_counts_everything_that_it_is_said_to_count),
         T(a_long_value_is_digested_like_a_short_one),
         T(a_work_that_fails_leaves_the_sums_as_they_were),
+        T(what_a_pull_brings_is_compared_with_what_it_left_here),
+        T(a_pull_that_did_not_ask_brings_no_root),
+        T(an_answer_that_is_not_the_last_brings_no_root),
+        T(a_hub_that_cannot_answer_for_its_rows_gives_no_root),
+        T(a_site_with_something_of_its_own_does_not_compare_what_a_pull_brings),
+        T(an_answer_of_before_the_last_push_is_not_compared),
+        T(what_differs_is_not_called_equal_by_a_pull),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -780,6 +780,36 @@ static void test_a_revocation_reaches_a_proof_that_is_being_judged(void **state)
     script_free(sc);
 }
 
+/* A proof that the site found within a pull: it says so with the next. */
+static void test_a_proof_that_a_pull_brought_is_noted_unless_it_lies_ahead(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE), began = CLOCK + sc->mono;
+    struct sync_peer_view view;
+    struct perche_message m = {.op = PERCHE_OP_PULL};
+
+    (void)state;
+    m.u.pull.session = s;
+    m.u.pull.proven_ms = CLOCK + sc->mono + 1; /* nobody was proven equal in time to come */
+    ask(sc, 11, m);
+    assert_int_equal(sync_hub_peers(sc->hub, &view, 1), 1);
+    assert_true(view.proven_ms == 0);
+    m.u.pull.proven_ms = began - 1; /* nor is it news what was so before this session: it may have been away since */
+    ask(sc, 11, m);
+    (void)sync_hub_peers(sc->hub, &view, 1);
+    assert_true(view.proven_ms == 0);
+    wait_ms(sc, 1000);
+    m.u.pull.proven_ms = began + 600;
+    ask(sc, 11, m);
+    m.u.pull.proven_ms = began + 100; /* an older one */
+    ask(sc, 11, m);
+    (void)sync_hub_peers(sc->hub, &view, 1);
+    assert_true(view.proven_ms == began + 600);
+    gone(sc, 11);
+    assert_true(sc->last_note.proven_ms == view.proven_ms);
+    script_free(sc);
+}
+
 /* ---- leaving ------------------------------------------------------------------------- */
 
 static uint64_t leave(struct script *sc, uint64_t pipe, uint64_t session, uint64_t acked)
@@ -1594,6 +1624,7 @@ int main(void)
         T(enrolling_is_one_work_and_its_answer),
         T(revoking_ends_the_session_and_the_pipe),
         T(what_was_under_way_when_a_site_was_revoked_is_not_answered),
+        T(a_proof_that_a_pull_brought_is_noted_unless_it_lies_ahead),
         T(a_site_that_leaves_is_answered_and_let_in_no_more),
         T(a_leave_that_is_refused_or_not_of_the_session_changes_nothing),
         T(a_leave_reaches_a_proof_that_is_being_judged),

@@ -22,6 +22,8 @@ struct script {
     uint64_t batch_rows; /* cut of a batch */
     bool pipelined;
     enum perche_rc fails[WORK_COMMAND + 1]; /* the next work of this kind answers so */
+    bool asks_root; /* the latest pull does */
+    bool unlike;    /* what a pull brings is not what is here */
     bool waits;                             /* something waits that the hub lacks */
     uint32_t rows_wanted;                   /* the next apply asks for so many rows */
     uint64_t full_rounds;
@@ -105,6 +107,10 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         st->scan = m->u.pull_reply.scan;
         st->done = st->full;
         o->more = m->u.pull_reply.more;
+        o->comparable = m->u.pull_reply.root_ms != 0 && sc->captured == 0 && st->acked >= st->lsn;
+        o->equal = o->comparable && !sc->unlike;
+        if (o->equal)
+            st->proven_ms = m->u.pull_reply.root_ms;
         o->full_rounds = sc->full_rounds;
         break;
     case WORK_ROWS_APPLY: o->rows = !sc->rows_apply_nothing; break;
@@ -177,6 +183,8 @@ static void run(struct script *sc)
             note_message(&sc->trace, &a->message);
             note(&sc->trace, "\n");
             sc->tags[a->channel] = a->tag;
+            if (a->message.op == PERCHE_OP_PULL)
+                sc->asks_root = a->message.u.pull.compare;
             if (a->message.op == PERCHE_OP_HELLO)
                 assert_true(a->message.u.hello.clock_ms == CLOCK + sc->mono);
             if ((a->message.op >= PERCHE_OP_PUSH && a->message.op <= PERCHE_OP_WATCH) || a->message.op == PERCHE_OP_LEAVE)
@@ -329,6 +337,17 @@ static void hub_pull(struct script *sc, uint64_t from_full, uint64_t from_scan, 
     m.u.pull_reply.full = full;
     m.u.pull_reply.scan = scan;
     m.u.pull_reply.more = full != scan;
+    answer(sc, 0, m);
+}
+
+/* The last answer of a pull, with the root of the hub's snapshot. */
+static void hub_pull_root(struct script *sc, uint64_t from, uint64_t to)
+{
+    struct perche_message m = {.op = PERCHE_OP_PULL};
+
+    m.u.pull_reply.from_full = m.u.pull_reply.from_scan = from;
+    m.u.pull_reply.full = m.u.pull_reply.scan = to;
+    m.u.pull_reply.root_ms = CLOCK + sc->mono;
     answer(sc, 0, m);
 }
 
@@ -1792,6 +1811,113 @@ static void test_later_again_and_again_compares_ever_less_often_and_is_live_all_
     script_free(sc);
 }
 
+/* As far as the pull that asks for the root; its position is 3. @waiter: somebody waits. */
+static struct script *busy(bool waiter)
+{
+    struct script *sc = live();
+
+    if (waiter) {
+        sync_now(sc, 1, 10000);
+    } else { /* by itself, an edit later */
+        edit(sc, 1);
+        hub_push(sc, 0, 1);
+        wait_timer(sc);
+    }
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_false(sc->asks_root);
+        hub_digest(sc, PERCHE_LATER);
+        if (i < 2)
+            hub_pull(sc, i, i, i + 1, i + 1);
+        if (i == 1)
+            wait_timer(sc);
+    }
+    trace_clear(&sc->trace);
+    return sc;
+}
+
+static void test_after_three_times_later_the_pull_brings_the_proof(void **state)
+{
+    for (unsigned waiter = 0; waiter < 2; waiter++) {
+        struct script *sc = busy(waiter);
+        struct sync_site_view view;
+
+        (void)state;
+        assert_true(sc->asks_root);
+        hub_pull_root(sc, 2, 5);
+        expect(sc, waiter ? "   pull_apply\nsynced 1 yes\nstate live\n" : "   pull_apply\nstate live\n");
+        sync_site_view(sc->site, &view);
+        assert_true(view.proven_ms == CLOCK + sc->mono);
+        edit(sc, 1); /* the next comparison is an ordinary one */
+        hub_push(sc, 0, sc->st.lsn);
+        wait_timer(sc);
+        hub_digest(sc, PERCHE_LATER);
+        assert_false(sc->asks_root);
+        script_free(sc);
+    }
+}
+
+static void test_a_pull_that_brings_no_root_is_asked_again(void **state)
+{
+    struct script *sc = busy(true);
+
+    (void)state;
+    hub_pull(sc, 2, 2, 3, 3);
+    expect(sc, "   pull_apply\n");
+    wait_timer(sc);
+    expect(sc, "   digest_build\n0> digest 0\n");
+    hub_digest(sc, PERCHE_LATER);
+    expect(sc, "   pull_build\n0> pull 3/3\n");
+    assert_true(sc->asks_root);
+    hub_pull(sc, 3, 3, 3, 9); /* not the last answer */
+    expect(sc, "   pull_apply\nstate syncing\n   pull_build\n0> pull 3/9\n");
+    assert_true(sc->asks_root);
+    script_free(sc);
+}
+
+static void test_who_asks_while_a_pull_is_under_way_is_not_answered_by_it(void **state)
+{
+    struct script *sc = busy(true);
+
+    (void)state;
+    sync_now(sc, 2, 0); /* what the hub has by now may be more than what it has answered from */
+    expect(sc, "   harvest\n");
+    hub_pull_root(sc, 2, 5);
+    expect(sc, "   pull_apply\nsynced 1 yes\n   digest_build\nstate live\n0> digest 0\n");
+    hub_digest(sc, PERCHE_EQUAL);
+    expect(sc, "   digest_take\nsynced 2 yes\n");
+    script_free(sc);
+}
+
+static void test_an_edit_while_a_pull_is_under_way_is_compared_after_it_is_sent(void **state)
+{
+    struct script *sc = busy(true);
+
+    (void)state;
+    edit(sc, 1);
+    hub_pull_root(sc, 2, 5); /* not comparable here */
+    expect(sc, "   harvest\n   pull_apply\n   push_build from 0\n0> push 0..1\n");
+    script_free(sc);
+}
+
+static void test_a_difference_in_a_snapshot_is_told_and_never_equal(void **state)
+{
+    struct script *sc = busy(true);
+
+    (void)state;
+    sc->unlike = true;
+    hub_pull_root(sc, 2, 5);
+    expect(sc, "   pull_apply\nlog sync.differs\nstate live differs\n");
+    wait_timer(sc);
+    expect(sc, "   digest_build\n0> digest 0\n");
+    hub_digest(sc, PERCHE_LATER);
+    hub_pull_root(sc, 5, 6);
+    expect(sc, "   pull_build\n0> pull 5/5\n   pull_apply\n");
+    sc->mono += 11000; /* and who waits hears that this is missing */
+    plain(sc, SYNC_EV_TIME);
+    expect(sc, "synced 1 not_equal\n   digest_build\n0> digest 0\n");
+    script_free(sc);
+}
+
 static void test_what_differs_is_narrowed_down_repaired_and_compared_again(void **state)
 {
     struct script *sc = live();
@@ -2326,6 +2452,11 @@ int main(void)
         T(later_again_and_again_compares_ever_less_often_and_is_live_all_the_same),
         T(what_differs_is_narrowed_down_repaired_and_compared_again),
         T(what_still_differs_after_three_repairs_waits_for_the_interval),
+        T(after_three_times_later_the_pull_brings_the_proof),
+        T(a_pull_that_brings_no_root_is_asked_again),
+        T(who_asks_while_a_pull_is_under_way_is_not_answered_by_it),
+        T(an_edit_while_a_pull_is_under_way_is_compared_after_it_is_sent),
+        T(a_difference_in_a_snapshot_is_told_and_never_equal),
         T(a_node_that_cannot_compare_now_does_so_later),
         T(sync_wait_is_done_when_all_has_arrived_and_is_equal),
         T(a_comparison_begun_before_the_command_does_not_answer_it),

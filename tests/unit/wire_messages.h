@@ -136,6 +136,8 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .scan = 9040,
             .done = 8990,
             .bytes_max = 65536,
+            .compare = true,
+            .proven_ms = 1760000000200,
             .wants = wants,
             .wants_count = 1,
         };
@@ -151,8 +153,10 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .life = 0x0a0b0c0d0e0f1011,
             .have = 4120,
             .floor = 120,
+            .root_ms = 1760000000350,
             .batch = {batch, sizeof(batch)},
         };
+        count_up(m.u.pull_reply.root, 16, 0xb0);
         break;
     case PERCHE_OP_ROWS * 2:
         m.u.rows =
