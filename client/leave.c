@@ -20,9 +20,9 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        fputs("This site has left the hub, which has all that was written here until now. The records\n"
-              "stay on this machine; nowhere else gets what is written from now on. To come back, it\n"
-              "needs a new invitation, and goes on from where it was.\n",
+        fputs("This site has left the hub. The records stay on this machine, and nowhere else gets\n"
+              "what is written here from now on. To come back it needs a new invitation; it then\n"
+              "goes on from where it was, with all that was written meanwhile.\n",
               c->err);
     json_decref(result);
     return CLIENT_DONE;

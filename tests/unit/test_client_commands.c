@@ -1333,9 +1333,9 @@ static void leave_says_what_it_means(void **state)
            /* out */
            "",
            /* err */
-           "This site has left the hub, which has all that was written here until now. The records\n"
-           "stay on this machine; nowhere else gets what is written from now on. To come back, it\n"
-           "needs a new invitation, and goes on from where it was.\n");
+           "This site has left the hub. The records stay on this machine, and nowhere else gets\n"
+           "what is written here from now on. To come back it needs a new invitation; it then\n"
+           "goes on from where it was, with all that was written meanwhile.\n");
 }
 
 static void leave_in_json_is_what_the_daemon_said(void **state)

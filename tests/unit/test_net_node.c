@@ -439,6 +439,80 @@ static void leaving_ends_the_conversation_and_keeps_the_rows(void **state)
     assert_false(node_joined(w->site.node));
 }
 
+static void leave(struct world *w, struct reply *r)
+{
+    reply_clear(r);
+    node_leave(w->site.node, r, on_answer);
+    wait_reply(w, r);
+}
+
+static void a_site_does_not_leave_a_hub_that_is_down(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+
+    joined(w);
+    sync_wait(w, &w->site);
+    stop(w, &w->hub);
+    leave(w, &r);
+    assert_int_equal(r.rc, PERCHE_NET);
+    assert_non_null(strstr(r.text, "the hub has to know"));
+    assert_true(node_joined(w->site.node));
+    reply_clear(&r);
+}
+
+/* And one that the hub has put out needs none of it: the new line takes the place of the old one. */
+static void a_revoked_site_has_nothing_to_leave_and_joins_anew(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+    char line[2048];
+
+    joined(w);
+    sync_wait(w, &w->site);
+    invite(w, &w->hub, "Chartres", line, sizeof(line));
+    join(w, &w->site, line, NULL, &r);
+    assert_int_equal(r.rc, PERCHE_STATE); /* a member in good standing */
+    reply_clear(&r);
+    node_revoke(w->hub.node, "{\"site\":\"La Loupe\"}", &r, on_answer);
+    wait_reply(w, &r);
+    until(w, &w->site, "reason", "revoked");
+    leave(w, &r);
+    assert_int_equal(r.rc, PERCHE_REFUSED);
+    assert_non_null(strstr(r.text, "nothing to leave"));
+    join(w, &w->site, line, NULL, &r);
+    assert_int_equal(r.rc, PERCHE_STATE); /* not as another site */
+    invite(w, &w->hub, "La Loupe", line, sizeof(line));
+    join(w, &w->site, line, NULL, &r);
+    assert_int_equal(r.rc, PERCHE_OK);
+    reply_clear(&r);
+    sync_wait(w, &w->site);
+}
+
+static void a_node_that_closes_answers_who_wanted_to_join_or_to_leave(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+    char line[2048];
+
+    must_start(w, &w->hub, REPLICA_HUB, "hub");
+    must_start(w, &w->site, REPLICA_SITE, "site");
+    invite(w, &w->hub, "La Loupe", line, sizeof(line));
+    node_join(w->site.node, line, NULL, &r, on_answer);
+    stop(w, &w->site); /* before the replica was asked */
+    assert_int_equal(r.rc, PERCHE_STATE);
+    reply_clear(&r);
+    must_start(w, &w->site, REPLICA_SITE, "site");
+    join(w, &w->site, line, NULL, &r);
+    assert_int_equal(r.rc, PERCHE_OK);
+    sync_wait(w, &w->site);
+    reply_clear(&r);
+    node_leave(w->site.node, &r, on_answer);
+    stop(w, &w->site);
+    assert_int_equal(r.rc, PERCHE_STATE);
+    reply_clear(&r);
+}
+
 static void a_revoked_site_loses_its_line_and_gets_no_other(void **state)
 {
     struct world *w = *state;
@@ -755,6 +829,9 @@ int main(void)
         CASE(a_sync_that_is_waited_for_outlives_a_reload),
         CASE(a_close_answers_everything_once),
         CASE(a_close_in_the_middle_of_a_join_answers_it),
+        CASE(a_site_does_not_leave_a_hub_that_is_down),
+        CASE(a_revoked_site_has_nothing_to_leave_and_joins_anew),
+        CASE(a_node_that_closes_answers_who_wanted_to_join_or_to_leave),
         CASE(a_message_that_does_not_decode_drops_that_line_alone),
         CASE(a_replaced_replica_ends_the_node_which_acknowledges_nothing_more),
         CASE(a_replica_that_is_none_is_not_touched_and_its_path_is_told),
