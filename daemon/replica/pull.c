@@ -295,6 +295,7 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     struct pack p;
     struct peer peer;
     uint64_t scan = ask->scan;
+    size_t full_at = (size_t)bytes * 3; /* raw bytes: about a third of it on the line */
     bool more = true, waits = false;
     enum perche_rc rc;
 
@@ -311,14 +312,15 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     /* nothing is rolled back at a site while a restored hub has not seen all: asked for again */
     for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && !recovering(r); i++)
         rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
-    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && pack_size(&p) < (size_t)bytes * 3) {
+    full_at += pack_size(&p); /* images beyond that size leave room for the rest: an answer that does not move is none */
+    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && pack_size(&p) < full_at) {
         struct entries e = {0};
         uint32_t i = 0;
 
         rc = entries_read(r, site, scan, PAGE_ROWS, &e);
         more = e.cut_short;
         for (; rc == PERCHE_OK && i < e.count && e.items[i].lsn <= e.cut; i++) {
-            if (pack_size(&p) >= (size_t)bytes * 3 && e.items[i].lsn > scan) {
+            if (pack_size(&p) >= full_at && e.items[i].lsn > scan) {
                 more = true;
                 break;
             }

@@ -383,6 +383,27 @@ static void a_refusal_comes_by_pull_however_many_answers_are_lost(void **state)
     says(a, "0", "SELECT count(*) FROM perche_capture"); /* an image is no edit */
 }
 
+/* A site hangs up on an answer that does not move, and would for ever. */
+static void an_answer_that_its_images_fill_moves_all_the_same(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_message m;
+
+    edit(p, p->hub, "UPDATE site SET premises = hex(zeroblob(10000)) WHERE name = 'La Loupe'");
+    equal(p, a);
+    edit(p, a, "UPDATE site SET premises = 'mine' WHERE name = 'La Loupe'");
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* the refusal */
+    ballast(p, 40);
+    m = pull_made(p, a, 4096);
+    assert_true(m.u.pull_reply.batch.n > 0);
+    assert_true(m.u.pull_reply.scan > m.u.pull_reply.from_scan);
+    perche_message_free(&m);
+    equal(p, a);
+    says(a, "20000", "SELECT length(premises) FROM site WHERE name = 'La Loupe'");
+}
+
 static void what_was_written_over_it_meanwhile_is_pushed_first(void **state)
 {
     struct pair *p = *state;
@@ -650,6 +671,7 @@ int main(void)
         TEST(the_scope_is_the_one_that_the_header_says),
         TEST(tombstones_of_rows_it_never_had_are_kept),
         TEST(a_refusal_comes_by_pull_however_many_answers_are_lost),
+        TEST(an_answer_that_its_images_fill_moves_all_the_same),
         TEST(what_was_written_over_it_meanwhile_is_pushed_first),
         TEST(a_refused_insert_and_its_children_go_again),
         TEST(an_image_older_than_the_acknowledgement_is_not_taken),
