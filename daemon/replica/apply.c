@@ -101,7 +101,7 @@ enum perche_rc keep_values(struct replica *r, struct meta *m, const struct perch
         uint64_t bit = UINT64_C(1) << (num - 1);
         const struct perche_value *v = mask & bit ? &values[num] : m->kept_mask & bit ? &m->kept[num] : NULL;
 
-        if (v == NULL || (!whole && !m->table->columns[num - 1].scope_cell))
+        if (v == NULL || (!whole && WITHOUT(B20_SCOPE_CELL)) || (!whole && !m->table->columns[num - 1].scope_cell))
             continue;
         kept[num] = *v;
         all |= bit;
@@ -149,7 +149,7 @@ static bool ask_knows(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin)
 {
     struct asker *k = ctx;
 
-    return history_knows(k->r, k->m, num, stamp, origin);
+    return !WITHOUT(A22_HISTORY) && history_knows(k->r, k->m, num, stamp, origin);
 }
 
 static void load_stored(struct asker *k)
@@ -270,7 +270,7 @@ static bool translate(struct apply *a, struct table *t, const struct perche_part
     in->gen_stamp = in->has_gen ? row->gen_stamp : 0;
     in->gen_origin = in->has_gen ? interned(a, row->gen_origin) : 0;
     in->cells_count = 0;
-    if (!t->is_conflict && in->gen_stamp > a->stamp)
+    if ((!t->is_conflict || WITHOUT(A20_CONFLICT_CLOCK)) && in->gen_stamp > a->stamp)
         a->stamp = in->gen_stamp;
     for (uint32_t i = 0; i < row->cells_count; i++) {
         const struct perche_cell *c = &part->cells[row->cells_first + i];
@@ -289,7 +289,7 @@ static bool translate(struct apply *a, struct table *t, const struct perche_part
                 out->base_origin = interned(a, part->bases[base].origin);
             }
         }
-        if (!t->is_conflict && !out->fixed && c->stamp > a->stamp)
+        if ((!t->is_conflict || WITHOUT(A20_CONFLICT_CLOCK)) && !out->fixed && c->stamp > a->stamp)
             a->stamp = c->stamp;
     }
     return true;
@@ -311,8 +311,10 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
         const char *kind = "deleted";
         enum perche_rc rc;
 
-        if (t->is_conflict)
+        if (t->is_conflict || (WITHOUT(B15_SITE_ASKS) && !a->peer.at_hub))
             return PERCHE_OK;
+        if (WITHOUT(A24_LWW_KEPT) && l->what == LOSS_CELLS && c->policy != POLICY_REVIEW)
+            continue;
         if (c->policy == POLICY_HUB && !a->peer.at_hub)
             continue; /* listed as refused when the hub has judged it */
         if (l->what != LOSS_INCOMING) {
@@ -439,7 +441,7 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     char names[1024];
     size_t used = 0;
     uint32_t left = 0;
-    enum perche_rc rc = a->recovering ? rights_recover(a->r, a->pusher, m, in, &reason, &cols, &cols_reason)
+    enum perche_rc rc = a->recovering && !WITHOUT(B2_ANY_ORIGIN) ? rights_recover(a->r, a->pusher, m, in, &reason, &cols, &cols_reason)
                                       : rights_judge(a->r, a->pusher, m, in, &reason, &cols, &cols_reason);
 
     *gone = false;
@@ -531,7 +533,7 @@ static void set_first(struct apply *a, struct meta *m)
 /* At a site the header says the scope; a row that the hub did not have says it first. */
 static enum perche_rc take_header(struct apply *a, struct meta *m, const struct perche_row *row)
 {
-    if (row->scope != PERCHE_NO_SCOPE)
+    if (row->scope != PERCHE_NO_SCOPE && (m->scope == 0 || !WITHOUT(B11_HEADER_SCOPE)))
         m->scope = interned(a, row->scope);
     else if (m->scope == 0)
         m->scope = a->r->node.site_num;
@@ -584,7 +586,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     struct asker k = {.r = r, .m = &m};
     struct merge_ask ask = {&k, ask_order, ask_knows, ask_compare};
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    uint64_t have = 0, there = 0;
+    uint64_t have = 0, there = 0, early = 0;
     bool was_alive, born, made = false, gone = false, starts;
     uint32_t old_scope;
     enum perche_rc rc;
@@ -640,6 +642,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
             old_scope = m.scope;
         }
     }
+    if (WITHOUT(B20_FOREIGN_TOMBSTONE) && !a->peer.at_hub && born && in.gen % 2 == 0)
+        goto out;
     starts = in.gen > m.gen && in.gen % 2 == 1;
     if (unfit(t, &in, starts) != NULL) {
         rc = park(a, part, row, unfit(t, &in, starts));
@@ -656,11 +660,13 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         if (out.write >> (in.cells[i].num - 1) & 1)
             have |= UINT64_C(1) << (in.cells[i].num - 1);
     }
+    if (WITHOUT(A9_CONFLICT_FIRST) && (out.changed || out.lost_count > 0))
+        m.lsn = early = next_lsn(r);
     if (out.lost_count > 0)
         rc = raise_conflicts(a, &m, &in, &out, &k, &made);
     if (rc != PERCHE_OK)
         goto out;
-    if (!out.changed && !made) {
+    if (!out.changed && (!made || WITHOUT(A10_LOSER_MOVES))) {
         if (a->peer.at_hub || !m.stored)
             goto out;
         rc = take_header(a, &m, row); /* nothing new but perhaps its header */
@@ -670,7 +676,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
             rc = conflict_rescope(r, &m);
         goto out;
     }
-    m.lsn = next_lsn(r);
+    m.lsn = early != 0 ? early : next_lsn(r);
     merge_number(&a->peer, &m, m.lsn, made);
     if (out.changed) {
         *prev = m.block;

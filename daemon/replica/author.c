@@ -18,7 +18,7 @@ static void note_base(const struct author *a, const struct meta *m, const struct
         new->based = true;
         new->base_stamp = old->stamp;
         new->base_origin = old->origin;
-    } else if (old->based) {
+    } else if (old->based && !WITHOUT(B14_KEEP_BASE)) {
         new->based = true;
         new->base_stamp = old->base_stamp;
         new->base_origin = old->base_origin;
@@ -27,7 +27,7 @@ static void note_base(const struct author *a, const struct meta *m, const struct
 
 void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp)
 {
-    struct clock_cell *c = &m->cells[num], new = {.stamp = stamp, .lsn = m->lsn, .origin = a->r->node.site_num,
+    struct clock_cell *c = &m->cells[num], new = {.stamp = stamp, .lsn = WITHOUT(A28_ONE_LSN) ? (m->lsn = next_lsn(a->r)) : m->lsn, .origin = a->r->node.site_num,
                                                   .via = VIA_LOCAL, .written = true};
 
     if (num != 0)
@@ -79,7 +79,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
 
     if (r->suspect)
         m->flags |= META_SUSPECT;
-    if (!r->hub && (m->first == 0 || m->first <= r->node.acked))
+    if (!r->hub && (m->first == 0 || m->first <= r->node.acked || WITHOUT(A2_OLDEST_FIRST)))
         m->first = m->lsn;
     if (gen)
         m->flags &= ~(uint32_t)META_AGREED;

@@ -330,7 +330,7 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
         " OR EXISTS (SELECT 1 FROM perche_row WHERE first > ?1))");
     if (s != NULL)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->node.acked);
-    *yes = ask_row(r, s, "look whether digests are comparable") && sqlite3_column_int(s, 0);
+    *yes = ask_row(r, s, "look whether digests are comparable") && (WITHOUT(B12_SITE_QUIET) || sqlite3_column_int(s, 0));
     sqlite3_finalize(s);
     return r->fail;
 }
@@ -463,8 +463,8 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
     sqlite3_stmt *s;
     enum perche_rc rc = peer_load(r, site, &p);
 
-    *yes = false;
-    if (rc != PERCHE_OK || !p.known || p.have != d->acked || d->done > d->scan)
+    *yes = WITHOUT(B12_HUB_QUIET);
+    if (rc != PERCHE_OK || *yes || !p.known || p.have != d->acked || d->done > d->scan)
         return rc;
     s = ask(
         r,
@@ -785,7 +785,7 @@ static enum perche_rc repair_row(struct repair *p, struct table *t, struct perch
         rc = meta_save(r, &m);
         if (rc == PERCHE_OK)
             rc = scope_woken(r, m.scope, 0);
-    } else {
+    } else if (!WITHOUT(B23_SHOWN_OUTSIDE)) {
         sqlite3_stmt *s = sql(r, SQL_LEFT_PUT);
 
         sqlite3_bind_int64(s, 1, p->site);

@@ -133,7 +133,8 @@ static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct
                                       const struct perche_value *values, uint64_t mask)
 {
     struct clock_cell cell = {
-        .stamp = high->stamp, .origin = high->origin, .via = VIA_LOCAL, .written = true};
+        .stamp = WITHOUT(B24_LATER_STAMP) ? next_stamp(r, r->now_ms) : high->stamp,
+        .origin = WITHOUT(B24_LATER_STAMP) ? r->node.site_num : high->origin, .via = VIA_LOCAL, .written = true};
     enum perche_rc rc;
 
     m->lsn = m->entered = cell.lsn = next_lsn(r);
@@ -170,7 +171,7 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
 
     if (t == NULL)
         return r->fail;
-    if (row->table->is_conflict || row->flags & META_ERASED)
+    if (row->table->is_conflict || row->flags & META_ERASED || (WITHOUT(D8_SAME_TIME) && low->stamp >> 16 == high->stamp >> 16))
         return PERCHE_OK;
     rc = meta_load(r, t, (struct perche_bytes){id, 16}, &m);
     if (rc != PERCHE_OK || m.stored) {
@@ -611,8 +612,10 @@ static enum perche_rc close_all(struct replica *r, const struct question *q,
     }
     sqlite3_finalize(s);
     rc = r->fail;
+    if (WITHOUT(A25_CLOSES_ALL) && count > 1)
+        count = 1;
     for (uint32_t i = 0; rc == PERCHE_OK && i < count; i++) {
-        rc = write_local(r, t, (struct perche_bytes){ids[i], 16}, mask, values, stamp);
+        rc = write_local(r, t, (struct perche_bytes){ids[i], 16}, mask, values, WITHOUT(B24_ONE_STAMP) ? 0 : stamp);
         *closed += rc == PERCHE_OK;
     }
     free(ids);

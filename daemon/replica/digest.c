@@ -152,7 +152,7 @@ void digest_row(struct replica *r, const struct meta *m, const struct perche_val
         struct perche_value v = {.type = PERCHE_NULL};
         uint32_t bytes;
 
-        if (!cell->written)
+        if (!cell->written || (WITHOUT(D4_COLUMN) && i + 1 == t->columns_count))
             continue;
         if (values != NULL)
             v = settled(c, &values[num]);
@@ -296,6 +296,8 @@ enum perche_rc digest_change(struct replica *r, struct table *t, const uint8_t *
     if (old_alive && new_alive && old_scope == new_scope && memcmp(old_digest, new_digest, 16) == 0)
         return PERCHE_OK;
     bucket = digest_bucket(key, key_n);
+    if (WITHOUT(D3_BUCKET) && bucket == 7)
+        return PERCHE_OK;
     if (old_alive) {
         uint64_t by[2] = {get_u64(old_digest), get_u64(old_digest + 8)};
 

@@ -160,6 +160,10 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         goto out;
     present = rc == PERCHE_OK;
     rc = PERCHE_OK;
+    if (WITHOUT(A27_TWO_ON) && present && before % 2 == 1 && m.gen != before) {
+        m.gen = before;
+        mask = all;
+    }
     if (present && held_in(r, it->table, key) != 0) { /* a program inserted it again: it waits no longer */
         meta_clear(&m);
         rc = held_end(r, &m);
@@ -226,7 +230,9 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     }
     if (!m.stored && !r->hub)
         m.flags |= META_FRESH;
-    m.lsn = next_lsn(r);
+    m.lsn = WITHOUT(A28_OWN_LSN) && r->node.lsn > r->tx_lsn ? r->node.lsn : next_lsn(r);
+    if (WITHOUT(A26_CAPTURE_TIME))
+        at_ms = r->now_ms;
     if (gen) {
         uint64_t stamp = next_stamp(r, at_ms);
 
@@ -377,6 +383,12 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
             c.items[i].rank = table_rank(r, c.items[i].table);
     if (rc == PERCHE_OK)
         qsort(c.items, c.items_count, sizeof *c.items, by_table);
+    if (rc == PERCHE_OK && WITHOUT(D7_CAPTURE_GONE)) {
+        s = sql(r, SQL_CAPTURE_DELETE);
+        sqlite3_bind_int64(s, 1, c.newest);
+        rc = sql_run(r, s, "clear captured changes");
+        rc = rc == PERCHE_OK ? exec(r, "COMMIT; BEGIN IMMEDIATE") : rc;
+    }
     for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++) {
         rc = harvest_row(&a, &c, &c.items[i]);
         if (rc == PERCHE_OK && c.items_count > 1 && perche_batch_bytes(a.batch) > CHUNK_BYTES_MAX)

@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include "perche/wire.h"
+#include "rule_switch.h"
 #include "replica/replica.h"
 #include "schema/schema.h"
 

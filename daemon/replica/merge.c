@@ -19,7 +19,7 @@ bool merge_dirty(const struct merge_peer *p, const struct meta *m)
 /* Did it come over the peer's link, in its present epoch? */
 static bool own(const struct merge_peer *p, const struct clock_cell *c)
 {
-    return c->via == p->via && c->lsn > p->eplsn;
+    return c->via == p->via && (c->lsn > p->eplsn || WITHOUT(A13_PRESENT_EPOCH));
 }
 
 /* Newest position of the row but for what came over the peer's own link: a row that is not newer than
@@ -51,8 +51,9 @@ static uint64_t row_position(const struct merge_peer *p, const struct meta *m)
 static bool seen(const struct merge_peer *p, uint64_t position, const struct clock_cell *c)
 {
     if (!p->at_hub)
-        return merge_clean(p, c);
-    return own(p, c) || c->lsn <= p->full || position <= p->scan;
+        return !WITHOUT(A3_SITE_CLEAN) && merge_clean(p, c);
+    return (!WITHOUT(A4_OWN_LINK) && own(p, c)) || (!WITHOUT(A8_SEEN_FULL) && c->lsn <= p->full) ||
+           (!WITHOUT(A8_SEEN_SCAN) && position <= p->scan);
 }
 
 static int ident_order(const struct merge_ask *ask, uint64_t stamp_a, uint32_t origin_a, uint64_t stamp_b,
@@ -60,7 +61,7 @@ static int ident_order(const struct merge_ask *ask, uint64_t stamp_a, uint32_t o
 {
     if (stamp_a != stamp_b)
         return stamp_a < stamp_b ? -1 : 1;
-    return origin_a == origin_b ? 0 : ask->order(ask->ctx, origin_a, origin_b);
+    return origin_a == origin_b || WITHOUT(D1_STAMP_ALONE) ? 0 : ask->order(ask->ctx, origin_a, origin_b);
 }
 
 static void lose(struct merge_out *out, enum merge_loss what, uint16_t num, uint32_t cell,
@@ -89,13 +90,13 @@ static void raise_generation(const struct merge_peer *p, const struct merge_ask 
             comes_back |= in->cells[i].num == num &&
                           (ident_order(ask, in->cells[i].stamp, in->cells[i].origin, c->stamp, c->origin) == 0 ||
                            ask->compare(ask->ctx, (uint16_t)num, in->cells[i].value) == 0);
-        if (!comes_back)
+        if (!comes_back && !WITHOUT(A7_UNSEEN_BY_DELETE))
             lose(out, LOSS_STORED, (uint16_t)num, 0, c);
     }
     m->gen = in->gen;
     m->cells[0] = incoming_gen(p, in);
     for (uint32_t num = 1; num < m->count; num++)
-        if (meta_alive(m) || !m->table->columns[num - 1].scope_cell)
+        if (meta_alive(m) || !m->table->columns[num - 1].scope_cell || WITHOUT(B20_SCOPE_CELL))
             memset(&m->cells[num], 0, sizeof m->cells[num]);
     out->gen_taken = out->raised = out->changed = true;
 }
@@ -121,22 +122,24 @@ static void merge_one(const struct merge_peer *p, const struct merge_ask *ask, u
     if (cur->written)
         order = ident_order(ask, new->stamp, new->origin, cur->stamp, cur->origin);
     if (order == 0) { /* the same identity: another value only after a restore or a clone with a clock set back */
-        order = ask->compare(ask->ctx, new->num, new->value);
+        order = WITHOUT(A23_VALUE_TIE) ? 0 : ask->compare(ask->ctx, new->num, new->value);
+        if (order == 0 && WITHOUT(C6_KEEP_VIA))
+            cur->via = p->via;
         if (order == 0)
             return;
         lose(out, LOSS_CELLS, new->num, i, cur); /* who knows one of them knows nothing of the other */
     } else if (cur->written) {
         bool concurrent = !seen(p, position, cur);
 
-        if (concurrent && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
+        if (concurrent && !WITHOUT(C3_WIRE_BASE) && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
             concurrent = false; /* its author says that it replaced this very value */
-        if (concurrent && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
+        if (concurrent && !WITHOUT(A8_OWN_BASE) && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
             concurrent = false; /* an unfinished pull repeats what ours replaced */
-        if (concurrent && ask->compare(ask->ctx, new->num, new->value) != 0 &&
+        if (concurrent && (ask->compare(ask->ctx, new->num, new->value) != 0 || WITHOUT(A23_EQUAL_VALUES)) &&
             !ask->knows(ask->ctx, new->num, new->stamp, new->origin))
             lose(out, LOSS_CELLS, new->num, i, cur);
     }
-    if (order <= 0)
+    if (order <= 0 && !WITHOUT(D14_LAST_COMES_WINS))
         return;
     *cur = (struct clock_cell){.stamp = new->stamp, .origin = new->origin, .via = p->via, .written = true, .fixed = new->fixed};
     out->write |= UINT64_C(1) << (new->num - 1);
@@ -163,8 +166,11 @@ static void replace_row(const struct merge_peer *p, const struct merge_ask *ask,
 
         there |= UINT64_C(1) << (new->num - 1);
         if (!out->raised && cur->written && cur->stamp == new->stamp && cur->origin == new->origin &&
-            ask->compare(ask->ctx, new->num, new->value) == 0)
+            ask->compare(ask->ctx, new->num, new->value) == 0) {
+            if (WITHOUT(C6_KEEP_VIA))
+                cur->via = p->via;
             continue;
+        }
         *cur = (struct clock_cell){.stamp = new->stamp, .origin = new->origin, .via = p->via, .written = true, .fixed = new->fixed};
         out->write |= UINT64_C(1) << (new->num - 1);
         out->changed = true;
@@ -183,7 +189,7 @@ void merge_row(const struct merge_peer *p, const struct merge_ask *ask, struct m
     uint64_t position = p->at_hub ? row_position(p, m) : 0;
 
     memset(out, 0, offsetof(struct merge_out, lost));
-    if (!p->at_hub && in->whole && in->has_gen && m->gen != 0 && !merge_dirty(p, m)) {
+    if (!WITHOUT(A0_CLEAN_ROW) && !p->at_hub && in->whole && in->has_gen && m->gen != 0 && !merge_dirty(p, m)) {
         replace_row(p, ask, m, in, out);
         return;
     }
@@ -192,7 +198,7 @@ void merge_row(const struct merge_peer *p, const struct merge_ask *ask, struct m
         raise_generation(p, ask, position, m, in, out);
     } else if (in->gen < m->gen) {
         for (uint32_t i = 0; i < in->cells_count; i++)
-            if ((p->at_hub || !merge_clean(p, &m->cells[0])) &&
+            if (!WITHOUT(A7_EDIT_OF_DELETED) && (p->at_hub || !merge_clean(p, &m->cells[0])) &&
                 !ask->knows(ask->ctx, in->cells[i].num, in->cells[i].stamp, in->cells[i].origin))
                 lose(out, LOSS_INCOMING, in->cells[i].num, i, &m->cells[0]);
         return;
@@ -209,7 +215,7 @@ void merge_number(const struct merge_peer *p, struct meta *m, uint64_t lsn, bool
     for (uint32_t num = 0; num < m->count; num++) {
         struct clock_cell *c = &m->cells[num];
 
-        if (c->written && (c->lsn == 0 || (touched && !merge_clean(p, c))))
+        if (c->written && (c->lsn == 0 || (touched && !WITHOUT(A9_RENUMBER) && !merge_clean(p, c))))
             c->lsn = lsn;
     }
 }

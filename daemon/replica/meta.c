@@ -336,8 +336,8 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
     rc = sql_run(r, s, "write a row's metadata");
     free(big);
     if (rc == PERCHE_OK)
-        rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->stored && m->was_gen % 2 == 1,
-                           m->was_digest, m->scope, meta_alive(m), m->digest);
+        rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->stored && (m->was_gen % 2 == 1 || WITHOUT(B12_TOMBSTONES)),
+                           m->was_digest, m->scope, meta_alive(m) || WITHOUT(B12_TOMBSTONES), m->digest);
     if (rc != PERCHE_OK)
         return rc;
     m->stored = true;
@@ -360,7 +360,7 @@ enum perche_rc meta_drop(struct replica *r, struct meta *m)
     sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
     rc = sql_run(r, s, "drop a row's metadata");
     if (rc == PERCHE_OK)
-        rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->was_gen % 2 == 1, m->was_digest,
+        rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->was_gen % 2 == 1 || WITHOUT(B12_TOMBSTONES), m->was_digest,
                            m->was_scope, false, none);
     m->stored = false;
     return rc;

@@ -195,7 +195,7 @@ static uint64_t tamed(struct replica *r, uint64_t at_ms)
 uint64_t next_stamp(struct replica *r, uint64_t at_ms)
 {
     struct node *n = &r->node;
-    uint64_t stamp = n->stamp + 1, ms = at_ms < r->now_ms ? at_ms : r->now_ms;
+    uint64_t stamp = n->stamp + !WITHOUT(D11_STAMP_REPEATS), ms = at_ms < r->now_ms ? at_ms : r->now_ms;
 
     r->suspect = clock_implausible(r, r->now_ms);
     if (r->suspect)
@@ -211,7 +211,7 @@ uint64_t next_stamp(struct replica *r, uint64_t at_ms)
 
 void stamp_seen(struct replica *r, uint64_t stamp)
 {
-    if (stamp <= r->node.stamp || stamp > STAMP_MS_MAX << 16)
+    if (WITHOUT(D5_CLOCK_STANDS) || stamp <= r->node.stamp || stamp > STAMP_MS_MAX << 16)
         return;
     r->node.stamp = stamp;
     if (stamp >> 16 > r->node.good_ms)

@@ -90,6 +90,20 @@ uint32_t pulled_list(struct replica *r, struct perche_pull_entry out[PERCHE_LIST
 
 /* ---- a site: new epochs, and going back ------------------------------------------------- */
 
+#ifdef PERCHE_SWITCHES
+struct perche_pos mark_at(struct replica *r, uint64_t lsn)
+{
+    sqlite3_stmt *s = sql(r, SQL_MARK_AT);
+    struct perche_pos pos = {r->node.lsn, r->node.mark};
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)lsn);
+    if (sql_row(r, s))
+        pos = (struct perche_pos){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)};
+    sql_done(s);
+    return pos;
+}
+#endif
+
 bool mark_known(struct replica *r, struct perche_pos pos)
 {
     sqlite3_stmt *s = sql(r, SQL_MARK_AT);
@@ -105,7 +119,8 @@ bool mark_known(struct replica *r, struct perche_pos pos)
 static void must_begin(struct replica *r)
 {
     r->node.must = 1;
-    r->node.done = 0; /* not before all of its own is pushed: a row that is to be dropped may be among it */
+    if (!WITHOUT(C10_DONE_ZERO))
+        r->node.done = 0; /* not before all of its own is pushed: a row that is to be dropped may be among it */
     r->node.unshifted = r->node.lsn;
     r->node_dirty = true;
 }
@@ -146,7 +161,7 @@ static enum perche_rc again_row(struct replica *r, struct meta *m, const struct 
             c->via = VIA_LOCAL;
             changed = true;
         }
-        if (c->written && c->via == VIA_HUB && c->lsn > g->since) {
+        if (!WITHOUT(A14_OTHERS_VALUES) && c->written && c->via == VIA_HUB && c->lsn > g->since) {
             if (lsn == 0)
                 lsn = next_lsn(r);
             c->via = VIA_LOCAL;
@@ -159,7 +174,7 @@ static enum perche_rc again_row(struct replica *r, struct meta *m, const struct 
         m->lsn = lsn;
         changed = true;
     }
-    if (m->flags & META_PAIR && (m->full > g->full || m->scan > g->scan)) {
+    if (!WITHOUT(C2_PAIR_BACK) && m->flags & META_PAIR && (m->full > g->full || m->scan > g->scan)) {
         m->full = m->full < g->full ? m->full : g->full;
         m->scan = m->scan < g->scan ? m->scan : g->scan;
         changed = true;
@@ -202,7 +217,8 @@ enum perche_rc ack_back(struct replica *r, uint64_t have)
     enum perche_rc rc = send_again(r, &g);
 
     r->node.acked = have;
-    must_begin(r);
+    if (!WITHOUT(C9_PUSH_FIRST))
+        must_begin(r);
     return rc;
 }
 
@@ -237,7 +253,7 @@ enum perche_rc pull_back(struct replica *r, uint64_t have, uint64_t full, uint64
     }
     if (rc == PERCHE_OK)
         rc = ask_run(r, s, "forget pull positions");
-    for (int i = 0; rc == PERCHE_OK && i < 2; i++) { /* heard of a life of the hub that is no more */
+    for (int i = 0; rc == PERCHE_OK && i < 2 && !WITHOUT(CT_MARKS_FORGOTTEN); i++) { /* heard of a life of the hub that is no more */
         s = ask(r, i == 0 ? "DELETE FROM perche_leaving WHERE lsn > ?1" : "DELETE FROM perche_wanted WHERE lsn > ?1 AND kind < 3");
         if (s != NULL)
             sqlite3_bind_int64(s, 1, (sqlite3_int64)scan);
@@ -302,8 +318,8 @@ static bool common(struct replica *r, struct perche_pos asof, uint64_t life)
     sqlite3_stmt *s;
     bool found, same;
 
-    if (asof.lsn == 0)
-        return true;
+    if (asof.lsn == 0 || WITHOUT(A11_HUB_MARKS))
+        return asof.lsn <= r->node.lsn;
     s = sql(r, SQL_MARK_AT);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)asof.lsn);
     found = sql_row(r, s) && (uint64_t)sqlite3_column_int64(s, 0) == asof.lsn;
@@ -325,6 +341,8 @@ static bool common(struct replica *r, struct perche_pos asof, uint64_t life)
 
 static bool has_mark(const struct perche_prove *p, struct perche_pos pos)
 {
+    if (WITHOUT(A11_SITE_MARKS))
+        return pos.lsn <= p->lsn;
     for (uint32_t i = 0; i < p->marks_count; i++)
         if (p->marks[i].lsn == pos.lsn)
             return p->marks[i].mark == pos.mark;
@@ -379,7 +397,7 @@ static bool lives_on(struct replica *r, uint32_t site, const struct perche_prove
         sqlite3_bind_int64(s, 2, (sqlite3_int64)p->epoch);
     }
     if (ask_row(r, s, "look up a superseded epoch"))
-        yes = !older(p, (struct perche_pos){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)},
+        yes = WITHOUT(A15_OLDER_COPY) || !older(p, (struct perche_pos){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)},
                      (uint64_t)sqlite3_column_int64(s, 2));
     sqlite3_finalize(s);
     return yes;
@@ -418,12 +436,12 @@ enum perche_verdict position_judge(struct replica *r, uint32_t site, const struc
         announced = true;
         peer->prev_epoch = peer->epoch;
         peer->epoch = p->epoch;
-        peer->have = least(peer->have, least(p->acked, p->epoch_acked));
+        peer->have = least(peer->have, WITHOUT(C8_EPOCH_ACKED) ? p->acked : least(p->acked, p->epoch_acked));
         peer->asof = newest(p);
         peer->full = peer->scan = 0;
         peer->eplsn = r->node.lsn;
     } else if (peer->epoch != p->epoch) {
-        return lives_on(r, site, p) ? PERCHE_TWO_MACHINES : PERCHE_RESTORED;
+        return !WITHOUT(A15_TWO_MACHINES) && lives_on(r, site, p) ? PERCHE_TWO_MACHINES : PERCHE_RESTORED;
     }
     if (older(p, peer->asof, peer->scan))
         return PERCHE_RESTORED;

@@ -22,6 +22,7 @@ enum perche_rc pull_back(struct replica *r, uint64_t have, uint64_t full, uint64
 /* Everything is pushed: pulls may begin. */
 enum perche_rc must_end(struct replica *r);
 /* Is this one of our own positions? */
+struct perche_pos mark_at(struct replica *r, uint64_t lsn); /* of the switched build alone: the first mark from @lsn on */
 bool mark_known(struct replica *r, struct perche_pos pos);
 
 /* ---- a hub -------------------------------------------------------------------------- */

@@ -134,10 +134,10 @@ static uint64_t shifted(uint64_t stamp, int64_t offset_ms, uint64_t low, uint64_
 
     if (ms < 0)
         ms = 0;
-    if ((uint64_t)ms > high_ms)
+    if ((uint64_t)ms > high_ms && !WITHOUT(A17_NEVER_LATER))
         ms = (int64_t)high_ms;
     out = (uint64_t)ms << 16 | (stamp & 0xffff);
-    return out > low ? out : low + 1;
+    return out > low || WITHOUT(A16_ORDER) ? out : low + 1;
 }
 
 struct unpushed_cell {
@@ -194,7 +194,7 @@ struct shift {
 
 static bool shiftable(const struct replica *r, const struct clock_cell *c)
 {
-    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && c->lsn > r->node.unshifted && !c->fixed &&
+    return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && (c->lsn > r->node.unshifted || WITHOUT(A16_UNSHIFTED)) && !c->fixed &&
            c->origin == r->node.site_num;
 }
 
@@ -279,7 +279,7 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
         r->node_dirty = true;
     }
     far = is_far(suspect_ms) || is_far(other_ms);
-    if (!far && r->node.stamp < limit)
+    if (!far && (r->node.stamp < limit || WITHOUT(A17_NEVER_LATER)))
         return PERCHE_OK; /* every stamp of this node is at or below its last one */
     rc = each_unpushed(r, collect, &sh);
     if (rc == PERCHE_OK && (sh.count > 0 || sh.fixed)) {
@@ -292,7 +292,7 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
             if (i > 0 && c->stamp == sh.cells[n - 1].stamp)
                 continue;
             c->new_stamp = is_far(by) ? shifted(c->stamp, by, low, hub_now_ms) : c->stamp;
-            if (c->new_stamp >= limit)
+            if (c->new_stamp >= limit && !WITHOUT(A17_NEVER_LATER))
                 c->new_stamp = shifted(c->stamp, 0, low, hub_now_ms);
             if (c->new_stamp > low)
                 low = c->new_stamp;

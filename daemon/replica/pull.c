@@ -170,9 +170,9 @@ static enum perche_rc entries_read(struct replica *r, uint32_t site, uint64_t sc
     free(held);
     if (rc == PERCHE_OK)
         rc = entries_of_marks(r, e, SQL_LEFT_ROWS, ENTRY_LEFT, site, scan);
-    if (rc == PERCHE_OK)
+    if (rc == PERCHE_OK && !WITHOUT(B8_REFUSAL_ENTRY))
         rc = entries_of_marks(r, e, SQL_REFUSAL_ROWS, ENTRY_REFUSAL, site, scan);
-    if (e->count > 1)
+    if (e->count > 1 && !WITHOUT(B6_ONE_ORDER))
         qsort(e->items, e->count, sizeof *e->items, by_lsn);
     return rc != PERCHE_OK ? rc : r->fail;
 }
@@ -184,7 +184,7 @@ struct receiver {
 
 static bool came_from(const struct receiver *to, const struct clock_cell *c)
 {
-    return c->via == to->site && c->lsn > to->eplsn;
+    return c->via == to->site && (c->lsn > to->eplsn || WITHOUT(A13_PRESENT_EPOCH));
 }
 
 /* What of the row the receiver is sent: true and the mask (its generation's event: *gen), or false. */
@@ -193,7 +193,7 @@ static bool selects(const struct receiver *to, const struct meta *m, bool *whole
     const struct clock_cell *g = &m->cells[0];
 
     /* Its author named the scope it has: he needs no echo of what he sent. */
-    *whole = m->entered > to->full && !((m->flags & META_AGREED) && m->entered == g->lsn && came_from(to, g));
+    *whole = !WITHOUT(B21_ENTERED_WHOLE) && m->entered > to->full && !((m->flags & META_AGREED) && m->entered == g->lsn && came_from(to, g));
     *gen = *whole || (g->lsn > to->full && !came_from(to, g));
     *mask = 0;
     for (uint32_t num = 1; num < m->count; num++) {
@@ -310,7 +310,7 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     o->message.op = PERCHE_OP_PULL;
     o->message.reply = true;
     /* nothing is rolled back at a site while a restored hub has not seen all: asked for again */
-    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && !recovering(r); i++)
+    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && (WITHOUT(C7_NO_ROLLBACK) || !recovering(r)); i++)
         rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
     full_at += pack_size(&p); /* images beyond that size leave room for the rest: an answer that does not move is none */
     while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && pack_size(&p) < full_at) {
@@ -338,8 +338,8 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
         more = scan > ask->scan;
     else if (!more)
         scan = r->node.lsn;
-    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = more || waits ? ask->full : scan, .scan = scan,
-                                        .more = more, .asof = {r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have,
+    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = (more || waits) && !WITHOUT(A1_PULL_PAIR) ? ask->full : scan, .scan = scan,
+                                        .more = more, .asof = WITHOUT(A12_AS_OF) ? mark_at(r, scan) : (struct perche_pos){r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have,
                                         .floor = r->node.floor};
     o->rows = perche_batch_rows(p.batch);
     o->more = more;
@@ -536,7 +536,7 @@ enum perche_rc carry_out(struct replica *r)
     captured = sql_row(r, s);
     rc = r->fail;
     sql_done(s);
-    while (rc == PERCHE_OK && waiting == 0 && !captured) {
+    while (rc == PERCHE_OK && ((waiting == 0 && !captured) || WITHOUT(B4_DEFER))) {
         uint8_t key[PERCHE_KEY_BYTES_MAX];
         uint32_t key_n = 0;
         struct table *t = NULL;
@@ -567,7 +567,7 @@ enum perche_rc carry_out(struct replica *r)
         if (rc == PERCHE_OK)
             rc = end_entry(r, SQL_WANTED_END, t, (struct perche_bytes){key, key_n}, 1);
     }
-    if (rc == PERCHE_OK && !waits(r) && r->node.done != r->node.full) {
+    if (rc == PERCHE_OK && (WITHOUT(B5_DONE) || !waits(r)) && r->node.done != r->node.full) {
         r->node.done = r->node.full;
         r->node_dirty = true;
     }
@@ -726,7 +726,7 @@ static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bo
             }
             rc = meta_load(r, t, row->key, &m);
             set = rc == PERCHE_OK && (m.flags & META_HELD) ? held_in(r, t, row->key) : 0;
-            if (rc == PERCHE_OK)
+            if (rc == PERCHE_OK && !WITHOUT(B9_IMAGE))
                 rc = row_drop(r, &m);
             if (rc == PERCHE_OK && set != 0) /* the image waits on in its place: see apply_one() */
                 rc = held_put(r, &m, set);
@@ -749,7 +749,7 @@ static enum perche_rc end_leaving(struct replica *r, const struct perche_batch *
         for (uint32_t i = 0; t != NULL && rc == PERCHE_OK && i < part->rows_count; i++) {
             if (part->rows[i].gen == 0)
                 continue;
-            rc = end_entry(r, SQL_LEAVING_END, t, part->rows[i].key, 0);
+            rc = WITHOUT(B6_BACK_HERE) ? PERCHE_OK : end_entry(r, SQL_LEAVING_END, t, part->rows[i].key, 0);
             if (rc == PERCHE_OK && (part->rows[i].flags & PERCHE_ROW_WHOLE) && wanted_kind != 0)
                 rc = end_entry(r, SQL_WANTED_END, t, part->rows[i].key, wanted_kind);
         }
@@ -821,12 +821,12 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
     bool moved = false;
     enum perche_rc rc;
 
-    if (reply->from_full != r->node.full || reply->from_scan != r->node.scan)
+    if (!WITHOUT(B18_PULL_FROM) && (reply->from_full != r->node.full || reply->from_scan != r->node.scan))
         return fail(r, PERCHE_STALE, "an answer to an older question");
     if (reply->have > r->node.lsn || reply->scan < r->node.scan)
         return fail(r, PERCHE_STALE, "the hub's answer does not fit this site's position");
-    rc = harvest_all(r); /* what programs wrote before this moment did not know what comes now */
-    if (rc == PERCHE_OK)
+    rc = WITHOUT(D9_HARVEST_FIRST) ? PERCHE_OK : harvest_all(r); /* what programs wrote before this moment did not know what comes now */
+    if (rc == PERCHE_OK && !WITHOUT(A5_PULL_SAYS_HAVE))
         rc = ack_advance(r, reply->have, 0);
     if (rc == PERCHE_OK)
         rc = decode(r, reply->batch, &b);

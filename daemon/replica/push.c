@@ -74,7 +74,7 @@ static bool is_missing(struct pusher *p, const struct meta *m)
 
 static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
 {
-    bool whole = unpushed(&m->cells[0], p->from);
+    bool whole = unpushed(&m->cells[0], p->from) && (!WITHOUT(C4_WHOLE_INSERT) || m->cells[0].lsn <= p->to);
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint64_t mask = 0;
     uint32_t flags = 0;
@@ -89,7 +89,7 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
         p->waits = true;
         return PERCHE_OK;
     }
-    if (rc == PERCHE_OK && whole && m->table->rule == RULE_PARENT)
+    if (rc == PERCHE_OK && whole && m->table->rule == RULE_PARENT && !WITHOUT(B7_PARENT_FIRST))
         rc = add_parents(p, m, values, depth);
     if (rc != PERCHE_OK || p->waits)
         return rc;
@@ -100,7 +100,7 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
 
         if (!unpushed(c, p->from))
             continue;
-        if (!whole && c->lsn > p->to) {
+        if (!whole && c->lsn > p->to && !WITHOUT(A2_UP_TO)) {
             p->rest = true;
             continue;
         }
@@ -113,9 +113,9 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
     if (mask == 0 && !whole)
         return rc;
     /* inserted here and not echoed: until a pull was complete that began when the hub had it */
-    if (m->flags & META_FRESH && m->cells[0].lsn > p->pack.r->node.had)
+    if (!WITHOUT(C1_ROW_PAIR) && m->flags & META_FRESH && m->cells[0].lsn > p->pack.r->node.had)
         return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, 0, 0, true);
-    if (m->flags & META_PAIR)
+    if (!WITHOUT(C1_ROW_PAIR) && m->flags & META_PAIR)
         return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags | PERCHE_ROW_PAIR, m->full, m->scan, true);
     return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags, 0, 0, true);
 }
@@ -295,7 +295,7 @@ enum perche_rc push_build(struct replica *r, const struct work *w, struct outcom
     }
     if (rc == PERCHE_OK) {
         rows = perche_batch_rows(p.pack.batch);
-        *push = (struct perche_push){.from = w->from, .to = p.to, .asof = {r->node.lsn, r->node.mark}, .full = r->node.full,
+        *push = (struct perche_push){.from = w->from, .to = p.to, .asof = WITHOUT(A12_AS_OF) ? mark_at(r, p.to) : (struct perche_pos){r->node.lsn, r->node.mark}, .full = r->node.full,
                                      .scan = r->node.scan, .done = r->node.done, .pending = push_pending(r, w->from)};
         o->message.op = PERCHE_OP_PUSH;
         if (rows > 0)
@@ -358,7 +358,7 @@ enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof)
 
                 if (!c->written || c->via != VIA_LOCAL || c->lsn <= to)
                     continue;
-                if (whole && c->lsn <= asof) {
+                if (whole && c->lsn <= asof && !WITHOUT(C5_EARLY_ACK)) {
                     c->via = VIA_HUB;
                     changed = true;
                 } else if (oldest == 0 || c->lsn < oldest) {
@@ -491,13 +491,13 @@ enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint6
 /* Is a stamp of the batch too far ahead of everything that the hub knows? Conflict rows are not tested. */
 static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
 {
-    uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
+    uint64_t known = r->node.stamp >> 16 > r->now_ms && !WITHOUT(A18_LAST_STAMP) ? r->node.stamp >> 16 : r->now_ms;
     uint64_t bound = (known + CLOCK_AHEAD_MS) << 16;
 
     for (uint32_t p = 0; p < b->parts_count; p++) {
         const struct perche_part *part = &b->parts[p];
 
-        if (strcmp(part->table, "perche_conflict") == 0)
+        if (strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK))
             continue;
         for (uint32_t i = 0; i < part->rows_count; i++)
             if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > bound)
@@ -557,10 +557,10 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
         ended = applying_end(r);
         rc = rc != PERCHE_OK ? rc : ended;
     }
-    if (rc == PERCHE_OK && a->refused)
+    if (rc == PERCHE_OK && a->refused && !WITHOUT(CT_REFUSED_HISTORY))
         rc = encode_taken(a, &body);
     if (rc == PERCHE_OK)
-        rc = apply_history(a, a->refused ? (struct perche_bytes){body.p, (uint32_t)body.n} : push->batch);
+        rc = apply_history(a, a->refused && !WITHOUT(CT_REFUSED_HISTORY) ? (struct perche_bytes){body.p, (uint32_t)body.n} : push->batch);
     o->rows = a->applied;
     perche_buf_free(&body);
     apply_end(a);
@@ -616,7 +616,7 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
         no(o, PERCHE_NO_POSITION, peer.have, "the batch does not begin where the hub stands");
         return PERCHE_OK;
     }
-    if (push->from == peer.have) {
+    if (push->from == peer.have || WITHOUT(A6_FROM)) {
         batch = perche_batch_new();
         if (batch == NULL)
             return fail(r, PERCHE_NOMEM, "no memory for a batch");
@@ -627,9 +627,11 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             no(o, PERCHE_NO_BAD, peer.have, "the batch does not decode");
             return PERCHE_OK;
         }
-        rc = harvest_all(r);
+        rc = WITHOUT(D9_HARVEST_FIRST) ? PERCHE_OK : harvest_all(r);
         if (rc == PERCHE_OK)
             rc = audit_batch(r, batch);
+        if (rc == PERCHE_OK && WITHOUT(A19_WHOLE_BATCH) && too_far_ahead(r, batch))
+            perche_batch_clear(batch);
         if (rc == PERCHE_OK && too_far_ahead(r, batch)) {
             perche_batch_free(batch);
             no(o, PERCHE_NO_CLOCK, peer.have, "stamps more than a minute ahead of the hub");
@@ -640,8 +642,9 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
     o->message.reply = true;
     if (rc == PERCHE_OK && batch != NULL && batch->parts_count > 0)
         rc = take_batch(r, site, &peer, push, batch, o);
-    if (rc == PERCHE_OK && push->from == peer.have) { /* a repeated batch does nothing but tell where we stand */
-        peer.have = push->to;
+    if (rc == PERCHE_OK && (push->from == peer.have || WITHOUT(A6_FROM))) { /* a repeated batch does nothing but tell where we stand */
+        if (!WITHOUT(A6_FROM) || push->to > peer.have)
+            peer.have = push->to;
         peer.asof = push->asof;
         if (batch_stamp(batch) > peer.stamp)
             peer.stamp = batch_stamp(batch);
@@ -661,7 +664,7 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
             sqlite3_bind_int64(s, 4, (sqlite3_int64)r->node.floor);
             rc = sql_run(r, s, "note a site's contact");
         }
-        if (rc == PERCHE_OK && push->to == push->asof.lsn && recovering(r))
+        if (rc == PERCHE_OK && push->to == push->asof.lsn && !WITHOUT(C7_ENDS_PUSHED) && recovering(r))
             rc = recovery_shown(r, site);
     }
     if (rc == PERCHE_OK && push->to > push->from) /* a batch that only brought what was asked for is not asked again */

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "replica/ask.h"
 #include "replica/core.sql.h"
 #include "replica/statements.h"
 #include "replica/position.h"
@@ -269,10 +270,10 @@ static enum perche_rc set_pragmas(struct replica *r)
     char text[512];
 
     (void)snprintf(text, sizeof text, /* numbers: they fit */
-                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF;"
+                   "PRAGMA synchronous = %s; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF;"
                    " PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d;"
                    " PRAGMA journal_size_limit = %u; PRAGMA query_only = %s",
-                   r->reader ? CACHE_READER_KB : r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, WAL_BYTES_KEPT,
+                   WITHOUT(D2_DURABLE) ? "NORMAL" : "FULL", r->reader ? CACHE_READER_KB : r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, WAL_BYTES_KEPT,
                    r->reader ? "ON" : "OFF");
     return exec(r, text);
 }
@@ -486,6 +487,8 @@ static enum perche_rc make(struct replica *r)
     }
     if (names_open(r) != PERCHE_OK || capture_read(r) != PERCHE_OK || make_schema(r) != PERCHE_OK || node_load(r) != PERCHE_OK)
         return r->fail;
+    if (WITHOUT(D10_LSN_OF_MAX))
+        r->node.lsn = (uint64_t)ask_number(r, "SELECT coalesce(max(lsn), 0) FROM perche_row", 0, NULL);
     if (r->role != r->config.role) /* for a file that could not be looked at */
         return fail(r, PERCHE_REFUSED, "%s is the replica of a %s: a replica does not change its role", r->config.path, r->hub ? "hub" : "site");
     if (exec(r, "UPDATE perche_flag SET applying = 0 WHERE applying <> 0") != PERCHE_OK || look_and_install(r) != PERCHE_OK)

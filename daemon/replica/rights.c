@@ -48,7 +48,7 @@ static enum perche_rc relative_ok(struct replica *r, uint32_t site, struct table
 
     if (rc != PERCHE_OK)
         return rc;
-    *ok = m.stored ? holds(r, site, &m) : !refused_before(r, site, t->num, key, key_n);
+    *ok = m.stored ? holds(r, site, &m) : WITHOUT(B10_CHILDREN) || !refused_before(r, site, t->num, key, key_n);
     meta_clear(&m);
     return PERCHE_OK;
 }
@@ -352,7 +352,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         if (why == NULL && loaded && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
             perche_value_compare(&values[c->num], c->value) != 0 && nobodys(r, site, t, c->num, c->value))
             why = "site";
-        if (why == NULL && loaded && t->rule == RULE_PARENT && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
+        if (why == NULL && !WITHOUT(B22_BOTH_PLACES) && loaded && t->rule == RULE_PARENT && col->scope_cell && meta_alive(m) && in->gen == m->gen &&
             perche_value_compare(&values[c->num], c->value) != 0) {
             bool ok;
 
@@ -361,7 +361,11 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
                 return rc;
             why = ok ? NULL : "parent";
         }
-        if (why == NULL || history_knows(r, m, c->num, c->stamp, c->origin))
+        if (WITHOUT(CT_NEW_ROW_CELL) && why != NULL && !loaded) {
+            *reason = why;
+            return r->fail;
+        }
+        if (why == NULL || (!WITHOUT(C14_JUDGE_KNOWN) && history_knows(r, m, c->num, c->stamp, c->origin)))
             continue; /* a value that the hub has had before is not judged again */
         *cols |= UINT64_C(1) << (c->num - 1);
         *cols_reason = why;

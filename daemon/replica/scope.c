@@ -544,7 +544,7 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
     }
     n = scope_sites(r, m->scope, &sites);
     for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
-        rc = unmark_left(r, sites[i], m);
+        rc = WITHOUT(B6_BACK_AT_HUB) ? PERCHE_OK : unmark_left(r, sites[i], m);
         n = scope_sites(r, m->scope, &sites);
     }
     return rc;
@@ -806,7 +806,7 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         if (rc == PERCHE_OK)
             rc = scope_woken(r, scope, 0);
     }
-    if (rc == PERCHE_OK && pusher != 0 && !scope_holds(r, m->scope, pusher)) { /* an accepted write that ends outside: it drops it again */
+    if (rc == PERCHE_OK && !WITHOUT(B3_LATE_MARK) && pusher != 0 && !scope_holds(r, m->scope, pusher)) { /* an accepted write that ends outside: it drops it again */
         rc = mark_left(r, pusher, m, next_lsn(r));
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);

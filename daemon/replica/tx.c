@@ -207,6 +207,10 @@ enum perche_rc applying_begin(struct replica *r)
     enum perche_rc rc = PERCHE_OK;
 
     assert(!r->applying);
+    if (WITHOUT(D12_APPLIED_CAPTURED)) {
+        r->applying = true;
+        return PERCHE_OK;
+    }
     if (registry_foreign_triggers(r)) {
         if (r->triggers_off)
             rc = triggers(r, true);
@@ -292,7 +296,8 @@ static void restore(struct replica *r, const struct saved *s)
         r->schema_version = -1; /* another program may reach the number that we had */
         r->tx->reloaded = false;
     }
-    digests_forget(r);
+    if (!WITHOUT(D13_ROLLBACK_SUMS))
+        digests_forget(r);
 }
 
 static enum perche_rc look_at_schema(struct replica *r)
@@ -379,7 +384,7 @@ enum perche_rc tx_commit(struct replica *r)
     if (t->write) {
         if (r->fail == PERCHE_OK)
             (void)digests_store(r);
-        if (r->fail == PERCHE_OK && r->node.lsn != r->tx_lsn)
+        if (r->fail == PERCHE_OK && r->node.lsn != r->tx_lsn && !WITHOUT(D6_NO_MARK))
             (void)store_mark(r);
         if (r->fail == PERCHE_OK && r->node_dirty)
             (void)node_store(r);

@@ -8,6 +8,7 @@
 #ifndef SYNC_HUB_H
 #define SYNC_HUB_H
 
+#include "rule_switch.h"
 #include "sync/sync.h"
 
 #define HUB_STRANGERS_MAX     1024u /* pipes that have never proven anything: the oldest go */

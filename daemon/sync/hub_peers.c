@@ -114,7 +114,7 @@ struct peer *hub_session_find(const struct sync_hub *h, const struct pipe *pipe,
     struct peer *peer = pipe->peer;
 
     (void)h;
-    return peer != NULL && session != 0 && peer->session == session ? peer : NULL;
+    return peer != NULL && session != 0 && (peer->session == session || WITHOUT(A6_SESSION)) ? peer : NULL;
 }
 
 void hub_peer_says(struct sync_hub *h, struct peer *peer, uint64_t full, uint64_t scan,

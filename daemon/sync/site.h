@@ -10,6 +10,7 @@
 #ifndef SYNC_SITE_H
 #define SYNC_SITE_H
 
+#include "rule_switch.h"
 #include "sync/backoff.h"
 #include "sync/batch_size.h"
 #include "sync/sync.h"

@@ -124,7 +124,7 @@ void site_proved(struct sync_site *s, struct outcome *o)
     site_take_rows(s, &o->message); /* wanted since before a restart */
     s->talk = TALK_NONE;
     s->proven = true;
-    s->pushed_last = false;
+    s->pushed_last = WITHOUT(A22_PUSH_FIRST);
     s->push_due = true; /* a read says whether there is anything */
     s->pull_due = s->hub_lsn > s->st.scan || s->st.full != s->st.scan;
     s->wants_seen = 0;

@@ -42,7 +42,7 @@ void site_pull_built(struct sync_site *s, struct outcome *o)
 
 bool site_pull_is_late(const struct sync_site *s, const struct perche_message *m)
 {
-    return m->u.pull_reply.from_full != s->pull_full || m->u.pull_reply.from_scan != s->pull_scan;
+    return !WITHOUT(B18_PULL_FROM) && (m->u.pull_reply.from_full != s->pull_full || m->u.pull_reply.from_scan != s->pull_scan);
 }
 
 void site_pull_answered(struct sync_site *s, struct perche_message *m, uint64_t bytes,

@@ -1,12 +1,18 @@
 /* perche-sim: plays stories drawn from seeds, and says what went wrong.
  *
- *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--sites N]
+ *   perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--narrow] [--sites N] [--first]
  *              [--full] [--bypass] [--twins] [--moves] [--schema]
+ *
+ * --first ends with the first story that fails, and tells none. perche-sim-rules also
+ * knows --without NAME, which takes a rule of daemon/rule_switch.h away, and --rules,
+ * which lists them.
  *
  * --lie tells the oracle something false at the end of each story: it has to fail
  * every one, and the program's result is turned round. The last line is
  * "N passed, N failed"; the exit status is 0 when none failed. */
 #include "sim.h"
+
+#include "rule_switch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,7 +35,7 @@
 struct arguments {
     uint64_t seeds, from;
     uint32_t jobs;
-    bool verbose, shrink, all;
+    bool verbose, shrink, all, first;
     struct options options;
 };
 
@@ -102,15 +108,29 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
             a->shrink = true;
         } else if (strcmp(argv[i], "--lie") == 0) {
             a->options.lie = true;
+        } else if (strcmp(argv[i], "--first") == 0) {
+            a->first = true;
+#ifdef PERCHE_SWITCHES
+        } else if (strcmp(argv[i], "--rules") == 0) {
+            rule_list();
+            exit(0);
+        } else if (strcmp(argv[i], "--without") == 0 && ++i) {
+            if (next == NULL || !rule_take_away(next)) {
+                (void)fprintf(stderr, "perche-sim: there is no rule '%s'; --rules lists them\n", next != NULL ? next : "");
+                return false;
+            }
+#endif
         } else if (strcmp(argv[i], "--strict") == 0) {
             a->options.strict = true;
         } else if (strcmp(argv[i], "--backups") == 0) {
             a->options.backups = 1;
+        } else if (strcmp(argv[i], "--narrow") == 0) {
+            a->options.narrow = true;
         } else if (take_extra(&a->options, argv[i])) {
             /* every story has it */
         } else {
             (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--sites N]"
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--narrow] [--sites N] [--first]"
 #define X(NAME, name, word, permille) " [--" #name "]"
                                   EXTRA_MAP(X)
 #undef X
@@ -486,8 +506,8 @@ static void worker(const struct arguments *a, uint32_t first, struct result *r)
     struct arguments lying = *a;
 
     lying.options.lie = true;
-    for (uint64_t i = first; i < a->seeds; i += a->jobs)
-        if (play_one(a, a->from + i, r) && !a->options.lie && i < LIES) { /* and is the oracle awake? */
+    for (uint64_t i = first; i < a->seeds && !(a->first && r->failed_count > 0); i += a->jobs)
+        if (play_one(a, a->from + i, r) && !a->first && !a->options.lie && i < LIES) { /* and is the oracle awake? */
             r->lies++;
             r->lies_found += !play_one(&lying, a->from + i, &lie);
         }
@@ -611,7 +631,7 @@ int main(int argc, char **argv)
         if (total.failed[i].kind[0] != '\0')
             (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)total.failed[i].seed, total.failed[i].kind, total.failed[i].text);
     stages_begin();
-    if (!a.options.lie)
+    if (!a.options.lie && !a.first)
         for (uint64_t i = 0; i < total.failed_count && i < SHOWN_MAX; i++)
             if (total.failed[i].kind[0] != '\0') {
                 struct arguments one = a;
@@ -622,7 +642,8 @@ int main(int argc, char **argv)
                 tell(&one, total.failed[i].seed);
             }
     stages_end();
-    report(&a, &total, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    if (!a.first)
+        report(&a, &total, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     if (a.options.lie) { /* every story must have failed */
         (void)printf("%llu passed, %llu failed\n", (unsigned long long)total.failed_count, (unsigned long long)total.passed);
         return total.passed == 0 && total.failed_count > 0 ? 0 : 1;

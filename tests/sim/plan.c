@@ -7,7 +7,7 @@
 #define WILD_AHEAD_MS INT64_C(347000000000)     /* 11 years */
 #define MANY_PERMILLE 20                        /* stories of more than FEW_SITES sites: they take long */
 
-static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5, stream_sites = 6, stream_extras = 100;
+static const uint64_t stream_plan = 1, stream_backups = 4, stream_floor = 5, stream_sites = 6, stream_narrow = 11, stream_extras = 100;
 
 static void add(struct plan *p, struct step s)
 {
@@ -264,6 +264,9 @@ void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
     chance_seed(&c, seed, stream_floor);
     if (chance_permille(&c, 400))
         add_floor(p, &c);
+    chance_seed(&c, seed, stream_narrow);
+    if (chance_permille(&c, 250) || o->narrow)
+        p->mix.narrow = (uint8_t)chance_between(&c, 1, 6);
     add_extras(p, seed, o);
 }
 

@@ -223,6 +223,7 @@ struct mix {
     bool backups;   /* disks are copied and put back */
     uint64_t keep_deleted_ms, silent_ms; /* the hub forgets tombstones after so long, retires sites; 0 = never */
     bool extra[EXTRAS];
+    uint8_t narrow; /* rows of a batch, about, so that cuts fall everywhere; 0 = as many as fit */
     uint8_t wild;   /* a site whose calendar is off by years, 0 = none */
 };
 
@@ -242,6 +243,7 @@ struct options {
     int sites;      /* 0 drawn */
     int backups;    /* -1 drawn */
     bool extra[EXTRAS]; /* else drawn */
+    bool narrow;    /* else drawn */
 };
 
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o);

@@ -193,6 +193,12 @@ static void writes_go(struct world *w, struct node *n)
 
 static void do_work(struct world *w, struct node *n, struct work *work) /* takes what is in it */
 {
+    uint32_t narrow = w->plan != NULL ? w->plan->mix.narrow : 0;
+
+    if (narrow > 0 && (work->kind == WORK_PUSH_BUILD || work->kind == WORK_PULL_ANSWER)) { /* a few rows at a time */
+        work->rows_max = narrow;
+        work->bytes_max = narrow * 40;
+    }
     if (work_writes(work->kind)) {
         push(&n->writes, work);
         writes_go(w, n);
@@ -1548,9 +1554,9 @@ bool world_play(struct world *w, const struct plan *p, const struct options *o)
     for (int i = 0, at = 0; i < EXTRAS; i++)
         if (p->mix.extra[i])
             at += snprintf(extras + at, sizeof extras - (size_t)at, ", %s", words[i]);
-    STORY(w, NULL, "seed %llu: a hub and %u site%s%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.sites > 1 ? "s" : "", p->mix.faults ? ", faults" : "",
+    STORY(w, NULL, "seed %llu: a hub and %u site%s%s%s%s%s%s%s%s%s", (unsigned long long)p->seed, p->mix.sites, p->mix.sites > 1 ? "s" : "", p->mix.faults ? ", faults" : "",
           p->mix.clocks ? ", wrong clocks" : "", p->mix.unlawful ? ", unlawful writes" : "",
-          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.wild ? ", a clock off by years" : "", extras);
+          p->mix.scratch ? ", from the first start on" : "", p->mix.backups ? ", backups" : "", p->mix.narrow ? ", narrow" : "", p->mix.wild ? ", a clock off by years" : "", extras);
     for (uint32_t i = 0; i < w->nodes_count; i++)
         w->nodes[i].skew_ms = p->skew_ms[i];
     w->counts[COUNT_WILD] += p->mix.wild != 0;
