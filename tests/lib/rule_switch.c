@@ -1,5 +1,6 @@
-/* The switches of daemon/rule_switch.h. In the simulator --without sets one, in a
- * unit test, which has no arguments, PERCHE_WITHOUT does. */
+/* The switches of daemon/rule_switch.h. In the simulator --without sets one; in a
+ * unit test, which has no arguments, PERCHE_WITHOUT does, and PERCHE_TEST is the
+ * pattern of the tests that are run. */
 #include "rule_switch.h"
 
 #include <stdio.h>
@@ -30,10 +31,14 @@ void rule_list(void)
         (void)printf("%s\t%s\t%s\t%s\n", rules[i].name, rules[i].reference, rules[i].options, rules[i].text);
 }
 
+__attribute__((weak)) void cmocka_set_test_filter(const char *pattern); /* the simulator has none */
+
 __attribute__((constructor)) static void take_away_by_environment(void)
 {
-    const char *name = getenv("PERCHE_WITHOUT");
+    const char *name = getenv("PERCHE_WITHOUT"), *test = getenv("PERCHE_TEST");
 
+    if (test != NULL && cmocka_set_test_filter != NULL)
+        cmocka_set_test_filter(test);
     if (name == NULL || rule_take_away(name))
         return;
     (void)fprintf(stderr, "PERCHE_WITHOUT: there is no rule '%s'\n", name);

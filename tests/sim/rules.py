@@ -29,18 +29,102 @@ AGAIN_MAX = 5      # seeds that fail with the rule as well
 # Found within a few seeds, each by another check: what ./run test plays.
 SHORT = ["A1_PULL_PAIR", "A3_SITE_CLEAN", "A28_OWN_LSN", "B9_IMAGE", "B12_TOMBSTONES", "D6_NO_MARK", "D9_HARVEST_FIRST"]
 
-# Which program is asked first, by the beginning of a rule's name: the others take long.
+# The unit test that is asked first: all of them take minutes.
 FIRST = {
-    "A0": "merge pull", "A1_": "pull", "A2_": "push", "A3": "pull", "A4": "push", "A5": "pull push", "A6": "push", "A7": "apply",
-    "A8": "pull push", "A9": "conflict", "A10": "conflict apply", "A11": "position prove", "A12": "position prove", "A13": "position",
-    "A14": "position", "A15": "position", "A16": "prove", "A17": "prove", "A18": "push", "A19": "push", "A20": "conflict push",
-    "A22": "history position", "A23": "apply", "A24": "conflict apply", "A25": "conflict", "A26": "harvest", "A27": "harvest",
-    "A28": "harvest", "B2_": "position", "B3": "pull", "B4": "pull", "B5": "pull", "B6": "pull scope", "B7": "push", "B8": "pull", "B9": "pull",
-    "B10": "rights pull", "B11": "pull", "B12": "digest", "B14": "pull push", "B15": "conflict apply", "B18": "pull", "B20": "scope pull apply",
-    "B21": "pull", "B22": "rights", "B23": "digest", "B24": "conflict", "C1_": "pull push", "C2": "position", "C3": "pull push", "C4": "push",
-    "C5": "push", "C6": "pull", "C7": "position", "C8": "position", "C9": "position", "C10": "position", "C14": "rights position",
-    "CT": "rights position history", "D1_": "merge", "D2": "open", "D3": "digest", "D4": "digest harvest", "D5": "push", "D6": "open position",
-    "D7": "harvest", "D8": "conflict", "D9": "pull push", "D10": "open harvest", "D11": "harvest", "D12": "apply", "D13": "open digest",
+    "A0_CLEAN_ROW": "replica_merge a_clean_site_takes_the_hubs_whole_row_whatever_its_generation",
+    "A1_PULL_PAIR": "replica_pull a_row_that_moves_up_between_two_answers_loses_none_of_its_older_cells",
+    "A2_OLDEST_FIRST": "replica_push a_row_goes_at_its_oldest_change_and_its_newer_cells_later",
+    "A2_UP_TO": "replica_push a_row_goes_at_its_oldest_change_and_its_newer_cells_later",
+    "A3_SITE_CLEAN": "replica_merge at_a_site_what_the_hub_has_gives_way_untested",
+    "A4_OWN_LINK": "replica_apply a_delete_and_an_edit_that_do_not_know_each_other_leave_no_husk",
+    "A5_PULL_SAYS_HAVE": "replica_push a_pull_says_what_the_hub_has_before_anything_is_merged",
+    "A6_FROM": "replica_push a_repeated_batch_is_not_refused_once_more",
+    "A6_SESSION": "sync_hub test_a_session_proven_again_on_its_own_pipe_goes_on",
+    "A7_UNSEEN_BY_DELETE": "replica_merge a_delete_beats_a_later_edit_and_keeps_what_its_author_had_not_seen",
+    "A7_EDIT_OF_DELETED": "replica_merge an_edit_of_a_row_deleted_unseen_is_kept",
+    "A8_SEEN_FULL": "replica_merge a_value_the_pusher_had_pulled_is_no_conflict",
+    "A8_SEEN_SCAN": "replica_merge a_value_the_pusher_had_pulled_is_no_conflict",
+    "A8_OWN_BASE": "replica_merge an_unfinished_pull_may_repeat_what_a_local_write_replaced",
+    "A9_CONFLICT_FIRST": "replica_conflict a_conflict_is_numbered_before_its_row",
+    "A9_RENUMBER": "replica_merge a_conflict_renumbers_what_waits_to_be_pushed_and_nothing_else",
+    "A10_LOSER_MOVES": "replica_conflict a_row_at_which_a_value_was_beaten_goes_behind_its_question",
+    "A11_SITE_MARKS": "replica_position a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed",
+    "A11_HUB_MARKS": "replica_position one_site_of_many_is_not_believed_alone",
+    "A12_AS_OF": "replica_position a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice",
+    "A13_PRESENT_EPOCH": "replica_position a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice",
+    "A14_OTHERS_VALUES": "replica_position a_hub_put_back_is_made_whole_by_its_sites",
+    "A15_OLDER_COPY": "replica_position the_same_backup_put_back_twice_is_no_second_machine",
+    "A15_TWO_MACHINES": "replica_position two_machines_are_both_held_and_both_named",
+    "A16_UNSHIFTED": "replica_prove what_was_acknowledged_is_never_shifted",
+    "A16_ORDER": "replica_prove a_shift_goes_below_nothing_that_the_*",
+    "A17_NEVER_LATER": "replica_prove a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_present",
+    "A18_LAST_STAMP": "replica_push a_hub_whose_clock_ran_ahead_takes_what_was_written_over_its_values",
+    "A19_WHOLE_BATCH": "replica_push a_stamp_too_far_ahead_refuses_the_whole_batch_and_nothing_of_it_is_kept",
+    "A20_CONFLICT_CLOCK": "replica_push conflict_rows_are_not_tested_for_the_clock_and_do_not_advance_it",
+    "A22_HISTORY": "replica_position an_edit_after_the_backup_and_one_before_meet_as_two_edits",
+    "A22_PUSH_FIRST": "sync_site test_a_site_greets_proves_pushes_pulls_compares_and_is_live",
+    "A23_VALUE_TIE": "replica_merge equal_stamps_are_told_apart_by_the_site_and_then_by_the_value",
+    "A23_EQUAL_VALUES": "replica_merge equal_values_are_never_a_conflict",
+    "A24_LWW_KEPT": "replica_conflict two_edits_of_an_lww_column_leave_the_losing_value_in_a_settled_conflict",
+    "A25_CLOSES_ALL": "replica_conflict all_open_conflicts_of_the_cell_close_at_once_and_others_stay",
+    "A26_CAPTURE_TIME": "replica_harvest a_change_has_the_time_of_its_program_not_of_the_harvest",
+    "A27_TWO_ON": "replica_harvest delete_and_insert_are_two_generations_whenever_the_harvest_comes",
+    "A28_ONE_LSN": "replica_harvest what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one",
+    "A28_OWN_LSN": "replica_harvest what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one",
+    "B2_ANY_ORIGIN": "replica_position a_hub_put_back_is_made_whole_by_its_sites",
+    "B3_LATE_MARK": "replica_pull an_accepted_late_edit_gives_a_new_mark",
+    "B4_DEFER": "replica_pull a_mark_waits_until_nothing_is_unpushed",
+    "B5_DONE": "replica_pull a_refusal_comes_by_pull_however_many_answers_are_lost",
+    "B6_ONE_ORDER": "replica_pull *",
+    "B6_BACK_HERE": "replica_pull a_row_that_comes_back_*",
+    "B6_BACK_AT_HUB": "replica_pull a_row_that_comes_back_*",
+    "B7_PARENT_FIRST": "replica_push a_parent_goes_before_its_child_whatever_its_own_position",
+    "B8_REFUSAL_ENTRY": "replica_pull a_refusal_comes_by_pull_however_many_answers_are_lost",
+    "B9_IMAGE": "replica_pull what_was_written_over_it_meanwhile_is_pushed_first",
+    "B10_CHILDREN": "replica_pull a_refused_insert_and_its_children_go_again",
+    "B11_HEADER_SCOPE": "replica_pull the_scope_is_the_one_that_the_header_says",
+    "B12_SITE_QUIET": "replica_digest a_site_with_something_to_say_does_not_compare",
+    "B12_HUB_QUIET": "replica_digest a_hub_with_something_for_the_site_says_later",
+    "B12_TOMBSTONES": "replica_digest a_work_that_fails_leaves_the_sums_as_they_were",
+    "B14_KEEP_BASE": "replica_pull an_unfinished_pull_that_repeats_what_was_replaced_asks_nothing",
+    "B15_SITE_ASKS": "replica_conflict the_same_sides_make_the_same_row_on_any_node",
+    "B18_PULL_FROM": "replica_pull a_late_answer_is_known_as_one",
+    "B20_SCOPE_CELL": "replica_apply *",
+    "B20_FOREIGN_TOMBSTONE": "replica_pull tombstones_of_rows_it_never_had_are_kept",
+    "B21_ENTERED_WHOLE": "replica_pull a_row_that_comes_back_after_its_mark_was_read_goes_whole",
+    "B22_BOTH_PLACES": "replica_rights a_child_is_given_to_another_parent_only_where_both_are_held",
+    "B23_SHOWN_OUTSIDE": "replica_digest a_row_that_is_not_the_sites_any_more_leaves_it",
+    "B24_LATER_STAMP": "replica_conflict the_same_sides_make_the_same_row_on_any_node",
+    "B24_ONE_STAMP": "replica_conflict resolving_for_the_value_that_stands_is_a_write_as_well",
+    "C1_ROW_PAIR": "replica_pull a_late_edit_has_not_seen_what_the_hub_wrote_with_the_move",
+    "C2_PAIR_BACK": "replica_position *hub*",
+    "C3_WIRE_BASE": "replica_merge the_base_that_a_write_names_was_seen",
+    "C4_WHOLE_INSERT": "replica_push a_row_whose_insert_is_not_acknowledged_goes_whole",
+    "C5_EARLY_ACK": "replica_position what_was_acknowledged_before_its_turn_goes_again_as_well",
+    "C6_KEEP_VIA": "replica_merge a_value_that_comes_back_equal_keeps_its_way_and_position",
+    "C7_NO_ROLLBACK": "replica_position *hub*",
+    "C7_ENDS_PUSHED": "replica_position a_hub_put_back_is_made_whole_by_its_sites",
+    "C8_EPOCH_ACKED": "replica_position both_ends_put_back_lose_nothing_that_one_of_them_has",
+    "C9_PUSH_FIRST": "replica_position a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again",
+    "C10_DONE_ZERO": "replica_position *",
+    "C14_JUDGE_KNOWN": "replica_rights a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_is",
+    "CT_NEW_ROW_CELL": "replica_rights a_column_of_the_hub_in_a_new_row_is_refused_as_a_cell",
+    "CT_REFUSED_HISTORY": "replica_rights a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_is",
+    "CT_MARKS_FORGOTTEN": "replica_position *hub*",
+    "D1_STAMP_ALONE": "replica_merge equal_stamps_are_told_apart_by_the_site_and_then_by_the_value",
+    "D2_DURABLE": "replica_open every_commit_waits_for_the_disk",
+    "D3_BUCKET": "replica_digest the_rows_of_every_bucket_are_in_the_sums",
+    "D4_COLUMN": "replica_digest a_row_digest_counts_everything_that_it_is_said_to_count",
+    "D5_CLOCK_STANDS": "replica_push a_fixed_stamp_is_taken_and_does_not_advance_the_clock",
+    "D6_NO_MARK": "replica_open each_transaction_that_allots_a_position_stores_a_mark",
+    "D7_CAPTURE_GONE": "replica_harvest a_harvest_that_fails_leaves_every_captured_change",
+    "D8_SAME_TIME": "replica_conflict the_same_sides_make_the_same_row_on_any_node",
+    "D9_HARVEST_FIRST": "replica_pull what_a_program_wrote_before_the_answer_is_harvested_first",
+    "D10_LSN_OF_MAX": "replica_harvest positions_go_on_when_the_log_begins_again_and_the_newest_rows_are_gone",
+    "D11_STAMP_REPEATS": "replica_harvest a_stamp_lies_above_the_last_one_and_not_after_now",
+    "D12_APPLIED_CAPTURED": "replica_apply a_programs_own_trigger_fires_on_applied_rows_and_nothing_is_captured_again",
+    "D13_ROLLBACK_SUMS": "replica_digest a_work_that_fails_leaves_the_sums_as_they_were",
+    "D14_LAST_COMES_WINS": "replica_merge the_higher_stamp_stays_whatever_comes_first",
 }
 
 # Nothing shows that these are gone. Why, and what would be needed, is in docs/rules.md.
@@ -53,6 +137,7 @@ class Rule:
         self.seed = None         # first story that fails for its absence
         self.played = 0
         self.by = ""             # what found it
+        self.took = 0.0
         self.units = []          # (program, test)
 
     def options_list(self):
@@ -102,7 +187,7 @@ class Runner:
                     continue
             rule.played += played
             if found is None:
-                seed, step = seed + played, min(2 * step, 32)
+                seed, step = seed + played, min(2 * step, 12)
                 continue
             same, _ = self.play(rule, False, found[0], 1, STORY_S_MAX)
             if same is None:
@@ -114,32 +199,26 @@ class Runner:
                 return
             seed = found[0] + 1
 
-    def unit_order(self, rule):
-        first = ["test_replica_merge", "test_sync_site", "test_sync_hub", "test_sync_parts"]
-        for begin, names in FIRST.items():
-            if rule.name.startswith(begin):
-                first += ["test_replica_" + name for name in names.split()]
-        return sorted(self.programs, key=lambda p: first.index(os.path.basename(p)) if os.path.basename(p) in first else len(first))
+    def unit_test(self, rule, program, pattern):
+        environment = dict(os.environ, PERCHE_WITHOUT=rule.name, PERCHE_TEST=pattern)
+        try:
+            run = subprocess.run([program], env=environment, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=UNIT_S_MAX)
+            out, status = run.stdout + run.stderr, run.returncode
+        except subprocess.TimeoutExpired:
+            out, status = "", -1
+        if status != 0:
+            names = dict.fromkeys(re.findall(r"^\[  FAILED  \] (\w+)$", out, re.M))
+            rule.units += [(os.path.basename(program), name) for name in names or ["ends the program"]]
 
     def unit_tests(self, rule):
-        for program in self.unit_order(rule):
-            try:
-                run = subprocess.run([program], env=dict(os.environ, PERCHE_WITHOUT=rule.name), cwd=ROOT, capture_output=True,
-                                     text=True, errors="replace", timeout=UNIT_S_MAX)
-                out, status = run.stdout + run.stderr, run.returncode
-            except subprocess.TimeoutExpired:
-                out, status = "", -1
-            if status == 0:
-                continue
-            names = [n for n in re.findall(r"^\[  FAILED  \] (\w+)$", out, re.M)]
-            self.units_add(rule, program, names or ["the program itself"])
-            if self.units == "rest":
+        program, pattern = FIRST.get(rule.name, " ").split(" ")
+        first = [p for p in self.programs if os.path.basename(p) == "test_" + program]
+        if self.units == "rest" and first:
+            self.unit_test(rule, first[0], pattern)
+        for program in self.programs:
+            if rule.units and self.units == "rest":
                 return
-
-    @staticmethod
-    def units_add(rule, program, names):
-        for name in dict.fromkeys(names):
-            rule.units.append((os.path.basename(program), name))
+            self.unit_test(rule, program, "*")
 
     def examine(self, rule):
         began = time.monotonic()
@@ -169,25 +248,28 @@ def finders(rule):
     return "; ".join(words)
 
 
-def table(rules):
-    lines = ["| rule | MODEL.md | without it | options | seeds until found | what found it |", "| --- | --- | --- | --- | --- | --- |"]
-    for r in rules:
-        seeds = str(r.seed) if r.seed is not None else "none of %d" % r.played
-        lines.append("| `%s` | %s | %s | %s | %s | %s |" % (r.name, r.reference, r.text, "`%s`" % r.options if r.options else "", seeds, finders(r)))
-    return lines
+def table_row(r):
+    seeds = str(r.seed) if r.seed is not None else "none of %d" % r.played
+    return "| `%s` | %s | %s | %s | %s | %s |" % (r.name, r.reference, r.text, "`%s`" % r.options if r.options else "", seeds, finders(r))
 
 
-def write(rules, command):
+def write(rules, examined):
+    """Replaces the rows of what was examined; the others stay as they were found."""
     with open(DOCUMENT, encoding="utf-8") as f:
         text = f.read()
     begin, end = "<!-- table -->\n", "<!-- end of table -->"
     head, rest = text.split(begin)
-    found = sum(1 for r in rules if r.seed is not None)
-    by_units = sum(1 for r in rules if r.seed is None and r.units)
-    words = ["", "`%s`: %d rules and defects; the simulator finds %d, unit tests %d of the others, nothing %d." %
-             (command, len(rules), found, by_units, len(rules) - found - by_units), ""]
+    old, tail = rest.split(end)
+    rows = {m.group(1): m.group(0) for m in re.finditer(r"^\| `(\w+)` .*$", old, re.M)}
+    rows.update({r.name: table_row(r) for r in examined})
+    rows = [rows[r.name] for r in rules if r.name in rows]
+    stories = [row for row in rows if "| simulator: " in row]
+    units = [row for row in rows if "| simulator: " not in row and "| `test_" in row]
+    lines = ["", "%d rules and defects: the simulator finds %d, a unit test each of %d others, nothing %d." %
+             (len(rows), len(stories), len(units), len(rows) - len(stories) - len(units)), "",
+             "| rule | MODEL.md | without it | options | seeds until found | what found it |", "| --- | --- | --- | --- | --- | --- |"]
     with open(DOCUMENT, "w", encoding="utf-8") as f:
-        f.write(head + begin + "\n".join(words + table(rules)) + "\n\n" + end + rest.split(end)[1])
+        f.write(head + begin + "\n".join(lines + rows) + "\n\n" + end + tail)
 
 
 def main():
@@ -210,7 +292,7 @@ def main():
             names.append(word)
     units = "all" if "--units" in flags else "none" if flags & {"--short", "--stories"} else "rest"
     runner = Runner(build, seeds, seconds, units)
-    rules = runner.rules()
+    rules = every = runner.rules()
     known = {r.name for r in rules}
     wanted = SHORT if "--short" in flags else names
     for name in list(wanted) + sorted(DISCUSSED):
@@ -229,7 +311,7 @@ def main():
             if r.name in DISCUSSED and (r.seed is not None or r.units):
                 print("# %s is found: it need not be discussed any more" % r.name)
     if "--write" in flags:
-        write(rules, "./run rules --seeds %d --seconds %d%s" % (seeds, seconds, " --units" if "--units" in flags else ""))
+        write(every, rules)
     print("%d passed, %d failed" % (passed, failed))
     return 0 if failed == 0 else 1
 

@@ -113,6 +113,24 @@ static void a_conflict_is_numbered_before_its_row(void **state)
         "1");
 }
 
+/* Else a cut falls between the question and its row, and the beaten value may be gone with the hub that is put back. */
+static void a_row_at_which_a_value_was_beaten_goes_behind_its_question(void **state)
+{
+    struct pair *p = *state;
+
+    disagree(p, "birth_family_name", "'x'", "'x'");
+    pair_edit(p, site_of(p), 1000, "UPDATE learner SET birth_family_name = 'Duval'");
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET birth_family_name = 'Durand'");
+    pair_push(p, site_of(p));
+    program_says(p->hub, "SELECT birth_family_name FROM learner", "Durand");
+    (void)only_id(p, p->hub);
+    program_says(
+        p->hub,
+        "SELECT (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'perche_conflict'))"
+        " < (SELECT lsn FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner'))",
+        "1");
+}
+
 /* Its id and cells come from the two sides alone, whatever order they are told in. */
 static void the_same_sides_make_the_same_row_on_any_node(void **state)
 {
@@ -479,6 +497,7 @@ int main(void)
         T(two_edits_of_an_lww_column_leave_the_losing_value_in_a_settled_conflict),
         T(two_equal_edits_are_no_conflict),
         T(a_conflict_is_numbered_before_its_row),
+        T(a_row_at_which_a_value_was_beaten_goes_behind_its_question),
         T(the_same_sides_make_the_same_row_on_any_node),
         T(resolving_writes_the_value_and_closes_the_question_everywhere),
         T(resolving_for_the_value_that_stands_is_a_write_as_well),

@@ -1,5 +1,6 @@
 /* Proof that two nodes hold the same rows: digests, levels, repair. */
 #include "replica_pair.h"
+#include "replica/digest.h"
 
 #include "replica/apply.h"
 
@@ -409,6 +410,17 @@ static void a_row_digest_counts_everything_that_it_is_said_to_count(void **state
     DIFFERS(values[2] =
                 ((struct perche_value){.type = PERCHE_BLOB, .n = 1, .p = (const uint8_t *)"1"}));
     values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
+    for (uint32_t num = 1; num < m.count; num++) { /* in each column */
+        other = m;
+        other.cells[num] = m.cells[2];
+        values[num] = (struct perche_value){.type = PERCHE_BLOB, .n = 1, .p = (const uint8_t *)"1"};
+        digest_row(r, &other, values, next);
+        values[num].p = (const uint8_t *)"2";
+        digest_row(r, &other, values, first);
+        assert_memory_not_equal(first, next, 16);
+    }
+    values[2] = (struct perche_value){.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"1"};
+    digest_row(r, &m, values, first);
     /* positions, links and what was never written do not count */
     other = m;
     other.lsn = other.entered = other.first = 99;
@@ -420,6 +432,40 @@ static void a_row_digest_counts_everything_that_it_is_said_to_count(void **state
     digest_row(r, &other, values, next);
     assert_memory_equal(first, next, 16);
     assert_int_equal(tx_commit(r), PERCHE_OK);
+}
+
+static void the_rows_of_every_bucket_are_in_the_sums(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r = p->sites[0]->r;
+    uint8_t key[16] = {0}, digest[16], none[16] = {0};
+    bool there[DIGEST_BUCKETS] = {0};
+    struct table *t;
+    sqlite3_stmt *s;
+
+    memset(digest, 7, sizeof digest);
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    t = registry_table(r, "learner");
+    for (uint32_t n = 0, found = 0; found < DIGEST_BUCKETS; n++) {
+        memcpy(key, &n, sizeof n);
+        if (there[digest_bucket(key, 16)])
+            continue;
+        there[digest_bucket(key, 16)] = true;
+        found++;
+        assert_int_equal(digest_change(r, t, key, 16, 0, false, none, r->node.site_num, true, digest),
+                         PERCHE_OK);
+    }
+    assert_int_equal(digests_store(r), PERCHE_OK);
+    s = prepare(r, "SELECT rows, sums FROM perche_digest WHERE scope = ?1 AND tab = ?2");
+    assert_non_null(s);
+    sqlite3_bind_int64(s, 1, r->node.site_num);
+    sqlite3_bind_int64(s, 2, t->num);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(s, 0), DIGEST_BUCKETS);
+    for (uint32_t i = 0; i < DIGEST_BUCKETS; i++)
+        assert_memory_equal((const uint8_t *)sqlite3_column_blob(s, 1) + i * 16, digest, 16);
+    sqlite3_finalize(s);
+    tx_rollback(r);
 }
 
 static void a_long_value_is_digested_like_a_short_one(void **state)
@@ -651,6 +697,7 @@ int main(void)
         T(a_row_that_the_hub_has_deleted_is_deleted),
         T(a_site_learns_nothing_of_scopes_that_are_not_its_own),
         T(a_row_digest_counts_everything_that_it_is_said_to_count),
+        T(the_rows_of_every_bucket_are_in_the_sums),
         T(a_long_value_is_digested_like_a_short_one),
         T(a_work_that_fails_leaves_the_sums_as_they_were),
         T(what_a_pull_brings_is_compared_with_what_it_left_here),

@@ -306,6 +306,32 @@ static void a_repeated_late_or_foreign_batch_does_nothing(void **state)
     equal(p, a);
 }
 
+/* Its values would be known, were they history; refused ones are not. */
+static void a_repeated_batch_is_not_refused_once_more(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel first;
+    struct perche_message reply;
+    uint64_t lsn;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET restricted = 1"); /* the hub's column */
+    first = push_all(p, a);
+    push_told(p, a, &first, push_taken(p, a, &first));
+    equal(p, a);
+    says(a, "1", "SELECT count(*) FROM perche_refused");
+    lsn = state_of(p, p->hub).lsn;
+    reply = push_taken(p, a, &first);
+    assert_true(reply.u.push_reply.have == state_of(p, a).acked);
+    perche_message_free(&reply);
+    assert_true(state_of(p, p->hub).lsn == lsn);
+    equal(p, a);
+    says(a, "1", "SELECT count(*) FROM perche_refused");
+    parcel_end(&first);
+}
+
 static void a_batch_ahead_of_the_cursor_is_refused_with_the_position(void **state)
 {
     struct pair *p = *state;
@@ -690,6 +716,7 @@ int main(void)
         TEST(an_answer_that_counts_more_than_its_batch_brought_acknowledges_no_later_cells),
         TEST(a_pull_says_what_the_hub_has_before_anything_is_merged),
         TEST(a_repeated_late_or_foreign_batch_does_nothing),
+        TEST(a_repeated_batch_is_not_refused_once_more),
         TEST(a_batch_ahead_of_the_cursor_is_refused_with_the_position),
         TEST(a_batch_that_does_not_decode_is_refused_whole),
         TEST(a_stamp_too_far_ahead_refuses_the_whole_batch_and_nothing_of_it_is_kept),
