@@ -63,7 +63,7 @@
     X(B6_BACK_AT_HUB, "B6", "--moves", "a row that comes back leaves its mark standing at the hub") \
     X(B7_PARENT_FIRST, "B7", "--narrow", "a row's unsent parent does not go before it") \
     X(B8_REFUSAL_ENTRY, "B8 A19", "", "a refusal has no position and is not told by pull") \
-    X(B9_IMAGE, "B9", "", "the image of a refused row is merged with it instead of taking its place") \
+    X(B9_IMAGE, "B9", "", "the image of a refused row is merged with it like any other, without A0_CLEAN_ROW") \
     X(B10_CHILDREN, "B10", "", "children of a refused row are not refused with it") \
     X(B11_HEADER_SCOPE, "B11", "--moves", "a site keeps a row's first scope, whatever the header says") \
     X(B12_SITE_QUIET, "B12", "", "a site compares though something waits with it") \

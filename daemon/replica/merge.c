@@ -189,7 +189,7 @@ void merge_row(const struct merge_peer *p, const struct merge_ask *ask, struct m
     uint64_t position = p->at_hub ? row_position(p, m) : 0;
 
     memset(out, 0, offsetof(struct merge_out, lost));
-    if (!WITHOUT(A0_CLEAN_ROW) && !p->at_hub && in->whole && in->has_gen && m->gen != 0 && !merge_dirty(p, m)) {
+    if (!WITHOUT(A0_CLEAN_ROW) && !WITHOUT(B9_IMAGE) && !p->at_hub && in->whole && in->has_gen && m->gen != 0 && !merge_dirty(p, m)) {
         replace_row(p, ask, m, in, out);
         return;
     }

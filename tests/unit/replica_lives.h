@@ -75,6 +75,8 @@ static inline struct fixture *cloned(struct pair *p, struct fixture *f)
 
 /* ---- the handshake as the conversation leads it ---- */
 
+static int64_t measured_ms; /* the offset of the site's clock that its handshakes find */
+
 struct hands {
     int verdicts[8], count;
     struct perche_prove_reply last; /* its pointers are gone */
@@ -99,6 +101,7 @@ static inline struct hands shake_from(struct pair *p, struct fixture *site, cons
         w.args = strdup(address);
         o = pair_do(p, p->hub, w);
         w = pair_work(WORK_PROVED, NULL);
+        w.offset_ms = measured_ms;
         w.message = pair_line(&o);
         assert_false(w.message.refused);
         h.last = w.message.u.prove_reply;

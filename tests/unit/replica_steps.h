@@ -413,7 +413,7 @@ static inline struct clock_cell cell_at(struct fixture *f, const char *table, co
     return c;
 }
 
-struct header { bool stored; uint64_t lsn, entered, first; uint32_t gen, flags; char scope[200]; };
+struct header { bool stored; uint64_t lsn, entered, first, full, scan; uint32_t gen, flags; char scope[200]; };
 
 static inline struct header header_at(struct fixture *f, const char *table, const char *uuid)
 {
@@ -424,7 +424,7 @@ static inline struct header header_at(struct fixture *f, const char *table, cons
     assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
     assert_true(perche_uuid_parse((const uint8_t *)uuid, 36, key));
     assert_int_equal(meta_load(f->r, registry_table(f->r, table), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
-    h = (struct header){.stored = m.stored, .lsn = m.lsn, .entered = m.entered, .first = m.first, .gen = m.gen, .flags = m.flags};
+    h = (struct header){.stored = m.stored, .lsn = m.lsn, .entered = m.entered, .first = m.first, .gen = m.gen, .flags = m.flags, .full = m.full, .scan = m.scan};
     if (m.scope != 0)
         snprintf(h.scope, sizeof h.scope, "%s", name_text(f->r, m.scope));
     meta_clear(&m);

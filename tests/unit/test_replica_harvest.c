@@ -303,8 +303,11 @@ static void only_a_write_over_an_unfinished_pull_names_what_it_replaced(void **s
     edit(p, a, "UPDATE cohort SET code = 'mine'");
     assert_true(cell_at(a, "cohort", ID(1), "code").based);
     assert_true(cell_at(a, "cohort", ID(1), "code").base_stamp == cell_at(p->hub, "cohort", ID(1), "code").stamp);
+    edit(p, a, "UPDATE cohort SET code = 'mines'"); /* over its own: what that one had replaced is replaced still */
+    assert_true(cell_at(a, "cohort", ID(1), "code").based);
+    assert_true(cell_at(a, "cohort", ID(1), "code").base_stamp == cell_at(p->hub, "cohort", ID(1), "code").stamp);
     equal(p, a);
-    says(p->hub, "mine", "SELECT code FROM cohort");
+    says(p->hub, "mines", "SELECT code FROM cohort");
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict"); /* it had seen the hub's */
 }
 

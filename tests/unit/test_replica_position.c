@@ -61,6 +61,27 @@ static void an_edit_after_the_backup_and_one_before_meet_as_two_edits(void **sta
     all_equal(p);
 }
 
+/* The hub has had it, and somebody who had read it has written since: nobody is asked. */
+static void a_value_that_a_site_put_back_pushes_once_more_is_no_news(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    edit(p, a, "UPDATE learner SET birth_family_name = 'Durand'");
+    back_up(a); /* not pushed yet */
+    call(p, a, ID(1), "Ada");
+    pair_push(p, a);
+    edit(p, p->hub, "UPDATE learner SET birth_family_name = 'Duval'");
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    all_equal(p);
+    says(a, "Duval", "SELECT birth_family_name FROM learner");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+}
+
 static void the_same_backup_put_back_twice_is_no_second_machine(void **state)
 {
     struct pair *p = *state;
@@ -250,6 +271,65 @@ static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **
     all_equal(p);
 }
 
+/* What a row's author had read of it was read of a life of the hub that is no more. */
+static void what_a_row_says_of_the_hub_goes_back_with_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    pair_sync(p, a);
+    edit(p, a, "UPDATE learner SET ine = 'unpushed' WHERE id = '" ID(1) "'");
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '" ID(1) "'", SITE_ID(p, 1));
+    while (pull_once(p, a, 1 << 20)) /* the mark waits for the edit */
+        ;
+    assert_true(header_at(a, "learner", ID(1)).flags & META_PAIR);
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    assert_true(header_at(a, "learner", ID(1)).flags & META_PAIR);
+    assert_true(header_at(a, "learner", ID(1)).full <= state_of(p, a).full);
+    assert_true(header_at(a, "learner", ID(1)).scan <= state_of(p, a).scan);
+}
+
+static uint64_t stamp_of_the_name(struct fixture *f)
+{
+    struct replica *r = f->r;
+    uint8_t key[16];
+    struct meta m;
+
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    assert_true(perche_uuid_parse((const uint8_t *)ID(1), 36, key));
+    assert_int_equal(meta_load(r, registry_table(r, "learner"), (struct perche_bytes){key, 16}, &m), PERCHE_OK);
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+    return m.cells[table_column(m.table, "call_name")->num].stamp;
+}
+
+/* Others may have it, with the stamp that it had. */
+static void what_was_acknowledged_once_keeps_its_stamp_when_it_goes_again(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t stamp;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    call(p, a, ID(1), "Ada");
+    pair_push(p, a);
+    stamp = stamp_of_the_name(a);
+    put_back(p, p->hub);
+    measured_ms = -10000;
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    measured_ms = 0;
+    assert_true(state_of(p, a).pending == 1);
+    assert_true(stamp_of_the_name(a) == stamp);
+    settled(p, a);
+    assert_true(stamp_of_the_name(p->hub) == stamp);
+}
+
 static void a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again(void **state)
 {
     struct pair *p = *state;
@@ -408,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
+        TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),
         TEST(the_same_backup_put_back_twice_is_no_second_machine),
         TEST(a_lost_answer_to_a_new_epoch_makes_no_other),
         TEST(a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed),
@@ -415,6 +496,8 @@ int main(void)
         TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
+        TEST(what_a_row_says_of_the_hub_goes_back_with_it),
+        TEST(what_was_acknowledged_once_keeps_its_stamp_when_it_goes_again),
         TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
         TEST(what_was_acknowledged_before_its_turn_goes_again_as_well),
         TEST(one_site_of_many_is_not_believed_alone),

@@ -308,8 +308,8 @@ static void a_value_that_the_hub_has_had_is_not_judged_again_and_a_refused_one_i
         struct perche_batch *b = perche_batch_new();
 
         h = (struct hand){.table = "learner", .uuid = ID(1), .gen = 1, .stamp = old.stamp + (i > 0 ? UINT64_C(9000) << 16 : 0), .origin = SITE_ID(p, 0),
-                          .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
-        hand_in(b, &h);
+                          .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}, {i == 1 ? "call_name" : NULL, text_of("Ada")}}};
+        hand_in(b, &h); /* what is lawful in it is history, the refused cell is not */
         assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
         says(p->hub, i == 0 ? "" : "learner:home_site_id:move", REFUSALS);
         says(p->hub, SITE_ID(p, 1), "SELECT home_site_id FROM learner");
