@@ -294,6 +294,56 @@ static void what_a_row_says_of_the_hub_goes_back_with_it(void **state)
     assert_true(header_at(a, "learner", ID(1)).scan <= state_of(p, a).scan);
 }
 
+/* What the hub would say of a row may be what it has lost. */
+static void nothing_is_rolled_back_while_a_hub_is_made_whole(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE site SET premises = 'the hub''s' WHERE name = 'La Loupe'");
+    all_equal(p);
+    edit(p, a, "UPDATE site SET premises = 'mine' WHERE name = 'La Loupe'");
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* the refusal: the image is wanted */
+    back_up(p->hub);
+    call(p, a, ID(1), "Ada");
+    pair_push(p, a);
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20);
+    says(a, "mine", "SELECT premises FROM site WHERE name = 'La Loupe'");
+    free(pair_command(p, p->hub, "recover", "{\"now\": true}")); /* Chartres stays away */
+    pull_once(p, a, 1 << 20);
+    says(a, "the hub's", "SELECT premises FROM site WHERE name = 'La Loupe'");
+}
+
+/* The hub's copy has more of the epoch before than both had in common when the new one began. */
+static void a_new_epoch_begins_where_it_did_at_a_hub_that_was_put_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(a);
+    for (int i = 0; i < 4; i++)
+        call(p, a, ID(1), i % 2 == 0 ? "Ada" : "Eve");
+    pair_push(p, a);
+    back_up(p->hub);
+    put_back(p, a);
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    says(p->hub, "2", "SELECT count(*) FROM learner");
+    put_back(p, p->hub);
+    says(p->hub, "1", "SELECT count(*) FROM learner");
+    (void)shake(p, a);
+    settled(p, a);
+    says(p->hub, "2", "SELECT count(*) FROM learner");
+}
+
 static uint64_t stamp_of_the_name(struct fixture *f)
 {
     struct replica *r = f->r;
@@ -497,6 +547,8 @@ int main(void)
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
         TEST(what_a_row_says_of_the_hub_goes_back_with_it),
+        TEST(nothing_is_rolled_back_while_a_hub_is_made_whole),
+        TEST(a_new_epoch_begins_where_it_did_at_a_hub_that_was_put_back),
         TEST(what_was_acknowledged_once_keeps_its_stamp_when_it_goes_again),
         TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
         TEST(what_was_acknowledged_before_its_turn_goes_again_as_well),

@@ -66,6 +66,22 @@ static void an_answer_stays_near_the_bytes_asked_for(void **state)
     equal(p, a);
 }
 
+static void rows_of_several_scopes_come_in_one_order(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    for (int i = 1; i <= 4; i++) { /* of everybody, and of this site, in turn */
+        edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('0198f3a0-0000-7000-8000-00000000010%d', printf('%%.200c', 'x'))", i);
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id) VALUES ('0198f3a0-0000-7000-8000-00000000020%d', '%s')", i, SITE_ID(p, 0));
+    }
+    while (pull_once(p, a, 100))
+        ;
+    says(a, "4", "SELECT count(*) FROM organisation WHERE id LIKE '0198f3a0-0000-7000-8000-0000000001%%'");
+    says(a, "4", "SELECT count(*) FROM learner");
+}
+
 static void a_late_answer_is_known_as_one(void **state)
 {
     struct pair *p = *state;
@@ -659,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_row_that_moves_up_between_two_answers_loses_none_of_its_older_cells),
         TEST(an_answer_stays_near_the_bytes_asked_for),
+        TEST(rows_of_several_scopes_come_in_one_order),
         TEST(a_late_answer_is_known_as_one),
         TEST(an_answer_that_claims_more_of_the_site_than_there_is_is_not_taken),
         TEST(what_came_from_a_site_does_not_go_back_to_it),
