@@ -292,6 +292,9 @@ static void what_a_row_says_of_the_hub_goes_back_with_it(void **state)
     assert_true(header_at(a, "learner", ID(1)).flags & META_PAIR);
     assert_true(header_at(a, "learner", ID(1)).full <= state_of(p, a).full);
     assert_true(header_at(a, "learner", ID(1)).scan <= state_of(p, a).scan);
+    says(a, "0", "SELECT count(*) FROM perche_leaving"); /* nor has the row left */
+    settled(p, a);
+    says(a, "1", "SELECT count(*) FROM learner WHERE id = '" ID(1) "'");
 }
 
 /* What the hub would say of a row may be what it has lost. */
