@@ -249,7 +249,7 @@ def finders(rule):
 
 
 def table_row(r):
-    seeds = str(r.seed) if r.seed is not None else "none of %d" % r.played
+    seeds = str(r.seed) if r.seed is not None else "none of %d" % r.played if r.played else "not played"
     return "| `%s` | %s | %s | %s | %s | %s |" % (r.name, r.reference, r.text, "`%s`" % r.options if r.options else "", seeds, finders(r))
 
 
