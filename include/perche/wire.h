@@ -442,6 +442,39 @@ enum perche_rc perche_prove_signed(const struct perche_prove *p, const uint8_t c
 /* The bytes that the hub signs for a migration. */
 enum perche_rc perche_migration_signed(const struct perche_migration *m, struct perche_buf *out);
 
+/* ---- the chain --------------------------------------------------------- */
+
+/* One value that an entry of the chain vouches for. */
+struct perche_chain_cell {
+    const char *column;         /* "": the generation's own event */
+    uint64_t stamp;
+    uint8_t hash[16];           /* perche_chain_hash() of its salt and the value */
+};
+/* What a node signs of a row that it wrote. */
+struct perche_chain_entry {
+    const char *form;           /* set by encode, checked by decode */
+    const char *table;
+    struct perche_bytes key;
+    const char *origin;         /* who wrote it and signs */
+    uint64_t epoch;             /* POSITION: the origin's */
+    uint32_t n;                 /* from 1: of the origin's entries for this row in this epoch */
+    uint64_t prev_epoch;        /* POSITION: of the entry before it, 0 = none */
+    uint32_t prev_n;
+    uint8_t prev[16];           /* its id, zeros = none */
+    bool unseen;                /* found by comparing: written behind Perche's back */
+    uint32_t gen;               /* the row's generation */
+    struct perche_chain_cell *cells;
+    uint32_t cells_count;
+};
+/* The bytes that are signed, and back: every pointer of *e is in *arena, which ends with perche_arena_free(). */
+enum perche_rc perche_chain_encode(const struct perche_chain_entry *e, struct perche_buf *out);
+enum perche_rc perche_chain_decode(struct perche_bytes in, struct perche_chain_entry *e, struct perche_arena **arena);
+/* BLAKE2b of the bytes of an entry: its id, and what the next one names. */
+void perche_chain_id(struct perche_bytes entry, uint8_t id[16]);
+void perche_chain_hash(const uint8_t salt[16], const struct perche_value *v, uint8_t hash[16]);
+/* The bytes that the hub signs of a site's public key. */
+enum perche_rc perche_site_key_signed(const char *site, const uint8_t public_key[32], struct perche_buf *out);
+
 /* ---- the invitation line ----------------------------------------------- */
 
 struct perche_invitation {

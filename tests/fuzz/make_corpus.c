@@ -1,5 +1,5 @@
-/* Writes the seeds of the fuzz targets of the wire: valid messages, batches, keys and
- * invitations. Run it again when the format changes:
+/* Writes the seeds of the fuzz targets of the wire: valid messages, batches, keys, entries of
+ * the chain and invitations. Run it again when the format changes:
  *
  *   cmake --build build --target make_corpus && build/make_corpus tests/fuzz/corpus */
 #include <sodium.h>
@@ -97,6 +97,18 @@ int main(int argc, char **argv)
                "\x03\x0e"
                "fourteen bytes\x00",
                17);
+    for (uint32_t cells = 0; cells < 3; cells++) {
+        struct perche_chain_cell some[3] = {{.column = "", .stamp = 7}, {.column = "situation", .stamp = UINT64_C(0x199c82cbc180002)}, {.column = "rule"}};
+        const uint8_t key[16] = {1, 2, 3};
+        struct perche_chain_entry e = {.table = "outcome_decision", .key = {key, 16}, .origin = SAMPLE_SITE, .epoch = 5, .n = 1 + cells, .prev_epoch = cells,
+                                       .prev_n = cells, .unseen = cells == 2, .gen = 1, .cells = some, .cells_count = cells};
+
+        out.n = 0;
+        if (perche_chain_encode(&e, &out) != PERCHE_OK)
+            return 1;
+        snprintf(name, sizeof(name), "cells_%u", (unsigned)cells);
+        write_seed("fuzz_wire_chain", name, out.p, out.n);
+    }
     {
         struct perche_invitation i = sample_invitation();
         uint8_t body[1024];

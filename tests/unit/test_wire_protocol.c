@@ -198,6 +198,60 @@ static void what_is_signed_is_as_its_example_says(void **unused)
     perche_buf_free(&out);
 }
 
+static void the_chain_is_as_its_examples_say(void **unused)
+{
+    struct perche_chain_cell cells[2] = {{.column = "situation", .stamp = UINT64_C(0x199c82cbc180002)}, {.column = "rule", .stamp = UINT64_C(0x199c82cbc180002)}};
+    struct perche_chain_entry e = {.table = "outcome_decision", .origin = SAMPLE_SITE, .epoch = 5, .n = 3, .prev_epoch = 5, .prev_n = 2, .unseen = true,
+                                   .gen = 1, .cells = cells, .cells_count = 2}, back;
+    const struct perche_value values[] = {{.type = PERCHE_TEXT, .n = 13, .p = (const uint8_t *)"EMP_PERMANENT"}, {.type = PERCHE_INTEGER, .i = -2},
+                                          {.type = PERCHE_REAL, .r = 0.5}, {.type = PERCHE_NULL}};
+    struct perche_buf out = {0}, again = {0};
+    struct perche_arena *arena;
+    uint8_t key[16], salt[16], hashes[4][16], id[16];
+    struct example *example_entry = example("chain_entry");
+
+    (void)unused;
+    count_up(key, 16, 0x10);
+    count_up(salt, 16, 0x80);
+    count_up(e.prev, 16, 0xb0);
+    e.key = (struct perche_bytes){key, 16};
+    for (int i = 0; i < 4; i++)
+        perche_chain_hash(salt, &values[i], hashes[i]);
+    memcpy(cells[0].hash, hashes[0], 16);
+    memcpy(cells[1].hash, hashes[1], 16);
+    assert_int_equal(perche_chain_encode(&e, &out), PERCHE_OK);
+    is_example("chain_entry", out.p, out.n);
+    is_example("chain_hashes", hashes[0], sizeof hashes);
+    perche_chain_id((struct perche_bytes){out.p, (uint32_t)out.n}, id);
+    is_example("chain_id", id, 16);
+
+    assert_int_equal(perche_chain_decode((struct perche_bytes){example_entry->bytes, example_entry->n}, &back, &arena), PERCHE_OK);
+    assert_string_equal(back.cells[1].column, "rule");
+    assert_true(back.unseen && back.n == 3 && back.prev_n == 2 && back.key.n == 16 && back.cells[0].stamp == cells[0].stamp);
+    assert_int_equal(perche_chain_encode(&back, &again), PERCHE_OK);
+    assert_int_equal(again.n, out.n);
+    assert_memory_equal(again.p, out.p, out.n);
+    perche_arena_free(arena);
+    for (uint32_t n = 0; n < out.n; n++) /* cut anywhere, it is none */
+        assert_int_equal(perche_chain_decode((struct perche_bytes){out.p, n}, &back, &arena), PERCHE_CORRUPT);
+    out.p[2] ^= 1; /* another form */
+    assert_int_equal(perche_chain_decode((struct perche_bytes){out.p, (uint32_t)out.n}, &back, &arena), PERCHE_CORRUPT);
+    perche_buf_free(&out);
+    perche_buf_free(&again);
+}
+
+static void the_signed_key_of_a_site_is_as_its_example_says(void **unused)
+{
+    struct perche_buf out = {0};
+    uint8_t key[32];
+
+    (void)unused;
+    count_up(key, 32, 0x20);
+    assert_int_equal(perche_site_key_signed(SAMPLE_SITE, key, &out), PERCHE_OK);
+    is_example("site_key_signed", out.p, out.n);
+    perche_buf_free(&out);
+}
+
 static void batches_are_as_their_examples_say(void **unused)
 {
     struct perche_batch *b = perche_batch_new(), *sample = perche_batch_new();
@@ -301,6 +355,8 @@ int main(void)
         cmocka_unit_test(every_message_is_as_its_example_says),
         cmocka_unit_test(the_fields_of_the_examples_are_those_that_their_comments_name),
         cmocka_unit_test(what_is_signed_is_as_its_example_says),
+        cmocka_unit_test(the_chain_is_as_its_examples_say),
+        cmocka_unit_test(the_signed_key_of_a_site_is_as_its_example_says),
         cmocka_unit_test(batches_are_as_their_examples_say),
         cmocka_unit_test(keys_are_as_their_examples_say),
         cmocka_unit_test(the_invitation_is_as_its_example_says),
