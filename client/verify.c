@@ -134,10 +134,30 @@ static void say_found(struct client *c, const json_t *result)
     }
 }
 
+/* A record of outcomes or funding that is not as it was signed. */
+static void say_record(struct client *c, const json_t *record)
+{
+    const char *label = get_text(record, "label"), *column = get_text(record, "column"),
+               *site = get_text(record, "site");
+
+    fprintf(c->err, "Not as signed: %s %s", get_text(record, "table"), get_text(record, "row"));
+    if (*label != '\0' && strcmp(label, get_text(record, "row")) != 0)
+        fprintf(c->err, " (%s)", label);
+    fputs(": ", c->err);
+    if (*column != '\0')
+        fprintf(c->err, "%s: ", column);
+    fputs(get_text(record, "why"), c->err);
+    if (*site != '\0')
+        fprintf(c->err, " (%s)", site);
+    fputs(".\n", c->err);
+}
+
 static void say_chain(struct client *c, const json_t *result)
 {
     const json_t *chain = json_object_get(result, "chain");
-    char blocks[TEXT_TIME_MAX];
+    char blocks[TEXT_TIME_MAX], entries[TEXT_TIME_MAX], altered[TEXT_TIME_MAX];
+    const json_t *record;
+    size_t i;
 
     if (!json_is_object(chain))
         return;
@@ -147,6 +167,17 @@ static void say_chain(struct client *c, const json_t *result)
                 (unsigned long long)get_number(chain, "broken"), get_text(chain, "why"), blocks);
     else
         fprintf(c->err, "The history is unbroken: %s blocks.\n", blocks);
+    text_digits(get_number(chain, "entries"), entries);
+    text_digits(get_number(chain, "altered"), altered);
+    json_array_foreach(get_array(chain, "records"), i, record)
+        say_record(c, record);
+    if (get_number(chain, "altered") > json_array_size(get_array(chain, "records")))
+        fprintf(c->err, "and others: %s in all.\n", altered);
+    else if (get_number(chain, "altered") == 0 && json_is_integer(json_object_get(chain, "entries")))
+        fprintf(c->err, "Outcomes and funding are what was signed: %s %s.\n", entries,
+                get_number(chain, "entries") == 1 ? "entry" : "entries");
+    if (get_number(chain, "waiting") > 0)
+        fprintf(c->err, "Some of it is on its way: verify again once all is in step.\n");
 }
 
 static int run(struct client *c, int argc, char **argv)
@@ -203,7 +234,10 @@ const struct command command_verify = {
             "back. On a large file it takes minutes; programs can write meanwhile. Exit status 0:\n"
             "equal; 1: not equal, or the hub could not be asked.\n"
             "\n"
-            "  --chain  read the history as well: is every block as it was written?\n"
+            "  --chain  read the history as well: is every block as it was written? And is every\n"
+            "           outcome what its author signed? The records that are not are named, also\n"
+            "           those that Perche itself has found and taken over; writing the value again\n"
+            "           the ordinary way settles these.\n"
             "\n"
             "  perche verify\n"
             "  perche verify --chain\n"

@@ -622,6 +622,7 @@ static void open_to_group(const char *path)
 static enum perche_rc open_replica(struct node *n, const struct node_config *config,
                                    struct perche_err *err)
 {
+    const struct sync_ops ops = identity_ops(n->identity);
     char path[PATH_MAX + 8];
     enum perche_rc rc;
 
@@ -632,6 +633,8 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                                 .keep_deleted_ms = config->keep_deleted_ms,
                                                 .silent_ms_max = config->retire_after_ms,
                                                 .seeds = config->seeds};
+    n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
+    memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);
     identity_random(n->replica_config.random, sizeof(n->replica_config.random));
     rc = replica_open(&n->replica_config, &n->replica, err);
     if (rc != PERCHE_OK) {

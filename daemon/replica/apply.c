@@ -270,7 +270,7 @@ static bool translate(struct apply *a, struct table *t, const struct perche_part
     in->gen_stamp = in->has_gen ? row->gen_stamp : 0;
     in->gen_origin = in->has_gen ? interned(a, row->gen_origin) : 0;
     in->cells_count = 0;
-    if ((!t->is_conflict || WITHOUT(A20_CONFLICT_CLOCK)) && in->gen_stamp > a->stamp)
+    if ((!t->is_system || WITHOUT(A20_CONFLICT_CLOCK)) && in->gen_stamp > a->stamp)
         a->stamp = in->gen_stamp;
     for (uint32_t i = 0; i < row->cells_count; i++) {
         const struct perche_cell *c = &part->cells[row->cells_first + i];
@@ -289,7 +289,7 @@ static bool translate(struct apply *a, struct table *t, const struct perche_part
                 out->base_origin = interned(a, part->bases[base].origin);
             }
         }
-        if ((!t->is_conflict || WITHOUT(A20_CONFLICT_CLOCK)) && !out->fixed && c->stamp > a->stamp)
+        if ((!t->is_system || WITHOUT(A20_CONFLICT_CLOCK)) && !out->fixed && c->stamp > a->stamp)
             a->stamp = c->stamp;
     }
     return true;
@@ -311,7 +311,7 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
         const char *kind = "deleted";
         enum perche_rc rc;
 
-        if (t->is_conflict || (WITHOUT(B15_SITE_ASKS) && !a->peer.at_hub))
+        if (t->is_system || (WITHOUT(B15_SITE_ASKS) && !a->peer.at_hub))
             return PERCHE_OK;
         if (WITHOUT(A24_LWW_KEPT) && l->what == LOSS_CELLS && c->policy != POLICY_REVIEW)
             continue;
@@ -672,7 +672,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         rc = take_header(a, &m, row); /* nothing new but perhaps its header */
         if (rc == PERCHE_OK)
             rc = meta_save(r, &m);
-        if (rc == PERCHE_OK && m.scope != old_scope && !t->is_conflict)
+        if (rc == PERCHE_OK && m.scope != old_scope && !t->is_system)
             rc = conflict_rescope(r, &m);
         goto out;
     }
@@ -710,13 +710,15 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     if (rc != PERCHE_OK)
         goto out;
     a->applied++;
-    if (a->peer.at_hub)
+    if (a->peer.at_hub && born && t->chained) /* its entries may have come before it */
+        rc = conflict_rescope(r, &m);
+    if (rc == PERCHE_OK && a->peer.at_hub)
         rc = unique_check(r, &m, out.write);
     if (rc != PERCHE_OK)
         goto out;
     if (a->peer.at_hub)
         rc = spread(a, &m, born, made || (born && !(m.flags & META_AGREED)));
-    else if (m.scope != old_scope && old_scope != 0 && !t->is_conflict)
+    else if (m.scope != old_scope && old_scope != 0 && !t->is_system)
         rc = conflict_rescope(r, &m);
 out:
     meta_clear(&m);

@@ -98,14 +98,14 @@ enum perche_rc audit_changed(struct replica *r, const struct meta *m, const stru
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
-/* @mask as in perche_capture: -1 added, 0 removed, else the columns changed. */
+/* @mask as in perche_capture: -1 added, 0 removed, else the columns changed. The time is negative: no program noted it. */
 static enum perche_rc capture_put(struct replica *r, const struct table *t, const struct perche_value *keys, int64_t mask)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_PUT);
 
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_int64(s, 2, mask);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)r->now_ms);
+    sqlite3_bind_int64(s, 3, -(sqlite3_int64)r->now_ms);
     for (uint32_t i = 0; i < t->keys_count; i++)
         bind_value(s, (int)i + 4, &keys[i]);
     return sql_run(r, s, "note a change");
@@ -568,7 +568,7 @@ enum perche_rc command_audit(struct replica *r, const struct work *w, struct arg
         return exec(r, "UPDATE perche_bypassed SET told = 1");
     rc = exec(r, "DELETE FROM perche_bypassed WHERE told");
     for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++)
-        if (t->present && !t->is_conflict && (*name == '\0' || strcmp(name, t->name) == 0))
+        if (t->present && !t->is_system && (*name == '\0' || strcmp(name, t->name) == 0))
             rc = capture_unscan(r, t);
     return rc;
 }

@@ -74,9 +74,16 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
 {
     struct replica *r = a->r;
     struct perche_value again[PERCHE_COLUMNS_MAX + 1];
+    uint64_t entry = m->lsn; /* of the chain: before the row */
     uint32_t scope;
     enum perche_rc rc;
 
+    if (chain_signs(r, m->table)) {
+        m->lsn = next_lsn(r);
+        for (uint32_t num = 0; num < m->count; num++)
+            if (m->cells[num].written && m->cells[num].lsn == entry)
+                m->cells[num].lsn = m->lsn;
+    }
     if (r->suspect)
         m->flags |= META_SUSPECT;
     if (!r->hub && (m->first == 0 || m->first <= r->node.acked || WITHOUT(A2_OLDEST_FIRST)))
@@ -98,6 +105,8 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     m->block = a->block;
     digest_row(r, m, values, m->digest);
     rc = meta_save(r, m);
+    if (rc == PERCHE_OK)
+        rc = chain_author(r, m, values, mask, gen, a->unseen, entry);
     if (rc != PERCHE_OK || !r->hub)
         return rc;
     rc = unique_check(r, m, mask);

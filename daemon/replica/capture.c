@@ -393,7 +393,7 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
                             " WHERE type IN ('table', 'index') AND tbl_name = ?2 COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
                             " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        if (t->is_conflict)
+        if (t->is_system)
             continue;
         if (!t->present)
             (void)note_gone(r, t);

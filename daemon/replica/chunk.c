@@ -1,4 +1,5 @@
 /* What is captured, a chunk at a time: operations by key, in order, and the old values of deleted rows. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,7 +126,7 @@ static struct item *item_of(struct replica *r, struct chunk *c, struct table *t,
 /* julianday('now') of the writer's clock, or milliseconds where a program put them itself. */
 static uint64_t captured_ms(sqlite3_stmt *s, int i)
 {
-    double at = sqlite3_column_double(s, i);
+    double at = fabs(sqlite3_column_double(s, i)); /* below 0: found by comparing */
 
     if (at > 0 && at < 1e7)
         at = (at - 2440587.5) * 86400000.0;
@@ -194,7 +195,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
             it->gone = next_gone(r, g, key, key_n);
         }
         op = &c->ops[c->ops_count++];
-        *op = (struct op){.mask = sqlite3_column_int64(s, 2), .at_ms = captured_ms(s, 3)};
+        *op = (struct op){.mask = sqlite3_column_int64(s, 2), .at_ms = captured_ms(s, 3), .unseen = sqlite3_column_double(s, 3) < 0};
         if (it->last != 0)
             c->ops[it->last - 1].next = c->ops_count;
         else

@@ -171,7 +171,7 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
 
     if (t == NULL)
         return r->fail;
-    if (row->table->is_conflict || row->flags & META_ERASED || (WITHOUT(D8_SAME_TIME) && low->stamp >> 16 == high->stamp >> 16))
+    if (row->table->is_system || row->flags & META_ERASED || (WITHOUT(D8_SAME_TIME) && low->stamp >> 16 == high->stamp >> 16))
         return PERCHE_OK;
     rc = meta_load(r, t, (struct perche_bytes){id, 16}, &m);
     if (rc != PERCHE_OK || m.stored) {
@@ -254,7 +254,7 @@ uint32_t conflict_scope(struct replica *r, struct table *conflicts,
     name[values[tab->num].n] = '\0';
     t = registry_table(r, name);
     json = strndup((const char *)values[key->num].p, values[key->num].n);
-    if (t != NULL && !t->is_conflict && json != NULL &&
+    if (t != NULL && !t->is_system && json != NULL &&
         ask_key_parse(r, t, json, encoded, &encoded_n) &&
         meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, &m) == PERCHE_OK) {
         scope = m.stored ? m.scope : 0;
@@ -327,24 +327,32 @@ static enum perche_rc rescope_one(struct replica *r, struct table *t, const char
     return rc;
 }
 
-enum perche_rc conflict_rescope(struct replica *r, const struct meta *row)
+static enum perche_rc rescope_all(struct replica *r, const struct meta *row, struct table *t,
+                                  enum statement_id of, const char *key)
 {
-    struct table *t = conflict_table(r);
+    sqlite3_stmt *s = sql(r, of);
     enum perche_rc rc = PERCHE_OK;
-    sqlite3_stmt *s;
-    char *key;
 
-    if (t == NULL)
-        return r->fail;
-    s = sql(r, SQL_CONFLICTS_OF);
     sqlite3_bind_text(s, 1, row->table->name, -1, SQLITE_STATIC);
-    key = ask_key_json(r, (struct perche_bytes){row->key, row->key_n});
     sqlite3_bind_text(s, 2, key, -1, SQLITE_STATIC);
-    while (rc == PERCHE_OK && key != NULL && ask_row(r, s, "find a row's conflicts"))
+    while (rc == PERCHE_OK && ask_row(r, s, "find what names a row"))
         rc = rescope_one(r, t, ask_text(s, 0), row->scope);
     sql_done(s);
-    free(key);
     return rc != PERCHE_OK ? rc : r->fail;
+}
+
+enum perche_rc conflict_rescope(struct replica *r, const struct meta *row)
+{
+    struct table *t = conflict_table(r), *chain = registry_table(r, "perche_chain");
+    char *key = t != NULL ? ask_key_json(r, (struct perche_bytes){row->key, row->key_n}) : NULL;
+    enum perche_rc rc = r->fail;
+
+    if (key != NULL)
+        rc = rescope_all(r, row, t, SQL_CONFLICTS_OF, key);
+    if (rc == PERCHE_OK && key != NULL && row->table->chained && chain != NULL && chain->present)
+        rc = rescope_all(r, row, chain, SQL_CHAIN_OF, key);
+    free(key);
+    return rc;
 }
 
 /* ---- resolving ----------------------------------------------------------------------------- */

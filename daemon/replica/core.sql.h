@@ -70,6 +70,12 @@ static const char *const core_sql =
     " state TEXT NOT NULL, value ANY, resolved_by TEXT, resolved_at INTEGER, reason TEXT) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_conflict_row ON perche_conflict (tab, key);"
     "CREATE INDEX perche_conflict_open ON perche_conflict (state) WHERE state = 'open';"
+    /* what the nodes sign of outcomes and funding: an entry for each row that one wrote, see chain.c. A row's newest own entry */
+    "CREATE TABLE perche_chain (id TEXT NOT NULL PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL, entry BLOB NOT NULL, signature BLOB NOT NULL,"
+    " salts BLOB) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_chain_row ON perche_chain (tab, key);"
+    "CREATE TABLE perche_chain_head (tab INTEGER NOT NULL, key BLOB NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL, id BLOB NOT NULL,"
+    " PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_history (block INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, via INTEGER NOT NULL, n INTEGER NOT NULL, prev BLOB NOT NULL, body BLOB NOT NULL,"
     " content BLOB NOT NULL, chain BLOB NOT NULL) STRICT;" /* hashes: of prev and body; of the block before and this one */
     "CREATE TABLE perche_digest (scope INTEGER NOT NULL, tab INTEGER NOT NULL, rows INTEGER NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (scope, tab)) STRICT, WITHOUT ROWID;"

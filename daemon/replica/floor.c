@@ -254,7 +254,7 @@ bool floor_passed(const struct replica *r, const struct meta *m)
  * before: an insert that its older copy had not sent yet. What the site has made since is none of these. */
 bool floor_deleted(struct replica *r, const struct apply *a, const struct meta *m, const struct merge_in *in)
 {
-    return a->returns && !a->recovering && !m->stored && in->has_gen && in->gen % 2 == 1 && !m->table->is_conflict &&
+    return a->returns && !a->recovering && !m->stored && in->has_gen && in->gen % 2 == 1 && !m->table->is_system &&
            (parked_has(r, m->table->name, (struct perche_bytes){m->key, m->key_n}, false) || in->gen_origin != a->pusher ||
             in->gen_stamp <= a->stamp_known);
 }
@@ -301,6 +301,8 @@ enum perche_rc floor_bury(struct replica *r, struct apply *a, struct meta *m, st
     rc = row_digest(r, m, values, 0);
     if (rc == PERCHE_OK)
         rc = meta_save(r, m);
+    if (rc == PERCHE_OK)
+        rc = chain_author(r, m, values, 0, true, false, next_lsn(r));
     return rc == PERCHE_OK ? scope_woken(r, m->scope, 0) : rc;
 }
 

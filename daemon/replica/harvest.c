@@ -138,8 +138,11 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     if (rc != PERCHE_OK)
         return rc;
     before = m.gen;
+    a->unseen = false;
     for (uint32_t i = it->first; i != 0; i = c->ops[i - 1].next) {
         const struct op *op = &c->ops[i - 1];
+
+        a->unseen |= op->unseen;
 
         alive = meta_alive(&m);
         at_ms = op->at_ms;
@@ -182,9 +185,12 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         mask = all;
     }
     if (present && m.stored && m.gen == before && meta_alive(&m) && capture_waits(r, it->table)) {
+        uint64_t captured = mask;
+
         rc = audit_changed(r, &m, values, 0, &mask); /* a new digest would cover what was changed unseen */
         if (rc != PERCHE_OK)
             goto out;
+        a->unseen |= mask != captured;
     }
     big = present ? row_oversized(it->table, values, mask) : 0;
     if (big != 0) {
@@ -200,6 +206,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     if (alive && !present && c->more)
         goto out; /* its delete stands further on in the capture log, and there its old values */
     if (alive && !present) { /* somebody took its capture row out */
+        a->unseen = true;
         m.gen++;
         edited = mask;
     } else if (!alive && present && before == m.gen && before % 2 == 0 && m.gen != 0) {

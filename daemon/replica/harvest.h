@@ -9,6 +9,7 @@
 
 struct op {
     int64_t mask;        /* -1 insert, 0 delete, > 0 update */
+    bool unseen;         /* no program's trigger wrote it: audit.c found it */
     uint64_t at_ms;
     uint32_t next;       /* index + 1 of the key's next operation, 0 = last */
 };
@@ -65,6 +66,7 @@ struct author {           /* what a row's cells of this harvest have in common *
     uint64_t *prev;
     uint32_t prev_count;
     uint32_t own;         /* name index of this node in the batch */
+    bool unseen;          /* the row at hand was written past the triggers */
 };
 
 /* Of at most @rows rows. */

@@ -15,6 +15,8 @@
 #define VIA_LOCAL 0u
 #define VIA_HUB 1u
 
+struct merge_in;
+
 enum policy { POLICY_LWW = 1, POLICY_REVIEW, POLICY_APPEND, POLICY_HUB };
 
 /* ---- registry.c: tables as the registry and the file describe them ------ */
@@ -36,7 +38,7 @@ struct column {
     bool scope_cell;       /* the row's scope (or a parent's membership) is made from it: tombstones keep it */
 };
 
-enum rule_kind { RULE_ALL = 1, RULE_HUB, RULE_OWN, RULE_PARENT, RULE_MEMBERS, RULE_CONFLICT /* perche_conflict: the row it is about */ };
+enum rule_kind { RULE_ALL = 1, RULE_HUB, RULE_OWN, RULE_PARENT, RULE_MEMBERS, RULE_CONFLICT /* a system table: the row it is about */ };
 
 struct rule_part {         /* own/members own: column; parent: column of this table that names a row of `table`; member child: see below */
     uint16_t num;          /* own, parent: column here (0 = the key column number key_index) */
@@ -54,6 +56,9 @@ struct table {
     uint32_t num;          /* interned (perche_tab) */
     char *name;
     bool is_conflict;      /* perche_conflict */
+    bool is_chain;         /* perche_chain */
+    bool is_system;        /* either: no program's to write, never captured, in the scope of the row that it names */
+    bool chained;          /* perche_table.chained: what is written in it is signed (chain.c) */
     bool present;          /* the file has it */
     struct column keys[PERCHE_KEY_COLUMNS_MAX];
     uint32_t keys_count;
@@ -86,13 +91,13 @@ enum perche_rc registry_load(struct replica *r, struct perche_err *err); /* (re)
 void registry_free(struct replica *r);
 struct table *registry_table(struct replica *r, const char *name); /* NULL = unknown */
 struct table *registry_table_num(struct replica *r, uint32_t num);
-struct table *registry_at(struct replica *r, uint32_t i);         /* every registered table, perche_conflict too; NULL past the last */
+struct table *registry_at(struct replica *r, uint32_t i);         /* every registered table, those of the system too; NULL past the last */
 struct column *table_column(struct table *t, const char *name);   /* non-key; NULL = unknown */
 /* Checks that a table may be replicated; REFUSED with the reason and what to do. */
 enum perche_rc registry_check_table(struct replica *r, const char *name, struct perche_err *err);
 
 void registry_changed(struct replica *r);      /* perche_table or perche_column were written: the next registry_load reads them */
-/* All registered tables, perche_conflict among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
+/* All registered tables, perche_conflict and perche_chain among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
 struct table *registry_at(struct replica *r, uint32_t i);
 /* What a person should know: code is "trigger", "unique", "missing", "rule", "column", "capture"; table may be "". For status and doctor. */
 typedef void (*registry_warning_cb)(void *ctx, const char *code, const char *table, const char *text);
@@ -418,10 +423,25 @@ uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct
 enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,
                                      const struct conflict_side *own, struct perche_bytes other_key,
                                      const struct conflict_side *other);
-/* New scope of a row: its conflicts go along. */
+/* New scope of a row: its conflicts and its entries of the chain go along. */
 enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
 /* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
 enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct outcome *o);
+
+/* ---- chain.c ---------------------------------------------------------------- */
+
+/* Signs what this node wrote in a row: the generation's event if @gen, the columns of @mask. @lsn: position of the entry, before the
+ * row's, so that no cut can part them. Nothing where the table is not chained, or nobody signs. */
+enum perche_rc chain_author(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t mask, bool gen,
+                            bool unseen, uint64_t lsn);
+bool chain_signs(const struct replica *r, const struct table *t);
+/* Own entries above @bound, which nobody has, are made anew: stamps were shifted, or this node has another id. */
+enum perche_rc chain_renew(struct replica *r, uint64_t bound);
+/* A pushed entry: reason why it is not taken, NULL = it is. @site 0: of whatever origin (a hub that was put back). */
+enum perche_rc chain_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in, const char **reason);
+/* At a hub: the public key of a site, signed, becomes reference data. */
+enum perche_rc chain_key(struct replica *r, const char *site, const uint8_t public_key[32]);
+enum perche_rc chain_own_key(struct replica *r);          /* the hub's own, when it is opened: as a program would write it */
 
 /* ---- scope.c --------------------------------------------------------------- */
 

@@ -299,6 +299,8 @@ static enum perche_rc rename_site(struct replica *r, const char *site)
     if (rc == PERCHE_OK)
         rc = rename_history(r, &n);
     if (rc == PERCHE_OK)
+        rc = chain_renew(r, 0);
+    if (rc == PERCHE_OK)
         rc = rename_columns(r, &n);
     return rc == PERCHE_OK ? harvest_all(r) : rc;
 }

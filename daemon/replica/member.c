@@ -121,6 +121,8 @@ static enum perche_rc admit(struct replica *r, const struct perche_enrol *e, con
     if (s != NULL)
         sqlite3_bind_int64(s, 4, (sqlite3_int64)r->now_ms);
     rc = ask_run(r, s, "admit a node");
+    if (rc == PERCHE_OK)
+        rc = chain_key(r, site, e->public_key);
     if (rc != PERCHE_OK)
         return rc;
     return back ? peer_again(r, site) : peer_anew(r, site);

@@ -147,7 +147,7 @@ uint64_t batch_stamp(const struct perche_batch *b)
     for (uint32_t p = 0; b != NULL && p < b->parts_count; p++) {
         const struct perche_part *part = &b->parts[p];
 
-        if (strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK))
+        if ((strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK)) || strcmp(part->table, "perche_chain") == 0)
             continue;
         for (uint32_t i = 0; i < part->rows_count; i++)
             if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > top)

@@ -175,7 +175,7 @@ static enum perche_rc each_unpushed(struct replica *r, enum perche_rc (*each)(st
             memcpy(key, sqlite3_column_blob(s, 2), key_n);
         }
         sql_done(s);
-        if (t == NULL || t->is_conflict)
+        if (t == NULL || t->is_system)
             continue;
         rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
         if (rc == PERCHE_OK)
@@ -300,6 +300,8 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
         }
         sh.count = n;
         rc = each_unpushed(r, restamp, &sh);
+        if (rc == PERCHE_OK && sh.count > 0) /* what was signed names the stamps */
+            rc = chain_renew(r, r->node.acked > r->node.unshifted ? r->node.acked : r->node.unshifted);
         /* the clock of this node follows, on and also back */
         if (rc == PERCHE_OK && (low > r->node.stamp || (far && (suspect_ms < 0 || other_ms < 0)))) {
             r->node.stamp = low;

@@ -488,7 +488,7 @@ enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint6
     return PERCHE_OK;
 }
 
-/* Is a stamp of the batch too far ahead of everything that the hub knows? Conflict rows are not tested. */
+/* Is a stamp of the batch too far ahead of everything that the hub knows? Conflict rows are not tested, nor entries of the chain. */
 static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
 {
     uint64_t known = r->node.stamp >> 16 > r->now_ms && !WITHOUT(A18_LAST_STAMP) ? r->node.stamp >> 16 : r->now_ms;
@@ -497,7 +497,7 @@ static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
     for (uint32_t p = 0; p < b->parts_count; p++) {
         const struct perche_part *part = &b->parts[p];
 
-        if (strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK))
+        if ((strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK)) || strcmp(part->table, "perche_chain") == 0)
             continue;
         for (uint32_t i = 0; i < part->rows_count; i++)
             if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > bound)

@@ -100,7 +100,7 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
     for (uint32_t i = 0; (t = registry_at(r, i)) != NULL && r->fail == PERCHE_OK; i++) {
         sqlite3_stmt *s;
 
-        if (t->is_conflict)
+        if (t->is_system)
             continue;
         out_open(j, '{');
         text(j, "table", t->name);

@@ -460,7 +460,7 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
             continue;
         }
         c = column_named(t, name);
-        if (c == NULL && t->is_conflict) {
+        if (c == NULL && t->is_system) {
             c = &t->columns[t->columns_count++];
             c->num = (uint16_t)t->columns_count;
             c->policy = t->policy;
@@ -536,7 +536,7 @@ static bool add_table(struct replica *r, struct registry *g, struct table *t)
     return true;
 }
 
-/* @s: name, rule, area, mover, policy, label of perche_table, and how the file's table was made, in order of name. */
+/* @s: name, rule, area, mover, policy, label of perche_table, how the file's table was made, chained, in order of name. */
 static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
 {
     struct registry *g = l->g;
@@ -552,6 +552,9 @@ static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
     if (!text_of(r, s, 0, &t->name) || !text_of(r, s, 2, &t->area) || !text_of(r, s, 5, &t->label))
         goto fail;
     t->is_conflict = strcmp(t->name, "perche_conflict") == 0;
+    t->is_chain = strcmp(t->name, "perche_chain") == 0;
+    t->is_system = t->is_conflict || t->is_chain;
+    t->chained = sqlite3_column_int(s, 7) != 0;
     if (strlen(t->name) >= PERCHE_NAME_BYTES_MAX) {
         if (!warn(r, g, "rule", t->name, sqlite3_mprintf("the name of table %s is too long: it is not replicated", t->name)))
             goto fail;
@@ -561,7 +564,7 @@ static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
     t->num = tab_number(r, t->name);
     if (t->num == 0)
         goto fail;
-    if (t->is_conflict) {
+    if (t->is_system) {
         t->columns = calloc(PERCHE_COLUMNS_MAX, sizeof *t->columns);
         if (t->columns == NULL) {
             (void)out_of_memory(r);
@@ -572,7 +575,7 @@ static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
     }
     if (!read_file(r, l, t, (const char *)sqlite3_column_text(s, 6)) || !sort_columns(r, t))
         goto fail;
-    if (t->is_conflict) {
+    if (t->is_system) {
         t->rule = RULE_CONFLICT;
         return add_table(r, g, t) || (table_free(t), false);
     }
@@ -602,9 +605,10 @@ fail:
 static bool read_tables(struct replica *r, struct registry *g)
 {
     struct load l = {.g = g};
-    sqlite3_stmt *s = prepare(r, "SELECT p.name, p.rule, p.area, p.mover, p.policy, p.label, m.sql FROM"
-                                 " (SELECT name, rule, area, mover, policy, label FROM perche_table UNION ALL"
-                                 " SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL) p LEFT JOIN sqlite_schema m"
+    sqlite3_stmt *s = prepare(r, "SELECT p.name, p.rule, p.area, p.mover, p.policy, p.label, m.sql, p.chained FROM"
+                                 " (SELECT name, rule, area, mover, policy, label, chained FROM perche_table"
+                                 " UNION ALL SELECT 'perche_conflict', '', NULL, 'hub', 'lww', NULL, 0"
+                                 " UNION ALL SELECT 'perche_chain', '', NULL, 'hub', 'lww', NULL, 0) p LEFT JOIN sqlite_schema m"
                                  " ON m.type = 'table' AND m.name = p.name COLLATE NOCASE ORDER BY p.name");
     bool ok = s != NULL;
     int rc = SQLITE_DONE;
@@ -687,9 +691,11 @@ static void mark_scope_cells(const struct registry *g)
             }
         }
     }
-    /* a conflict's scope is that of the row it names */
-    scope_cell(find(g, "perche_conflict"), "tab");
-    scope_cell(find(g, "perche_conflict"), "key");
+    for (uint32_t i = 0; i < g->count; i++) /* theirs is the scope of the row that they name */
+        if (g->tables[i]->is_system) {
+            scope_cell(g->tables[i], "tab");
+            scope_cell(g->tables[i], "key");
+        }
 }
 
 /* ---- triggers ------------------------------------------------------------ */

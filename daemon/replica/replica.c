@@ -500,7 +500,9 @@ static enum perche_rc make(struct replica *r)
     }
     if (r->hub && life_begin(r) != PERCHE_OK)
         return r->fail;
-    return first && r->hub ? insert_hub_rows(r) : PERCHE_OK;
+    if (first && r->hub && insert_hub_rows(r) != PERCHE_OK)
+        return r->fail;
+    return r->hub ? chain_own_key(r) : PERCHE_OK;
 }
 
 static enum perche_rc open_writer(struct replica *r)

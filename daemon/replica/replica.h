@@ -16,6 +16,14 @@ struct replica;
 
 enum replica_role { REPLICA_SITE = 1, REPLICA_HUB = 2 };
 
+/* The node's own key: the replica signs with it and never sees it. Called on the writer's thread and on readers'. */
+struct replica_signer {
+    void *ctx;
+    void (*sign)(void *ctx, const uint8_t *p, size_t n, uint8_t signature[64]); /* NULL: nothing is signed */
+    bool (*verify)(void *ctx, const uint8_t public_key[32], const uint8_t *p, size_t n, const uint8_t signature[64]);
+    uint8_t public_key[32];
+};
+
 struct replica_config {
     const char *path;        /* replica.db; -wal and -shm appear beside it */
     enum replica_role role;
@@ -26,6 +34,7 @@ struct replica_config {
     uint64_t keep_deleted_ms; /* a hub: tombstones are kept for so long after every site has them, 0 = for ever (floor.h) */
     uint64_t silent_ms_max;   /* a hub: a site that says nothing for longer is retired, 0 = none is */
     bool seeds;              /* hub, first start: load the code lists (seed_*.sql) */
+    struct replica_signer signer;
 };
 
 /* Opens the writer, creating the file, the school's tables, the registry and the

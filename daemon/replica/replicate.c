@@ -41,7 +41,7 @@ static enum perche_rc capture_new(struct replica *r)
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t i = 0; rc == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        if (!capture_waits(r, t) || t->is_conflict || !t->present || registry_is_school(t->name) ||
+        if (!capture_waits(r, t) || t->is_system || !t->present || registry_is_school(t->name) ||
             ask_number(
                 r,
                 "SELECT EXISTS (SELECT 1 FROM perche_row WHERE tab = ?1) OR EXISTS (SELECT 1 FROM perche_capture WHERE tab = ?1)",

@@ -284,6 +284,8 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             *reason = "scope";
         return r->fail;
     }
+    if (t->is_chain)
+        return chain_judge(r, site, m, in, reason);
     if (t->rule == RULE_ALL && t->policy == POLICY_HUB) {
         *reason = "hub_table";
         return PERCHE_OK;
@@ -377,11 +379,13 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
                               const char **reason, uint64_t *cols, const char **cols_reason)
 {
     struct table *t = m->table;
-    bool hubs = !t->is_conflict && ((t->rule == RULE_ALL && t->policy == POLICY_HUB) || (t->rule == RULE_HUB && !t->mover_holder));
+    bool hubs = !t->is_system && ((t->rule == RULE_ALL && t->policy == POLICY_HUB) || (t->rule == RULE_HUB && !t->mover_holder));
     bool foreign = in->has_gen && in->gen_origin != site;
 
     *cols = 0;
     *cols_reason = NULL;
+    if (t->is_chain)
+        return chain_judge(r, 0, m, in, reason);
     *reason = hubs && in->gen > m->gen && in->gen_origin != r->node.site_num ? "hub_table" : NULL;
     for (uint32_t i = 0; i < in->cells_count && *reason == NULL; i++) {
         const struct merge_cell *c = &in->cells[i];
@@ -394,7 +398,7 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
             foreign = true;
         }
     }
-    return foreign && !t->is_conflict && *reason == NULL ? recovery_took(r, site, m) : PERCHE_OK;
+    return foreign && !t->is_system && *reason == NULL ? recovery_took(r, site, m) : PERCHE_OK;
 }
 
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason)

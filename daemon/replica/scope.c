@@ -801,7 +801,7 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         rc = meta_save(r, m);
         if (rc == PERCHE_OK)
             rc = marks(r, m, old);
-        if (rc == PERCHE_OK && !m->table->is_conflict)
+        if (rc == PERCHE_OK && !m->table->is_system)
             rc = conflict_rescope(r, m);
         if (rc == PERCHE_OK)
             rc = scope_woken(r, scope, 0);

@@ -103,6 +103,11 @@
     R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
     R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \
     R(CONFLICTS_OF, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2")                                      \
+    R(CHAIN_OF, "SELECT id FROM perche_chain WHERE tab = ?1 AND key = ?2")                                             \
+    R(CHAIN_ROW, "SELECT id, entry, signature, salts FROM perche_chain WHERE tab = ?1 AND key = ?2 ORDER BY id")       \
+    R(CHAIN_HEAD, "SELECT epoch, n, id FROM perche_chain_head WHERE tab = ?1 AND key = ?2")                            \
+    W(CHAIN_HEAD_PUT, "INSERT INTO perche_chain_head (tab, key, epoch, n, id) VALUES (?1,?2,?3,?4,?5)"                 \
+                      " ON CONFLICT DO UPDATE SET epoch = excluded.epoch, n = excluded.n, id = excluded.id")           \
     W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5,?6)")
 
 enum statement_id {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "replica/apply.h"
+#include "replica/chain.h"
 #include "replica/digest.h"
 #include "replica/query.h"
 #include "replica/statements.h"
@@ -268,11 +269,12 @@ static void on_broken(void *ctx, uint64_t block, const char *why)
     *(struct broken *)ctx = (struct broken){block, why};
 }
 
-/* The chain of the history: the first block that is not as it was written. */
+/* The chain of the history: the first block that is not as it was written. Then what the authors signed. */
 static enum perche_rc verify_chain(struct replica *r, struct json *j, bool *equal)
 {
     struct broken broken = {0};
     uint64_t blocks = 0;
+    bool good = true;
     enum perche_rc rc = history_check(r, &blocks, on_broken, &broken);
 
     *equal = *equal && broken.why == NULL;
@@ -287,6 +289,9 @@ static enum perche_rc verify_chain(struct replica *r, struct json *j, bool *equa
         out_null(j);
     out_key(j, "why");
     out_text(j, broken.why);
+    if (rc == PERCHE_OK)
+        rc = chain_check(r, j, &good);
+    *equal = *equal && good;
     out_close(j, '}');
     return rc;
 }

@@ -723,6 +723,104 @@ static void what_people_ask(void **state)
     ends_equal(p);
 }
 
+/* ---- the chain -------------------------------------------------------------------------------- */
+
+#define DECISION "enrolment_id = '0198f3a0-0000-7000-8001-000000000009'"
+
+static void decided(struct pair *p)
+{
+    turn++;
+    p->now += 1000;
+    written(hub(p), "UPDATE outcome_decision SET situation = 'turn %u' WHERE " DECISION, turn);
+}
+
+static void signed_check(struct pair *p, struct outcome *o)
+{
+    assert_int_equal(o->rows, 1);
+    says(hub(p), "1", "SELECT count(*) FROM perche_chain_head");
+    says(hub(p), "1", "SELECT count(*) = %u FROM perche_chain", turn);
+}
+
+static struct work chain_make(struct pair *p)
+{
+    (void)p;
+    return pair_args(WORK_QUERY, "verify", "{\"chain\": true}");
+}
+
+static char *chain_once;
+
+static void chain_checked(struct pair *p, struct outcome *o)
+{
+    (void)p;
+    assert_non_null(o->json);
+    if (chain_once == NULL)
+        chain_once = strdup(o->json);
+    assert_string_equal(o->json, chain_once);
+}
+
+static struct work entries_make(struct pair *p)
+{
+    struct work w = pair_work(WORK_PUSH_APPLY, site(p));
+
+    w.message = message_copy(&parcel.message);
+    return w;
+}
+
+static void entries_prepare(struct pair *p)
+{
+    if (reply.op != 0) {
+        push_told(p, site(p), &parcel, reply);
+        parcel_end(&parcel);
+        memset(&reply, 0, sizeof reply);
+    }
+    turn++;
+    p->now += 1000;
+    written(site(p), "UPDATE outcome_decision SET rule = 'turn %u' WHERE " DECISION, turn);
+    harvest_here(p, site(p));
+    parcel = push_all(p, site(p));
+}
+
+static void entries_check(struct pair *p, struct outcome *o)
+{
+    perche_message_free(&reply);
+    reply = message_copy(&o->message);
+    says(hub(p), "1", "SELECT rule = 'turn %u' FROM outcome_decision WHERE " DECISION, turn);
+    says(hub(p), "0", "SELECT count(*) FROM perche_refusal");
+    says(hub(p), "1", "SELECT count(*) = %u FROM perche_chain", turn);
+}
+
+static void what_is_signed(void **state)
+{
+    struct pair *p = *state;
+    struct story signs = {"a harvest that signs", hub(p), false, decided, harvest_make, signed_check},
+                 reads = {"verify --chain", hub(p), true, NULL, chain_make, chain_checked},
+                 takes = {"taking entries", hub(p), false, entries_prepare, entries_make, entries_check};
+
+    turn = 1;
+    written(hub(p), "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES"
+                    " ('0198f3a0-0000-7000-8001-000000000009', '%s', 'c', '%s', '2026-01-05', '2026-06-30');"
+                    "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+                    " VALUES ('0198f3a0-0000-7000-8001-000000000009', 'W4', 'JOBSEEKING', 'o', 'LATEST', 'Zoe', '2026-07-28')",
+            LEARNER, SITE_ID(p, 0));
+    harvest_here(p, hub(p));
+    every_allocation_fails(p, &signs);
+    for (int i = 0; i < PAIR_SITES; i++)
+        pair_sync(p, p->sites[i]);
+    every_allocation_fails(p, &takes);
+    entries_prepare(p);
+    parcel_end(&parcel);
+    ends_equal(p);
+    for (int k = 0; k < 2; k++) { /* all is well; then every kind of finding's words */
+        read_once(p, &reads);
+        assert_true((strstr(chain_once, "\"altered\":0,") != NULL) == (k == 0));
+        every_allocation_fails(p, &reads);
+        free(chain_once);
+        chain_once = NULL;
+        program(hub(p), "UPDATE perche_chain SET signature = zeroblob(64)");
+    }
+    program(hub(p), "DELETE FROM perche_chain");
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static void opening(void **state)
@@ -809,6 +907,7 @@ int main(void)
         TEST(a_comparison),
         TEST(a_handshake),
         TEST(what_people_ask),
+        TEST(what_is_signed),
         TEST(opening),
     };
 

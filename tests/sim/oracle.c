@@ -11,7 +11,8 @@
 /* ---- dumps --------------------------------------------------------------- */
 
 #define T_CONFLICT TABLES
-#define DUMPS (TABLES + 1)
+#define T_CHAIN (TABLES + 1)
+#define DUMPS (TABLES + 2)
 
 struct entry {
     uint8_t table;
@@ -52,6 +53,11 @@ static void put(struct dump *d, const void *p, uint32_t n)
     d->text_n += n;
 }
 
+static const char *table_name(int table)
+{
+    return table == T_CONFLICT ? "perche_conflict" : table == T_CHAIN ? "perche_chain" : specs[table].name;
+}
+
 static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
 {
     char sql[3000];
@@ -59,8 +65,8 @@ static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
 
     if (n->dumps[table] != NULL)
         return n->dumps[table];
-    if (table == T_CONFLICT) {
-        (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, t.* FROM perche_conflict t ORDER BY t.id");
+    if (table >= TABLES) {
+        (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, t.* FROM %s t ORDER BY t.id", table_name(table));
     } else {
         const struct table_spec *t = &specs[table];
 
@@ -131,12 +137,12 @@ struct dump *dump_take(struct world *w, struct node *n, const char *site)
     for (int table = 0; table < DUMPS; table++) {
         int rc;
 
-        if (table != T_CONFLICT && table_gone(w, n, table))
+        if (table < TABLES && table_gone(w, n, table))
             continue;
         s = dump_statement(w, n, table);
         if (s == NULL)
             break;
-        if (table != T_CONFLICT)
+        if (table < TABLES)
             sqlite3_bind_text(s, 1, site, -1, SQLITE_STATIC);
         while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
             struct entry *e;
@@ -154,9 +160,9 @@ struct dump *dump_take(struct world *w, struct node *n, const char *site)
             e->key = d->text_n;
             put(d, sqlite3_column_text(s, 0), (uint32_t)sqlite3_column_bytes(s, 0) + 1);
             if (d->count > 1 && e[-1].table == table && strcmp(d->text + e[-1].key, d->text + e->key) >= 0)
-                world_fail(w, "simulator", "%s: keys of %s do not come in order: %s", n->name, table == T_CONFLICT ? "perche_conflict" : specs[table].name, d->text + e->key);
+                world_fail(w, "simulator", "%s: keys of %s do not come in order: %s", n->name, table_name(table), d->text + e->key);
             e->row = d->text_n;
-            if (table == T_CONFLICT) { /* in the scope of the row that it is about */
+            if (table >= TABLES) { /* in the scope of the row that it is about */
                 const struct entry *about = NULL;
 
                 for (int i = 0; i < TABLES; i++)
@@ -205,11 +211,6 @@ uint64_t dump_hash(const struct dump *d)
     for (uint32_t i = 0; i < d->text_n; i++)
         x = (x ^ (uint8_t)d->text[i]) * UINT64_C(0x100000001b3);
     return x;
-}
-
-static const char *table_name(int table)
-{
-    return table == T_CONFLICT ? "perche_conflict" : specs[table].name;
 }
 
 static void printable(char *out, size_t n, const struct dump *d, const struct entry *e)
@@ -681,16 +682,16 @@ struct held *held_take(struct world *w)
         if (k >= w->nodes_count && n->twin_of == 0)
             continue;
         for (int table = 0; table < DUMPS; table++) {
-            sqlite3_stmt *s = table != T_CONFLICT && table_gone(w, n, table) ? NULL : dump_statement(w, n, table);
+            sqlite3_stmt *s = table < TABLES && table_gone(w, n, table) ? NULL : dump_statement(w, n, table);
 
             if (s == NULL && w->failure[0] != '\0')
                 return h;
             if (s == NULL)
                 continue;
-            if (table != T_CONFLICT)
+            if (table < TABLES)
                 sqlite3_bind_null(s, 1);
             while (sqlite3_step(s) == SQLITE_ROW) {
-                int row = table == T_CONFLICT ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
+                int row = table >= TABLES ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
 
                 if (row >= 0)
                     h->there[row][k] = true;
@@ -790,6 +791,29 @@ static void excuse_bypass(struct world *w)
     }
 }
 
+/* What every node holds of outcomes is what its authors signed, and nothing of it is on its way any more. */
+static void check_chain(struct world *w, struct node *n)
+{
+    struct work work = {.kind = WORK_QUERY, .now_ms = w->now_ms + EPOCH_MS, .name = "verify", .args = sqlite3_mprintf("{\"chain\":true}")};
+    struct outcome o;
+    const char *entries, *chain;
+
+    if (work.args == NULL)
+        abort();
+    disk_run_as(n->disk, DISK_DAEMON);
+    replica_perform(n->writer, &work, &o, 1);
+    chain = o.json != NULL ? strstr(o.json, "\"chain\":") : NULL;
+    entries = chain != NULL ? strstr(chain, "\"entries\":") : NULL;
+    if (o.rc != PERCHE_OK || entries == NULL)
+        world_fail(w, "chain", "%s cannot verify its chain: %s", n->name, o.err.text);
+    else if (strstr(chain, "\"altered\":0,") == NULL || strstr(chain, "\"waiting\":0") == NULL || strstr(chain, "\"broken\":null") == NULL)
+        world_fail(w, "chain", "%s: %.600s", n->name, chain);
+    else
+        w->counts[COUNT_CHAINED] += (uint64_t)strtoull(entries + 10, NULL, 10);
+    outcome_free(&o);
+    sqlite3_free(work.args);
+}
+
 void oracle_end(struct world *w)
 {
     struct node *hub = &w->nodes[HUB];
@@ -815,6 +839,8 @@ void oracle_end(struct world *w)
         dump_free(h);
         dump_free(s);
     }
+    for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
+        check_chain(w, &w->nodes[i]);
     for (uint32_t i = 0; i < w->nodes_count; i++)
         read_rows(w, &w->nodes[i], notes);
     read_conflicts(w, hub, notes);

@@ -136,6 +136,7 @@
     X(CONFLICT_DELETED, "conflicts: edit against delete", 1)         \
     X(CONFLICT_MOOT, "conflicts: moot", 0)                           \
     X(NEEDLESS, "needless questions", 0)                             \
+    X(CHAINED, "signed entries of outcomes checked", 1)              \
     X(HISTORY_ONLY, "values kept in the history alone", 0)           \
     X(TWIN, "sites whose disk started as a second machine, too", 1)  \
     X(TWIN_TWICE, "of these, a second copy", 1)                      \

@@ -134,6 +134,14 @@ static bool ops_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p
     return memcmp(right, signature, sizeof right) == 0;
 }
 
+static struct replica_signer signer_of(struct node *n)
+{
+    struct replica_signer s = {.ctx = n, .sign = ops_sign, .verify = ops_verify};
+
+    memcpy(s.public_key, n->key, sizeof s.public_key);
+    return s;
+}
+
 static void events_done(struct world *w, struct node *n, struct sync_actions *actions);
 
 void node_event(struct world *w, struct node *n, struct sync_event *ev)
@@ -483,7 +491,7 @@ static void writes_done(struct world *w, struct node *n)
 static bool reader_open(struct world *w, struct node *n)
 {
     struct replica_config config = {.path = FILE_NAME, .role = n->index == HUB ? REPLICA_HUB : REPLICA_SITE, .name = n->name,
-                                    .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk)};
+                                    .now_ms = world_wall(w, n), .vfs = disk_vfs(n->disk), .signer = signer_of(n)};
     struct perche_err err;
 
     if (n->reader != NULL)
@@ -530,7 +538,7 @@ static bool node_open(struct world *w, struct node *n)
 {
     struct replica_config config = {.path = FILE_NAME, .role = n->index == HUB ? REPLICA_HUB : REPLICA_SITE, .name = n->name,
                                     .now_ms = world_wall(w, n), .keep_deleted_ms = w->plan->mix.keep_deleted_ms,
-                                    .silent_ms_max = w->plan->mix.silent_ms, .vfs = disk_vfs(n->disk)};
+                                    .silent_ms_max = w->plan->mix.silent_ms, .vfs = disk_vfs(n->disk), .signer = signer_of(n)};
     struct perche_err err;
 
     disk_run_as(n->disk, DISK_DAEMON);
@@ -1436,6 +1444,7 @@ static bool first_start(struct world *w, bool seeds)
 
         chance_bytes(&n->chance, n->key, sizeof n->key);
         chance_bytes(&n->chance, config.random, sizeof config.random);
+        config.signer = signer_of(n);
         disk_run_as(n->disk, DISK_DAEMON);
         if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
             world_fail(w, "setup", "%s cannot be made: %s", n->name, err.text);

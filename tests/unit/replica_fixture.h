@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 #include <sqlite3.h>
 
 #undef fail /* cmocka's: the replica's own function is called so; tests say fail_msg() */
@@ -26,7 +27,32 @@ struct fixture {
     struct replica *reader; /* opened by the first question; ends with r */
     sqlite3 *program; /* another program's connection */
     struct perche_err err;
+    uint8_t secret[64];
 };
+
+static inline void fixture_sign(void *ctx, const uint8_t *p, size_t n, uint8_t signature[64])
+{
+    (void)crypto_sign_detached(signature, NULL, p, n, ((struct fixture *)ctx)->secret);
+}
+
+static inline bool fixture_verify(void *ctx, const uint8_t public_key[32], const uint8_t *p, size_t n, const uint8_t signature[64])
+{
+    (void)ctx;
+    return crypto_sign_verify_detached(signature, p, n, public_key) == 0;
+}
+
+/* Each fixture of a test program has a key of its own, the same in every run. */
+static inline void fixture_key(struct fixture *f)
+{
+    static uint32_t drawn;
+    uint8_t seed[32];
+
+    drawn++;
+    for (int i = 0; i < 32; i++)
+        seed[i] = (uint8_t)(drawn + (uint32_t)i * 3);
+    f->config.signer = (struct replica_signer){.ctx = f, .sign = fixture_sign, .verify = fixture_verify};
+    assert_int_equal(crypto_sign_seed_keypair(f->config.signer.public_key, f->secret, seed), 0);
+}
 
 static inline void fixture_fail(const char *what, const char *why, const char *sql)
 {
@@ -89,6 +115,7 @@ static inline struct fixture *fixture_folder(void)
     f->config.now_ms = FIXTURE_NOW;
     for (int i = 0; i < 32; i++)
         f->config.random[i] = (uint8_t)(i * 7 + 1);
+    fixture_key(f);
     return f;
 }
 

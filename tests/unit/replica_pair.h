@@ -262,7 +262,7 @@ static inline void pair_sync(struct pair *p, struct fixture *site)
 /* Invites @name at the hub, enrols and joins the site. */
 static inline void pair_join(struct pair *p, struct fixture *site, const char *name)
 {
-    char args[512];
+    char args[512], hub_key[65];
     char *json, *joined;
     struct work w = pair_work(WORK_ENROL, NULL);
     struct outcome o;
@@ -271,18 +271,19 @@ static inline void pair_join(struct pair *p, struct fixture *site, const char *n
     json = pair_command(p, p->hub, "invite", args);
     w.message.op = PERCHE_OP_ENROL;
     w.message.u.enrol.name = "host";
-    for (int i = 0; i < 32; i++)
-        w.message.u.enrol.public_key[i] = (uint8_t)(name[0] + i);
+    memcpy(w.message.u.enrol.public_key, site->config.signer.public_key, 32);
     for (int i = 0; i < 16; i++)
         sscanf(json_at(json, "$.invitation") + 2 * i, "%2hhx", &w.message.u.enrol.invitation[i]);
     for (int i = 0; i < 32; i++)
         sscanf(json_at(json, "$.secret") + 2 * i, "%2hhx", &w.message.u.enrol.secret[i]);
     o = pair_do(p, p->hub, w);
     assert_false(o.message.refused);
+    for (int i = 0; i < 32; i++)
+        snprintf(hub_key + 2 * i, 3, "%02x", p->hub->config.signer.public_key[i]);
     snprintf(args, sizeof args,
-             "{\"site\": \"%s\", \"code\": \"%s\", \"name\": \"%s\", \"hub\": \"%s\"}",
+             "{\"site\": \"%s\", \"code\": \"%s\", \"name\": \"%s\", \"hub\": \"%s\", \"hub_key\": \"%s\"}",
              o.message.u.enrol_reply.site, o.message.u.enrol_reply.code,
-             o.message.u.enrol_reply.name, replica_site_id(p->hub->r));
+             o.message.u.enrol_reply.name, replica_site_id(p->hub->r), hub_key);
     outcome_free(&o);
     joined = pair_command(p, site, "joined", args);
     assert_string_equal(replica_site_id(site->r), json_at(json, "$.site"));

@@ -1400,7 +1400,13 @@ static void verify_says_what_was_taken_over_and_put_back(void **state)
            "{'table': 'learner', 'rows': 1204, 'digest': 'fedcba9876543210fedcba9876543210', "
            "'differs': 2, 'changed': 1, 'added': 0, 'removed': 3, 'restored': 1204, 'lost': 1}, "
            "{'table': 'project', 'rows': 0, 'digest': null, 'differs': 7, 'gone': true}], "
-           "'chain': {'blocks': 6, 'broken': 7, 'why': 'it is missing'}}}\n",
+           "'chain': {'blocks': 6, 'broken': 7, 'why': 'it is missing', "
+           "'records': [{'table': 'outcome_decision', 'row': '[\\\"01990c5e\\\",\\\"W4\\\"]', "
+           "'label': 'outcome of Ana at W4', 'column': 'situation', 'site': 'La Loupe', "
+           "'why': 'it is not what was written'}, "
+           "{'table': 'outcome_decision', 'row': '[\\\"01990c5f\\\",\\\"W4\\\"]', 'label': null, "
+           "'column': null, 'site': null, 'why': 'it is gone from its table'}], "
+           "'entries': 1204, 'altered': 23, 'waiting': 1}}}\n",
            /* asked */
            "{'command':'verify','args':{'chain':true}}", CLIENT_NO,
            /* out */
@@ -1415,6 +1421,11 @@ static void verify_says_what_was_taken_over_and_put_back(void **state)
            "1 row was gone, and the history here does not know all of it: a site asks\n"
            "the hub.\n"
            "The history is broken at block 7: it is missing. The 6 before it are as written.\n"
+           "Not as signed: outcome_decision [\"01990c5e\",\"W4\"] (outcome of Ana at W4): situation: it is "
+           "not what was written (La Loupe).\n"
+           "Not as signed: outcome_decision [\"01990c5f\",\"W4\"]: it is gone from its table.\n"
+           "and others: 23 in all.\n"
+           "Some of it is on its way: verify again once all is in step.\n"
            "Not equal: where it says \"differs\", "
            "the records are not those that the digests were\n"
            "made of, or not the hub's.\n");
