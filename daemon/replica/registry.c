@@ -540,7 +540,7 @@ static bool add_table(struct replica *r, struct registry *g, struct table *t)
 static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
 {
     struct registry *g = l->g;
-    const char *rule = (const char *)sqlite3_column_text(s, 1), *mover = (const char *)sqlite3_column_text(s, 3);
+    const char *rule = (const char *)sqlite3_column_text(s, 1), *mover = (const char *)sqlite3_column_text(s, 3), *made;
     struct table *t = calloc(1, sizeof *t);
     enum perche_rc rc;
 
@@ -573,7 +573,12 @@ static bool read_table(struct replica *r, struct load *l, sqlite3_stmt *s)
     } else if (!read_registered(r, l, t)) {
         goto fail;
     }
-    if (!read_file(r, l, t, (const char *)sqlite3_column_text(s, 6)) || !sort_columns(r, t))
+    made = (const char *)sqlite3_column_text(s, 6);
+    if (made == NULL && sqlite3_column_type(s, 6) != SQLITE_NULL) { /* else a want of memory would be a missing table */
+        (void)out_of_memory(r);
+        goto fail;
+    }
+    if (!read_file(r, l, t, made) || !sort_columns(r, t))
         goto fail;
     if (t->is_system) {
         t->rule = RULE_CONFLICT;
