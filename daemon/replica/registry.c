@@ -356,6 +356,10 @@ static bool read_registered(struct replica *r, struct load *l, struct table *t)
         if (a != NULL && b != NULL)
             a->taken_with = b->num;
     }
+    if (ok && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, "perche_column");
+        ok = false;
+    }
     (void)sqlite3_reset(s); /* its error was seen by the step */
     return ok;
 }
