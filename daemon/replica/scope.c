@@ -765,14 +765,11 @@ static enum perche_rc follow_readers(struct replica *r)
 
 bool scope_orphans(struct replica *r)
 {
-    struct set nobody = {.count = 0};
-    uint32_t scope = intern(r, &nobody);
-    sqlite3_stmt *s = sql(r, SQL_SCOPE_TABLES);
+    sqlite3_stmt *s = sql(r, SQL_HUBS_ALONE);
     uint32_t looked = 0;
     bool found = false;
 
-    sqlite3_bind_int64(s, 1, scope);
-    sqlite3_bind_int(s, 2, ORPHANS_LOOKED);
+    sqlite3_bind_int(s, 1, ORPHANS_LOOKED);
     while (!found && sql_row(r, s)) {
         const struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
 

@@ -51,7 +51,8 @@
                   " WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn LIMIT ?4")                                \
     R(DEAD_ROWS, "SELECT lsn, tab, key FROM perche_row INDEXED BY perche_row_dead WHERE gen % 2 = 0 AND lsn > ?1 AND lsn <= ?2" \
                  " ORDER BY lsn LIMIT ?3")                                                                             \
-    R(SCOPE_TABLES, "SELECT tab FROM perche_row INDEXED BY perche_row_scope WHERE scope = ?1 LIMIT ?2")                \
+    R(HUBS_ALONE, "SELECT tab FROM perche_row INDEXED BY perche_row_scope"                                             \
+                  " WHERE scope = (SELECT num FROM perche_name WHERE text = '') LIMIT ?1")                             \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 ORDER BY lsn LIMIT ?3")           \
