@@ -330,7 +330,7 @@ static uint64_t answer(const struct perche_pull_reply *reply)
 /* The hub gives its root with a pull: what has it for the site? */
 void oracle_given(struct world *w, struct node *hub, const char *site, const struct perche_pull_reply *reply)
 {
-    for (uint32_t i = 1; !hub->slow && i < w->nodes_count; i++) {
+    for (uint32_t i = 1; !hub->slow && !hub->unseen && i < w->nodes_count; i++) {
         uint32_t slot = w->given_n[i] % 4;
         struct dump *d;
 
@@ -354,7 +354,7 @@ void oracle_taken(struct world *w, struct node *n, const struct perche_pull_repl
 {
     char why[300];
 
-    for (int k = 0; !n->slow && k < 4; k++) {
+    for (int k = 0; !n->slow && !n->unseen && n->twin_of == 0 && n->index < NODES_MAX && k < 4; k++) {
         struct dump *d;
 
         if (w->given[n->index][k].dump == NULL || w->given[n->index][k].key != answer(reply))
@@ -791,7 +791,8 @@ static void excuse_bypass(struct world *w)
     }
 }
 
-/* What every node holds of outcomes is what its authors signed, and nothing of it is on its way any more. */
+/* What every node holds of outcomes is what its authors signed, and nothing of it is on its way any more. What went past the
+ * triggers is taken over, and goes on being named. */
 static void check_chain(struct world *w, struct node *n)
 {
     struct work work = {.kind = WORK_QUERY, .now_ms = w->now_ms + EPOCH_MS, .name = "verify", .args = sqlite3_mprintf("{\"chain\":true}")};
@@ -806,7 +807,7 @@ static void check_chain(struct world *w, struct node *n)
     entries = chain != NULL ? strstr(chain, "\"entries\":") : NULL;
     if (o.rc != PERCHE_OK || entries == NULL)
         world_fail(w, "chain", "%s cannot verify its chain: %s", n->name, o.err.text);
-    else if (strstr(chain, "\"altered\":0,") == NULL || strstr(chain, "\"waiting\":0") == NULL || strstr(chain, "\"broken\":null") == NULL)
+    else if ((strstr(chain, "\"altered\":0,") == NULL && !w->plan->mix.extra[EXTRA_BYPASS]) || strstr(chain, "\"waiting\":0") == NULL || strstr(chain, "\"broken\":null") == NULL)
         world_fail(w, "chain", "%s: %.600s", n->name, chain);
     else
         w->counts[COUNT_CHAINED] += (uint64_t)strtoull(entries + 10, NULL, 10);
