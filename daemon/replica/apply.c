@@ -7,6 +7,7 @@
 #include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/position.h"
+#include "replica/refused.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,6 +302,7 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
                                       const struct merge_out *out, struct asker *k, bool *made)
 {
     struct table *t = m->table;
+    uint64_t refused = 0;
 
     *made = false;
     for (uint32_t i = 0; i < out->lost_count; i++) {
@@ -315,8 +317,11 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
             return PERCHE_OK;
         if (WITHOUT(A24_LWW_KEPT) && l->what == LOSS_CELLS && c->policy != POLICY_REVIEW)
             continue;
-        if (c->policy == POLICY_HUB && !a->peer.at_hub)
-            continue; /* listed as refused when the hub has judged it */
+        if (c->policy == POLICY_HUB && !a->peer.at_hub) { /* if ours stays it is listed when the hub has judged it */
+            if (l->what == LOSS_STORED || (l->what == LOSS_CELLS && out->write >> (l->num - 1) & 1))
+                refused |= UINT64_C(1) << (l->num - 1);
+            continue;
+        }
         if (l->what != LOSS_INCOMING) {
             load_stored(k);
             one.value = k->room[l->num];
@@ -345,7 +350,7 @@ static enum perche_rc raise_conflicts(struct apply *a, struct meta *m, const str
             return rc;
         *made = true;
     }
-    return PERCHE_OK;
+    return refused != 0 ? refused_lost(a->r, m, refused) : PERCHE_OK;
 }
 
 /* A row that somebody took out past the triggers: `verify` finds it, and nothing else waits for it. An edit puts it back. */
@@ -438,7 +443,7 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
 {
     const char *reason, *cols_reason;
     uint64_t cols;
-    char names[1024];
+    char names[PERCHE_COLUMNS_MAX * (PERCHE_NAME_BYTES_MAX + 1u) + 1];
     size_t used = 0;
     uint32_t left = 0;
     enum perche_rc rc = a->recovering && !WITHOUT(B2_ANY_ORIGIN) ? rights_recover(a->r, a->pusher, m, in, &reason, &cols, &cols_reason)
@@ -679,7 +684,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     m.lsn = early != 0 ? early : next_lsn(r);
     merge_number(&a->peer, &m, m.lsn, made);
     if (out.changed) {
-        *prev = m.block;
+        if (m.stored) /* else it is none, or that of the row whose place an image takes */
+            *prev = m.block;
         m.block = a->block;
     }
     rc = write_data(a, &m, &out, was_alive, &k, values, there);

@@ -9,7 +9,7 @@ static const char *const core_sql =
     " hub TEXT NOT NULL DEFAULT '', hub_was TEXT NOT NULL DEFAULT '', hub_key BLOB, joined_ms INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0,"
     " lsn INTEGER NOT NULL DEFAULT 0, mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0, good_ms INTEGER NOT NULL DEFAULT 0, wild_ms INTEGER NOT NULL DEFAULT 0, life INTEGER NOT NULL DEFAULT 0,"
     " acked INTEGER NOT NULL DEFAULT 0, full INTEGER NOT NULL DEFAULT 0, scan INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,"
-    " had INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
+    " had INTEGER NOT NULL DEFAULT 0, heard INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
     " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
     " floor INTEGER NOT NULL DEFAULT 0, floor_done INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0,"
     " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
@@ -61,7 +61,9 @@ static const char *const core_sql =
     "CREATE TABLE perche_wanted (tab INTEGER NOT NULL, key BLOB NOT NULL, kind INTEGER NOT NULL, lsn INTEGER NOT NULL," /* kind 1 image after a refusal, 2 row that came without itself, 3 (hub asked) send whole */
     " PRIMARY KEY (tab, key, kind)) STRICT, WITHOUT ROWID;"
     /* a site: what the hub did not take, with its values, for people */
-    "CREATE TABLE perche_refused (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, tab TEXT NOT NULL, key TEXT NOT NULL, columns TEXT NOT NULL, reason TEXT NOT NULL, image TEXT) STRICT;"
+    "CREATE TABLE perche_refused (n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, tab TEXT NOT NULL, key TEXT NOT NULL, columns TEXT NOT NULL, reason TEXT NOT NULL, image TEXT,"
+    " block INTEGER, cells INTEGER) STRICT;" /* where in the history the values stand: each is listed once */
+    "CREATE INDEX perche_refused_row ON perche_refused (tab, key, block);"
     /* cells that wait for a table, a column or their row: one encoded single-row batch each */
     "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL) STRICT;"
     "CREATE INDEX perche_parked_row ON perche_parked (tab, key);"

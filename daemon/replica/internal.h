@@ -152,6 +152,7 @@ struct node {                    /* the row of perche_node, written back by tx_c
     /* a site's cursors */
     uint64_t acked, full, scan, done;
     uint64_t had;                /* what the hub had of us when a pull was last complete: rows inserted up to there were in its answer */
+    uint64_t heard;              /* newest history block when a pull was last complete and nothing of ours was under way: what was refused up to there was told */
     uint64_t acked_asof;         /* our newest when the batch was built that was acknowledged last: the hub may ask for its mark */
     uint64_t epoch_acked;        /* least `acked` at which an epoch was made; INT64_MAX = none was */
     uint64_t must;               /* 1: a restore was found: pushes to the end before it pulls, `done` is 0 until then */

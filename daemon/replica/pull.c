@@ -11,6 +11,7 @@
 #include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/position.h"
+#include "replica/refused.h"
 #include "replica/statements.h"
 
 #define PAGE_ROWS 512u       /* index entries read of a scope at a time */
@@ -522,7 +523,8 @@ static enum perche_rc end_entry(struct replica *r, enum statement_id id, struct 
     return sql_run(r, s, "end what waited");
 }
 
-/* Marks are carried out when nothing at all waits to be pushed: no row nor dependant of it can then be unsent. */
+/* Marks are carried out when nothing at all waits to be pushed: no row nor dependant of it can then be unsent; and when a
+ * complete answer has said what of it was refused: the values go with the row. */
 enum perche_rc carry_out(struct replica *r)
 {
     uint64_t waiting = push_pending(r, r->node.acked);
@@ -536,7 +538,7 @@ enum perche_rc carry_out(struct replica *r)
     captured = sql_row(r, s);
     rc = r->fail;
     sql_done(s);
-    while (rc == PERCHE_OK && ((waiting == 0 && !captured) || WITHOUT(B4_DEFER))) {
+    while (rc == PERCHE_OK && ((waiting == 0 && !captured && r->node.had >= r->node.acked) || WITHOUT(B4_DEFER))) {
         uint8_t key[PERCHE_KEY_BYTES_MAX];
         uint32_t key_n = 0;
         struct table *t = NULL;
@@ -574,56 +576,6 @@ enum perche_rc carry_out(struct replica *r)
     return rc;
 }
 
-/* The refused writes with their values, for `perche refused`. */
-static enum perche_rc note_refused(struct replica *r, struct table *t, const struct perche_notice *n)
-{
-    char text[4096], key_text[1024] = "";
-    struct perche_value kv[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
-    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
-    uint32_t kn = 0;
-    size_t used = 0;
-    struct meta m;
-    sqlite3_stmt *s;
-    enum perche_rc rc = meta_load(r, t, n->key, &m);
-
-    if (rc != PERCHE_OK)
-        return rc;
-    if (perche_key_decode(n->key, kv, &kn, scratch) != PERCHE_OK)
-        kn = 0;
-    for (uint32_t i = 0; i < kn && used < sizeof key_text; i++) {
-            if (kv[i].type == PERCHE_TEXT)
-                used += (size_t)snprintf(key_text + used, sizeof key_text - used, "%s%.*s", i ? "," : "", (int)kv[i].n, (const char *)kv[i].p);
-            else if (kv[i].type == PERCHE_INTEGER)
-                used += (size_t)snprintf(key_text + used, sizeof key_text - used, "%s%lld", i ? "," : "", (long long)kv[i].i);
-    }
-    /* its own values as the site wrote them: one JSON object, made by SQLite */
-    used = (size_t)snprintf(text, sizeof text, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5, json_object(");
-    rc = m.stored ? row_values(r, &m, values) : PERCHE_OK;
-    for (uint32_t i = 0, first = 1; m.stored && i < t->columns_count && used < sizeof text; i++) {
-        if (!m.cells[i + 1].written || m.cells[i + 1].via != VIA_LOCAL || values[i + 1].type == PERCHE_BLOB)
-            continue;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s'%s', ?%u", first ? "" : ", ", t->columns[i].name, i + 6);
-        first = 0;
-    }
-    if (used < sizeof text)
-        used += (size_t)snprintf(text + used, sizeof text - used, "))");
-    s = rc == PERCHE_OK && used < sizeof text ? prepare(r, text) : NULL;
-    if (s != NULL) {
-        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
-        sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
-        sqlite3_bind_text(s, 3, key_text, -1, SQLITE_STATIC);
-        sqlite3_bind_text(s, 4, n->columns, -1, SQLITE_STATIC);
-        sqlite3_bind_text(s, 5, n->reason, -1, SQLITE_STATIC);
-        for (uint32_t i = 0; m.stored && i < t->columns_count; i++)
-            if (m.cells[i + 1].written && m.cells[i + 1].via == VIA_LOCAL && values[i + 1].type != PERCHE_BLOB)
-                bind_value(s, (int)i + 6, &values[i + 1]);
-        rc = sql_run(r, s, "list a refused write");
-        sqlite3_finalize(s);
-    }
-    meta_clear(&m);
-    return rc != PERCHE_OK ? rc : r->fail;
-}
-
 static enum perche_rc take_left(struct replica *r, struct table *t, const struct perche_notice *n)
 {
     struct meta m;
@@ -646,10 +598,10 @@ static enum perche_rc take_left(struct replica *r, struct table *t, const struct
     return sql_run(r, s, "remember a mark");
 }
 
-static enum perche_rc take_refusal(struct replica *r, struct table *t, const struct perche_notice *n)
+static enum perche_rc take_refusal(struct replica *r, struct table *t, const struct perche_notice *n, uint64_t have)
 {
     sqlite3_stmt *s;
-    enum perche_rc rc = note_refused(r, t, n);
+    enum perche_rc rc = refused_note(r, t, n, have);
 
     if (rc != PERCHE_OK)
         return rc;
@@ -661,13 +613,27 @@ static enum perche_rc take_refusal(struct replica *r, struct table *t, const str
     return sql_run(r, s, "remember a refusal");
 }
 
+/* Does the hub wait for this row whole? */
+static bool asked_for(struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    sqlite3_stmt *s = sql(r, SQL_WANTED_HAS);
+    bool asked;
+
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
+    sqlite3_bind_int(s, 3, 3);
+    asked = sql_row(r, s);
+    sql_done(s);
+    return asked;
+}
+
 /* The hub has no such row for us: what we have of it goes, which is no deletion. */
 static enum perche_rc take_absent(struct replica *r, struct table *t, const struct perche_notice *n, int kind)
 {
     struct meta m;
     enum perche_rc rc;
 
-    if (row_unpushed(r, t, n->key))
+    if (row_unpushed(r, t, n->key) || (kind == 1 && asked_for(r, t, n->key))) /* it judges that first: asked for again */
         return r->fail;
     rc = meta_load(r, t, n->key, &m);
     if (rc == PERCHE_OK && kind == 1)
@@ -683,7 +649,22 @@ static enum perche_rc take_absent(struct replica *r, struct table *t, const stru
     return rc == PERCHE_OK ? end_entry(r, SQL_WANTED_END, t, n->key, kind) : rc;
 }
 
-/* @stale: made before the hub had what this site knows as acknowledged, so that an absence says nothing. */
+/* Before the rows of the same answer: what was refused is listed before an image takes its place. */
+static enum perche_rc take_refusals(struct replica *r, const struct perche_batch *b, uint64_t have)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) {
+        struct table *t = registry_table(r, b->notices[i].table);
+
+        if (b->notices[i].kind == PERCHE_REFUSAL && t != NULL && t->present)
+            rc = take_refusal(r, t, &b->notices[i], have);
+    }
+    return rc;
+}
+
+/* @stale: made before the hub had what this site knows as acknowledged, so that an absence says nothing; or cut short, so that a
+ * refusal of what goes may follow. It is asked for again. */
 static enum perche_rc take_notices(struct replica *r, const struct perche_batch *b, bool images, bool stale)
 {
     enum perche_rc rc = PERCHE_OK;
@@ -696,20 +677,21 @@ static enum perche_rc take_notices(struct replica *r, const struct perche_batch 
             continue;
         if (n->kind == PERCHE_LEFT)
             rc = take_left(r, t, n);
-        else if (n->kind == PERCHE_REFUSAL)
-            rc = take_refusal(r, t, n);
-        else if (!stale)
+        else if (n->kind == PERCHE_ABSENT && !stale)
             rc = take_absent(r, t, n, images ? 1 : 2);
     }
     return rc;
 }
 
-/* Rows that are here now wait no longer; an image is taken instead of our own row. */
-static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bool *skip_images)
+/* Rows that are here now wait no longer; an image is taken instead of our own row, and follows it in its history: what is
+ * told later of our own values finds them there. */
+static enum perche_rc prepare_rows(struct apply *a, struct perche_batch *b, bool *skip_images)
 {
+    struct replica *r = a->r;
+    uint32_t first = 0;
     enum perche_rc rc = PERCHE_OK;
 
-    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++) {
+    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; first += b->parts[p++].rows_count) {
         struct perche_part *part = &b->parts[p];
         struct table *t = registry_table(r, part->table);
 
@@ -726,6 +708,7 @@ static enum perche_rc prepare_rows(struct replica *r, struct perche_batch *b, bo
             }
             rc = meta_load(r, t, row->key, &m);
             set = rc == PERCHE_OK && (m.flags & META_HELD) ? held_in(r, t, row->key) : 0;
+            a->prev[first + i] = rc == PERCHE_OK ? m.block : 0;
             if (rc == PERCHE_OK && !WITHOUT(B9_IMAGE))
                 rc = row_drop(r, &m);
             if (rc == PERCHE_OK && set != 0) /* the image waits on in its place: see apply_one() */
@@ -771,7 +754,7 @@ static enum perche_rc take_rows(struct replica *r, struct perche_batch *b, struc
     if (rc == PERCHE_OK)
         rc = applying_begin(r);
     if (rc == PERCHE_OK) {
-        rc = prepare_rows(r, b, &skip_images);
+        rc = prepare_rows(a, b, &skip_images);
         if (rc == PERCHE_OK)
             rc = end_leaving(r, b, wanted_kind); /* a row that comes, comes back: its mark is older */
         if (rc == PERCHE_OK)
@@ -800,6 +783,22 @@ static enum perche_rc ask_rows(struct replica *r, struct outcome *o)
     if (rc == PERCHE_OK && ask->wants_count > 0)
         o->message.op = PERCHE_OP_ROWS;
     return rc;
+}
+
+/* Has the hub judged all that this site ever wrote? Not what waits to be sent, nor cells that wait there for their row. */
+static bool all_judged(struct replica *r)
+{
+    sqlite3_stmt *s;
+    bool waits;
+
+    if (push_pending(r, r->node.acked) != 0)
+        return false;
+    s = sql(r, SQL_WANTED_ROWS);
+    sqlite3_bind_int(s, 1, 3);
+    sqlite3_bind_int(s, 2, 1);
+    waits = sql_row(r, s);
+    sql_done(s);
+    return !waits;
 }
 
 static enum perche_rc decode(struct replica *r, struct perche_bytes body, struct perche_batch **out)
@@ -832,10 +831,12 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
         rc = decode(r, reply->batch, &b);
     if (rc == PERCHE_OK)
         rc = audit_batch(r, b);
+    if (rc == PERCHE_OK)
+        rc = take_refusals(r, b, reply->have);
     if (rc == PERCHE_OK && b->parts_count > 0)
         rc = take_rows(r, b, reply->batch, reply->have < r->node.acked, 0, o);
     if (rc == PERCHE_OK)
-        rc = take_notices(r, b, true, reply->have < r->node.acked);
+        rc = take_notices(r, b, true, reply->have < r->node.acked || reply->more);
     if (rc == PERCHE_OK) {
         moved = r->node.full != reply->full || r->node.scan != reply->scan;
         r->node.full = reply->full;
@@ -843,6 +844,8 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
         r->node.asof = reply->asof;
         if (!reply->more)
             r->node.had = reply->have;
+        if (!reply->more && reply->have == r->node.acked && all_judged(r))
+            r->node.heard = history_next_block(r) - 1;
         r->node_dirty = true;
         floor_told(r, reply->floor, false);
         rc = carry_out(r);

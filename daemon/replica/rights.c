@@ -1,6 +1,7 @@
 /* What a site may write, judged at the hub before anything of a row is merged (P7).
  * Unlawful cells are refused one by one; the whole row when it is new or outside. A
  * refusal is an entry with a position for that site, without values. */
+#include <stdio.h>
 #include <string.h>
 
 #include "replica/position.h"
@@ -401,16 +402,73 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
     return foreign && !t->is_system && *reason == NULL ? recovery_took(r, site, m) : PERCHE_OK;
 }
 
-enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason)
+#define REFUSED_COLUMNS_MAX (PERCHE_COLUMNS_MAX * (PERCHE_NAME_BYTES_MAX + 1u)) /* what an answer carries */
+
+static bool names_column(const char *list, const char *name, size_t n)
 {
-    sqlite3_stmt *s = sql(r, SQL_REFUSAL_PUT);
+    for (const char *at = list; (at = strstr(at, name)) != NULL; at++)
+        if ((at == list || at[-1] == ',') && (at[n] == '\0' || at[n] == ','))
+            return true;
+    return false;
+}
+
+/* @columns, and those of a refusal of the same row that the site has not read yet: it hears of both with one. */
+static enum perche_rc unheard_columns(struct replica *r, uint32_t site, const struct meta *m, const char *columns, char *out)
+{
+    sqlite3_stmt *s = sql(r, SQL_REFUSAL_HAS);
+    struct peer peer;
+    uint64_t lsn = 0;
+    size_t used;
     enum perche_rc rc;
 
+    out[0] = '\0';
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, m->table->num);
+    sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
+    if (sql_row(r, s)) {
+        lsn = (uint64_t)sqlite3_column_int64(s, 0);
+        (void)snprintf(out, REFUSED_COLUMNS_MAX + 1, "%s", (const char *)sqlite3_column_text(s, 1));
+    }
+    sql_done(s);
+    rc = r->fail == PERCHE_OK && lsn != 0 ? peer_load(r, site, &peer) : r->fail;
+    if (rc != PERCHE_OK || lsn == 0 || lsn <= peer.scan) {
+        (void)snprintf(out, REFUSED_COLUMNS_MAX + 1, "%s", columns);
+        return rc;
+    }
+    if (columns[0] == '\0' || out[0] == '\0') { /* the whole row */
+        out[0] = '\0';
+        return PERCHE_OK;
+    }
+    used = strlen(out);
+    for (uint32_t i = 0; i < m->table->columns_count; i++) {
+        const char *name = m->table->columns[i].name;
+        size_t n = strlen(name);
+
+        if (!names_column(columns, name, n) || names_column(out, name, n))
+            continue;
+        if (used + n + 1 > REFUSED_COLUMNS_MAX) { /* columns that are gone take the room */
+            out[0] = '\0';
+            return PERCHE_OK;
+        }
+        used += (size_t)snprintf(out + used, REFUSED_COLUMNS_MAX + 1 - used, ",%s", name);
+    }
+    return PERCHE_OK;
+}
+
+enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason)
+{
+    char all[REFUSED_COLUMNS_MAX + 1];
+    sqlite3_stmt *s;
+    enum perche_rc rc = unheard_columns(r, site, m, columns, all);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_REFUSAL_PUT);
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, m->table->num);
     sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
     sqlite3_bind_int64(s, 4, (sqlite3_int64)next_lsn(r));
-    sqlite3_bind_text(s, 5, columns, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, all, -1, SQLITE_STATIC);
     sqlite3_bind_text(s, 6, reason, -1, SQLITE_STATIC);
     sqlite3_bind_int64(s, 7, (sqlite3_int64)r->now_ms);
     rc = sql_run(r, s, "refuse a row");

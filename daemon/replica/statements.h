@@ -63,7 +63,7 @@
     W(LEFT_DONE, "DELETE FROM perche_left WHERE site = ?1 AND lsn <= ?2")                                              \
     R(REFUSAL_ROWS, "SELECT lsn, tab, key, columns, reason FROM perche_refusal WHERE site = ?1 AND lsn > ?2"           \
                     " ORDER BY lsn LIMIT ?3")                                                                          \
-    R(REFUSAL_HAS, "SELECT lsn FROM perche_refusal WHERE site = ?1 AND tab = ?2 AND key = ?3")                         \
+    R(REFUSAL_HAS, "SELECT lsn, columns FROM perche_refusal WHERE site = ?1 AND tab = ?2 AND key = ?3")                         \
     W(REFUSAL_PUT, "INSERT INTO perche_refusal (site, tab, key, lsn, columns, reason, at_ms) VALUES (?1,?2,?3,?4,?5,?6,?7)" \
                    " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, columns = excluded.columns,"                        \
                    " reason = excluded.reason, at_ms = excluded.at_ms")                                                \
@@ -109,7 +109,10 @@
     R(CHAIN_HEAD, "SELECT epoch, n, id FROM perche_chain_head WHERE tab = ?1 AND key = ?2")                            \
     W(CHAIN_HEAD_PUT, "INSERT INTO perche_chain_head (tab, key, epoch, n, id) VALUES (?1,?2,?3,?4,?5)"                 \
                       " ON CONFLICT DO UPDATE SET epoch = excluded.epoch, n = excluded.n, id = excluded.id")           \
-    W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (?1,?2,?3,?4,?5,?6)")
+    R(REFUSED_OF, "SELECT cells FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block = ?3")                       \
+    R(REFUSED_ANY, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block IS NOT NULL LIMIT 1")           \
+    W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image, block, cells)"                \
+                   " VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")
 
 enum statement_id {
 #define X(id, text) SQL_##id,

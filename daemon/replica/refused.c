@@ -1,0 +1,323 @@
+/* What the hub did not take of a site's writes, with its values.
+ *
+ * A refusal names a row and columns of it, and no value: the hub keeps none. The values stand in the site's history, in
+ * the blocks that it harvested, whatever has become of the row since (written over, deleted, put back by its image). So
+ * each own block of the row that no complete answer of the hub has spoken of before (node.heard) becomes an entry with
+ * those of its cells that were refused. An entry keeps its block and cells: each value is listed once, however often it
+ * is told. */
+#include "replica/refused.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/json.h"
+#include "replica/pack.h"
+#include "replica/statements.h"
+
+struct listing {
+    struct replica *r;
+    struct meta *m;
+    const char *key, *reason;
+    uint64_t mask, have;
+    bool whole;  /* the row was refused, not cells of it */
+    bool listed; /* something of it stands in the list */
+    uint64_t *blocks; /* newest first */
+    uint32_t count, cap;
+};
+
+static uint64_t bit(uint32_t num)
+{
+    return UINT64_C(1) << (num - 1);
+}
+
+static bool holds_bad_character(const void *p, size_t n)
+{
+    return n > 0 && memmem(p, n, "\xef\xbf\xbd", 3) != NULL;
+}
+
+/* Text that is no UTF-8 (another program's Latin-1) is written as a blob is: JSON would lose what it is. */
+static void put_value(struct json *j, const struct perche_value *v)
+{
+    size_t at = j->n;
+    bool comma = j->comma;
+
+    out_value(j, v);
+    if (j->failed || v->type != PERCHE_TEXT || !holds_bad_character(j->p + at, j->n - at) || holds_bad_character(v->p, v->n))
+        return;
+    j->n = at;
+    j->comma = comma;
+    out_hex(j, v->p, v->n);
+}
+
+/* As people write it: values one behind the other with commas, a blob in hexadecimal. NULL: r->fail. sqlite3_free() ends it. */
+static char *key_text(struct replica *r, struct perche_bytes key)
+{
+    struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    sqlite3_str *s = sqlite3_str_new(r->db);
+    uint32_t n = 0;
+    bool failed = false;
+    char *text;
+
+    if (perche_key_decode(key, values, &n, scratch) != PERCHE_OK)
+        n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct perche_value *v = &values[i];
+        struct json one = {0};
+
+        if (i > 0)
+            sqlite3_str_appendchar(s, 1, ',');
+        if (v->type == PERCHE_TEXT) {
+            sqlite3_str_append(s, (const char *)v->p, (int)v->n);
+            continue;
+        }
+        out_value(&one, v);
+        failed |= one.failed;
+        if (!one.failed && v->type == PERCHE_BLOB)
+            sqlite3_str_append(s, one.p + 1, (int)one.n - 2); /* without its quotes */
+        else if (!one.failed)
+            sqlite3_str_append(s, one.p, (int)one.n);
+        out_free(&one);
+    }
+    failed |= sqlite3_str_errcode(s) != SQLITE_OK;
+    text = sqlite3_str_finish(s);
+    if (text == NULL && !failed)
+        text = sqlite3_mprintf("");
+    if (!failed && text != NULL)
+        return text;
+    sqlite3_free(text);
+    (void)fail(r, PERCHE_NOMEM, "no memory for a key");
+    return NULL;
+}
+
+/* Which cells of this block are in the list; *any: it has an entry. */
+static uint64_t listed_cells(const struct listing *l, uint64_t block, bool *any)
+{
+    sqlite3_stmt *s = sql(l->r, SQL_REFUSED_OF);
+    uint64_t cells = 0;
+
+    *any = false;
+    sqlite3_bind_text(s, 1, l->m->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, l->key, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)block);
+    while (sql_row(l->r, s)) {
+        *any = true;
+        cells |= (uint64_t)sqlite3_column_int64(s, 0);
+    }
+    sql_done(s);
+    return cells;
+}
+
+/* Bytes that this may take in JSON. */
+static size_t json_most(const struct table *t, const struct perche_value *values, uint64_t cells)
+{
+    size_t n = 64;
+
+    for (uint32_t num = 1; num <= t->columns_count; num++)
+        if (cells & bit(num))
+            n += 6 * strlen(t->columns[num - 1].name) + 64 +
+                 (values[num].type == PERCHE_TEXT ? (size_t)values[num].n * 6 : values[num].type == PERCHE_BLOB ? (size_t)values[num].n * 2 : 0);
+    return n;
+}
+
+static enum perche_rc put_entry(struct listing *l, uint64_t block, const struct perche_value *values, uint64_t cells)
+{
+    struct replica *r = l->r;
+    const struct table *t = l->m->table;
+    struct json image = {0};
+    sqlite3_str *columns;
+    bool large = json_most(t, values, cells) > JSON_BYTES_MAX;
+    char *names;
+    sqlite3_stmt *s;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (large && (cells & (cells - 1)) != 0) { /* too much for one document: each for itself */
+        for (; cells != 0 && rc == PERCHE_OK; cells &= cells - 1)
+            rc = put_entry(l, block, values, cells & ~(cells - 1));
+        return rc;
+    }
+    columns = sqlite3_str_new(r->db);
+    out_open(&image, '{');
+    for (uint32_t num = 1; num <= t->columns_count; num++) {
+        if (!(cells & bit(num)))
+            continue;
+        if (!l->whole)
+            sqlite3_str_appendf(columns, "%s%s", sqlite3_str_length(columns) > 0 ? "," : "", t->columns[num - 1].name);
+        if (large)
+            continue;
+        out_key(&image, t->columns[num - 1].name);
+        put_value(&image, &values[num]);
+    }
+    out_close(&image, '}');
+    rc = image.failed || sqlite3_str_errcode(columns) != SQLITE_OK ? fail(r, PERCHE_NOMEM, "no memory for a refused write") : PERCHE_OK;
+    names = sqlite3_str_finish(columns);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_REFUSED_PUT);
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+        sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 3, l->key, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 4, names != NULL ? names : "", -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 5, l->reason, -1, SQLITE_STATIC);
+        if (large)
+            bind_value(s, 6, &values[__builtin_ctzll(cells) + 1]); /* a text: a blob of a row's size fits */
+        else
+            sqlite3_bind_text(s, 6, image.p, (int)image.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 7, (sqlite3_int64)block);
+        sqlite3_bind_int64(s, 8, (sqlite3_int64)cells);
+        rc = sql_run(r, s, "list a refused write");
+    }
+    sqlite3_free(names);
+    out_free(&image);
+    l->listed = true;
+    return rc;
+}
+
+/* Is this what the row has now, and not sent to the hub when it spoke? */
+static bool unheard(const struct listing *l, uint32_t num, uint64_t stamp)
+{
+    const struct clock_cell *c = &l->m->cells[num];
+
+    return c->written && c->via == VIA_LOCAL && c->lsn > l->have && c->stamp == stamp;
+}
+
+static bool own_block(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                      uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct listing *l = ctx;
+
+    (void)b, (void)part, (void)row, (void)at_ms;
+    if (block <= l->r->node.heard)
+        return false;
+    if (via != VIA_LOCAL)
+        return true;
+    if (l->count == l->cap) {
+        uint32_t cap = l->cap ? 2 * l->cap : 16;
+        uint64_t *more = realloc(l->blocks, cap * sizeof *more);
+
+        if (more == NULL) {
+            (void)fail(l->r, PERCHE_NOMEM, "no memory for refused writes");
+            return false;
+        }
+        l->blocks = more;
+        l->cap = cap;
+    }
+    l->blocks[l->count++] = block;
+    return true;
+}
+
+static bool list_block(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                       uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct listing *l = ctx;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool any;
+    uint64_t before = listed_cells(l, block, &any), cells = 0;
+
+    (void)b, (void)at_ms, (void)via;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+        const struct column *column = table_column(l->m->table, part->columns[c->col]);
+
+        if (column == NULL || !(l->mask & ~before & bit(column->num)) || unheard(l, column->num, c->stamp))
+            continue;
+        cells |= bit(column->num);
+        values[column->num] = c->value;
+    }
+    l->listed |= any;
+    if (cells != 0 || (l->whole && !any && row->flags & PERCHE_ROW_GEN && !unheard(l, 0, row->gen_stamp)))
+        (void)put_entry(l, block, values, cells); /* a failure stays in r->fail */
+    return false;
+}
+
+/* Oldest first, as they were written. */
+static enum perche_rc list_blocks(struct listing *l)
+{
+    uint64_t newest = l->m->block;
+    enum perche_rc rc = history_walk(l->r, l->m, own_block, l);
+
+    while (rc == PERCHE_OK && l->count > 0) {
+        l->m->block = l->blocks[--l->count];
+        rc = history_walk(l->r, l->m, list_block, l);
+    }
+    l->m->block = newest;
+    free(l->blocks);
+    l->blocks = NULL;
+    return rc;
+}
+
+/* Is anything of the row in the list? A refusal without a value that is told again says nothing more. */
+static bool listed_ever(const struct listing *l)
+{
+    sqlite3_stmt *s = sql(l->r, SQL_REFUSED_ANY);
+    bool any;
+
+    sqlite3_bind_text(s, 1, l->m->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, l->key, -1, SQLITE_STATIC);
+    any = sql_row(l->r, s);
+    sql_done(s);
+    return any;
+}
+
+/* What the hub judged late (it had waited there, or a hub that was put back judges anew): the row's own values, as they are. */
+static enum perche_rc list_present(struct listing *l)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool any;
+    uint64_t before = listed_cells(l, l->m->block, &any), cells = 0;
+    enum perche_rc rc = l->m->stored ? row_values(l->r, l->m, values) : l->r->fail;
+
+    for (uint32_t num = 1; l->m->stored && num < l->m->count; num++) {
+        const struct clock_cell *c = &l->m->cells[num];
+
+        if (c->written && c->via == VIA_LOCAL && c->lsn <= l->have && l->mask & ~before & bit(num))
+            cells |= bit(num);
+    }
+    if (rc != PERCHE_OK || (cells == 0 && listed_ever(l)))
+        return rc;
+    return put_entry(l, l->m->block, values, cells);
+}
+
+/* The columns that a refusal names; all when it names none, or one that is not known here. */
+static uint64_t named(const struct table *t, const char *columns)
+{
+    uint64_t mask = 0;
+
+    for (uint32_t i = 0; i < t->columns_count; i++) {
+        size_t n = strlen(t->columns[i].name);
+
+        for (const char *at = columns; n > 0 && (at = strstr(at, t->columns[i].name)) != NULL; at++)
+            if ((at == columns || at[-1] == ',') && (at[n] == '\0' || at[n] == ','))
+                mask |= bit(i + 1);
+    }
+    return mask != 0 ? mask : UINT64_MAX;
+}
+
+enum perche_rc refused_note(struct replica *r, struct table *t, const struct perche_notice *n, uint64_t have)
+{
+    struct meta m;
+    char *key;
+    struct listing l = {.r = r, .m = &m, .reason = n->reason, .have = have, .mask = named(t, n->columns), .whole = n->columns[0] == '\0'};
+    enum perche_rc rc = meta_load(r, t, n->key, &m);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    l.key = key = key_text(r, n->key);
+    rc = key != NULL ? list_blocks(&l) : r->fail;
+    if (rc == PERCHE_OK && !l.listed)
+        rc = list_present(&l);
+    sqlite3_free(key);
+    meta_clear(&m);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask)
+{
+    const struct table *t = m->table;
+    char *key = key_text(r, (struct perche_bytes){m->key, m->key_n});
+    struct listing l = {.r = r, .m = m, .key = key, .have = UINT64_MAX, .mask = mask,
+                        .reason = t->rule == RULE_ALL && t->policy == POLICY_HUB ? "hub_table" : "hub_column"};
+    enum perche_rc rc = key != NULL ? list_blocks(&l) : r->fail;
+
+    sqlite3_free(key);
+    return rc != PERCHE_OK ? rc : r->fail;
+}

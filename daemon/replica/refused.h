@@ -1,0 +1,13 @@
+/* refused.c: what the hub did not take of a site's writes, with its values, for people (`perche refused`). */
+#ifndef REPLICA_REFUSED_H
+#define REPLICA_REFUSED_H
+
+#include "replica/internal.h"
+
+/* At a site: lists what a refusal of the hub speaks of. @have: what the hub had of us when it spoke. */
+enum perche_rc refused_note(struct replica *r, struct table *t, const struct perche_notice *n, uint64_t have);
+/* Lists own values of columns that are the hub's, which a value of the hub's is about to replace before they were sent: @m
+ * with its block as it was. */
+enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask);
+
+#endif

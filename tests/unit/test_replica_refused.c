@@ -1,0 +1,246 @@
+/* Every value that the hub did not take is listed once, whatever became of its row in between (P4). */
+#include "replica_steps.h"
+
+#define LISTED "SELECT coalesce(group_concat(columns || ':' || reason || ':' || image, ' '), '') FROM (SELECT * FROM perche_refused ORDER BY n)"
+
+static void organisation(struct pair *p, struct fixture *site)
+{
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" ID(1) "', 'base')");
+    equal(p, site);
+    equal(p, site);
+}
+
+static void replicated(struct pair *p, struct fixture *site, const char *table, const char *ddl)
+{
+    char args[100];
+
+    snprintf(args, sizeof args, "{\"table\": \"%s\", \"scope\": \"all\"}", table);
+    edit(p, p->hub, "%s", ddl);
+    free(pair_command(p, p->hub, "replicate", args));
+    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    pair_prove(p, site);
+    equal(p, site);
+}
+
+/* ---- written again before it is put back ---- */
+
+static void a_second_write_before_the_image_is_listed_as_well(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'first'");
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* the refusal */
+    edit(p, a, "UPDATE organisation SET name = 'second'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "base", "SELECT name FROM organisation");
+    says(a, ":hub_table:{\"name\":\"first\"} :hub_table:{\"name\":\"second\"}", LISTED);
+}
+
+static void what_was_refused_twice_before_the_site_heard_is_listed_with_both_values(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET restricted = 1, call_name = 'taken'");
+    pair_push(p, a);
+    edit(p, a, "UPDATE learner SET nir_seen = 1, call_name = 'taken again'");
+    pair_push(p, a);
+    says(p->hub, "restricted,nir_seen", "SELECT columns FROM perche_refusal"); /* one, of both */
+    equal(p, a);
+    equal(p, a);
+    says(a, "restricted:hub_column:{\"restricted\":1} nir_seen:hub_column:{\"nir_seen\":1}", LISTED);
+    edit(p, a, "UPDATE learner SET erased_at = 'x'"); /* what was heard is not told with it again */
+    equal(p, a);
+    equal(p, a);
+    says(a, "restricted:hub_column:{\"restricted\":1} nir_seen:hub_column:{\"nir_seen\":1} erased_at:hub_column:{\"erased_at\":\"x\"}", LISTED);
+}
+
+static void a_refused_row_that_is_written_again_before_it_goes_is_listed_with_both_values(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    learner(p, a, ID(1), SITE_ID(p, 1)); /* another's */
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20);
+    edit(p, a, "UPDATE learner SET call_name = 'again'");
+    for (int i = 0; i < 3; i++)
+        pair_sync(p, a);
+    says(a, "", "SELECT group_concat(kind || ' ' || lsn) FROM perche_wanted");
+    says(p->hub, "", "SELECT group_concat(reason || via) FROM perche_parked");
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM learner");
+    says(a, "2 {\"call_name\":\"again\"}", "SELECT count(*) || ' ' || (SELECT image FROM perche_refused ORDER BY n DESC LIMIT 1) FROM perche_refused");
+}
+
+static void a_refusal_told_twice_is_listed_once(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine'");
+    equal(p, a);
+    edit(p, p->hub, "INSERT OR REPLACE INTO perche_refusal SELECT n.num, t.num, r.key, (SELECT lsn + 1 FROM perche_node), 'name', 'hub_table', 1"
+                    " FROM perche_name n, perche_tab t, perche_row r WHERE n.text = '%s' AND t.name = 'organisation' AND r.tab = t.num", SITE_ID(p, 0));
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" ID(2) "', 'moves the hub on')");
+    equal(p, a);
+    says(a, ":hub_table:{\"name\":\"mine\"}", LISTED);
+}
+
+/* ---- what the hub wrote over it ---- */
+
+static void what_the_hub_wrote_over_before_it_judged_is_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine'");
+    edit(p, p->hub, "UPDATE organisation SET name = 'the hub''s, later'");
+    pair_push(p, a);
+    equal(p, a);
+    equal(p, a);
+    says(a, "the hub's, later", "SELECT name FROM organisation");
+    says(a, ":hub_table:{\"name\":\"mine\"}", LISTED);
+}
+
+static void what_the_hub_deleted_before_it_judged_is_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine'");
+    edit(p, p->hub, "DELETE FROM organisation");
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" ID(1) "', 'anew')");
+    pair_push(p, a);
+    equal(p, a);
+    equal(p, a);
+    says(a, "anew", "SELECT name FROM organisation");
+    says(a, "mine", "SELECT image ->> 'name' FROM perche_refused");
+}
+
+static void what_the_hub_wrote_over_before_it_was_sent_is_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine', siret = 'also'");
+    edit(p, p->hub, "UPDATE organisation SET name = 'the hub''s, later'");
+    pair_pull(p, a);
+    says(a, "the hub's, later", "SELECT name FROM organisation");
+    says(a, "name:hub_table:{\"name\":\"mine\"}", LISTED);
+    equal(p, a);
+    equal(p, a);
+    says(a, "name:hub_table:{\"name\":\"mine\"} :hub_table:{\"siret\":\"also\"}", LISTED);
+}
+
+static void what_was_refused_of_a_row_that_leaves_is_listed_before_it_goes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET restricted = 1");
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    pair_pull(p, a); /* it has left; something of it is unsent */
+    says(a, "1", "SELECT count(*) FROM learner");
+    equal(p, a);
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM learner");
+    says(a, "1", "SELECT image ->> 'restricted' FROM perche_refused");
+}
+
+static void what_was_taken_is_not_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET call_name = 'lawful', restricted = 1");
+    equal(p, a);
+    equal(p, a);
+    says(p->hub, "lawful 0", "SELECT call_name || ' ' || restricted FROM learner");
+    says(a, "restricted:hub_column:{\"restricted\":1}", LISTED);
+}
+
+/* ---- values and names of every kind ---- */
+
+static void blobs_and_numbers_with_a_point_are_listed_values_and_keys(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    replicated(p, a, "measure", "CREATE TABLE measure (at REAL NOT NULL, of BLOB NOT NULL, note TEXT, body BLOB, PRIMARY KEY (at, of))");
+    edit(p, a, "INSERT INTO measure VALUES (36.75, x'00ff', 'caf' || x'e9', x'c0ffee')");
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM measure");
+    says(a, "36.75,00ff {\"note\":\"636166e9\",\"body\":\"c0ffee\"}", "SELECT key || ' ' || image FROM perche_refused");
+}
+
+static void sixty_columns_with_long_names_are_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char ddl[8192], sql[8192];
+    size_t n = (size_t)snprintf(ddl, sizeof ddl, "CREATE TABLE survey (id TEXT NOT NULL PRIMARY KEY"), m = 0;
+
+    for (int i = 0; i < 60; i++) {
+        n += (size_t)snprintf(ddl + n, sizeof ddl - n, ", answer_%02d_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx TEXT", i);
+        m += (size_t)snprintf(sql + m, sizeof sql - m, "%sanswer_%02d_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx = 'reply %d'", i ? ", " : "", i, i);
+    }
+    (void)snprintf(ddl + n, sizeof ddl - n, "); INSERT INTO survey (id) VALUES ('s')");
+    replicated(p, a, "survey", ddl);
+    edit(p, a, "UPDATE survey SET %s", sql);
+    pair_push(p, a);
+    equal(p, a);
+    equal(p, a);
+    says(a, "60 reply 59", "SELECT count(*) || ' ' || max(j.value) FILTER (WHERE j.key LIKE 'answer_59%%') FROM perche_refused, json_each(image) j");
+}
+
+static void a_name_with_an_apostrophe_stops_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    replicated(p, a, "loan", "CREATE TABLE loan (id TEXT NOT NULL PRIMARY KEY, \"l'outil\" TEXT); INSERT INTO loan VALUES ('1', 'a saw')");
+    edit(p, a, "UPDATE loan SET \"l'outil\" = 'a plane'");
+    pair_push(p, a);
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" ID(1) "', 'later')");
+    equal(p, a);
+    equal(p, a);
+    says(a, "a saw later", "SELECT \"l'outil\" || ' ' || name FROM loan, organisation WHERE organisation.id = '" ID(1) "'");
+    says(a, "{\"l'outil\":\"a plane\"}", "SELECT image FROM perche_refused");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_second_write_before_the_image_is_listed_as_well),
+        TEST(what_was_refused_twice_before_the_site_heard_is_listed_with_both_values),
+        TEST(a_refused_row_that_is_written_again_before_it_goes_is_listed_with_both_values),
+        TEST(a_refusal_told_twice_is_listed_once),
+        TEST(what_the_hub_wrote_over_before_it_judged_is_listed),
+        TEST(what_the_hub_deleted_before_it_judged_is_listed),
+        TEST(what_the_hub_wrote_over_before_it_was_sent_is_listed),
+        TEST(what_was_refused_of_a_row_that_leaves_is_listed_before_it_goes),
+        TEST(what_was_taken_is_not_listed),
+        TEST(blobs_and_numbers_with_a_point_are_listed_values_and_keys),
+        TEST(sixty_columns_with_long_names_are_listed),
+        TEST(a_name_with_an_apostrophe_stops_nothing),
+    };
+
+    return cmocka_run_group_tests_name("replica_refused", tests, NULL, NULL);
+}
