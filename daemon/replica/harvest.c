@@ -38,17 +38,35 @@ uint64_t row_oversized(const struct table *t, const struct perche_value *values,
     return mask;
 }
 
-/* Lists what was written, for `perche refused`; the text itself goes along, so that it is not lost. */
-enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big)
+static char *hex_of(struct replica *r, const struct perche_value *v)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *hex = malloc((size_t)v->n * 2 + 1);
+
+    if (hex == NULL) {
+        (void)fail(r, PERCHE_NOMEM, "no memory for a value that is too large");
+        return NULL;
+    }
+    for (uint32_t i = 0; i < v->n; i++) {
+        hex[2 * i] = digits[v->p[i] >> 4];
+        hex[2 * i + 1] = digits[v->p[i] & 15];
+    }
+    hex[(size_t)v->n * 2] = '\0';
+    return hex;
+}
+
+enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big, bool goes)
 {
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t num = 1; num < m->count && rc == PERCHE_OK; num++) {
-        char *key;
+        char *key, *hex = NULL;
         sqlite3_stmt *s;
 
         if (!(big >> (num - 1) & 1))
             continue;
+        if (goes && values[num].type == PERCHE_BLOB && (hex = hex_of(r, &values[num])) == NULL)
+            return r->fail;
         key = ask_key_json(r, (struct perche_bytes){m->key, m->key_n});
         s = sql(r, SQL_REFUSED_PUT);
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
@@ -56,24 +74,86 @@ enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const
         sqlite3_bind_text(s, 3, key != NULL ? key : "", -1, SQLITE_STATIC);
         sqlite3_bind_text(s, 4, m->table->columns[num - 1].name, -1, SQLITE_STATIC);
         sqlite3_bind_text(s, 5, "too_large", -1, SQLITE_STATIC);
-        if (values[num].type == PERCHE_TEXT && m->stored)
+        if (hex != NULL)
+            sqlite3_bind_text64(s, 6, hex, (sqlite3_uint64)values[num].n * 2, SQLITE_STATIC, SQLITE_UTF8); /* too large for SQLite: null */
+        else if (goes)
             bind_value(s, 6, &values[num]);
         else
-            sqlite3_bind_null(s, 6); /* a new row keeps it; a blob is no JSON */
+            sqlite3_bind_null(s, 6); /* the row keeps it */
         rc = sql_run(r, s, "list a value that is too large");
         free(key);
+        free(hex);
     }
     return rc;
 }
 
-/* A row that was never sent stays here as it is, and nowhere else; in one that others have, the former value comes
- * back. Nothing else waits for it (P8). */
+/* What a new row has in the place of a value that is too large: NULL, the column's default, or an empty one. */
+static enum perche_rc set_empty(struct replica *r, struct meta *m, uint32_t num, uint8_t type)
+{
+    const struct column *c = &m->table->columns[num - 1];
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {0};
+    sqlite3_stmt *s = NULL;
+    enum perche_rc rc;
+
+    if (c->notnull && c->has_default) {
+        char *text = sqlite3_mprintf("SELECT (%s)", c->default_sql);
+
+        s = text != NULL ? prepare(r, text) : NULL;
+        sqlite3_free(text);
+        if (s == NULL)
+            return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_NOMEM, "no memory for a statement");
+        if (sql_row(r, s))
+            column_read(r, s, 0, &values[num]);
+    } else if (c->notnull) {
+        values[num] = (struct perche_value){.type = type, .p = (const uint8_t *)""};
+    }
+    rc = r->fail == PERCHE_OK ? data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, UINT64_C(1) << (num - 1), values) : r->fail;
+    sqlite3_finalize(s);
+    return rc;
+}
+
+/* A new row travels without what is too large, which is listed. @left: false when the table does not take it so: it stays
+ * here as it is, and nowhere else. */
+static enum perche_rc leave_out(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t big, bool *left)
+{
+    bool begun = !r->applying;
+    uint8_t types[PERCHE_COLUMNS_MAX + 1] = {0};
+    enum perche_rc rc = begun ? applying_begin(r) : PERCHE_OK;
+
+    *left = false;
+    for (uint32_t num = 1; num < m->count; num++)
+        types[num] = (uint8_t)values[num].type;
+    if (rc == PERCHE_OK)
+        rc = exec(r, "SAVEPOINT large");
+    if (rc == PERCHE_OK)
+        rc = row_list_oversized(r, m, values, big, true);
+    for (uint32_t num = 1; num < m->count && rc == PERCHE_OK; num++)
+        if (big >> (num - 1) & 1)
+            rc = set_empty(r, m, num, types[num]);
+    if (rc == PERCHE_OK) {
+        *left = true;
+        rc = exec(r, "RELEASE large");
+    } else if (rc == PERCHE_REFUSED && r->fail == PERCHE_REFUSED) {
+        fail_clear(r);
+        rc = exec(r, "ROLLBACK TO large; RELEASE large");
+        if (rc == PERCHE_OK)
+            rc = row_list_oversized(r, m, values, big, false); /* its values are not looked at */
+    }
+    if (begun) {
+        enum perche_rc ended = applying_end(r);
+
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    return rc;
+}
+
+/* In a row that others have, the former value comes back. Nothing else waits for it (P8). */
 static enum perche_rc put_back(struct replica *r, struct meta *m, struct perche_value *values, uint64_t big)
 {
     bool begun = !r->applying;
-    enum perche_rc rc = row_list_oversized(r, m, values, big);
+    enum perche_rc rc = row_list_oversized(r, m, values, big, true);
 
-    if (rc != PERCHE_OK || !m->stored)
+    if (rc != PERCHE_OK)
         return rc;
     if (begun)
         rc = applying_begin(r);
@@ -194,10 +274,12 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     }
     big = present ? row_oversized(it->table, values, mask) : 0;
     if (big != 0) {
-        rc = put_back(r, &m, values, big);
-        if (rc != PERCHE_OK || !m.stored || m.gen != before)
+        bool left = true, fresh = !m.stored || m.gen != before;
+
+        rc = fresh ? leave_out(r, &m, values, big, &left) : put_back(r, &m, values, big);
+        if (rc != PERCHE_OK || !left)
             goto out;
-        mask &= ~big;
+        mask &= fresh ? UINT64_MAX : ~big;
         rc = data_load(r, it->table, key, values);
         if (rc != PERCHE_OK)
             goto out;

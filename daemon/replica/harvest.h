@@ -84,8 +84,8 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
 
 /* Columns among the @changed that no message carries: one above the bound, or what makes the row exceed it. */
 uint64_t row_oversized(const struct table *t, const struct perche_value *values, uint64_t changed);
-/* Lists them for `perche refused`; the text itself goes along, so that it is not lost. */
-enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big);
+/* Lists them for `perche refused`; what @goes from its table goes along, a blob in hexadecimal, so that it is not lost. */
+enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big, bool goes);
 
 /* ---- held.c --------------------------------------------------------------------------- */
 

@@ -117,7 +117,7 @@ static enum perche_rc unwrite(struct replica *r, struct meta *m, struct perche_v
     struct perche_value former[PERCHE_COLUMNS_MAX + 1];
     uint8_t *bytes[PERCHE_COLUMNS_MAX + 1] = {0};
     uint64_t known;
-    enum perche_rc rc = row_list_oversized(r, m, values, big);
+    enum perche_rc rc = row_list_oversized(r, m, values, big, true);
 
     if (rc == PERCHE_OK)
         rc = former_values(r, m, former, bytes, &known);
