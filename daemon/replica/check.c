@@ -85,10 +85,16 @@ static char *check_key_column(struct replica *r, const char *name, const char *c
     if (collation != NULL && strcasecmp(collation, "BINARY") != 0)
         return sqlite3_mprintf("the key column %s of %s is COLLATE %s: two spellings would be one row here and two elsewhere;"
                                " make the table again without it", column, name, collation);
-    if (type[0] == '\0' || (form->strict && strcasecmp(type, "ANY") == 0))
-        return sqlite3_mprintf("the key column %s of %s has no type: 1 and 1.0 would be one row here and two elsewhere;"
-                               " declare it TEXT, INTEGER or BLOB", column, name);
-    return NULL;
+    switch (registry_affinity(type, form->strict)) {
+    case 'A':
+    case 'B':
+        if (form->strict && strcasecmp(type, "BLOB") == 0)
+            return NULL;
+        return sqlite3_mprintf("the key column %s of %s has %s: 1 and 1.0 would be one row here and two elsewhere; make the table again"
+                               " with it as TEXT or INTEGER, or STRICT with it as BLOB", column, name,
+                               strcasecmp(type, "BLOB") == 0 ? "the type BLOB, which takes any value unless the table is STRICT" : "no type");
+    default: return NULL;
+    }
 }
 
 static char *check_columns(struct replica *r, const char *name, struct form *form)

@@ -95,6 +95,7 @@ struct table *registry_at(struct replica *r, uint32_t i);         /* every regis
 struct column *table_column(struct table *t, const char *name);   /* non-key; NULL = unknown */
 /* Checks that a table may be replicated; REFUSED with the reason and what to do. */
 enum perche_rc registry_check_table(struct replica *r, const char *name, struct perche_err *err);
+uint8_t registry_affinity(const char *type, bool strict); /* as in struct column */
 
 void registry_changed(struct replica *r);      /* perche_table or perche_column were written: the next registry_load reads them */
 /* All registered tables, perche_conflict and perche_chain among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
@@ -273,7 +274,7 @@ void append_name(sqlite3_str *s, const char *name);
 #define MIGRATION_DISTRIBUTED_FROM 1000 /* numbers that hubs give out; below: this program's schema_files */
 /* Runs @sql (several statements; rows that it writes are captured like any program's), notes it, makes the views anew, reads the
  * registry, installs the triggers.
- * In a write transaction. A number that is noted already does nothing. @signature may be NULL. */
+ * In a write transaction. A number that is noted already with this text does nothing. @signature may be NULL. */
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql,
                              const struct perche_bytes *signature);
 

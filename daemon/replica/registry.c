@@ -232,7 +232,7 @@ static bool warn(struct replica *r, struct registry *g, const char *code, const 
 }
 
 /* https://www.sqlite.org/datatype3.html 3.1 */
-static uint8_t affinity_of(const char *type, bool strict)
+uint8_t registry_affinity(const char *type, bool strict)
 {
     char upper[64];
     size_t n = 0;
@@ -281,7 +281,7 @@ static bool read_column(struct replica *r, const struct table *t, bool strict, s
         return false;
     c->absent = false;
     c->strict = strict;
-    c->affinity = affinity_of(type != NULL ? type : "", strict);
+    c->affinity = registry_affinity(type != NULL ? type : "", strict);
     c->strict_any = c->affinity == 'A' || (c->affinity == 'B' && !strict);
     c->notnull = sqlite3_column_int(s, 2) != 0;
     c->has_default = c->default_sql != NULL && strcasecmp(c->default_sql, "NULL") != 0;
