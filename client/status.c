@@ -226,8 +226,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     if (conflicts > 0)
         fields_hint(f, "perche conflicts");
     if (refused > 0) {
-        add_count(f, "refused", refused, "change that the hub did not take, put back here",
-                  "changes that the hub did not take, put back here");
+        add_count(f, "refused", refused, "change that was not taken", "changes that were not taken");
         fields_hint(f, "perche refused");
     }
     if (held > 0)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <xxhash.h>
 
@@ -280,7 +281,7 @@ static enum perche_rc set_pragmas(struct replica *r)
 
 /* ---- schema -------------------------------------------------------------- */
 
-/* Is there a row in perche_migration of this number and, for views, of this text? */
+/* Is there a row in perche_migration of this number and, if it is given, of this text? */
 static bool noted(struct replica *r, int64_t number, const char *text)
 {
     sqlite3_stmt *s = prepare(r, "SELECT 1 FROM perche_migration WHERE number = ?1 AND (?2 IS NULL OR sql = ?2)");
@@ -301,7 +302,8 @@ static bool noted(struct replica *r, int64_t number, const char *text)
 static enum perche_rc note(struct replica *r, int64_t number, const char *name, const char *text, const struct perche_bytes *signature)
 {
     sqlite3_stmt *s = prepare(r, "INSERT INTO perche_migration (number, name, sql, signature, applied_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
-                                 " ON CONFLICT DO UPDATE SET name = excluded.name, sql = excluded.sql, applied_ms = excluded.applied_ms");
+                                 " ON CONFLICT DO UPDATE SET name = excluded.name, sql = excluded.sql, signature = excluded.signature,"
+                                 " applied_ms = excluded.applied_ms");
     int rc;
 
     if (s == NULL)
@@ -378,21 +380,47 @@ static int no_transactions(void *ctx, int action, const char *a, const char *b, 
                : SQLITE_OK;
 }
 
+/* Behind the ; that ends the first statement of @text, not one in a text or a comment. NULL: r->fail. */
+static const char *statement_end(struct replica *r, const char *text)
+{
+    const char *end = text;
+
+    while ((end = strchr(end, ';')) != NULL) {
+        char *head = sqlite3_mprintf("%.*s", (int)(++end - text), text);
+        bool whole = head != NULL && sqlite3_complete(head) == 1;
+
+        if (head == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for a migration");
+        sqlite3_free(head);
+        if (whole || r->fail != PERCHE_OK)
+            return r->fail == PERCHE_OK ? end : NULL;
+    }
+    return text + strlen(text);
+}
+
+/* Does the statement at @text, which SQLite refused, add a column that is there? */
+static bool column_is_there(struct replica *r, const char *text)
+{
+    static const char alter[] = "ALTER TABLE ";
+
+    text += strspn(text, " \t\r\n");
+    return strncasecmp(text, alter, sizeof alter - 1) == 0 && strncmp(sqlite3_errmsg(r->db), "duplicate column name", 21) == 0;
+}
+
 static enum perche_rc run_each(struct replica *r, const char *text)
 {
     while (*text != '\0') {
+        const char *begin = text; /* a statement that is refused does not tell where it ends */
         sqlite3_stmt *s = NULL;
         int rc = sqlite3_prepare_v2(r->db, text, -1, &s, &text);
 
         if (rc != SQLITE_OK) {
-            if (strncmp(sqlite3_errmsg(r->db), "duplicate column name", 21) == 0) {
-                text = strchr(text, ';'); /* ALTER TABLE fails before it tells where it ends */
-                if (text == NULL)
-                    break;
-                text++;
-                continue;
-            }
-            return fail_sqlite(r, rc, "a migration");
+            if (!column_is_there(r, begin))
+                return fail_sqlite(r, rc, "a migration");
+            text = statement_end(r, begin);
+            if (text == NULL)
+                return r->fail;
+            continue;
         }
         if (s == NULL)
             continue; /* white space */
@@ -419,7 +447,7 @@ static enum perche_rc run_additive(struct replica *r, const char *text)
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql_text, const struct perche_bytes *signature)
 {
     assert(r->in_tx && !r->reader);
-    if (noted(r, number, NULL) || r->fail != PERCHE_OK)
+    if (noted(r, number, sql_text) || r->fail != PERCHE_OK)
         return r->fail;
     if (run_additive(r, sql_text) != PERCHE_OK || note(r, number, name, sql_text, signature) != PERCHE_OK || make_views(r, true) != PERCHE_OK)
         return r->fail;

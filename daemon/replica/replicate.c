@@ -2,7 +2,13 @@
  *
  * A migration is plain SQL (the table if it is missing, its rows of the registry),
  * numbered from MIGRATION_DISTRIBUTED_FROM, signed by the hub. A site applies it
- * as it came; one that its file does not take is listed, and its cells stay parked. */
+ * as it came; one that its file does not take is listed, and its cells stay parked.
+ *
+ * A number names one migration for ever, so each is a random step above the last: a
+ * hub that was put back to before one does not give its number to another. A site
+ * says the newest that it has; when the hub does not know that number, the site had
+ * it of a life of the hub that is no more, and gets all that this one has. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +17,9 @@
 #include "replica/command.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
+
+#define REPLICATE "replicate " /* a migration's name, before the table's */
+#define STEP_BITS 24           /* that two lives of a hub give out one number: 1 to 16 million */
 
 /* ---- existing rows ----------------------------------------------------------------- */
 
@@ -211,10 +220,13 @@ static char *plan_added(struct replica *r, const struct plan *p)
     while (r->fail == PERCHE_OK && ask_row(r, s, "look for new columns")) {
         const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
 
-        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s;\n", p->table,
+        bool computed = value != NULL && strchr(value, '(') != NULL; /* it is told without its parentheses */
+
+        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s%s%s;\n", p->table,
                             ask_text(s, 0), ask_text(s, 1),
                             sqlite3_column_int(s, 2) ? " NOT NULL" : "",
-                            value != NULL ? " DEFAULT " : "", value != NULL ? value : "");
+                            value != NULL ? " DEFAULT " : "", computed ? "(" : "",
+                            value != NULL ? value : "", computed ? ")" : "");
         if (plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
             break;
         added++;
@@ -252,6 +264,9 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     rc = registry_check_table(r, p.table, &err);
     if (rc != PERCHE_OK)
         return fail(r, rc, "%s", err.text);
+    if (strlen(p.table) + sizeof REPLICATE - 1 >= PERCHE_NAME_BYTES_MAX)
+        return fail(r, PERCHE_REFUSED, "the name of a table that is replicated has at most %d bytes",
+                    (int)(PERCHE_NAME_BYTES_MAX - sizeof REPLICATE));
     rc = plan_rule(r, &p);
     if (rc != PERCHE_OK)
         return rc;
@@ -267,8 +282,9 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     }
     if (rc == PERCHE_OK) {
         number = ask_number(r, "SELECT max(coalesce(max(number), 0) + 1, ?1) FROM perche_migration",
-                            MIGRATION_DISTRIBUTED_FROM, NULL);
-        (void)snprintf(name, sizeof name, "replicate %s", p.table);
+                            MIGRATION_DISTRIBUTED_FROM, NULL) +
+                 (int64_t)(random_u64(r) >> (64 - STEP_BITS));
+        (void)snprintf(name, sizeof name, REPLICATE "%s", p.table);
         rc = r->fail;
     }
     if (rc == PERCHE_OK)
@@ -360,6 +376,9 @@ enum perche_rc migrations_since(struct replica *r, uint64_t number, struct outco
 
     *out = NULL;
     *count = 0;
+    number = (uint64_t)ask_number(
+        r, "SELECT coalesce(max(number), 0) FROM perche_migration WHERE number = ?1",
+        (int64_t)number, NULL); /* 0: not one of ours */
     if ((uint64_t)ask_number(r, "SELECT max(number) FROM perche_migration", 0, NULL) <= number ||
         r->fail != PERCHE_OK)
         return r->fail; /* the rule: nothing is new */
@@ -413,19 +432,101 @@ static enum perche_rc note_refused(struct replica *r, const struct perche_migrat
     return ask_run(r, s, "note a migration that failed");
 }
 
-static enum perche_rc apply_one(struct replica *r, const struct perche_migration *m, bool *taken)
+/* It was taken after all: it is not listed any longer. */
+static enum perche_rc forget_refused(struct replica *r, const struct perche_migration *m)
+{
+    char number[24];
+    sqlite3_stmt *s =
+        ask(r, "DELETE FROM perche_refused WHERE tab = 'perche_migration' AND key = ?1");
+
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)m->number);
+    ask_bind_text(s, 1, number);
+    return ask_run(r, s, "note a migration that was taken");
+}
+
+/* The table that @m replicates, if something of that name is here that is not registered; else NULL. */
+static const char *own_table(struct replica *r, const struct perche_migration *m)
+{
+    const char *table = m->name + sizeof REPLICATE - 1;
+
+    if (strncmp(m->name, REPLICATE, sizeof REPLICATE - 1) != 0)
+        return NULL;
+    return ask_number(r,
+                      "SELECT ?1 AND EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?2 COLLATE NOCASE)"
+                      " AND NOT EXISTS (SELECT 1 FROM perche_table WHERE name = ?2)",
+                      1, table) != 0
+               ? table
+               : NULL;
+}
+
+/* A table of the site's own that has the name of one of the hub's: its rows are taken over if it is the same
+ * table, else it is left alone with all that is in it, until a person has decided. */
+static enum perche_rc is_the_hubs(struct replica *r, const char *table, const struct perche_migration *m)
+{
+    struct perche_err err = {0};
+    const char *why = NULL;
+    sqlite3_stmt *s;
+
+    if (registry_check_table(r, table, &err) != PERCHE_OK) {
+        if (err.rc != PERCHE_REFUSED)
+            return r->fail;
+        why = err.text;
+    } else {
+        s = ask(
+            r,
+            "SELECT format('it has other columns (%s)', group_concat(name, ', ')), count(*) FROM ("
+            "SELECT name, pk > 0 FROM pragma_table_xinfo(?1) EXCEPT SELECT col, num = 0 FROM perche_column WHERE tab = ?1"
+            " UNION ALL SELECT * FROM (SELECT col AS name, num = 0 FROM perche_column WHERE tab = ?1 EXCEPT SELECT name, pk > 0 FROM pragma_table_xinfo(?1)))"
+            " UNION ALL SELECT 'the columns of its key may be in another order',"
+            /* the order is not in the registry */
+            " (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) > 1"
+            " AND (SELECT instr(?2, substr(sql, instr(sql, '('))) = 0 FROM sqlite_schema WHERE type = 'table' AND name = ?1)");
+        ask_bind_text(s, 1, table);
+        ask_bind_text(s, 2, m->sql);
+        while (why == NULL && ask_row(r, s, "compare a table with the hub's"))
+            if (sqlite3_column_int(s, 1) > 0) {
+                (void)perche_err_set(&err, PERCHE_REFUSED, "%s", ask_text(s, 0));
+                why = err.text;
+            }
+        sqlite3_finalize(s);
+    }
+    if (why == NULL || r->fail != PERCHE_OK)
+        return r->fail;
+    return fail(r, PERCHE_REFUSED,
+                "this site has a table %s of its own, which is left as it is: rename it (ALTER TABLE ... RENAME TO ...) or make it"
+                " as the hub's is, then start perched again; %s",
+                table, why);
+}
+
+static enum perche_rc run_one(struct replica *r, const struct perche_migration *m)
 {
     struct perche_bytes signature = {m->signature, sizeof m->signature};
+
+    return migration_run(r, (int64_t)m->number, m->name, m->sql, &signature);
+}
+
+/* @m is followed by @later others. */
+static enum perche_rc apply_one(struct replica *r, const struct perche_migration *m, uint32_t later,
+                                bool *taken)
+{
     struct perche_err err = {0};
     uint64_t names = names_mark(r);
-    enum perche_rc rc = exec(r, "SAVEPOINT migration");
+    const char *own = own_table(r, m);
+    enum perche_rc rc = r->fail != PERCHE_OK ? r->fail : exec(r, "SAVEPOINT migration");
 
     *taken = false;
     if (rc != PERCHE_OK)
         return rc;
-    rc = migration_run(r, (int64_t)m->number, m->name, m->sql, &signature);
+    rc = run_one(r, m);
+    for (uint32_t i = 1; rc == PERCHE_OK && own != NULL && i <= later; i++)
+        if (strcmp(m[i].name, m->name) == 0) /* columns that the hub has added since */
+            rc = run_one(r, &m[i]);
+    if (rc == PERCHE_OK && own != NULL)
+        rc = is_the_hubs(r, own, m);
     if (rc == PERCHE_OK)
         rc = capture_new(r);
+    if (rc == PERCHE_OK)
+        rc = forget_refused(r, m);
     if (rc == PERCHE_OK) {
         *taken = true;
         return exec(r, "RELEASE migration");
@@ -449,15 +550,20 @@ static enum perche_rc apply_one(struct replica *r, const struct perche_migration
 enum perche_rc migrations_apply(struct replica *r, const struct perche_migration *m, uint32_t n)
 {
     enum perche_rc rc = capturing(r); /* what a migration writes is a change of this node */
-    bool taken = true;
+    bool taken[PERCHE_MIGRATIONS_MAX], all = true;
 
-    for (uint32_t i = 0; rc == PERCHE_OK && taken && i < n; i++) {
-        if (m[i].number < MIGRATION_DISTRIBUTED_FROM || m[i].number <= r->node.schema)
+    assert(n <= PERCHE_MIGRATIONS_MAX); /* the message's bound */
+    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
+        taken[i] = true;
+        if (m[i].number < MIGRATION_DISTRIBUTED_FROM)
             continue;
-        rc = apply_one(r, &m[i],
-                       &taken); /* they build on one another: after one that failed none is tried */
-        if (rc == PERCHE_OK && taken) {
-            r->node.schema = m[i].number;
+        for (uint32_t j = 0; taken[i] && j < i; j++) /* those of one table build on one another */
+            taken[i] = taken[j] || strcmp(m[j].name, m[i].name) != 0;
+        if (taken[i])
+            rc = apply_one(r, &m[i], n - i - 1, &taken[i]);
+        all &= taken[i];
+        if (rc == PERCHE_OK && all && r->node.schema != m[i].number) {
+            r->node.schema = m[i].number; /* those behind one that failed come again with it, and are noted by then */
             r->node_dirty = true;
         }
     }

@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import perche_net
-from perche_net import Failure, case, expect
+from perche_net import Failure, case, expect, expect_in
 
 net = perche_net.Network()
 
@@ -188,6 +188,29 @@ def _():
         get(drx, llp)
         expect("the row at Dreux", drx.sql("SELECT what, bought, shelf FROM equipment"), "table|2015-02-02|B2")
         expect("verify at Dreux", drx.json("verify")["equal"], True)
+
+
+@case("a table of a site's own that the hub replicates with other columns stays as it is, with its rows, and so does all else; renamed, the hub's comes")
+def _():
+    with small_network() as (small, hub, llp, drx):
+        llp.sql("CREATE TABLE tool (id TEXT NOT NULL PRIMARY KEY, label TEXT); INSERT INTO tool VALUES ('own', 'the site''s own')")
+        hub.sql(f"CREATE TABLE tool (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, name TEXT); INSERT INTO tool VALUES ('h', '{llp.id}', 'hub')")
+        hub.perche("replicate", "tool", "--scope", "site_id", "--level", "P0")
+        small.wait_for("the migration to be listed", lambda: "rename it" in llp.perche("refused", "--json"))
+        small.wait_for("the hub's row to be set aside", lambda: llp.status()["parked"] > 0)
+        hub.sql("CREATE TABLE later (id TEXT NOT NULL PRIMARY KEY, v TEXT)")
+        hub.perche("replicate", "later", "--scope", "all", "--level", "P0")
+        small.wait_for("a table that is replicated later", lambda: registered(llp, "later") == "*")
+        expect("the site's rows", llp.sql("SELECT * FROM tool"), "own|the site's own")
+        expect_in("what status says", "was not taken", llp.perche("status"))
+        llp.sql("ALTER TABLE tool RENAME TO tool_own")
+        llp.stop()
+        llp.start()
+        get(llp)
+        expect("the hub's rows", llp.sql("SELECT id, name FROM tool"), "h|hub")
+        expect("the site's rows", llp.sql("SELECT * FROM tool_own"), "own|the site's own")
+        expect("parked and refused", (llp.status()["parked"], llp.json("refused")["refused"]), (0, []))
+        small.proven()
 
 
 @case("a table of a site's own stands in the way: its cells are parked and shown, all else goes on; once it fits, they are applied")

@@ -164,6 +164,16 @@ static inline const char *json_at(const char *json, const char *path)
     return out;
 }
 
+/* `replicate` at the hub, signed as its owner would; the answer, free() ends it. */
+static inline char *pair_replicate(struct pair *p, const char *args)
+{
+    char *json = pair_command(p, p->hub, "replicate", args), sign[200];
+
+    snprintf(sign, sizeof sign, "{\"number\": %s, \"signature\": \"%0128d\"}", json_at(json, "$.number"), 5);
+    free(pair_command(p, p->hub, "migration_signature", sign));
+    return json;
+}
+
 static inline void harvest_here(struct pair *p, struct fixture *f)
 {
     bool more = true;

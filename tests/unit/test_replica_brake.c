@@ -625,9 +625,7 @@ static void the_image_has_every_type_of_value(void **state)
     struct fixture *a = p->sites[0];
 
     program(p->hub, "CREATE TABLE thing (id TEXT NOT NULL PRIMARY KEY, i INTEGER, r REAL, t TEXT, b BLOB, home TEXT)");
-    free(pair_command(p, p->hub, "replicate", "{\"table\": \"thing\", \"scope\": \"home\"}"));
-    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    free(pair_replicate(p, "{\"table\": \"thing\", \"scope\": \"home\"}"));
     pair_prove(p, a);
     equal(p, a);
     edit(p, a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"

@@ -67,9 +67,7 @@ static void replicate(struct pair *p, struct fixture *a, const char *create, con
 
     program(p->hub, create);
     snprintf(args, sizeof args, "{\"table\": \"%s\", \"scope\": \"site_id\"}", table);
-    free(pair_command(p, p->hub, "replicate", args));
-    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    free(pair_replicate(p, args));
     pair_prove(p, a);
 }
 
@@ -390,10 +388,7 @@ static void names_that_need_quotes_are_harvested_and_travel(void **state)
     char *json;
 
     program(p->hub, "CREATE TABLE \"it's \"\"odd\"\"\" (\"k\"\"'1\" TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, \"a\"\"b'c\" TEXT) STRICT");
-    json = pair_command(p, p->hub, "replicate", "{\"table\": \"it's \\\"odd\\\"\", \"scope\": \"site_id\"}");
-    free(json);
-    json = pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}");
+    json = pair_replicate(p, "{\"table\": \"it's \\\"odd\\\"\", \"scope\": \"site_id\"}");
     free(json);
     pair_prove(p, a);
     edit(p, a, "INSERT INTO \"it's \"\"odd\"\"\" VALUES ('x', (SELECT site_id FROM perche_self), 'v')");

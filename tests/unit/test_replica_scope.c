@@ -43,9 +43,7 @@ static void a_table_of_the_hub_alone_goes_nowhere(void **state)
     struct pair *p = *state;
 
     program(p->hub, "CREATE TABLE secret (id TEXT NOT NULL PRIMARY KEY, x TEXT) STRICT");
-    free(pair_command(p, p->hub, "replicate", "{\"table\": \"secret\", \"scope\": \"hub\"}"));
-    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    free(pair_replicate(p, "{\"table\": \"secret\", \"scope\": \"hub\"}"));
     edit(p, p->hub, "INSERT INTO secret VALUES ('" ID(1) "', 'x')");
     assert_string_equal(scope_of(p->hub, "secret", ID(1)), "");
     pair_prove(p, p->sites[0]);
