@@ -21,9 +21,10 @@ static const struct shape pull_entry_shape =
 static const struct shape want_shape = SHAPE(
     perche_want, TEXT(perche_want, table, 1, PERCHE_NAME_BYTES_MAX), KEY(perche_want, key, 1));
 
+/* No table: the pair of the sum before. */
 static const struct shape sum_shape =
     SHAPE(perche_sum, TEXT(perche_sum, scope, 0, PERCHE_SCOPE_BYTES_MAX),
-          TEXT(perche_sum, table, 1, PERCHE_NAME_BYTES_MAX), U32(perche_sum, bucket, 0, 255),
+          TEXT(perche_sum, table, 0, PERCHE_NAME_BYTES_MAX), U32(perche_sum, bucket, 0, 65535),
           POSITION(perche_sum, rows), FIXED(perche_sum, sum), KEY(perche_sum, key, 0));
 
 static const struct shape migration_shape = SHAPE(
@@ -103,12 +104,14 @@ static const struct shape rows_reply_shape =
 /* Sums have no bound of their own but the message's. */
 static const struct shape digest_shape = SHAPE(
     perche_digest, U64(perche_digest, session), POSITION(perche_digest, scan),
-    POSITION(perche_digest, acked), POSITION(perche_digest, done), U32(perche_digest, level, 0, 2),
+    POSITION(perche_digest, acked), POSITION(perche_digest, done), U32(perche_digest, level, 0, PERCHE_LEVEL_ROWS),
+    U32(perche_digest, finer, 0, PERCHE_FINER_MAX),
     FIXED(perche_digest, root), LIST(perche_digest, sums, &sum_shape, UINT32_MAX));
 
 static const struct shape digest_reply_shape =
     SHAPE(perche_digest_reply, U8(perche_digest_reply, answer, PERCHE_EQUAL, PERCHE_DIFFERS),
           POSITION(perche_digest_reply, clock_ms), POSITION(perche_digest_reply, lsn),
+          U32(perche_digest_reply, finer, 0, PERCHE_FINER_MAX),
           LIST(perche_digest_reply, sums, &sum_shape, UINT32_MAX));
 
 static const struct shape watch_shape =

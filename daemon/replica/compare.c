@@ -1,14 +1,18 @@
 /* Proof that a site and its hub hold the same rows, and repair (DESIGN 4.7).
  *
- * Three levels: the root and the sum of each (scope, table); the buckets of those
- * that differ; the rows of the buckets that differ. Both ends answer from one read
- * transaction, and only when neither has anything for the other: otherwise the
- * answer is "later", never "differs".
+ * Four levels: the root and the sum of each (scope, table); the buckets of those
+ * that differ; the parts of the buckets that differ, by further bits of the key's
+ * hash; the rows of the parts that differ. Sums of parts are not stored: both ends
+ * add them up when asked. The site says how many bits, and leaves the parts out
+ * where a bucket has few rows. Both ends answer from one read transaction, and only
+ * when neither has anything for the other: otherwise the answer is "later", never
+ * "differs".
  *
- * At level 1 the site names each (scope, table) at least once and leaves out its
- * empty buckets. At level 2 it names each bucket once without a key and then its
- * rows. The hub names rows that differ; rows = 0 says that it knows nothing of
- * that key. A pass looks at a bounded part; the next one goes on. */
+ * The site names each (scope, table), and at the parts each bucket, at least once
+ * and leaves out its empty sums. At the rows it names each part (or bucket) once
+ * without a key and then its rows. The hub names rows that differ; rows = 0 says
+ * that it knows nothing of that key. A pass looks at a bounded part; the next one
+ * goes on. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +24,10 @@
 #include "replica/statements.h"
 
 #define PAIRS_MAX        16u    /* (scope, table) pairs that one pass looks into: 4,096 buckets */
-#define COMPARE_ROWS_MAX 20000u /* rows of one level 2, and what it may repair */
+#define COMPARE_ROWS_MAX 20000u /* rows that one pass names, and what it may repair */
+#define PARTS_MAX        8192u  /* sums of parts that one pass names, or answers */
+#define BUCKET_ROWS_FEW  32u    /* so many are named as cheaply as their parts */
+#define PLACES_MAX       (DIGEST_BUCKETS << PERCHE_FINER_MAX)
 
 /* ---- lists of sums --------------------------------------------------------------- */
 
@@ -102,7 +109,7 @@ static void list_finish(struct list *l)
         l->items[i].key.p = l->items[i].key.n > 0 ? l->keys + (uintptr_t)l->items[i].key.p : NULL;
 }
 
-/* Copies the list into the message's own memory. Sums of one pair follow each other and share their texts. */
+/* Copies the list into the message's own memory. Sums of one pair follow each other: only the first names it. */
 static enum perche_rc list_send(struct replica *r, const struct list *l, struct perche_message *m,
                                 struct perche_sum **sums, uint32_t *sums_count)
 {
@@ -122,8 +129,7 @@ static enum perche_rc list_send(struct replica *r, const struct list *l, struct 
         if (from->key.n > 0)
             to->key.p = keys + (from->key.p - l->keys);
         if (i > 0 && from->scope == scope && from->table == table) {
-            to->scope = copy[i - 1].scope;
-            to->table = copy[i - 1].table;
+            to->scope = to->table = "";
             continue;
         }
         to->scope = message_text(m, from->scope);
@@ -259,18 +265,27 @@ static int by_place(const void *x, const void *y)
     return c != 0 ? c : a->bucket < b->bucket ? -1 : a->bucket > b->bucket;
 }
 
-/* The sums of a message in order; free() ends it. NULL with r->fail. */
+/* The sums of a message in order, each with its pair; free() ends it. NULL with r->fail. */
 static const struct perche_sum **in_order(struct replica *r, const struct perche_sum *sums,
                                           uint32_t count)
 {
-    const struct perche_sum **order = malloc((count + 1) * sizeof *order);
+    const struct perche_sum **order =
+        malloc((count + (size_t)1) * (sizeof *order + sizeof(struct perche_sum)));
+    struct perche_sum *named;
 
     if (order == NULL) {
         (void)nomem(r);
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = &sums[i];
+    named = (struct perche_sum *)(void *)(order + count + 1); /* behind the pointers to them */
+    for (uint32_t i = 0; i < count; i++) {
+        named[i] = sums[i];
+        if (i > 0 && named[i].table[0] == '\0') { /* no table has an empty name: the pair before */
+            named[i].scope = named[i - 1].scope;
+            named[i].table = named[i - 1].table;
+        }
+        order[i] = &named[i];
+    }
     qsort(order, count, sizeof *order, by_place);
     return order;
 }
@@ -308,10 +323,44 @@ static struct perche_bytes column_bytes(sqlite3_stmt *s, int i)
     return b;
 }
 
-static bool wanted(const uint8_t set[DIGEST_BUCKETS / 8], uint32_t bucket)
+static bool wanted(const uint8_t *set, uint32_t place)
 {
-    return set[bucket / 8] >> (bucket % 8) & 1;
+    return set[place / 8] >> (place % 8) & 1;
 }
+
+static void want(uint8_t *set, uint32_t place)
+{
+    set[place / 8] |= (uint8_t)(1 << place % 8);
+}
+
+/* The sums of all parts of the buckets in @set, at their places; free() ends them. NULL with r->fail. */
+static uint8_t (*parts_of(struct replica *r, const char *scope, const char *table,
+                          const uint8_t set[DIGEST_BUCKETS / 8], uint32_t finer))[16]
+{
+    uint8_t (*sums)[16] = calloc((size_t)DIGEST_BUCKETS << finer, sizeof *sums);
+    sqlite3_stmt *s;
+
+    if (sums == NULL) {
+        (void)nomem(r);
+        return NULL;
+    }
+    s = live_rows(r, scope, table);
+    while (ask_row(r, s, "add up row digests")) {
+        struct perche_bytes key = column_bytes(s, 0), digest = column_bytes(s, 1);
+        uint32_t place = digest_place(key.p, key.n, finer);
+
+        if (wanted(set, place % DIGEST_BUCKETS) && digest.n == 16)
+            digest_add(sums[place], digest.p);
+    }
+    sqlite3_finalize(s);
+    if (r->fail != PERCHE_OK) {
+        free(sums);
+        return NULL;
+    }
+    return sums;
+}
+
+static const uint8_t none[16];
 
 /* ---- a site asks ------------------------------------------------------------------------------ */
 
@@ -335,7 +384,7 @@ static enum perche_rc is_comparable(struct replica *r, bool *yes)
     return r->fail;
 }
 
-/* Level 1: the buckets of the pairs whose sums differ from the hub's. */
+/* The buckets of the pairs whose sums differ from the hub's. */
 static enum perche_rc ask_buckets(struct replica *r, const struct perche_digest_reply *theirs,
                                   struct list *l)
 {
@@ -354,7 +403,6 @@ static enum perche_rc ask_buckets(struct replica *r, const struct perche_digest_
                                  .table = c <= 0 ? own.items[i].table : order[j]->table};
         bool same = c == 0 && own.items[i].rows == order[j]->rows &&
                     memcmp(own.items[i].sum, order[j]->sum, 16) == 0;
-        static const uint8_t none[16];
         uint32_t before = l->count;
         uint64_t rows;
 
@@ -381,16 +429,84 @@ out:
     return r->fail;
 }
 
-/* Level 2: the rows of the buckets that differ. */
+/* How many further bits make the parts and then the rows of a part about equally many: 0, the rows at once. */
+static enum perche_rc parts_wanted(struct replica *r, const struct perche_digest_reply *theirs,
+                                   uint32_t *finer)
+{
+    const struct perche_sum **order = in_order(r, theirs->sums, theirs->sums_count);
+    uint64_t most = 0;
+
+    *finer = 0;
+    for (uint32_t from = 0; order != NULL && from < theirs->sums_count && r->fail == PERCHE_OK;
+         from = pair_end(order, from, theirs->sums_count)) {
+        uint8_t sums[DIGEST_BYTES];
+        uint64_t rows;
+
+        if (buckets_of(r, order[from]->scope, order[from]->table, sums, &rows) == PERCHE_OK &&
+            rows / DIGEST_BUCKETS > most)
+            most = rows / DIGEST_BUCKETS;
+    }
+    if (most > BUCKET_ROWS_FEW)
+        while (*finer < PERCHE_FINER_MAX && UINT64_C(1) << 2 * *finer < most)
+            ++*finer;
+    free(order);
+    return r->fail;
+}
+
+/* The parts of the buckets that differ. */
+static enum perche_rc ask_parts(struct replica *r, const struct perche_digest_reply *theirs,
+                                uint32_t finer, struct list *l)
+{
+    const struct perche_sum **order = in_order(r, theirs->sums, theirs->sums_count);
+    uint32_t named = 0;
+
+    for (uint32_t from = 0, to; order != NULL && from < theirs->sums_count && r->fail == PERCHE_OK;
+         from = to) {
+        struct perche_sum sum = {.scope = order[from]->scope, .table = order[from]->table};
+        uint8_t set[DIGEST_BUCKETS / 8] = {0};
+        uint8_t(*sums)[16];
+
+        to = pair_end(order, from, theirs->sums_count);
+        if (named + (1u << finer) > PARTS_MAX)
+            break;
+        for (uint32_t i = from; i < to && named + (1u << finer) <= PARTS_MAX; i++)
+            if (!wanted(set, order[i]->bucket % DIGEST_BUCKETS)) {
+                want(set, order[i]->bucket % DIGEST_BUCKETS);
+                named += 1u << finer;
+            }
+        sums = parts_of(r, sum.scope, sum.table, set, finer);
+        for (uint32_t bucket = 0; sums != NULL && bucket < DIGEST_BUCKETS; bucket++) {
+            uint32_t before = l->count;
+
+            if (!wanted(set, bucket))
+                continue;
+            for (sum.bucket = bucket; sum.bucket < DIGEST_BUCKETS << finer && r->fail == PERCHE_OK;
+                 sum.bucket += DIGEST_BUCKETS) {
+                memcpy(sum.sum, sums[sum.bucket], 16);
+                if (memcmp(sum.sum, none, 16) != 0)
+                    (void)list_add(r, l, &sum, NULL);
+            }
+            sum.bucket = bucket;
+            memset(sum.sum, 0, 16);
+            if (l->count == before && r->fail == PERCHE_OK)
+                (void)list_add(r, l, &sum, NULL); /* names the bucket all the same */
+        }
+        free(sums);
+    }
+    free(order);
+    return r->fail;
+}
+
+/* The rows of the parts that differ, or of the buckets (@finer = 0). */
 static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_reply *theirs,
-                               struct list *l)
+                               uint32_t finer, struct list *l)
 {
     const struct perche_sum **order = in_order(r, theirs->sums, theirs->sums_count);
 
     for (uint32_t from = 0, to; order != NULL && from < theirs->sums_count && r->fail == PERCHE_OK;
          from = to) {
         struct perche_sum sum = {.scope = order[from]->scope, .table = order[from]->table};
-        uint8_t set[DIGEST_BUCKETS / 8] = {0}, sums[DIGEST_BYTES];
+        uint8_t set[PLACES_MAX / 8] = {0}, sums[DIGEST_BYTES];
         uint64_t rows, each;
         sqlite3_stmt *s;
 
@@ -398,13 +514,13 @@ static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_rep
         if (l->count >= COMPARE_ROWS_MAX ||
             buckets_of(r, sum.scope, sum.table, sums, &rows) != PERCHE_OK)
             break;
-        each = rows / DIGEST_BUCKETS + 2; /* about so many in a bucket, and its name */
+        each = rows / (DIGEST_BUCKETS << finer) + 2; /* about so many in a part, and its name */
         for (uint32_t i = from; i < to && l->count < COMPARE_ROWS_MAX; i++) {
-            sum.bucket = order[i]->bucket % DIGEST_BUCKETS;
+            sum.bucket = order[i]->bucket % (DIGEST_BUCKETS << finer);
             if (wanted(set, sum.bucket) ||
                 (i > from && l->count + (i - from) * each > COMPARE_ROWS_MAX))
                 continue;
-            set[sum.bucket / 8] |= (uint8_t)(1 << sum.bucket % 8);
+            want(set, sum.bucket);
             if (list_add(r, l, &sum, NULL) != PERCHE_OK)
                 break;
         }
@@ -412,7 +528,7 @@ static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_rep
         while (ask_row(r, s, "read row digests")) {
             struct perche_bytes key = column_bytes(s, 0), digest = column_bytes(s, 1);
 
-            sum.bucket = digest_bucket(key.p, key.n);
+            sum.bucket = digest_place(key.p, key.n, finer);
             if (!wanted(set, sum.bucket) || digest.n != 16)
                 continue;
             memcpy(sum.sum, digest.p, 16);
@@ -428,6 +544,7 @@ static enum perche_rc ask_rows(struct replica *r, const struct perche_digest_rep
 enum perche_rc digest_build(struct replica *r, const struct work *w, struct outcome *o)
 {
     struct perche_digest *d = &o->message.u.digest;
+    const struct perche_digest_reply *above = &w->message.u.digest_reply;
     struct list l = {0}, all = {0};
     enum perche_rc rc = is_comparable(r, &o->comparable);
 
@@ -438,12 +555,19 @@ enum perche_rc digest_build(struct replica *r, const struct work *w, struct outc
     d->acked = r->node.acked;
     d->done = r->node.done;
     d->level = w->level;
-    if (w->level == 0)
-        rc = level_0(r, 0, &all, d->root);
-    else if (w->level == 1)
-        rc = ask_buckets(r, &w->message.u.digest_reply, &l);
-    else
-        rc = ask_rows(r, &w->message.u.digest_reply, &l);
+    if (w->level == PERCHE_LEVEL_ROWS)
+        d->finer = above->finer;
+    if (w->level == PERCHE_LEVEL_PARTS && (rc = parts_wanted(r, above, &d->finer)) == PERCHE_OK &&
+        d->finer == 0)
+        d->level = PERCHE_LEVEL_ROWS;
+    if (rc != PERCHE_OK)
+        return rc;
+    switch (d->level) {
+    case PERCHE_LEVEL_ROOT: rc = level_0(r, 0, &all, d->root); break;
+    case PERCHE_LEVEL_BUCKETS: rc = ask_buckets(r, above, &l); break;
+    case PERCHE_LEVEL_PARTS: rc = ask_parts(r, above, d->finer, &l); break;
+    default: rc = ask_rows(r, above, d->finer, &l);
+    }
     list_finish(&l);
     if (rc == PERCHE_OK)
         rc = list_send(r, &l, &o->message, &d->sums, &d->sums_count);
@@ -557,6 +681,49 @@ static enum perche_rc answer_buckets(struct replica *r, uint32_t site,
     return r->fail;
 }
 
+/* The parts that differ, of the buckets whose parts the site names. */
+static enum perche_rc answer_parts(struct replica *r, uint32_t site, const struct perche_digest *d,
+                                   struct list *l)
+{
+    const struct perche_sum **order = in_order(r, d->sums, d->sums_count);
+    const uint32_t places = DIGEST_BUCKETS << d->finer;
+    uint32_t pairs = 0;
+
+    for (uint32_t from = 0, to; order != NULL && from < d->sums_count && r->fail == PERCHE_OK;
+         from = to) {
+        struct perche_sum sum = {.scope = order[from]->scope, .table = order[from]->table};
+        uint8_t set[DIGEST_BUCKETS / 8] = {0};
+        uint8_t(*theirs)[16], (*ours)[16] = NULL;
+
+        to = pair_end(order, from, d->sums_count);
+        if (pairs++ == PAIRS_MAX)
+            break;
+        theirs = calloc(places, sizeof *theirs);
+        if (theirs == NULL) {
+            (void)nomem(r);
+            break;
+        }
+        for (uint32_t i = from; i < to; i++)
+            if (order[i]->bucket < places) {
+                want(set, order[i]->bucket % DIGEST_BUCKETS);
+                memcpy(theirs[order[i]->bucket], order[i]->sum, 16);
+            }
+        if (holds(r, sum.scope, site)) /* else we say that there is nothing */
+            ours = parts_of(r, sum.scope, sum.table, set, d->finer);
+        for (sum.bucket = 0;
+             sum.bucket < places && l->count < PARTS_MAX && r->fail == PERCHE_OK; sum.bucket++) {
+            memcpy(sum.sum, ours != NULL ? ours[sum.bucket] : none, 16);
+            if (wanted(set, sum.bucket % DIGEST_BUCKETS) &&
+                memcmp(sum.sum, theirs[sum.bucket], 16) != 0)
+                (void)list_add(r, l, &sum, NULL);
+        }
+        free(ours);
+        free(theirs);
+    }
+    free(order);
+    return r->fail;
+}
+
 /* Calls for each row that differs: @known, does the hub know of that key at all? */
 typedef enum perche_rc (*differs_cb)(void *ctx, const struct perche_sum *place,
                                      struct perche_bytes key, bool known, const uint8_t digest[16]);
@@ -603,15 +770,15 @@ static enum perche_rc compare_rows(struct replica *r, uint32_t site, const struc
 
     for (uint32_t from = 0, to; order != NULL && from < d->sums_count && r->fail == PERCHE_OK;
          from = to) {
-        uint8_t set[DIGEST_BUCKETS / 8] = {0};
+        uint8_t set[PLACES_MAX / 8] = {0};
         struct perche_sum place = {.scope = order[from]->scope, .table = order[from]->table};
         uint32_t first = from;
         sqlite3_stmt *s;
 
         to = pair_end(order, from, d->sums_count);
         for (; first < to && order[first]->key.n == 0; first++)
-            if (order[first]->bucket < DIGEST_BUCKETS)
-                set[order[first]->bucket / 8] |= (uint8_t)(1 << order[first]->bucket % 8);
+            if (order[first]->bucket < PLACES_MAX)
+                want(set, order[first]->bucket);
         for (uint32_t i = first; i < to && r->fail == PERCHE_OK; i++)
             if (order[i]->key.n <= PERCHE_KEY_BYTES_MAX)
                 (void)compare_row(r, site, order[i], on_differs, ctx);
@@ -622,7 +789,7 @@ static enum perche_rc compare_rows(struct replica *r, uint32_t site, const struc
             struct perche_bytes key = column_bytes(s, 0), digest = column_bytes(s, 1);
             uint32_t low = first, high = to;
 
-            place.bucket = digest_bucket(key.p, key.n);
+            place.bucket = digest_place(key.p, key.n, d->finer);
             if (!wanted(set, place.bucket) || digest.n != 16)
                 continue;
             while (low < high) {
@@ -683,13 +850,16 @@ enum perche_rc digest_answer(struct replica *r, const struct work *w, struct out
     o->message.reply = true;
     reply->clock_ms = w->now_ms;
     reply->lsn = r->node.lsn;
+    reply->finer = d->finer;
     reply->answer = quiet ? PERCHE_DIFFERS : PERCHE_LATER;
-    if (quiet && d->level == 0) {
+    if (quiet && d->level == PERCHE_LEVEL_ROOT) {
         rc = level_0(r, site, &l, root);
         if (rc == PERCHE_OK && memcmp(root, d->root, 16) == 0)
             reply->answer = PERCHE_EQUAL;
-    } else if (quiet && d->level == 1) {
+    } else if (quiet && d->level == PERCHE_LEVEL_BUCKETS) {
         rc = answer_buckets(r, site, d, &l);
+    } else if (quiet && d->level == PERCHE_LEVEL_PARTS) {
+        rc = answer_parts(r, site, d, &l);
     } else if (quiet) {
         rc = compare_rows(r, site, d, name_row, &naming);
     }
@@ -809,7 +979,7 @@ enum perche_rc digest_repair(struct replica *r, const struct work *w, struct out
 
     if (p.site == 0)
         return r->fail;
-    if (w->message.u.digest.level != 2)
+    if (w->message.u.digest.level != PERCHE_LEVEL_ROWS)
         return fail(r, PERCHE_INTERNAL, "a repair without keys");
     rc = compare_rows(r, p.site, &w->message.u.digest, note_row, &p);
     list_finish(&p.rows);
@@ -875,6 +1045,7 @@ static enum perche_rc send_again(struct replica *r, struct table *t, struct perc
 enum perche_rc digest_take(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_digest_reply *reply = &w->message.u.digest_reply;
+    const char *table = "";
     enum perche_rc rc = PERCHE_OK;
 
     if (reply->answer == PERCHE_EQUAL) {
@@ -883,12 +1054,15 @@ enum perche_rc digest_take(struct replica *r, const struct work *w, struct outco
         r->node_dirty = true;
         return PERCHE_OK;
     }
-    if (reply->answer != PERCHE_DIFFERS || w->level != 2)
+    if (reply->answer != PERCHE_DIFFERS || w->level != PERCHE_LEVEL_ROWS)
         return PERCHE_OK;
     for (uint32_t i = 0; rc == PERCHE_OK && i < reply->sums_count; i++) {
         const struct perche_sum *sum = &reply->sums[i];
-        struct table *t = sum->rows == 0 && sum->key.n > 0 ? registry_table(r, sum->table) : NULL;
+        struct table *t;
 
+        if (sum->table[0] != '\0')
+            table = sum->table; /* else that of the sum before */
+        t = sum->rows == 0 && sum->key.n > 0 ? registry_table(r, table) : NULL;
         if (t != NULL && t->present && sum->key.n <= PERCHE_KEY_BYTES_MAX)
             rc = send_again(r, t, sum->key, &o->rows);
     }

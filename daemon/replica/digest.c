@@ -88,7 +88,12 @@ void digest_hash(const void *p, size_t n, uint8_t out[16])
 
 uint32_t digest_bucket(const uint8_t *key, uint32_t key_n)
 {
-    return (uint32_t)(XXH3_64bits(key, key_n) % DIGEST_BUCKETS);
+    return digest_place(key, key_n, 0);
+}
+
+uint32_t digest_place(const uint8_t *key, uint32_t key_n, uint32_t finer)
+{
+    return (uint32_t)(XXH3_64bits(key, key_n) % ((uint64_t)DIGEST_BUCKETS << finer));
 }
 
 /* ---- a row ------------------------------------------------------------------- */

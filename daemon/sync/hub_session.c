@@ -111,7 +111,7 @@ static void digest(struct sync_hub *h, struct peer *peer, const struct sync_even
     struct work *w;
 
     /* The row level is asked twice: to answer, and to repair. */
-    if (ev->message->u.digest.level >= 2 && sync_message_copy(&copy, ev->message) != PERCHE_OK) {
+    if (ev->message->u.digest.level >= PERCHE_LEVEL_ROWS && sync_message_copy(&copy, ev->message) != PERCHE_OK) {
         hub_no(h, peer->pipe->id, ev->request, PERCHE_OP_DIGEST, PERCHE_NO_INTERNAL);
         return;
     }

@@ -5,7 +5,6 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
-#define LEVEL_ROWS          2u
 #define LATER_MS_MIN        250u
 #define LATER_MS_MAX_WAITED 2000u /* while somebody waits for the answer */
 #define LATER_SNAPSHOT      3u    /* in a row: then the next pull is to bring the hub's root along */
@@ -55,6 +54,7 @@ void site_digest_built(struct sync_site *s, struct outcome *o)
         return;
     }
     o->message.u.digest.session = s->session;
+    s->digest_level = o->message.u.digest.level; /* it may have left the parts out */
     if (s->digest_level == 0)
         s->digest_began_ms = s->mono_ms;
     s->talk = TALK_DIGEST;
@@ -76,7 +76,7 @@ void site_digest_answered(struct sync_site *s, struct perche_message *m)
         compare_later(s); /* equal now: let the root say so */
         return;
     }
-    if (answer == PERCHE_DIFFERS && s->digest_level < LEVEL_ROWS) {
+    if (answer == PERCHE_DIFFERS && s->digest_level < PERCHE_LEVEL_ROWS) {
         s->digest_level++;
         s->talk = TALK_DIGEST_BUILD;
         w = site_work(s, WORK_DIGEST_BUILD);

@@ -29,8 +29,8 @@ enum work_kind {
     WORK_PULL_BUILD,     /* read: what to ask: position, done, images wanted. out: message pull (session, bytes_max not set) */
     WORK_PULL_APPLY,     /* write: harvests, then merges; compares, where the answer has the hub's root. in: message.u.pull_reply. out: applied; comparable, equal */
     WORK_ROWS_APPLY,     /* write: in: message.u.rows_reply. out: applied */
-    WORK_DIGEST_BUILD,   /* read: in: level, message.u.digest_reply of the level above (level > 0). out: message digest (session not set) or comparable = false */
-    WORK_DIGEST_TAKE,    /* write: in: message.u.digest_reply. Equal: stores proven equal at clock_ms; level 2 differs: repairs what the site must repair. out: state */
+    WORK_DIGEST_BUILD,   /* read: in: level, message.u.digest_reply of the level above (level > 0). out: message digest (session not set; of a level at least the one asked for) or comparable = false */
+    WORK_DIGEST_TAKE,    /* write: in: message.u.digest_reply. Equal: stores proven equal at clock_ms; rows differ: repairs what the site must repair. out: state */
 
     WORK_LEAVE_BUILD,    /* read: does nothing wait here that the hub lacks? Else rc STATE, err says what. out: message leave (session not set) */
 
@@ -40,8 +40,8 @@ enum work_kind {
     WORK_PUSH_APPLY,     /* write, grouped: in: site, message.u.push. out: message push_reply or no; woken */
     WORK_PULL_ANSWER,    /* read: in: site, message.u.pull, bytes_max. out: message pull_reply */
     WORK_ROWS_ANSWER,    /* read: in: site, message.u.rows. out: message rows_reply */
-    WORK_DIGEST_ANSWER,  /* read: in: site, message.u.digest, now_ms. out: message digest_reply; repairs: level 2 differences become new positions by WORK_REPAIR */
-    WORK_REPAIR,         /* write: in: site, message.u.digest (level 2): rows that differ go whole to the site. out: woken */
+    WORK_DIGEST_ANSWER,  /* read: in: site, message.u.digest, now_ms. out: message digest_reply; repairs: rows that differ become new positions by WORK_REPAIR */
+    WORK_REPAIR,         /* write: in: site, message.u.digest (of rows): rows that differ go whole to the site. out: woken */
     WORK_PEER_NOTE,      /* write: in: site, full, scan, done, session, now_ms, pending, proven_ms, offset_ms. out: nothing */
     WORK_ENROL,          /* write: in: message.u.enrol, now_ms. out: message enrol_reply or no */
     WORK_LEAVE,          /* write: in: site, session, message.u.leave. The site is a member no longer, until it is invited anew. out: message leave_reply or no */

@@ -337,19 +337,22 @@ struct perche_rows_reply {
 struct perche_sum {
     const char *scope;          /* name */
     const char *table;
-    uint32_t bucket;            /* level 1, 2: 0..255 */
-    uint64_t rows;              /* live rows; level 2: unused */
+    uint32_t bucket;            /* the low 8 + finer bits of the key's hash */
+    uint64_t rows;              /* live rows; below level 0 unused, but 0 in an answer of rows: not known */
     uint8_t sum[16];
-    struct perche_bytes key;    /* level 2 */
+    struct perche_bytes key;    /* rows */
 };
+enum perche_level { PERCHE_LEVEL_ROOT, PERCHE_LEVEL_BUCKETS, PERCHE_LEVEL_PARTS, PERCHE_LEVEL_ROWS };
+#define PERCHE_FINER_MAX 8u /* further bits of the hash: a bucket has 256 parts at most */
 struct perche_digest {
     uint64_t session;
     uint64_t scan;              /* = full */
     uint64_t acked;             /* what the site knows as acknowledged */
     uint64_t done;
-    uint32_t level;
+    uint32_t level;             /* enum perche_level */
+    uint32_t finer;             /* bits beyond 8 that a bucket of these sums has */
     uint8_t root[16];           /* level 0: over all sums in order of (scope, table) */
-    struct perche_sum *sums;    /* level 0: empty unless the root differed before; 1, 2: the asker's */
+    struct perche_sum *sums;    /* level 0: none; below: the asker's */
     uint32_t sums_count;
 };
 enum perche_equal { PERCHE_EQUAL = 1, PERCHE_LATER = 2, PERCHE_DIFFERS = 3 };
@@ -357,6 +360,7 @@ struct perche_digest_reply {
     uint8_t answer;             /* enum perche_equal */
     uint64_t clock_ms;          /* the hub's, when it compared */
     uint64_t lsn;               /* the hub's newest */
+    uint32_t finer;             /* as asked */
     struct perche_sum *sums;    /* what differs: the hub's sums of the next level down */
     uint32_t sums_count;
 };

@@ -82,16 +82,17 @@ static bool compare(struct talk *t)
     for (uint32_t level = 0;; level++) {
         struct work w = {.kind = WORK_DIGEST_BUILD, .level = level, .message = above};
         struct outcome o = work(t->site, w);
-        struct work take = {.kind = WORK_DIGEST_TAKE, .level = level};
+        struct work take = {.kind = WORK_DIGEST_TAKE};
         int answer;
 
         if (!o.comparable)
             die("the site is not at rest");
-        above = ask(t, &o, WORK_DIGEST_ANSWER, level == 2 ? &question : NULL);
+        take.level = level = o.message.u.digest.level; /* the parts may be left out */
+        above = ask(t, &o, WORK_DIGEST_ANSWER, level == PERCHE_LEVEL_ROWS ? &question : NULL);
         answer = above.u.digest_reply.answer;
         if (answer == PERCHE_LATER)
             die("the hub is not at rest");
-        if (answer == PERCHE_DIFFERS && level < 2)
+        if (answer == PERCHE_DIFFERS && level < PERCHE_LEVEL_ROWS)
             continue;
         if (answer == PERCHE_DIFFERS) {
             struct work repair = {.kind = WORK_REPAIR, .message = question};

@@ -115,14 +115,15 @@ def _():
     digest = bytes.fromhex(hub.sql("SELECT hex(substr(clock, 1, 16)) FROM perche_row r JOIN perche_tab t ON t.num = r.tab WHERE t.name = 'learner'"
                                    f" AND hex(key) = '{secret[1].hex().upper()}'"))
     hub_lsn = int(hub.sql("SELECT lsn FROM perche_node"))
-    for level, sums in ((0, []), (1, [[llp.id, "learner", b, 0, bytes(16), b""] for b in range(200)]),
-                        (2, [[llp.id, "learner", 0, 0, bytes(16), s] for s in secret[1:]]),
-                        (2, [[llp.id, "learner", 0, 0, digest, secret[1]]])):
-        what, fields = line.ask(DIGEST, [line.session, hub_lsn, line.have, hub_lsn, level, bytes(16), sums])
+    for level, finer, sums in ((0, 0, []), (1, 0, [[llp.id, "learner", b, 0, bytes(16), b""] for b in range(200)]),
+                               (2, 8, [[llp.id, "learner", b, 0, bytes(16), b""] for b in range(0, 256)]),
+                               (3, 0, [[llp.id, "learner", 0, 0, bytes(16), s] for s in secret[1:]]),
+                               (3, 0, [[llp.id, "learner", 0, 0, digest, secret[1]]])):
+        what, fields = line.ask(DIGEST, [line.session, hub_lsn, line.have, hub_lsn, level, finer, bytes(16), sums])
         expect(f"digests of level {level}", what, 1)
-        if fields[0] == 3 and any(digest in s for s in fields[3] for s in s if isinstance(s, bytes)):
+        if fields[0] == 3 and any(digest in s for s in fields[4] for s in s if isinstance(s, bytes)):
             raise Failure(f"digests of level {level}: that of a row of La Loupe's")
-        if level == 0 and any(llp.id in s[0] for s in fields[3]):
+        if level == 0 and any(llp.id in s[0] for s in fields[4]):
             raise Failure("digests of level 0: a scope of La Loupe's")
     line.pull(0, 0)
     unharmed(before)
@@ -154,7 +155,7 @@ def _():
     far = int(hub.sql("SELECT lsn FROM perche_node")) + 1000
     for what_is, ask in (("a push", lambda l: l.push(row, full=far, scan=far, done=far)), ("a pull", lambda l: l.pull(far, far)),
                          ("a watch", lambda l: l.ask(WATCH, [l.session, far, far, far])),
-                         ("a comparison", lambda l: l.ask(DIGEST, [l.session, far, l.have, far, 0, bytes(16), []]))):
+                         ("a comparison", lambda l: l.ask(DIGEST, [l.session, far, l.have, far, 0, 0, bytes(16), []]))):
         mark = hub.log_size()
         what, fields = ask(line)
         expect(f"{what_is} at a position beyond the hub's", (what, fields[0]), (2, BAD))

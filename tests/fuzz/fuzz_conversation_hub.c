@@ -561,14 +561,16 @@ static void say_something(struct pipe *p)
     case PERCHE_OP_ROWS: m.u.rows = (struct perche_rows){session, wants, count}; break;
     case PERCHE_OP_DIGEST:
         m.u.digest = (struct perche_digest){.session = session, .scan = in_number(&t.in, t.scan), .acked = in_number(&t.in, t.have),
-                                            .done = in_number(&t.in, t.full), .level = (uint32_t)in_number(&t.in, in_below(&t.in, 3)),
+                                            .done = in_number(&t.in, t.full), .level = (uint32_t)in_number(&t.in, in_below(&t.in, 4)), .finer = in_below(&t.in, PERCHE_FINER_MAX + 1),
                                             .sums = sums};
         m.u.digest.sums_count = in_below(&t.in, 16);
         for (uint32_t i = 0; i < m.u.digest.sums_count; i++) {
             sums[i] = (struct perche_sum){.scope = word_text(&t.in, &t.words, site_names, 6), .table = the_tables[in_below(&t.in, 16)],
-                                          .bucket = in_byte(&t.in), .rows = in_byte(&t.in)};
+                                          .bucket = in_byte(&t.in) * (in_bit(&t.in) ? 1 : 257), .rows = in_byte(&t.in)};
+            if (in_below(&t.in, 4) == 0)
+                sums[i].scope = sums[i].table = "";
             in_bytes(&t.in, sums[i].sum, 2);
-            if (m.u.digest.level == 2 && in_bit(&t.in))
+            if (m.u.digest.level == PERCHE_LEVEL_ROWS && in_bit(&t.in))
                 sums[i].key = word_key(&t.in, &t.words);
         }
         break;

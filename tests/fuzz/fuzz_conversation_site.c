@@ -205,7 +205,9 @@ static void word_sums(struct perche_sum *sums, uint32_t *count)
     *count = in_below(&t.in, 12);
     for (uint32_t i = 0; i < *count; i++) {
         sums[i] = (struct perche_sum){.scope = word_text(&t.in, &t.words, names, 4), .table = the_tables[in_below(&t.in, 16)],
-                                      .bucket = in_byte(&t.in), .rows = in_below(&t.in, 3)};
+                                      .bucket = in_byte(&t.in) * (in_bit(&t.in) ? 1 : 257), .rows = in_below(&t.in, 3)};
+        if (in_below(&t.in, 4) == 0)
+            sums[i].scope = sums[i].table = "";
         in_bytes(&t.in, sums[i].sum, 2);
         if (in_bit(&t.in))
             sums[i].key = word_key(&t.in, &t.words);
@@ -268,7 +270,7 @@ static void word_reply(const struct perche_message *q, struct perche_message *m,
     case PERCHE_OP_DIGEST:
         m->u.digest_reply = (struct perche_digest_reply){.answer = in_bit(&t.in) ? PERCHE_EQUAL : (uint8_t)(1 + in_below(&t.in, 3)),
                                                          .clock_ms = in_number(&t.in, node->now_ms), .lsn = in_number(&t.in, t.hub_lsn),
-                                                         .sums = sums};
+                                                         .finer = in_below(&t.in, PERCHE_FINER_MAX + 1), .sums = sums};
         if (m->u.digest_reply.answer == PERCHE_DIFFERS)
             word_sums(sums, &m->u.digest_reply.sums_count);
         break;

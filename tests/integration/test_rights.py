@@ -238,7 +238,7 @@ def _():
 @case("a stranger gets a challenge and nothing else: no row, no watch, no digest, however it asks")
 def _():
     for op, fields in ((PULL, [1, 0, 0, 0, 65536, False, 0, []]), (PUSH, [1, 0, 1, 1, 1, 0, 0, 0, 1, b""]), (ROWS, [1, [["learner", bytes(16)]]]),
-                       (DIGEST, [1, 0, 0, 0, 0, bytes(16), []]), (WATCH, [1, 0, 0, 0]), (PROVE, prove(llp.id))):
+                       (DIGEST, [1, 0, 0, 0, 0, 0, bytes(16), []]), (WATCH, [1, 0, 0, 0]), (PROVE, prove(llp.id))):
         line = perche_net.RawLine(net).greet()
         expect(f"the answer to op {op} without hello", line.ask(op, fields)[0], 2)
         line.close()

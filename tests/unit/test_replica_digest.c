@@ -22,7 +22,7 @@ static struct perche_bytes learner_key(int n, uint8_t key[16])
 {
     char id[48];
 
-    (void)snprintf(id, sizeof id, LEARNER "%03d", n);
+    (void)snprintf(id, sizeof id, "0198f3a0-0000-7000-8000-%012d", n); /* LEARNER and three digits, or more */
     assert_true(perche_uuid_parse((const uint8_t *)id, 36, key));
     return (struct perche_bytes){key, 16};
 }
@@ -185,7 +185,7 @@ static void a_row_that_differs_is_found_and_comes_whole_from_the_hub(void **stat
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
     corrupt(p->sites[0], 3, "Somebody");
     assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_DIFFERS);
-    assert_int_equal(level, 2);
+    assert_int_equal(level, PERCHE_LEVEL_ROWS);
     assert_int_equal(repaired, 1);
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT group_concat(DISTINCT call_name) FROM learner", "Camille");
@@ -216,6 +216,93 @@ static void only_the_row_that_differs_is_sent_of_its_bucket(void **state)
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
 }
 
+#define MANY 9000 /* 35 a bucket: eight parts of four */
+
+static void insert_many(struct pair *p)
+{
+    program(p->sites[0], "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
+                         " INSERT INTO learner (id, home_site_id, call_name, use_family_name)"
+                         " SELECT printf('0198f3a0-0000-7000-8000-%012d', i), site_id, 'Camille', 'Martin' FROM n, perche_self");
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+}
+
+/* Asks and answers one level. The answer above goes in, the answer comes out; *asked: sums of the question. */
+static struct perche_message one_level(struct pair *p, uint32_t level, struct perche_message above, uint32_t *asked)
+{
+    struct work w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
+    bool comparable;
+    struct outcome o;
+
+    w.message = pair_ask_digest(p, p->sites[0], level, above, &comparable);
+    assert_true(comparable);
+    assert_int_equal(w.message.u.digest.level, level);
+    *asked = w.message.u.digest.sums_count;
+    o = pair_read(p, p->hub, w);
+    return pair_line(&o);
+}
+
+static void of_a_bucket_with_many_rows_only_the_parts_that_differ_are_named(void **state)
+{
+    struct pair *p = *state;
+    struct perche_message m = {0};
+    uint64_t repaired;
+    uint32_t asked, level;
+
+    insert_many(p);
+    corrupt(p->sites[0], 17, "Somebody");
+    lose(p->sites[0], 4711);
+    lose(p->hub, 8);
+    lose(p->hub, 8999);
+    m = one_level(p, PERCHE_LEVEL_ROOT, m, &asked);
+    m = one_level(p, PERCHE_LEVEL_BUCKETS, m, &asked);
+    assert_int_equal(asked, 256);
+    assert_int_equal(m.u.digest_reply.sums_count, 4);
+    m = one_level(p, PERCHE_LEVEL_PARTS, m, &asked);
+    assert_int_equal(m.u.digest_reply.finer, 3);
+    assert_in_range(asked, 4 * 6, 4 * 8); /* but for parts that hold nothing */
+    assert_int_equal(m.u.digest_reply.sums_count, 4);
+    m = one_level(p, PERCHE_LEVEL_ROWS, m, &asked);
+    assert_in_range(asked, 4 + 3, 4 + 4 * 15); /* of about 140 */
+    assert_int_equal(m.u.digest_reply.sums_count, 4);
+    perche_message_free(&m);
+    assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_DIFFERS);
+    assert_int_equal(level, PERCHE_LEVEL_ROWS);
+    assert_int_equal(repaired, 4);
+    pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) || group_concat(DISTINCT call_name) FROM learner", "9000Camille");
+    program_says(p->hub, "SELECT count(*) || group_concat(DISTINCT call_name) FROM learner", "9000Camille");
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    verified(p, p->sites[0]);
+    verified(p, p->hub);
+}
+
+static void a_bucket_of_which_one_end_has_nothing_is_named_all_the_same(void **state)
+{
+    struct pair *p = *state;
+    uint8_t key[16];
+    uint64_t repaired;
+    uint32_t level, lost = 0;
+
+    insert_many(p);
+    for (int n = 1; n <= MANY; n++) {
+        uint32_t bucket = digest_bucket(learner_key(n, key).p, 16);
+
+        if (bucket == 5)
+            lose(p->sites[0], n);
+        else if (bucket == 200)
+            lose(p->hub, n);
+        lost += bucket == 5 || bucket == 200;
+    }
+    assert_true(lost > 50);
+    assert_int_equal(pair_compare(p, p->sites[0], &level, &repaired), PERCHE_DIFFERS);
+    assert_int_equal(repaired, lost);
+    pair_sync(p, p->sites[0]);
+    expect(p, p->sites[0], PERCHE_EQUAL, 0);
+    program_says(p->sites[0], "SELECT count(*) FROM learner", "9000");
+    program_says(p->hub, "SELECT count(*) FROM learner", "9000");
+}
+
 static void a_row_that_the_site_has_lost_comes_from_the_hub(void **state)
 {
     struct pair *p = *state;
@@ -224,7 +311,7 @@ static void a_row_that_the_site_has_lost_comes_from_the_hub(void **state)
     insert_learner(p->sites[0], 2, "Dominique");
     pair_sync(p, p->sites[0]);
     lose(p->sites[0], 2);
-    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "2");
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
@@ -237,7 +324,7 @@ static void a_row_that_the_hub_has_lost_is_pushed_again(void **state)
     insert_learner(p->sites[0], 1, "Camille");
     pair_sync(p, p->sites[0]);
     lose(p->hub, 1);
-    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
     pair_sync(p, p->sites[0]);
     program_says(p->hub, "SELECT call_name FROM learner", "Camille");
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
@@ -255,7 +342,7 @@ static void what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes(v
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "1");
     lose(p->hub, 1);
-    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
     assert_int_equal(tx_begin(p->sites[0]->r, true), PERCHE_OK);
@@ -284,7 +371,7 @@ static void a_row_that_is_not_the_sites_any_more_leaves_it(void **state)
     assert_int_equal(meta_save(r, &m), PERCHE_OK);
     meta_clear(&m);
     assert_int_equal(tx_commit(r), PERCHE_OK);
-    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT count(*) FROM learner", "0");
     program_says(p->hub, "SELECT count(*) FROM learner", "1");
@@ -307,7 +394,7 @@ static void a_row_that_the_hub_has_deleted_is_deleted(void **state)
     r->node_dirty = true;
     assert_int_equal(tx_commit(r), PERCHE_OK);
     pair_push(p, p->sites[0]);
-    expect(p, p->sites[0], PERCHE_DIFFERS, 2);
+    expect(p, p->sites[0], PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
     pair_sync(p, p->sites[0]);
     program_says(p->sites[0], "SELECT group_concat(call_name) FROM learner", "Dominique");
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
@@ -326,13 +413,14 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
     pair_sync(p, p->sites[0]);
     for (uint32_t i = 0; i < 256; i++)
         all[i] = (struct perche_sum){.scope = other, .table = "learner", .bucket = i};
-    for (uint32_t level = 1; level <= 2; level++) { /* asks for the other's */
+    for (uint32_t level = 1; level <= 3; level++) { /* asks for the other's */
         w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
         w.message.op = PERCHE_OP_DIGEST;
         w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan,
                                                     .done = 0,
                                                     .acked = p->sites[0]->r->node.acked,
                                                     .level = level,
+                                                    .finer = level == PERCHE_LEVEL_PARTS ? PERCHE_FINER_MAX : 0,
                                                     .sums = all,
                                                     .sums_count = 256};
         o = pair_read(p, p->hub, w);
@@ -357,7 +445,7 @@ static void a_site_learns_nothing_of_scopes_that_are_not_its_own(void **state)
             w = pair_work(WORK_DIGEST_ANSWER, p->sites[0]);
             w.message.op = PERCHE_OP_DIGEST;
             w.message.u.digest = (struct perche_digest){.scan = p->sites[0]->r->node.scan, .acked = p->sites[0]->r->node.acked,
-                                                        .level = 2, .sums = all, .sums_count = 1};
+                                                        .level = PERCHE_LEVEL_ROWS, .sums = all, .sums_count = 1};
             o = pair_read(p, p->hub, w);
             assert_int_equal(o.message.u.digest_reply.sums_count, 1);
             assert_memory_equal(o.message.u.digest_reply.sums[0].sum, none, 16);
@@ -690,6 +778,8 @@ int main(void)
         T(the_own_rows_of_the_asker_do_not_make_the_hub_say_later),
         T(a_row_that_differs_is_found_and_comes_whole_from_the_hub),
         T(only_the_row_that_differs_is_sent_of_its_bucket),
+        T(of_a_bucket_with_many_rows_only_the_parts_that_differ_are_named),
+        T(a_bucket_of_which_one_end_has_nothing_is_named_all_the_same),
         T(a_row_that_the_site_has_lost_comes_from_the_hub),
         T(a_row_that_the_hub_has_lost_is_pushed_again),
         T(what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes),

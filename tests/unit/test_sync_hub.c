@@ -106,7 +106,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         sc->left = true;
         break;
     case WORK_REPAIR: /* the question, once more */
-        assert_true(asked->op == PERCHE_OP_DIGEST && asked->u.digest.level == 2);
+        assert_true(asked->op == PERCHE_OP_DIGEST && asked->u.digest.level == PERCHE_LEVEL_ROWS);
         break;
     case WORK_PEER_NOTE:
         m->op = 0;
@@ -1023,15 +1023,15 @@ static void test_rows_that_differ_are_repaired_before_the_answer(void **state)
     sc->equal = PERCHE_DIFFERS;
     digest(sc, 11, s, 0);
     digest(sc, 11, s, 1);
-    digest(sc, 11, s, 2);
+    digest(sc, 11, s, PERCHE_LEVEL_ROWS);
     expect(sc, "   digest_answer\n101< digest differs\n"
                "   digest_answer\n102< digest differs\n"
                "   digest_answer\n   repair\n103< digest differs\n");
     sc->fails[WORK_REPAIR] = PERCHE_DISK;
-    digest(sc, 11, s, 2);
+    digest(sc, 11, s, PERCHE_LEVEL_ROWS);
     expect(sc, "   digest_answer\n   repair\nlog replica.failed\n104< digest no disk\n");
     sc->equal = PERCHE_LATER;
-    digest(sc, 11, s, 2);
+    digest(sc, 11, s, PERCHE_LEVEL_ROWS);
     expect(sc, "   digest_answer\n105< digest later\n");
     script_free(sc);
 }

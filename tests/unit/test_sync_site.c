@@ -27,6 +27,7 @@ struct script {
     bool waits;                             /* something waits that the hub lacks */
     uint32_t rows_wanted;                   /* the next apply asks for so many rows */
     uint64_t full_rounds;
+    bool few_rows; /* no parts are asked for */
     bool rows_apply_nothing;
     struct perche_want wants[4];
     uint32_t bytes_max, rows_max; /* of the latest build */
@@ -117,7 +118,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
     case WORK_DIGEST_BUILD:
         o->comparable = st->acked >= st->lsn && sc->captured == 0;
         o->message.op = PERCHE_OP_DIGEST;
-        o->message.u.digest.level = w->level;
+        o->message.u.digest.level = w->level == PERCHE_LEVEL_PARTS && sc->few_rows ? PERCHE_LEVEL_ROWS : w->level;
         assert_true(w->level == 0 || m->op == PERCHE_OP_DIGEST);
         break;
     case WORK_DIGEST_TAKE:
@@ -1930,12 +1931,31 @@ static void test_what_differs_is_narrowed_down_repaired_and_compared_again(void 
     hub_digest(sc, PERCHE_DIFFERS);
     expect(sc, "   digest_build\n0> digest 2\n");
     hub_digest(sc, PERCHE_DIFFERS);
+    expect(sc, "   digest_build\n0> digest 3\n");
+    hub_digest(sc, PERCHE_DIFFERS);
     expect(sc,
            "   digest_take\nlog sync.differs\n   pull_build\nstate live differs\n0> pull 0/0\n");
     hub_pull(sc, 0, 0, 6, 6);
     expect(sc, "   pull_apply\n   push_build from 0\n   digest_build\n0> digest 0\n");
     hub_digest(sc, PERCHE_EQUAL);
     expect(sc, "   digest_take\nsynced 1 yes\nstate live\n");
+    script_free(sc);
+}
+
+static void test_where_a_bucket_has_few_rows_its_parts_are_not_asked_for(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    sc->few_rows = true;
+    sync_now(sc, 1, 0);
+    hub_digest(sc, PERCHE_DIFFERS);
+    trace_clear(&sc->trace);
+    hub_digest(sc, PERCHE_DIFFERS);
+    expect(sc, "   digest_build\n0> digest 3\n");
+    hub_digest(sc, PERCHE_DIFFERS);
+    expect(sc,
+           "   digest_take\nlog sync.differs\n   pull_build\nstate live differs\n0> pull 0/0\n");
     script_free(sc);
 }
 
@@ -1948,7 +1968,7 @@ static void test_what_still_differs_after_three_repairs_waits_for_the_interval(v
     hub_push(sc, 0, 1);
     wait_timer(sc);
     for (unsigned i = 0; i < 3; i++) {
-        for (unsigned level = 0; level < 3; level++)
+        for (unsigned level = 0; level <= PERCHE_LEVEL_ROWS; level++)
             hub_digest(sc, PERCHE_DIFFERS);
         trace_clear(&sc->trace);
         hub_pull(sc, sc->st.full, sc->st.scan, sc->st.scan + 1, sc->st.scan + 1);
@@ -2452,6 +2472,7 @@ int main(void)
         T(later_again_and_again_compares_ever_less_often_and_is_live_all_the_same),
         T(what_differs_is_narrowed_down_repaired_and_compared_again),
         T(what_still_differs_after_three_repairs_waits_for_the_interval),
+        T(where_a_bucket_has_few_rows_its_parts_are_not_asked_for),
         T(after_three_times_later_the_pull_brings_the_proof),
         T(a_pull_that_brings_no_root_is_asked_again),
         T(who_asks_while_a_pull_is_under_way_is_not_answered_by_it),

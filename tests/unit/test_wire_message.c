@@ -98,9 +98,11 @@ static void fields_come_back_in_their_own_place(void **unused)
         perche_message_decode((struct perche_bytes){out.p, (uint32_t)out.n}, &back, NULL),
         PERCHE_OK);
     assert_int_equal(back.u.digest.sums_count, 2);
-    assert_string_equal(back.u.digest.sums[0].scope, "*");
-    assert_string_equal(back.u.digest.sums[1].table, "learner");
-    assert_true(back.u.digest.sums[1].rows == 70000 && back.u.digest.sums[1].bucket == 255 &&
+    assert_int_equal(back.u.digest.finer, 5);
+    assert_string_equal(back.u.digest.sums[0].scope, SAMPLE_SITE);
+    assert_string_equal(back.u.digest.sums[0].table, "learner");
+    assert_string_equal(back.u.digest.sums[1].table, "");
+    assert_true(back.u.digest.sums[1].rows == 0 && back.u.digest.sums[1].bucket == 8191 &&
                 back.u.digest.sums[1].key.n == 0);
     assert_memory_equal(back.u.digest.sums[1].sum, m.u.digest.sums[1].sum, 16);
     perche_message_free(&back);
@@ -171,7 +173,7 @@ static void lying_counts_and_lengths_are_refused_before_memory_is_asked_for(void
     assert_int_equal(DECODES("\x93\x01\x00\x94\xdb\xff\xff\xff\xff"), PERCHE_CORRUPT);
     assert_int_equal(DECODES("\x93\x05\x01\x92\x01\xc6\xff\xff\xff\xff"), PERCHE_CORRUPT);
     /* sums, which have no bound of their own: 17 GB */
-    assert_int_equal(DECODES("\x93\x06\x01\x94\x01\x01\x01\xdd\x0f\xff\xff\xff"), PERCHE_CORRUPT);
+    assert_int_equal(DECODES("\x93\x06\x01\x95\x01\x01\x01\x01\xdd\x0f\xff\xff\xff"), PERCHE_CORRUPT);
     /* a later version's hello whose new field is an array of arrays without end */
     assert_int_equal(DECODES("\x93\x01\x00\x95\xa1s\x01\x01\x00\xdd\xff\xff\xff\xff"),
                      PERCHE_CORRUPT);

@@ -39,9 +39,8 @@ static inline struct perche_message sample_message(uint8_t op, int what)
     m.op = op;
     m.reply = what != MESSAGE_ASK;
     m.refused = what == MESSAGE_NO;
-    sums[0] = (struct perche_sum){.scope = "*", .table = "code", .bucket = 0, .rows = 812};
-    sums[1] =
-        (struct perche_sum){.scope = SAMPLE_SITE, .table = "learner", .bucket = 255, .rows = 70000};
+    sums[0] = (struct perche_sum){.scope = SAMPLE_SITE, .table = "learner", .bucket = 255};
+    sums[1] = (struct perche_sum){.scope = "", .table = "", .bucket = 8191};
     count_up(sums[0].sum, 16, 0x10);
     count_up(sums[1].sum, 16, 0x20);
     rows[0] =
@@ -171,7 +170,8 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .scan = 9050,
             .acked = 4120,
             .done = 9050,
-            .level = 1,
+            .level = 2,
+            .finer = 5,
             .sums = sums,
             .sums_count = 2,
         };
@@ -182,6 +182,7 @@ static inline struct perche_message sample_message(uint8_t op, int what)
             .answer = PERCHE_DIFFERS,
             .clock_ms = 1760000000400,
             .lsn = 9050,
+            .finer = 5,
             .sums = rows,
             .sums_count = 1,
         };
