@@ -110,6 +110,8 @@ static char *safety(const json_t *status)
         return text_print("on this machine only, until it joins a hub");
     if (!json_is_integer(json_object_get(status, "pending")))
         return text_print("not known");
+    if (line && strcmp(get_text(status, "reason"), "internal") == 0)
+        return text_print("not in step: an exchange with the hub fails on this machine (journalctl -u perched says why)");
     if (pending == 0)
         return text_print(line ? "safe: all that was written here is at the hub too"
                                : "safe: all that was written here had reached the hub");
@@ -210,6 +212,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     uint64_t held = get_number(status, "held");
     uint64_t gone = get_number(status, "tables_gone");
     uint64_t refused = get_number(status, "refused");
+    uint64_t obstacles = get_number(status, "obstacles");
     struct fields *f = fields_new();
     char *node = status_node(status);
     char *head = headline(c, status);
@@ -234,9 +237,14 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     if (gone > 0)
         add_count(f, "dropped", gone, "table that somebody has dropped: it is made again",
                   "tables that somebody has dropped: they are made again");
+    if (obstacles > 0) {
+        add_count(f, "set aside", obstacles, "table takes nothing of other sites: an index or trigger of a program is in the way",
+                  "tables take nothing of other sites: indexes or triggers of a program are in the way");
+        fields_hint(f, "perche verify");
+    }
     if (parked > 0)
-        add_count(f, "parked", parked, "value waits for a newer version of the schema",
-                  "values wait for a newer version of the schema");
+        add_count(f, "parked", parked, "value waits for a newer version of the schema, or for a trigger to go",
+                  "values wait for a newer version of the schema, or for a trigger to go");
     add_wal(c, f, status);
     if (!is_hub(status)) {
         add_hub(f, status);

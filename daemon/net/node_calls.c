@@ -351,6 +351,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "held", number(state->held));
     json_object_set_new(j, "held_since", node_json_time(state->held_ms));
     json_object_set_new(j, "tables_gone", number(state->tables_gone));
+    json_object_set_new(j, "obstacles", number(state->obstacles));
     json_object_set_new(j, "refused", number(state->refused));
     json_object_set_new(j, "wal_held", wal_held(n));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
@@ -449,6 +450,8 @@ static void on_state(struct job *job)
     }
     if (job->outcome.state.tables_gone > 0 && json_is_null(json_object_get(j, "reason")))
         json_object_set_new(j, "reason", json_string("table"));
+    if (job->outcome.state.obstacles > 0 && json_is_null(json_object_get(j, "reason")))
+        json_object_set_new(j, "reason", json_string("obstacle"));
     call_end_with(job, j);
 }
 

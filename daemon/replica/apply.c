@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_batch *batch)
 {
@@ -397,8 +398,11 @@ static enum perche_rc write_data(struct apply *a, struct meta *m, const struct m
         }
         if (rc == PERCHE_OK && meta_alive(m)) /* a new row that does not fit leaves the old one */
             rc = exec(a->r, "SAVEPOINT anew");
-        if (rc == PERCHE_OK)
+        if (rc == PERCHE_OK) {
             rc = there_or_gone(data_delete(a->r, m->table, key));
+            if (rc == PERCHE_REFUSED && meta_alive(m) && !tx_lost(a->r))
+                (void)exec(a->r, "RELEASE anew"); /* nothing is in it */
+        }
         if (rc != PERCHE_OK)
             return rc;
     }
@@ -600,6 +604,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         return PERCHE_OK; /* an image that is not taken now */
     if (!data_key_fits(t, row->key))
         return park(a, part, row, "key");
+    if (t->obstacle != NULL)
+        return park(a, part, row, t->obstacle);
     rc = meta_load(r, t, row->key, &m);
     if (rc != PERCHE_OK)
         return rc;
@@ -689,10 +695,9 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         m.block = a->block;
     }
     rc = write_data(a, &m, &out, was_alive, &k, values, there);
-    if (rc == PERCHE_REFUSED && r->fail == PERCHE_REFUSED) { /* a constraint of the file: its own transaction step was undone */
-        r->fail = PERCHE_OK;
+    if (refused_here(r)) { /* a constraint of the file: its own transaction step was undone */
         *prev = 0;
-        rc = park(a, part, row, "constraint");
+        rc = park(a, part, row, r->obstacle != NULL ? r->obstacle : "constraint");
         goto out;
     }
     if (rc != PERCHE_OK)

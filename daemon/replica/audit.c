@@ -252,6 +252,8 @@ static enum perche_rc ask_hub(struct chunk *c, struct meta *m)
     if (r->hub || m->first > r->node.acked)
         return PERCHE_OK;
     rc = row_drop(r, m);
+    if (refused_here(r)) /* nothing is written to this table now: proof finds it later */
+        return PERCHE_OK;
     if (rc != PERCHE_OK)
         return rc;
     s = sql(r, SQL_WANTED_PUT);
@@ -278,8 +280,7 @@ static enum perche_rc put_back(struct chunk *c, struct meta *m, const struct rec
         rc = data_upsert(r, c->t, (struct perche_bytes){m->key, m->key_n}, f->want, f->values);
     if (rc == PERCHE_OK) {
         c->restored++;
-    } else if (r->fail == PERCHE_REFUSED) { /* a constraint that the table has now */
-        fail_clear(r);
+    } else if (refused_here(r)) { /* a constraint that the table has now */
         rc = ask_hub(c, m);
     }
     if (begun && r->applying && r->fail == PERCHE_OK) {

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "replica/tx.h"
 
@@ -106,16 +107,77 @@ enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes
     return rc == SQLITE_DONE ? PERCHE_NOT_FOUND : r->fail;
 }
 
+/* ---- what a program has put in the way ------------------------------------ */
+
+static enum perche_rc obstructed(struct replica *r, const struct table *t, const char *obstacle)
+{
+    r->obstacle = obstacle;
+    return fail(r, PERCHE_REFUSED, "%s takes no row: %s", t->name, obstacle);
+}
+
+static const char *triggers_of(const struct table *t)
+{
+    return t->triggers != NULL ? t->triggers : "trigger of another table"; /* which one of this table's writes: rare */
+}
+
+/* Did a trigger end our transaction over this row, or over too many of its table? It is not tried again. */
+static bool thrown(const struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    uint64_t hash = XXH3_64bits(key.p, key.n);
+    uint32_t of_table = 0;
+
+    for (uint32_t i = 0; i < r->thrown_count; i++) {
+        if (r->thrown[i].tab != t->num)
+            continue;
+        if (r->thrown[i].key == hash || ++of_table == THROWN_TABLE_MAX)
+            return true;
+    }
+    return of_table > 0 && r->thrown_count == THROWN_MAX;
+}
+
+/* May the row be written? */
+static enum perche_rc look_at_obstacles(struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    r->obstacle = NULL;
+    if (t->obstacle != NULL)
+        return obstructed(r, t, t->obstacle);
+    return r->thrown_count > 0 && thrown(r, t, key) ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
+}
+
+/* RAISE(ROLLBACK): the work is done once more, without this row. */
+static void note_thrown(struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    if (r->thrown_count == THROWN_MAX)
+        return;
+    r->thrown[r->thrown_count].tab = t->num;
+    r->thrown[r->thrown_count++].key = XXH3_64bits(key.p, key.n);
+}
+
+/* A write that changed nothing of a row that it was to change: RAISE(IGNORE). */
+static enum perche_rc ignored(struct replica *r, struct table *t, struct perche_bytes key, enum perche_rc if_there)
+{
+    enum perche_rc rc = t->foreign_triggers ? data_exists(r, t, key) : PERCHE_OK;
+
+    if (rc != PERCHE_OK && rc != PERCHE_NOT_FOUND)
+        return rc;
+    return t->foreign_triggers && rc == if_there ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
+}
+
+/* ---- writing ---------------------------------------------------------------- */
+
 /* Steps a write and resets it. */
-static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, int *changes)
+static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, struct perche_bytes key, int *changes)
 {
     int rc = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
     enum perche_rc result = PERCHE_OK;
 
-    if (rc == SQLITE_DONE)
+    if (rc == SQLITE_DONE) {
         *changes = sqlite3_changes(r->db);
-    else
+    } else {
         result = fail_sqlite(r, rc, t->name);
+        if (rc == SQLITE_CONSTRAINT_TRIGGER && tx_lost(r))
+            note_thrown(r, t, key);
+    }
     (void)sqlite3_reset(s); /* repeats the step's error */
     return result;
 }
@@ -255,12 +317,16 @@ enum perche_rc data_update(struct replica *r, struct table *t, struct perche_byt
     mask = present(t, mask);
     if (mask == 0)
         return data_exists(r, t, key);
+    if (look_at_obstacles(r, t, key) != PERCHE_OK)
+        return r->fail;
     s = update(r, t, mask);
     if (s == NULL || !bind_key(r, t, s, key, scratch))
         return r->fail;
     bind_columns(t, s, mask, values);
-    rc = run(r, t, s, &changes);
+    rc = run(r, t, s, key, &changes);
     close_select(t);
+    if (rc == PERCHE_OK && changes == 0)
+        rc = ignored(r, t, key, PERCHE_OK);
     return rc == PERCHE_OK && changes == 0 ? PERCHE_NOT_FOUND : rc;
 }
 
@@ -272,6 +338,8 @@ enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_byt
     sqlite3_stmt *s;
     int changes = 0;
 
+    if (look_at_obstacles(r, t, key) != PERCHE_OK)
+        return r->fail;
     mask = present(t, mask);
     if ((mask & t->required) != t->required) {
         rc = data_update(r, t, key, mask, values);
@@ -282,8 +350,13 @@ enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_byt
     if (s == NULL || !bind_key(r, t, s, key, scratch))
         return r->fail;
     bind_columns(t, s, mask, values);
-    rc = run(r, t, s, &changes);
+    rc = run(r, t, s, key, &changes);
     close_select(t);
+    if (rc == PERCHE_OK && changes == 0) { /* no column: it may have been there */
+        rc = ignored(r, t, key, PERCHE_NOT_FOUND);
+        if (rc == PERCHE_OK && mask != 0)
+            rc = ignored(r, t, key, PERCHE_OK);
+    }
     return rc;
 }
 
@@ -292,6 +365,8 @@ enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_byt
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     int changes = 0;
 
+    if (look_at_obstacles(r, t, key) != PERCHE_OK)
+        return r->fail;
     if (t->delete_row == NULL) {
         sqlite3_str *s = sqlite3_str_new(r->db);
 
@@ -303,7 +378,7 @@ enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_byt
     if (t->delete_row == NULL || !bind_key(r, t, t->delete_row, key, scratch))
         return r->fail;
     close_select(t);
-    if (run(r, t, t->delete_row, &changes) != PERCHE_OK)
+    if (run(r, t, t->delete_row, key, &changes) != PERCHE_OK || (changes == 0 && ignored(r, t, key, PERCHE_OK) != PERCHE_OK))
         return r->fail;
     return changes == 0 ? PERCHE_NOT_FOUND : PERCHE_OK;
 }

@@ -13,6 +13,7 @@
 #include "replica/harvest.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 #define CHUNK_BYTES_MAX (16u << 20) /* values of one chunk, and about its memory */
 #define CHUNK_CUT 64u
@@ -166,6 +167,8 @@ static enum perche_rc put_back(struct replica *r, struct meta *m, struct perche_
         values[num] = f.value;
         if (rc == PERCHE_OK && f.found) /* else the history has no more of it: the comparison will find it */
             rc = data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, UINT64_C(1) << (num - 1), values);
+        if (refused_here(r)) /* likewise, when a program's trigger is in its way */
+            rc = PERCHE_OK;
         values[num] = (struct perche_value){0};
         free(f.bytes);
     }
@@ -435,7 +438,8 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     *more = false;
     if (r->retried_at != r->schema_version && !audit_waits(r)) { /* what waited for a table, a column, or a program's trigger to go */
         rc = parked_retry(r, NULL, NULL);
-        r->retried_at = r->schema_version;
+        if (!tx_lost(r)) /* else a program's trigger has ended it: once more, without that row */
+            r->retried_at = r->schema_version;
     }
     if (rc != PERCHE_OK)
         return rc;

@@ -74,6 +74,8 @@ struct table {
     char *label;
     bool member_child;     /* some table's `members` rule looks at this one */
     bool foreign_triggers; /* a program's own trigger stands on it */
+    char *triggers;        /* these by name, "trigger a, b"; NULL = none */
+    char *obstacle;        /* why this process cannot write a row of it: a program's index or trigger; NULL = it can */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */
     uint64_t absent;            /* mask of columns[].absent */
     /* prepared at first use (data.c) */
@@ -100,7 +102,8 @@ uint8_t registry_affinity(const char *type, bool strict); /* as in struct column
 void registry_changed(struct replica *r);      /* perche_table or perche_column were written: the next registry_load reads them */
 /* All registered tables, perche_conflict and perche_chain among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
 struct table *registry_at(struct replica *r, uint32_t i);
-/* What a person should know: code is "trigger", "unique", "missing", "rule", "column", "capture"; table may be "". For status and doctor. */
+uint32_t registry_obstacles(const struct replica *r); /* how many tables a program's index or trigger keeps from being written */
+/* What a person should know: code is "trigger", "obstacle", "unique", "missing", "rule", "column", "capture"; table may be "". For status and doctor. */
 typedef void (*registry_warning_cb)(void *ctx, const char *code, const char *table, const char *text);
 void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx);
 /* Is @name a table of this program's schema_files (and not one of `perche replicate`)? */
@@ -176,6 +179,9 @@ struct woken {
     bool all;
 };
 
+#define THROWN_MAX 64u
+#define THROWN_TABLE_MAX 8u /* after so many rows of a table none of it is tried until the schema changes */
+
 /* What savepoint_rollback() goes back to. */
 struct saved {
     struct node node;
@@ -214,6 +220,10 @@ struct replica {
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
+    const char *obstacle;        /* after a write that was REFUSED: what a program has put in its way; NULL: a constraint of the table */
+    struct { uint32_t tab; uint64_t key; } thrown[THROWN_MAX]; /* rows (hash of the key) at which a program's trigger ended our transaction */
+    uint32_t thrown_count;
+    int64_t thrown_version;      /* schema_version that this was at */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
     int busy_steps_max;          /* how long to wait for a lock */
     int wal_pages, wal_restart_pages; /* in the WAL at the last commit; from how many on it begins anew */
@@ -225,6 +235,8 @@ struct replica {
 enum perche_rc fail(struct replica *r, enum perche_rc rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Copies the failure to *err, which may be NULL or r->fail_err itself; returns it. */
 enum perche_rc fail_tell(const struct replica *r, struct perche_err *err);
+/* A table did not take a row, and the transaction stands: true, and the failure is cleared. r->obstacle says more. */
+bool refused_here(struct replica *r);
 void fail_clear(struct replica *r);                       /* the failure was dealt with (parked, refused): go on */
 enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what); /* maps FULL, BUSY, CORRUPT, IOERR, CONSTRAINT ... */
 

@@ -543,7 +543,7 @@ enum perche_rc carry_out(struct replica *r)
         uint32_t key_n = 0;
         struct table *t = NULL;
         struct meta m;
-        bool any = false;
+        bool any = false, kept;
 
         s = sql(r, SQL_LEAVING_ROWS);
         sqlite3_bind_int(s, 1, 1);
@@ -561,9 +561,12 @@ enum perche_rc carry_out(struct replica *r)
             rc = applying_begin(r);
         if (rc == PERCHE_OK)
             rc = row_drop(r, &m);
-        if (rc == PERCHE_OK)
+        kept = refused_here(r); /* by a program's trigger: it goes when that is gone */
+        if (rc == PERCHE_OK || kept)
             rc = applying_end(r);
         meta_clear(&m);
+        if (kept)
+            break;
         if (rc == PERCHE_OK)
             rc = end_entry(r, SQL_LEAVING_END, t, (struct perche_bytes){key, key_n}, 0);
         if (rc == PERCHE_OK)
@@ -632,6 +635,7 @@ static enum perche_rc take_absent(struct replica *r, struct table *t, const stru
 {
     struct meta m;
     enum perche_rc rc;
+    bool kept = false;
 
     if (row_unpushed(r, t, n->key) || (kind == 1 && asked_for(r, t, n->key))) /* it judges that first: asked for again */
         return r->fail;
@@ -640,10 +644,13 @@ static enum perche_rc take_absent(struct replica *r, struct table *t, const stru
         rc = applying_begin(r);
     if (rc == PERCHE_OK && kind == 1) {
         rc = row_drop(r, &m);
-        if (rc == PERCHE_OK)
+        kept = refused_here(r); /* by a program's trigger: asked for again */
+        if (rc == PERCHE_OK || kept)
             rc = applying_end(r);
     }
     meta_clear(&m);
+    if (kept)
+        return rc;
     if (rc == PERCHE_OK && kind == 2)
         rc = parked_drop(r, t->name, n->key, VIA_HUB); /* what waited for the row waits no longer */
     return rc == PERCHE_OK ? end_entry(r, SQL_WANTED_END, t, n->key, kind) : rc;
@@ -711,6 +718,12 @@ static enum perche_rc prepare_rows(struct apply *a, struct perche_batch *b, bool
             a->prev[first + i] = rc == PERCHE_OK ? m.block : 0;
             if (rc == PERCHE_OK && !WITHOUT(B9_IMAGE))
                 rc = row_drop(r, &m);
+            if (refused_here(r)) { /* by a program's trigger: asked for again */
+                meta_clear(&m);
+                row->gen = 0;
+                rc = PERCHE_OK;
+                continue;
+            }
             if (rc == PERCHE_OK && set != 0) /* the image waits on in its place: see apply_one() */
                 rc = held_put(r, &m, set);
             meta_clear(&m);

@@ -60,6 +60,8 @@ static void table_free(struct table *t)
     free(t->name);
     free(t->area);
     free(t->label);
+    free(t->triggers);
+    free(t->obstacle);
     free(t);
 }
 
@@ -136,6 +138,15 @@ struct column *table_column(struct table *t, const char *name)
 bool registry_foreign_triggers(const struct replica *r)
 {
     return r->registry == NULL || r->registry->foreign;
+}
+
+uint32_t registry_obstacles(const struct replica *r)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; r->registry != NULL && i < r->registry->count; i++)
+        n += r->registry->tables[i]->obstacle != NULL;
+    return n;
 }
 
 void registry_changed(struct replica *r)
@@ -743,6 +754,18 @@ static bool ours(const char *trigger, const char *table)
     return false;
 }
 
+static bool add_trigger(struct replica *r, struct table *t, const char *name)
+{
+    char *longer = NULL;
+
+    t->foreign_triggers = true;
+    if (asprintf(&longer, "%s%s%s", t->triggers != NULL ? t->triggers : "trigger ", t->triggers != NULL ? ", " : "", name) < 0)
+        return out_of_memory(r);
+    free(t->triggers);
+    t->triggers = longer;
+    return true;
+}
+
 static bool read_triggers(struct replica *r, struct registry *g)
 {
     sqlite3_stmt *s = prepare(r, "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'");
@@ -758,9 +781,11 @@ static bool read_triggers(struct replica *r, struct registry *g)
         for (uint32_t i = 0; ok && i < g->count; i++) {
             struct table *t = g->tables[i];
 
-            if (strcasecmp(t->name, on) == 0)
-                t->foreign_triggers = g->foreign = true;
-            if (trigger_writes(sql, t->name))
+            if (strcasecmp(t->name, on) == 0) {
+                g->foreign = true;
+                ok = add_trigger(r, t, name);
+            }
+            if (ok && trigger_writes(sql, t->name))
                 ok = warn(r, g, "trigger", t->name,
                           sqlite3_mprintf("the trigger %s on %s writes table %s: what it writes while changes of other sites are applied is not"
                                           " captured, `perche verify` finds it", name, on, t->name));
@@ -771,6 +796,138 @@ static bool read_triggers(struct replica *r, struct registry *g)
         ok = false;
     }
     (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok;
+}
+
+/* ---- obstacles ------------------------------------------------------------- */
+
+/* An index or a trigger that needs a collation, a function or a table which its program alone has lets no statement be
+ * prepared that writes the table. It is found here, once for each schema, so that the rows of that table are set aside and
+ * everything else goes on. */
+
+/* Does the text of an index or a trigger have this word? */
+static bool mentions(const char *sql, const char *word)
+{
+    char one[256];
+    bool identifier;
+
+    while (sql_word(&sql, one, sizeof one, &identifier))
+        if (strcasecmp(one, word) == 0)
+            return true;
+    return false;
+}
+
+/* What SQLite misses: the last word of "no such collation sequence: french", "unknown function: fold()", "no such table: main.gone". */
+static void missed(const char *why, char *word, size_t size)
+{
+    const char *colon = strrchr(why, ':'), *dot = strrchr(why, '.');
+    const char *from = dot != NULL && (colon == NULL || dot > colon) ? dot + 1 : colon != NULL ? colon + 1 : why;
+    size_t n;
+
+    while (*from == ' ')
+        from++;
+    n = strcspn(from, "( ");
+    (void)snprintf(word, size, "%.*s", (int)(n < size ? n : size - 1), from); /* it fits */
+}
+
+/* "index own": those of the table that mention what is missed. */
+static char *objects_named(struct replica *r, const struct table *t, const char *word)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+                                 " AND tbl_name = ?1 COLLATE NOCASE ORDER BY type, name");
+    sqlite3_str *found = s != NULL ? sqlite3_str_new(r->db) : NULL;
+    int rc = SQLITE_DONE;
+
+    if (s == NULL)
+        return NULL;
+    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *type = (const char *)sqlite3_column_text(s, 0), *name = (const char *)sqlite3_column_text(s, 1),
+                   *sql = (const char *)sqlite3_column_text(s, 2);
+
+        if (type != NULL && name != NULL && sql != NULL && !ours(name, t->name) && mentions(sql, word))
+            sqlite3_str_appendf(found, "%s%s %s", sqlite3_str_length(found) > 0 ? ", " : "", type, name);
+    }
+    if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "sqlite_schema");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    if (sqlite3_str_length(found) == 0) /* the fault is in what one of them writes */
+        sqlite3_str_appendall(found, t->triggers != NULL ? t->triggers : "an index");
+    return sqlite3_str_finish(found);
+}
+
+static bool note_obstacle(struct replica *r, struct registry *g, struct table *t, const char *why)
+{
+    char word[256];
+    char *objects;
+    bool ok;
+
+    missed(why, word, sizeof word);
+    objects = objects_named(r, t, word);
+    if (r->fail != PERCHE_OK || objects == NULL || asprintf(&t->obstacle, "%s: %s", objects, why) < 0) {
+        sqlite3_free(objects);
+        return out_of_memory(r);
+    }
+    sqlite3_free(objects);
+    ok = warn(r, g, "obstacle", t->name,
+              sqlite3_mprintf("what other sites write in %s is set aside: %s; drop it, or make it again without what only its program has",
+                              t->name, t->obstacle));
+    return ok;
+}
+
+/* Can it be prepared? Twice, as a want of memory may look the same. @text is freed. */
+static bool try_write(struct replica *r, struct registry *g, struct table *t, char *text)
+{
+    char *why = NULL;
+    int rc = text != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
+    bool ok = true;
+
+    for (int i = 0; i < 2 && (rc & 0xff) == SQLITE_ERROR; i++) {
+        sqlite3_stmt *s = NULL;
+
+        rc = sqlite3_prepare_v2(r->db, text, -1, &s, NULL);
+        (void)sqlite3_finalize(s); /* it was not stepped */
+    }
+    if ((rc & 0xff) == SQLITE_ERROR) {
+        why = sqlite3_mprintf("%s", sqlite3_errmsg(r->db));
+        ok = why != NULL ? note_obstacle(r, g, t, why) : out_of_memory(r);
+        sqlite3_free(why);
+    } else if (rc != SQLITE_OK) {
+        (void)fail_sqlite(r, rc, t->name);
+        ok = false;
+    }
+    sqlite3_free(text);
+    return ok;
+}
+
+static char *update_text(struct replica *r, const struct table *t)
+{
+    sqlite3_str *s = sqlite3_str_new(r->db);
+
+    sqlite3_str_appendf(s, "UPDATE \"%w\" SET \"%w\" = \"%w\"", t->name, t->keys[0].name, t->keys[0].name);
+    for (uint32_t i = 0; i < t->columns_count; i++)
+        if (!t->columns[i].absent)
+            sqlite3_str_appendf(s, ", \"%w\" = \"%w\"", t->columns[i].name, t->columns[i].name);
+    return sqlite3_str_finish(s);
+}
+
+static bool find_obstacles(struct replica *r, struct registry *g)
+{
+    bool ok = true;
+
+    if (g->foreign && r->triggers_off && !r->applying) /* else none of them would be looked at; applying turns them on, too */
+        ok = capturing(r) == PERCHE_OK;
+    for (uint32_t i = 0; ok && i < g->count; i++) {
+        struct table *t = g->tables[i];
+
+        if (!t->present)
+            continue;
+        ok = try_write(r, g, t, sqlite3_mprintf("INSERT INTO \"%w\" DEFAULT VALUES", t->name));
+        if (ok && t->obstacle == NULL && t->foreign_triggers)
+            ok = try_write(r, g, t, update_text(r, t));
+        if (ok && t->obstacle == NULL && t->foreign_triggers)
+            ok = try_write(r, g, t, sqlite3_mprintf("DELETE FROM \"%w\" WHERE 0", t->name));
+    }
     return ok;
 }
 
@@ -790,7 +947,7 @@ enum perche_rc registry_load(struct replica *r, struct perche_err *err)
         (void)out_of_memory(r);
         goto fail;
     }
-    if (!read_tables(r, g) || !make_index(r, g) || !read_triggers(r, g)) {
+    if (!read_tables(r, g) || !make_index(r, g) || !read_triggers(r, g) || !find_obstacles(r, g)) {
         free_all(g);
         goto fail;
     }
@@ -798,6 +955,9 @@ enum perche_rc registry_load(struct replica *r, struct perche_err *err)
     registry_free(r);
     r->registry = g;
     r->schema_version = version;
+    if (r->thrown_version != version) /* a trigger may be gone or another */
+        r->thrown_count = 0;
+    r->thrown_version = version;
     r->tx->reloaded = true;
     capture_stale(r); /* also at the same schema version: a rollback, or rows of perche_table alone */
     return PERCHE_OK;

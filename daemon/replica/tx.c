@@ -87,6 +87,14 @@ void fail_clear(struct replica *r)
     r->fail_err.text[0] = '\0';
 }
 
+bool refused_here(struct replica *r)
+{
+    if (r->fail != PERCHE_REFUSED || tx_lost(r))
+        return false;
+    fail_clear(r);
+    return true;
+}
+
 enum perche_rc fail_tell(const struct replica *r, struct perche_err *err)
 {
     if (err != NULL && err != &r->fail_err)

@@ -475,8 +475,14 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
             "rows of ", " were gone, and the history does not know all of them: a site asks the hub for them");
     counted(
         r, j, "parked",
-        "SELECT tab, reason, count(*) FROM perche_parked GROUP BY tab, reason ORDER BY tab, reason",
+        "SELECT tab, reason, count(*) FROM perche_parked WHERE NOT (reason GLOB 'index *' OR reason GLOB 'trigger *' OR reason GLOB 'an index*')"
+        " GROUP BY tab, reason ORDER BY tab, reason",
         "cells wait (", "): they apply by themselves once it is there");
+    counted(
+        r, j, "parked",
+        "SELECT tab, reason, count(*) FROM perche_parked WHERE reason GLOB 'index *' OR reason GLOB 'trigger *' OR reason GLOB 'an index*'"
+        " GROUP BY tab, reason ORDER BY tab, reason",
+        "cells wait (", "): they apply by themselves once it is dropped, or made without what stands in the way");
     counted(
         r, j, "refused",
         "SELECT tab, reason, count(*) FROM perche_refused GROUP BY tab, reason ORDER BY tab, reason",

@@ -83,6 +83,7 @@ void state_fill(struct replica *r, struct state *s)
         sql_done(held);
     }
     s->tables_gone = count(r, SQL_TABLES_GONE);
+    s->obstacles = registry_obstacles(r);
     if (r->reader && !r->hub) {
         s->refused = count(r, SQL_REFUSED_COUNT);
         s->captured = count(r, SQL_CAPTURED_COUNT);
@@ -250,9 +251,17 @@ static void read_all(struct replica *r, const struct work *works, struct outcome
 
 void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
 {
+    uint32_t thrown;
+
     memset(outcomes, 0, n * sizeof *outcomes);
-    if (!work_writes(works[0].kind))
+    if (!work_writes(works[0].kind)) {
         read_all(r, works, outcomes, n);
-    else if (!together(r, works, outcomes, n, false))
-        (void)together(r, works, outcomes, n, true); /* one of them fails: this time each apart */
+        return;
+    }
+    if (together(r, works, outcomes, n, false))
+        return;
+    do { /* one of them fails: this time each apart */
+        thrown = r->thrown_count;
+        (void)together(r, works, outcomes, n, true);
+    } while (r->thrown_count > thrown); /* a program's trigger has rolled all of it back, over one row: without that row */
 }

@@ -471,6 +471,117 @@ static void a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_g
     equal(p, a);
 }
 
+static int collate_any(void *ctx, int an, const void *a, int bn, const void *b)
+{
+    (void)ctx;
+    return an != bn ? an - bn : memcmp(a, b, (size_t)an);
+}
+
+static void fold(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    sqlite3_result_value(ctx, values[0]);
+}
+
+/* What needs a collation, a function or a table that only its program has: the rows of that table wait, and no other. */
+static void what_a_program_alone_can_run_sets_its_table_aside_and_nothing_else(void **state)
+{
+    static const struct { const char *ddl, *drop, *reason; } cases[] = {
+        {"CREATE INDEX own ON project (title COLLATE french)", "DROP INDEX own", "index own: no such collation sequence: french"},
+        {"CREATE INDEX own ON project (title) WHERE fold(title) = 'x'", "DROP INDEX own", "index own: unknown function: fold()"},
+        {"CREATE TRIGGER own AFTER INSERT ON project BEGIN SELECT fold(NEW.title); END", "DROP TRIGGER own", "trigger own: no such function: fold"},
+        {"CREATE TRIGGER own AFTER UPDATE OF title ON project BEGIN SELECT fold(NEW.title); END", "DROP TRIGGER own", "trigger own: no such function: fold"},
+        {"CREATE TRIGGER own BEFORE DELETE ON project BEGIN SELECT fold(OLD.title); END", "DROP TRIGGER own", "trigger own: no such function: fold"},
+        {"CREATE TRIGGER own AFTER INSERT ON project BEGIN INSERT INTO nowhere VALUES (NEW.title); END", "DROP TRIGGER own", "trigger own: no such table: main.nowhere"},
+    };
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    assert_int_equal(sqlite3_create_collation(a->program, "french", SQLITE_UTF8, NULL, collate_any), SQLITE_OK);
+    assert_int_equal(sqlite3_create_function(a->program, "fold", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, fold, NULL, NULL), SQLITE_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        program(p->hub, "DELETE FROM project; DELETE FROM learner");
+        harvest_here(p, p->hub);
+        equal(p, a);
+        edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(1) "', '%s', 'SHED', 'old')", SITE_ID(p, 0));
+        edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(2) "', '%s', 'SHED', 'goes')", SITE_ID(p, 0));
+        equal(p, a);
+        program(a, cases[i].ddl);
+        edit(p, p->hub, "UPDATE project SET title = 'new' WHERE id = '" ID(1) "'");
+        edit(p, p->hub, "DELETE FROM project WHERE id = '" ID(2) "'");
+        edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(3) "', '%s', 'SHED', 'A shed')", SITE_ID(p, 0));
+        learner(p, p->hub, ID(1), SITE_ID(p, 0));
+        pair_sync(p, a);
+        says(a, "1", "SELECT count(*) FROM learner");
+        says(a, "project", "SELECT group_concat(DISTINCT tab) FROM perche_parked");
+        says(a, cases[i].reason, "SELECT max(reason) FROM perche_parked");
+        assert_int_equal(state_of(p, a).obstacles, 1);
+        program(a, "UPDATE learner SET call_name = 'own'"); /* and what is written here goes out */
+        harvest_here(p, a);
+        pair_push(p, a);
+        says(p->hub, "own", "SELECT call_name FROM learner");
+        program(a, cases[i].drop);
+        pair_prove(p, a);
+        says(a, "new,A shed", "SELECT group_concat(title) FROM (SELECT title FROM project ORDER BY id)");
+        assert_int_equal(state_of(p, a).parked, 0);
+        assert_int_equal(state_of(p, a).obstacles, 0);
+        equal(p, a);
+    }
+}
+
+/* RAISE(ROLLBACK) ends our transaction, with all that was applied before it. */
+static void rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    program(a, "CREATE TRIGGER own BEFORE INSERT ON project WHEN NEW.title LIKE 'no%' BEGIN SELECT RAISE(ROLLBACK, 'not here'); END;"
+               "CREATE TRIGGER gone BEFORE DELETE ON learner BEGIN SELECT RAISE(ROLLBACK, 'not here'); END");
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    pair_sync(p, a);
+    for (int i = 1; i <= 20; i++) /* more than are tried one by one */
+        edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('%08d-4000-7000-8000-000000000001', '%s', 'SHED', '%s')", i, SITE_ID(p, 0), i % 2 ? "no" : "yes");
+    edit(p, p->hub, "DELETE FROM learner");
+    cohort(p, p->hub, ID(2), SITE_ID(p, 0));
+    pair_sync(p, a);
+    says(a, "1", "SELECT count(*) FROM cohort");
+    says(a, "1", "SELECT count(*) FROM learner");
+    says(a, "0", "SELECT count(*) FROM project WHERE title = 'no'");
+    says(a, "1", "SELECT count(*) >= 11 FROM perche_parked");
+    says(a, "trigger gone,trigger own", "SELECT group_concat(reason) FROM (SELECT DISTINCT reason FROM perche_parked ORDER BY 1)");
+    program(a, "DROP TRIGGER own; DROP TRIGGER gone");
+    pair_prove(p, a);
+    says(a, "20", "SELECT count(*) FROM project");
+    says(a, "0", "SELECT count(*) FROM learner");
+    equal(p, a);
+}
+
+/* RAISE(IGNORE): SQLite says that all went well. */
+static void a_row_that_a_programs_trigger_keeps_out_is_not_held_for_there(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(1) "', '%s', 'SHED', 'old')", SITE_ID(p, 0));
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(2) "', '%s', 'SHED', 'stays')", SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "CREATE TRIGGER one BEFORE INSERT ON project BEGIN SELECT RAISE(IGNORE); END;"
+               "CREATE TRIGGER two BEFORE UPDATE ON project BEGIN SELECT RAISE(IGNORE); END;"
+               "CREATE TRIGGER three BEFORE DELETE ON project BEGIN SELECT RAISE(IGNORE); END");
+    edit(p, p->hub, "UPDATE project SET title = 'new' WHERE id = '" ID(1) "'");
+    edit(p, p->hub, "DELETE FROM project WHERE id = '" ID(2) "'");
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(3) "', '%s', 'SHED', 'A shed')", SITE_ID(p, 0));
+    pair_sync(p, a);
+    says(a, "3 trigger one, two, three", "SELECT count(*) || ' ' || max(reason) FROM perche_parked");
+    says(a, "old,stays", "SELECT group_concat(title) FROM (SELECT title FROM project ORDER BY id)");
+    says(a, "2", "SELECT count(*) FROM perche_row r JOIN perche_tab t ON t.num = r.tab WHERE t.name = 'project' AND r.gen %% 2 = 1");
+    program(a, "DROP TRIGGER one; DROP TRIGGER two; DROP TRIGGER three");
+    pair_prove(p, a);
+    says(a, "new,A shed", "SELECT group_concat(title) FROM (SELECT title FROM project ORDER BY id)");
+    equal(p, a);
+}
+
 static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void **state)
 {
     struct pair *p = *state;
@@ -727,6 +838,9 @@ int main(void)
         TEST(cells_that_waited_at_the_hub_know_what_their_author_had_seen),
         TEST(cells_of_one_site_that_waited_for_the_row_of_another_stay_out_of_its_history),
         TEST(a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_gone),
+        TEST(what_a_program_alone_can_run_sets_its_table_aside_and_nothing_else),
+        TEST(rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else),
+        TEST(a_row_that_a_programs_trigger_keeps_out_is_not_held_for_there),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
         TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
         TEST(a_new_column_makes_no_traffic),
