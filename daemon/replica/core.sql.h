@@ -2,7 +2,7 @@
 #ifndef REPLICA_CORE_SQL_H
 #define REPLICA_CORE_SQL_H
 
-#define REPLICA_FORMAT 1 /* PRAGMA user_version; a higher one is of a newer program */
+#define REPLICA_FORMAT 1 /* perche_node.format; a higher one is of a newer program. PRAGMA user_version is the programs' own */
 
 static const char *const core_sql =
     "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"
@@ -12,7 +12,8 @@ static const char *const core_sql =
     " had INTEGER NOT NULL DEFAULT 0, heard INTEGER NOT NULL DEFAULT 0, acked_asof INTEGER NOT NULL DEFAULT 0, epoch_acked INTEGER NOT NULL DEFAULT 9223372036854775807, must INTEGER NOT NULL DEFAULT 0, relays INTEGER NOT NULL DEFAULT 0, unshifted INTEGER NOT NULL DEFAULT 0,"
     " asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, hub_stamp INTEGER NOT NULL DEFAULT 0,"
     " floor INTEGER NOT NULL DEFAULT 0, floor_done INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0,"
-    " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    " proven_ms INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
+    " format INTEGER NOT NULL DEFAULT 1) STRICT;"
     /* each transaction that allots an lsn: its last lsn and a random mark */
     "CREATE TABLE perche_mark (lsn INTEGER PRIMARY KEY, mark INTEGER NOT NULL) STRICT;"
     /* a hub: each opening of its replica, and where its positions stood then. A site: what it had from the hub when (position.c) */

@@ -105,6 +105,33 @@ static bool sound(sqlite3 *db, const char *query, int *rc)
     return sound_once(db, query, rc) || (*rc == SQLITE_OK && sound_once(db, query, rc));
 }
 
+/* Quick_check of a file with an index whose collation or function only its program has: such an index cannot be read, nor
+ * its table be checked; all others can. */
+static bool sound_otherwise(sqlite3 *db, int *rc)
+{
+    sqlite3_stmt *s = NULL;
+    bool ok = true;
+    int step = SQLITE_DONE;
+
+    *rc = sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table'", -1, &s, NULL);
+    while (*rc == SQLITE_OK && ok && (step = sqlite3_step(s)) == SQLITE_ROW) {
+        char *query = sqlite3_mprintf("PRAGMA quick_check(%Q)", (const char *)sqlite3_column_text(s, 0));
+
+        if (query == NULL) {
+            *rc = SQLITE_NOMEM;
+            break;
+        }
+        ok = sound(db, query, rc) || (*rc & 0xff) == SQLITE_ERROR;
+        if ((*rc & 0xff) == SQLITE_ERROR)
+            *rc = SQLITE_OK;
+        sqlite3_free(query);
+    }
+    if (*rc == SQLITE_OK && ok && step != SQLITE_DONE)
+        *rc = step;
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return ok && *rc == SQLITE_OK;
+}
+
 static int highest_migration(void)
 {
     int highest = -1;
@@ -124,22 +151,24 @@ static enum perche_rc damaged(const char *path, const char *why, struct perche_e
 static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *made, struct perche_err *err)
 {
     static const char *const vital[] = {"perche_node", "perche_name", "perche_tab", "perche_migration", "perche_peer", "perche_mark"};
-    int64_t format = 0, tables = 0, ours = 0, pages = 0, page_bytes = 0, migration = -1, hub = -1;
+    int64_t format = 0, has_format = 0, tables = 0, ours = 0, pages = 0, page_bytes = 0, migration = -1, hub = -1;
     int rc;
 
-    rc = one_number(db, "PRAGMA user_version", &format);
-    if (rc == SQLITE_OK)
-        rc = one_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    rc = one_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('perche_row', 'perche_capture', 'perche_mark')", &tables);
     if (rc == SQLITE_OK)
         rc = one_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'perche_node'", &ours);
+    if (rc == SQLITE_OK && ours != 0)
+        rc = one_number(db, "SELECT count(*) FROM pragma_table_info('perche_node') WHERE name = 'format'", &has_format);
+    if (rc == SQLITE_OK && has_format != 0)
+        rc = one_number(db, "SELECT format FROM perche_node WHERE id = 1", &format);
     if (rc != SQLITE_OK)
         goto fail;
     *made = ours != 0;
     if (format > REPLICA_FORMAT)
         return perche_err_set(err, PERCHE_NEWER, "%s has format %lld, this program knows %d: it was made by a newer program. Nothing was changed."
                               " Install that version again", c->path, (long long)format, REPLICA_FORMAT);
-    if (!*made && format != 0)
-        return damaged(c->path, "its format says that it is a replica, but perche_node is missing", err);
+    if (!*made && tables != 0)
+        return damaged(c->path, "other tables say that it is a replica, but perche_node is missing", err);
 
     rc = one_number(db, "PRAGMA page_count", &pages);
     if (rc == SQLITE_OK)
@@ -147,7 +176,7 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *ma
     if (rc != SQLITE_OK)
         goto fail;
     if (pages * page_bytes <= QUICK_CHECK_BYTES_MAX) {
-        if (!sound(db, "PRAGMA quick_check(1)", &rc)) {
+        if (!sound(db, "PRAGMA quick_check(1)", &rc) && !((rc & 0xff) == SQLITE_ERROR && sound_otherwise(db, &rc))) {
             if (rc != SQLITE_OK)
                 goto fail;
             return damaged(c->path, "quick_check found a mistake", err);
@@ -507,10 +536,14 @@ static enum perche_rc make(struct replica *r)
         return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
     first = ours == 0;
     if (first) {
-        char text[64];
+        if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || insert_node(r) != PERCHE_OK)
+            return r->fail;
+    } else {
+        int64_t has = 0;
 
-        (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", REPLICA_FORMAT); /* a number: it fits */
-        if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || exec(r, text) != PERCHE_OK || insert_node(r) != PERCHE_OK)
+        if (one_number(r->db, "SELECT count(*) FROM pragma_table_info('perche_node') WHERE name = 'format'", &has) != SQLITE_OK)
+            return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
+        if (has == 0 && exec(r, "ALTER TABLE perche_node ADD COLUMN format INTEGER NOT NULL DEFAULT 1") != PERCHE_OK)
             return r->fail;
     }
     if (names_open(r) != PERCHE_OK || capture_read(r) != PERCHE_OK || make_schema(r) != PERCHE_OK || node_load(r) != PERCHE_OK)

@@ -204,7 +204,7 @@ def _():
                     ["damaged", "Nothing was changed", "backup"])
     refused_replica("a replica that is cut short", closed(lambda p: overwrite(p, 0, b"", os.path.getsize(p) // 2 // 4096 * 4096)),
                     ["damaged", "Nothing was changed"])
-    refused_replica("a replica of a newer format", sql("PRAGMA user_version = 99"), ["newer program", "Nothing was changed", "Install"])
+    refused_replica("a replica of a newer format", sql("UPDATE perche_node SET format = 99"), ["newer program", "Nothing was changed", "Install"])
     refused_replica("a replica of a newer schema", sql("INSERT INTO perche_migration VALUES (77, 'x', '', NULL, 0)"),
                     ["newer program", "Nothing was changed", "Install"])
     refused_replica("a site's replica at a hub", sql(""), ["role"], role="hub")

@@ -85,7 +85,8 @@ static void a_first_start_makes_schema_identity_and_triggers(void **state)
     assert_string_equal(replica_name(f->r), "la-loupe");
     assert_int_equal(replica_site_id(f->r)[14], '7');
     assert_true(f->r->node.epoch > 0 && f->r->node.epoch >> 63 == 0);
-    program_says(f, "PRAGMA user_version", "1");
+    program_says(f, "PRAGMA user_version", "0"); /* the programs' own */
+    program_says(f, "SELECT format FROM perche_node", "1");
     program_says(f, "PRAGMA journal_mode", "wal");
     program_says(f, "SELECT max(number) FROM perche_migration WHERE number < 90", "7");
     program_says(f, "SELECT count(*) FROM perche_migration WHERE number < 90 AND sql = '' AND signature IS NULL", "8");
@@ -241,9 +242,75 @@ static void a_newer_format_is_refused_untouched(void **state)
     struct fixture *f = made();
 
     (void)state;
-    change(f, "PRAGMA user_version = 2");
+    change(f, "UPDATE perche_node SET format = 2");
     refused(f, PERCHE_NEWER, "newer program");
     fixture_end(f);
+}
+
+static void a_user_version_of_a_programs_is_its_own(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "PRAGMA user_version = 7");
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "PRAGMA user_version", "7");
+    fixture_end(f);
+}
+
+static void a_file_of_before_the_format_was_noted_gets_it(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "ALTER TABLE perche_node DROP COLUMN format; PRAGMA user_version = 1");
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT format FROM perche_node", "1");
+    fixture_end(f);
+}
+
+static int by_bytes(void *ctx, int an, const void *a, int bn, const void *b)
+{
+    (void)ctx;
+    return an != bn ? an - bn : memcmp(a, b, (size_t)an);
+}
+
+static void fold(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    sqlite3_result_value(ctx, values[0]);
+}
+
+/* An index that this process cannot read is no damage; what is damaged beside it is found nonetheless. */
+static void a_file_with_an_index_that_only_its_program_can_read_is_opened(void **state)
+{
+    static const char *const indexes[] = {
+        "CREATE INDEX own ON project (title COLLATE french)",
+        "CREATE INDEX own ON project (title) WHERE fold(title) = 'x'",
+        "CREATE INDEX own ON project (fold(title))",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+        struct fixture *f = made();
+
+        fixture_program(f);
+        assert_int_equal(sqlite3_create_collation(f->program, "french", SQLITE_UTF8, NULL, by_bytes), SQLITE_OK);
+        assert_int_equal(sqlite3_create_function(f->program, "fold", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, fold, NULL, NULL), SQLITE_OK);
+        program(f, indexes[i]);
+        program(f, "INSERT INTO project (id, site_id, title, kind) SELECT 'p', site, 'x', 'SHED' FROM perche_node");
+        assert_int_equal(sqlite3_close(f->program), SQLITE_OK);
+        f->program = NULL;
+        fixture_open(f);
+        assert_int_equal(registry_obstacles(f->r), 1);
+        fixture_close(f);
+        change(f, "CREATE TABLE other (a TEXT NOT NULL); INSERT INTO other VALUES ('a'); PRAGMA writable_schema = ON;"
+                  " UPDATE sqlite_schema SET sql = 'CREATE TABLE other (a INTEGER NOT NULL, b TEXT NOT NULL)' WHERE name = 'other'");
+        refused(f, PERCHE_CORRUPT, "quick_check");
+        fixture_end(f);
+    }
 }
 
 static void a_newer_migration_is_refused_untouched(void **state)
@@ -723,6 +790,9 @@ int main(void)
         cmocka_unit_test(a_damaged_page_is_refused_untouched),
         cmocka_unit_test(a_file_cut_short_is_refused_untouched),
         cmocka_unit_test(a_newer_format_is_refused_untouched),
+        cmocka_unit_test(a_user_version_of_a_programs_is_its_own),
+        cmocka_unit_test(a_file_of_before_the_format_was_noted_gets_it),
+        cmocka_unit_test(a_file_with_an_index_that_only_its_program_can_read_is_opened),
         cmocka_unit_test(a_newer_migration_is_refused_untouched),
         cmocka_unit_test(a_distributed_migration_does_not_make_a_file_newer),
         cmocka_unit_test(a_replica_does_not_change_its_role),
