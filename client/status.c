@@ -238,8 +238,8 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
         add_count(f, "dropped", gone, "table that somebody has dropped: it is made again",
                   "tables that somebody has dropped: they are made again");
     if (obstacles > 0) {
-        add_count(f, "set aside", obstacles, "table takes nothing of other sites: an index or trigger of a program is in the way",
-                  "tables take nothing of other sites: indexes or triggers of a program are in the way");
+        add_count(f, "set aside", obstacles, "table takes nothing of other sites, for what a program has made of it",
+                  "tables take nothing of other sites, for what a program has made of them");
         fields_hint(f, "perche verify");
     }
     if (parked > 0)

@@ -60,6 +60,7 @@ struct table {
     bool is_system;        /* either: no program's to write, never captured, in the scope of the row that it names */
     bool chained;          /* perche_table.chained: what is written in it is signed (chain.c) */
     bool present;          /* the file has it */
+    bool other_key;        /* the file has one of its name, with another key than the registered one: not present */
     struct column keys[PERCHE_KEY_COLUMNS_MAX];
     uint32_t keys_count;
     struct column *columns; /* [i] has num i+1 */
@@ -102,6 +103,7 @@ uint8_t registry_affinity(const char *type, bool strict); /* as in struct column
 void registry_changed(struct replica *r);      /* perche_table or perche_column were written: the next registry_load reads them */
 /* All registered tables, perche_conflict and perche_chain among them, in order of name: for (i = 0; (t = registry_at(r, i)) != NULL; i++). */
 struct table *registry_at(struct replica *r, uint32_t i);
+uint32_t registry_other_keys(const struct replica *r); /* how many tables a program has made anew with another key */
 uint32_t registry_obstacles(const struct replica *r); /* how many tables a program's index or trigger keeps from being written */
 /* What a person should know: code is "trigger", "obstacle", "unique", "missing", "rule", "column", "capture"; table may be "". For status and doctor. */
 typedef void (*registry_warning_cb)(void *ctx, const char *code, const char *table, const char *text);

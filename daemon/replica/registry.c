@@ -149,6 +149,15 @@ uint32_t registry_obstacles(const struct replica *r)
     return n;
 }
 
+uint32_t registry_other_keys(const struct replica *r)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; r->registry != NULL && i < r->registry->count; i++)
+        n += r->registry->tables[i]->other_key;
+    return n;
+}
+
 void registry_changed(struct replica *r)
 {
     r->schema_version = -1;
@@ -179,10 +188,15 @@ void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
 
 /* Failures meet in r->fail; registry_load turns them into *err. */
 
-enum load_sql { LOAD_COLUMNS, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
+enum load_sql { LOAD_COLUMNS, LOAD_KEY, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
 
 static const char *const load_texts[LOAD_SQL_COUNT] = {
     [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num",
+    /* a row when the file's key is not the registered one */
+    [LOAD_KEY] = "SELECT f.cols, k.cols FROM (SELECT group_concat(col, ', ') AS cols, group_concat(lower(col)) AS low FROM"
+                 " (SELECT col FROM perche_column WHERE tab = ?1 AND num = 0 ORDER BY lower(col))) k,"
+                 " (SELECT group_concat(name, ', ') AS cols, group_concat(lower(name)) AS low FROM"
+                 " (SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY lower(name))) f WHERE f.low <> k.low",
     [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
     [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
 };
@@ -443,6 +457,25 @@ static bool table_kind(const char *made, bool *strict)
     return true;
 }
 
+/* A program that rebuilds a table may give it a key of its own: its rows are then none of those that the metadata speaks of. */
+static bool key_stands(struct replica *r, struct load *l, struct table *t)
+{
+    sqlite3_stmt *s = about(l, LOAD_KEY, t->name);
+    int rc = sqlite3_step(s);
+    bool ok = true;
+
+    t->other_key = rc == SQLITE_ROW;
+    if (rc == SQLITE_ROW)
+        ok = warn(r, l->g, "missing", t->name,
+                  sqlite3_mprintf("table %s was made anew with the key (%s) instead of (%s): nothing of it goes out, and what comes for it is set"
+                                  " aside. Rename it: the table is then made again as it was, with its rows",
+                                  t->name, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1)));
+    else if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, t->name);
+    (void)sqlite3_reset(s); /* repeats the step's error */
+    return ok && r->fail == PERCHE_OK;
+}
+
 /* The table as the file has it; @made is its CREATE statement, NULL = there is none. */
 static bool read_file(struct replica *r, struct load *l, struct table *t, const char *made)
 {
@@ -455,6 +488,12 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
 
+    if (!key_stands(r, l, t))
+        return false;
+    if (t->other_key) {
+        t->present = false;
+        return true;
+    }
     s = about(l, LOAD_FILE, t->name);
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(s, 0);

@@ -459,7 +459,9 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
                 "tables whose triggers were missing are being compared: what was changed meanwhile is taken over");
     counted(r, j, "table",
             "SELECT p.name, p.name, (SELECT count(*) FROM perche_row w WHERE w.tab = p.num AND gen % 2 = 1) FROM perche_rescan s"
-            " JOIN perche_tab p ON p.num = s.tab WHERE gone_ms > 0 ORDER BY p.name",
+            " JOIN perche_tab p ON p.num = s.tab WHERE gone_ms > 0"
+            " AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(p.name) x WHERE pk > 0 AND NOT EXISTS" /* made anew with another key: said above */
+            " (SELECT 1 FROM perche_column c WHERE c.tab = p.name AND c.num = 0 AND c.col = x.name COLLATE NOCASE)) ORDER BY p.name",
             "somebody has dropped the table ", ": it is made again, and its rows put back");
     counted(r, j, "bypassed",
             "SELECT p.name, p.name, changed + added + removed FROM perche_bypassed b JOIN perche_tab p ON p.num = b.tab"

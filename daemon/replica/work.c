@@ -83,7 +83,9 @@ void state_fill(struct replica *r, struct state *s)
         sql_done(held);
     }
     s->tables_gone = count(r, SQL_TABLES_GONE);
-    s->obstacles = registry_obstacles(r);
+    s->obstacles = registry_other_keys(r);
+    s->tables_gone -= s->tables_gone < s->obstacles ? s->tables_gone : s->obstacles; /* these are not made again as they stand */
+    s->obstacles += registry_obstacles(r);
     if (r->reader && !r->hub) {
         s->refused = count(r, SQL_REFUSED_COUNT);
         s->captured = count(r, SQL_CAPTURED_COUNT);

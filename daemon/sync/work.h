@@ -85,7 +85,7 @@ struct state {
     uint64_t conflicts_open, parked;
     uint64_t held, held_ms;  /* deletions that wait for a person, and since when; of a reader alone */
     uint64_t tables_gone;    /* replicated tables that somebody has dropped */
-    uint64_t obstacles;      /* tables that nothing is written to, for what a program has put on them */
+    uint64_t obstacles;      /* tables that nothing is written to, for what a program has put on them or made of them */
     uint64_t refused;        /* of a reader at a site alone: what the hub did not take, ever */
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
     uint64_t proven_ms;

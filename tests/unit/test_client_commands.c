@@ -146,7 +146,8 @@ static void status_while_rows_go_says_how_many(void **state)
            "to decide         2 conflicts                     perche conflicts\n"
            "held              812 deletions wait for a person, since 10:30:00\n"
            "                  perche held\n"
-           "parked            1 value waits for a newer version of the schema\n"
+           "parked            1 value waits for a newer version of the schema, or for a\n"
+           "                  trigger to go\n"
            "hub               hub.example.org:7447, 38 ms, clock -3.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
@@ -265,7 +266,7 @@ static void status_of_a_hub_that_does_not_listen_says_so(void **state)
     expect("status", 80, NULL,
            "{'ok': true, 'result': {'role': 'hub', 'name': 'hub', "
            "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
-           "'lsn': 1204, 'tables_gone': 2, 'state': 'offline', 'pending': 0, 'last_contact': null, "
+           "'lsn': 1204, 'tables_gone': 2, 'obstacles': 1, 'state': 'offline', 'pending': 0, 'last_contact': null, "
            "'proven_equal_at': null, 'conflicts_open': 0, 'parked': 0, 'clock_offset_ms': 200, "
            "'version': '0.1.0', 'reason': null, 'rtt_ms': null, 'next_try': null, "
            "'hub': '01990c5e-0000-7000-8000-00000000000f', 'hub_url': null, 'held': 0, "
@@ -277,6 +278,9 @@ static void status_of_a_hub_that_does_not_listen_says_so(void **state)
            "records     kept here for every site\n"
            "to decide   0 conflicts\n"
            "dropped     2 tables that somebody has dropped: they are made again\n"
+           "set aside   1 table takes nothing of other sites, for what a program has made of\n"
+           "            it\n"
+           "            perche verify\n"
            "position    1,204, epoch 4611686018427387905\n"
            "version     0.1.0\n",
            /* err */

@@ -418,6 +418,37 @@ static void a_dropped_table_whose_scope_hangs_on_its_key_comes_back(void **state
     says(f, "W4", "SELECT milestone FROM outcome_decision");
 }
 
+/* Its rows are other rows: none is an edit, an insert or a deletion of what the hub has. */
+static void a_table_made_anew_with_another_key_waits_until_it_is_renamed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    program(f, "PRAGMA legacy_alter_table = ON; BEGIN; CREATE TABLE anew (n INTEGER PRIMARY KEY, id TEXT, call_name TEXT);"
+               "INSERT INTO anew SELECT NULL, id, call_name FROM learner; DROP TABLE learner; ALTER TABLE anew RENAME TO learner; COMMIT");
+    (void)harvested(p, f, 1000);
+    program(f, "INSERT INTO learner (call_name) VALUES ('of another kind'); DELETE FROM learner WHERE n = 1");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'later' WHERE id = '" LEARNER "2'");
+    edit(p, p->hub, "INSERT INTO project (id, site_id, title, kind) VALUES ('" LEARNER "a', '%s', 't', 'k')", SITE_ID(p, 0));
+    for (int i = 0; i < 4; i++)
+        (void)harvested(p, f, 4000);
+    assert_int_equal(harvested(p, f, 0).obstacles, 1);
+    assert_int_equal(harvested(p, f, 0).tables_gone, 0);
+    pair_sync(p, f);
+    says(f, "1", "SELECT count(*) FROM project WHERE title = 't'");
+    says(f, "0", "SELECT count(*) FROM perche_capture");
+    says(p->hub, "5", "SELECT count(*) FROM learner");
+    says(f, "5", "SELECT count(*) FROM learner");
+    program(f, "ALTER TABLE learner RENAME TO learner_own");
+    for (int i = 0; i < 4; i++)
+        (void)harvested(p, f, 4000);
+    harvest_here(p, f);
+    proven(p, f);
+    says(f, "5", "SELECT count(*) FROM learner");
+    says(f, "later", "SELECT call_name FROM learner WHERE id = '" LEARNER "2'");
+    assert_int_equal(harvested(p, f, 0).obstacles, 0);
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -636,6 +667,7 @@ int main(void)
         T(what_was_not_sent_from_a_dropped_table_is_not_passed_over),
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
+        T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
         T(a_table_made_anew_and_empty_is_no_deletion),
         T(a_dropped_table_that_a_program_fills_in_part_gets_the_rest_back),

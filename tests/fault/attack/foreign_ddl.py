@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """P8, P5: what a program adds to the file for its own use (an index with its own collation, a trigger with its own function)
-stops neither the records of other tables nor the daemon; and what a trigger kept out is not held for equal."""
+stops neither the records of other tables nor the daemon; what a trigger kept out is not held for equal; and the rows of a
+table that it makes anew with another key are not taken for those of the hub."""
 import os
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
 import perche_net
-from perche_net import Failure, case
+from perche_net import Failure, case, expect, expect_in
 
 net = perche_net.Network()
 
@@ -118,6 +119,29 @@ def _():
     left = hub.count("project", "title = 'unwanted'")
     if equal or left != 1:
         raise Failure(f"the site lacks the row and says that it is proven equal: {equal}; rows at the hub after verify at the site: {left} of 1")
+
+
+@case("a table that a program rebuilds with another key is set aside: no record of the hub's is taken for another")
+def _():
+    for i in (3, 4):
+        drx.sql(f"INSERT INTO project (site_id, title, client_name, kind) VALUES ('{drx.id}', 'title {i}', 'client {i}', 'CLIENT')")
+    drx.sync_wait()
+    before = hub.sql("SELECT id, title, client_name FROM project WHERE title LIKE 'title %' ORDER BY 1")
+    drx.sql("""PRAGMA legacy_alter_table = ON; BEGIN;
+        CREATE TABLE anew (n INTEGER PRIMARY KEY, id TEXT, site_id TEXT, title TEXT, kind TEXT);
+        INSERT INTO anew SELECT NULL, id, site_id, title, kind FROM project WHERE title LIKE 'title %'; DROP TABLE project; ALTER TABLE anew RENAME TO project; COMMIT""")
+    hub.sql("INSERT INTO organisation (name) VALUES ('later')")
+    net.wait_for("what the hub wrote later", lambda: drx.count("organisation", "name = 'later'") == 1)
+    net.wait_for("status to say so", lambda: drx.status()["reason"] == "obstacle")
+    said = drx.run("verify").stdout
+    expect_in("what to do", "Rename it", said)
+    expect("that it was dropped", "somebody has dropped" in said, False)
+    expect("the records at the hub", hub.sql("SELECT id, title, client_name FROM project WHERE title LIKE 'title %' ORDER BY 1"), before)
+    drx.sql("ALTER TABLE project RENAME TO project_own")
+    net.wait_for("the table to be back", lambda: drx.status()["reason"] != "obstacle" and drx.status()["tables_gone"] == 0)
+    drx.sync_wait()
+    for node in (hub, drx):
+        expect(f"the records at {node.key}", node.sql("SELECT id, title, client_name FROM project WHERE title LIKE 'title %' ORDER BY 1"), before)
 
 
 perche_net.main(build, [net])
