@@ -527,6 +527,14 @@ static void digest_answer_check(struct pair *p, struct outcome *o)
     same_message(o, "digest answer");
 }
 
+static void digest_parts_check(struct pair *p, struct outcome *o)
+{
+    (void)p;
+    assert_int_equal(o->message.u.digest_reply.answer, PERCHE_DIFFERS);
+    assert_true(o->message.u.digest_reply.sums_count > 0);
+    same_message(o, "digest answer of parts");
+}
+
 static struct work digest_take_make(struct pair *p)
 {
     struct work w = pair_work(WORK_DIGEST_TAKE, NULL);
@@ -547,7 +555,10 @@ static void a_comparison(void **state)
     struct pair *p = *state;
     struct story build = {"digest build", site(p), true, NULL, digest_build_make, digest_build_check},
                  answers = {"digest answer", hub(p), true, NULL, digest_answer_make, digest_answer_check},
+                 parts = {"digest answer of parts", hub(p), true, NULL, digest_answer_make, digest_parts_check},
                  take = {"digest take", site(p), false, NULL, digest_take_make, digest_take_check};
+    struct perche_sum sums[256]; /* as of a site that has no row */
+    char scope[PERCHE_SCOPE_BYTES_MAX + 1];
     bool comparable;
     struct outcome o;
 
@@ -563,6 +574,18 @@ static void a_comparison(void **state)
     every_allocation_fails(p, &answers);
     forget_first();
     every_allocation_fails(p, &take);
+    forget_first();
+    (void)snprintf(scope, sizeof scope, "%s", asked(hub(p)->program,
+                                                    "SELECT n.text FROM perche_digest d JOIN perche_name n ON n.num = d.scope"
+                                                    " JOIN perche_tab t ON t.num = d.tab WHERE t.name = 'learner' AND d.rows > 0"));
+    for (uint32_t i = 0; i < 256; i++)
+        sums[i] = (struct perche_sum){.scope = i == 0 ? scope : "", .table = i == 0 ? "learner" : "", .bucket = i};
+    digest_asked.u.digest.level = PERCHE_LEVEL_PARTS;
+    digest_asked.u.digest.finer = PERCHE_FINER_MAX;
+    digest_asked.u.digest.sums = sums;
+    digest_asked.u.digest.sums_count = 256;
+    read_once(p, &parts);
+    every_allocation_fails(p, &parts);
     perche_message_free(&digest_asked);
     perche_message_free(&digest_said);
     ends_equal(p);
