@@ -8,7 +8,8 @@ struct peer {                /* perche_peer, at a hub */
     bool known;
     uint64_t epoch, prev_epoch, eplsn, have, stamp, full, scan, done, session;
     struct perche_pos asof;
-    bool returns;          /* read only here: floor_came() sets it */
+    uint32_t returns;      /* 1: it came back from below the floor, 2: and in a new epoch. Read only here: floor_came() sets it */
+    uint64_t returns_stamp; /* highest stamp that we had of it then */
 };
 enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p);
 enum perche_rc peer_store(struct replica *r, uint32_t site, const struct peer *p);
@@ -22,8 +23,8 @@ struct apply {
     uint64_t *prev;          /* for each row in order: its block before */
     uint32_t rows;           /* rows of the batch */
     uint32_t pusher;         /* at a hub: interned site */
-    bool returns;            /* at a hub: the pusher came back from below the floor (floor.h) */
-    uint64_t stamp_known;    /* at a hub: highest stamp that it had of the pusher before */
+    uint32_t returns;        /* at a hub: the pusher came back from below the floor, as in struct peer */
+    uint64_t stamp_known;    /* at a hub: highest stamp that it had of the pusher before it came back */
     bool recovering;         /* a hub that was put back takes cells of any origin from any site (DESIGN 4.8) */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */

@@ -38,7 +38,7 @@ static const char *const core_sql =
     " pending INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0, proven_ms INTEGER NOT NULL DEFAULT 0, offset_ms INTEGER NOT NULL DEFAULT 0,"
     " version TEXT NOT NULL DEFAULT '', address TEXT NOT NULL DEFAULT ''," /* where it proved itself last */
     " life INTEGER NOT NULL DEFAULT 0, recovery INTEGER NOT NULL DEFAULT 0," /* proved itself in this life of ours; recovery 1: it has not shown yet what a restored hub lost; 2: it says that the hub lost something */
-    " retired_ms INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0, stands INTEGER NOT NULL DEFAULT 0," /* silent for too long; came back from below the floor, and nothing has said equal yet; there was nothing for it up to there (floor.c) */
+    " retired_ms INTEGER NOT NULL DEFAULT 0, returns INTEGER NOT NULL DEFAULT 0, returns_stamp INTEGER NOT NULL DEFAULT 0, stands INTEGER NOT NULL DEFAULT 0," /* silent for too long; 1: came back from below the floor, and nothing has said equal yet, 2: and in a new epoch; highest stamp that we had of it then; there was nothing for it up to there (floor.c) */
     " held_ms INTEGER NOT NULL DEFAULT 0, held_address TEXT NOT NULL DEFAULT '') STRICT;" /* two machines speak as this site: the other's address */
     "CREATE INDEX perche_peer_recovery ON perche_peer (site) WHERE recovery = 1;"
     /* superseded epochs of a site, and what we had of it when the next one began */

@@ -227,22 +227,19 @@ static enum perche_rc hub_step(struct replica *r, struct outcome *o)
 enum perche_rc floor_came(struct replica *r, uint32_t site, const struct perche_prove *p, const struct peer *peer, bool same, uint64_t *told)
 {
     sqlite3_stmt *s = ask(r, "UPDATE perche_peer SET retired_ms = 0, contact_ms = max(contact_ms, ?2), stands = CASE WHEN ?3 THEN stands ELSE 0 END,"
-                             " returns = returns OR (?4 AND max(?5, CASE WHEN ?3 THEN stands ELSE 0 END) < ?6) WHERE site = ?1 RETURNING returns");
-    bool returns = false;
+                             " returns = max(returns, ?4), returns_stamp = CASE WHEN returns < ?4 THEN stamp ELSE returns_stamp END WHERE site = ?1");
+    uint64_t stands = same ? (uint64_t)ask_number(r, "SELECT stands FROM perche_peer WHERE site = ?1 AND ?2 IS NULL", site, NULL) : 0;
+    bool held = p->scan > 0 || p->list_count > 0 || p->prev_epoch != 0;
+    int returns = held && peer->scan < r->node.floor && stands < r->node.floor ? same ? 1 : 2 : 0;
 
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
         sqlite3_bind_int(s, 3, same);
-        sqlite3_bind_int(s, 4, p->scan > 0 || p->list_count > 0 || p->prev_epoch != 0);
-        sqlite3_bind_int64(s, 5, (sqlite3_int64)peer->scan);
-        sqlite3_bind_int64(s, 6, (sqlite3_int64)r->node.floor);
+        sqlite3_bind_int(s, 4, returns);
     }
-    while (ask_row(r, s, "note that a site is back"))
-        returns = sqlite3_column_int(s, 0) != 0;
-    sqlite3_finalize(s);
-    *told = returns || r->node.floor < peer->scan ? r->node.floor : peer->scan;
-    return r->fail;
+    *told = returns || peer->returns || r->node.floor < peer->scan ? r->node.floor : peer->scan;
+    return ask_run(r, s, "note that a site is back");
 }
 
 bool floor_passed(const struct replica *r, const struct meta *m)
@@ -250,13 +247,13 @@ bool floor_passed(const struct replica *r, const struct meta *m)
     return m->stored && !meta_alive(m) && m->lsn <= r->node.floor && !(m->flags & META_ERASED);
 }
 
-/* It was asked for, since it came without itself; or somebody else made it; or it is older than what came of this site
- * before: an insert that its older copy had not sent yet. What the site has made since is none of these. */
+/* It was asked for, since it came without itself; or somebody else made it; or, of a site that was put back, it is not above
+ * what had come of it before: an insert that its older copy had not sent yet. What the site has made since is none of these. */
 bool floor_deleted(struct replica *r, const struct apply *a, const struct meta *m, const struct merge_in *in)
 {
     return a->returns && !a->recovering && !m->stored && in->has_gen && in->gen % 2 == 1 && !m->table->is_system &&
            (parked_has(r, m->table->name, (struct perche_bytes){m->key, m->key_n}, false) || in->gen_origin != a->pusher ||
-            in->gen_stamp <= a->stamp_known);
+            (a->returns > 1 && in->gen_stamp <= a->stamp_known));
 }
 
 /* Only what its author has written since remains of what came: that is asked about, and with it what is parked. */

@@ -279,7 +279,8 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
     s = ask(
         r,
         "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5,"
-        " returns = (returns OR (retired_ms <> 0 AND scan < ?6)) AND ?4 <= proven_ms, retired_ms = 0"
+        " returns = CASE WHEN ?4 > proven_ms THEN 0 WHEN retired_ms <> 0 AND scan < ?6 THEN max(returns, 1) ELSE returns END,"
+        " returns_stamp = CASE WHEN returns = 0 THEN stamp ELSE returns_stamp END, retired_ms = 0"
         " WHERE site = ?1"); /* heard of: it is active; proven equal since: it has returned */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);

@@ -449,7 +449,8 @@ enum perche_rc peer_load(struct replica *r, uint32_t site, struct peer *p)
         p->scan = (uint64_t)sqlite3_column_int64(s, 8);
         p->done = (uint64_t)sqlite3_column_int64(s, 9);
         p->session = (uint64_t)sqlite3_column_int64(s, 10);
-        p->returns = sqlite3_column_int(s, 11) != 0;
+        p->returns = (uint32_t)sqlite3_column_int(s, 11);
+        p->returns_stamp = (uint64_t)sqlite3_column_int64(s, 12);
     }
     sql_done(s);
     return r->fail;
@@ -548,7 +549,7 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
     a->pusher = site;
     a->recovering = recovering(r);
     a->returns = peer->returns;
-    a->stamp_known = peer->stamp;
+    a->stamp_known = peer->returns_stamp;
     a->peer = (struct merge_peer){.at_hub = true, .via = site, .full = push->full, .scan = push->scan, .eplsn = peer->eplsn};
     if (rc == PERCHE_OK)
         rc = applying_begin(r);

@@ -77,14 +77,14 @@
                   " ON CONFLICT DO UPDATE SET lsn = excluded.lsn")                                                     \
     W(WANTED_END, "DELETE FROM perche_wanted WHERE tab = ?1 AND key = ?2 AND kind = ?3")                               \
     R(WAITS_ANY, "SELECT EXISTS (SELECT 1 FROM perche_leaving) OR EXISTS (SELECT 1 FROM perche_wanted WHERE kind < 3)") \
-    R(PEER_GET, "SELECT epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session, returns" \
+    R(PEER_GET, "SELECT epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session, returns, returns_stamp" \
                 " FROM perche_peer WHERE site = ?1")                                                                   \
     W(PEER_PUT, "INSERT INTO perche_peer (site, epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session)" \
                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT DO UPDATE SET epoch=excluded.epoch,"     \
                 " prev_epoch=excluded.prev_epoch, eplsn=excluded.eplsn, have=excluded.have, asof_lsn=excluded.asof_lsn," \
                 " asof_mark=excluded.asof_mark, stamp=excluded.stamp, full=excluded.full, scan=excluded.scan,"         \
                 " done=excluded.done, session=excluded.session")                                                       \
-    W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3, returns = returns OR (retired_ms <> 0 AND scan < ?4)," \
+    W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3, returns = CASE WHEN retired_ms <> 0 AND scan < ?4 THEN max(returns, 1) ELSE returns END," \
                     " retired_ms = 0 WHERE site = ?1")                            \
     R(MARKS, "SELECT lsn, mark FROM perche_mark ORDER BY lsn DESC")                                                    \
     R(MARK_AT, "SELECT lsn, mark FROM perche_mark WHERE lsn >= ?1 ORDER BY lsn LIMIT 1")                               \

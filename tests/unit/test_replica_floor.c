@@ -259,6 +259,28 @@ static void its_edits_of_what_was_deleted_are_asked_about_and_its_new_rows_arriv
     says(p->hub, "0", "SELECT count(*) FROM perche_parked");
 }
 
+static void a_new_row_that_comes_after_newer_stamps_arrives_too(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel one = {.more = true};
+
+    long_away(p);
+    learner(p, a, ID(5), SITE_ID(p, 0));
+    learner(p, a, ID(6), SITE_ID(p, 0));
+    edit(p, a, "UPDATE learner SET call_name = 'later' WHERE id = '%s'", ID(5)); /* goes with its row, in front of the other's insert */
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    while (one.more) {
+        one = push_made(p, a, state_of(p, a).acked, 1);
+        push_told(p, a, &one, push_taken(p, a, &one));
+        parcel_end(&one);
+    }
+    returned(p, a);
+    says(p->hub, "3", "SELECT count(*) FROM learner");
+    says(a, "3", "SELECT count(*) FROM learner");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+}
+
 static void an_edit_made_after_the_return_is_asked_about_as_well(void **state)
 {
     struct pair *p = *state;
@@ -293,7 +315,7 @@ static void a_site_put_back_below_the_floor_brings_nothing_back(void **state)
     assert_string_equal(dead(p->hub), "0");
     put_back(p, a);
     VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
-    assert_int_equal(returning(p, a), 1);
+    assert_int_equal(returning(p, a), 2);
     settled(p, a);
     returned(p, a);
     says(a, "0", "SELECT count(*) FROM learner");
@@ -342,6 +364,7 @@ int main(void)
         CASE(an_open_question_and_a_living_child_keep_the_tombstone),
         CASE(a_site_that_returns_from_below_the_floor_brings_nothing_back),
         CASE(its_edits_of_what_was_deleted_are_asked_about_and_its_new_rows_arrive),
+        CASE(a_new_row_that_comes_after_newer_stamps_arrives_too),
         CASE(an_edit_made_after_the_return_is_asked_about_as_well),
         CASE(a_site_put_back_below_the_floor_brings_nothing_back),
         CASE(a_hub_that_was_just_opened_finds_nobody_silent),

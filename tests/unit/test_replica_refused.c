@@ -16,9 +16,7 @@ static void replicated(struct pair *p, struct fixture *site, const char *table, 
 
     snprintf(args, sizeof args, "{\"table\": \"%s\", \"scope\": \"all\"}", table);
     edit(p, p->hub, "%s", ddl);
-    free(pair_command(p, p->hub, "replicate", args));
-    free(pair_command(p, p->hub, "migration_signature", "{\"number\": 1000, \"signature\": \""
-        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}"));
+    free(pair_replicate(p, args));
     pair_prove(p, site);
     equal(p, site);
 }
@@ -183,7 +181,7 @@ static void blobs_and_numbers_with_a_point_are_listed_values_and_keys(void **sta
     struct pair *p = *state;
     struct fixture *a = p->sites[0];
 
-    replicated(p, a, "measure", "CREATE TABLE measure (at REAL NOT NULL, of BLOB NOT NULL, note TEXT, body BLOB, PRIMARY KEY (at, of))");
+    replicated(p, a, "measure", "CREATE TABLE measure (at REAL NOT NULL, of BLOB NOT NULL, note TEXT, body BLOB, PRIMARY KEY (at, of)) STRICT");
     edit(p, a, "INSERT INTO measure VALUES (36.75, x'00ff', 'caf' || x'e9', x'c0ffee')");
     equal(p, a);
     says(a, "0", "SELECT count(*) FROM measure");
