@@ -22,6 +22,7 @@ static const char *const core_sql =
     " own_lsn INTEGER NOT NULL, acked INTEGER NOT NULL, PRIMARY KEY (scan, full)) STRICT, WITHOUT ROWID;"
     /* a hub: what every active site had acknowledged then (floor.c) */
     "CREATE TABLE perche_floor (at_ms INTEGER PRIMARY KEY, lsn INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE perche_forgotten (hash INTEGER PRIMARY KEY) STRICT;" /* keys whose tombstones were dropped: XXH3-64 of table and key */
     "CREATE TABLE perche_name (num INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;" /* 1 is kept for VIA_HUB */
     "CREATE TABLE perche_tab (num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE perche_scope_site (site INTEGER NOT NULL, scope INTEGER NOT NULL, PRIMARY KEY (site, scope)) STRICT, WITHOUT ROWID;"

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "replica/ask.h"
 #include "replica/position.h"
 #include "replica/statements.h"
@@ -51,6 +53,31 @@ static bool stays(struct replica *r, const struct meta *m, uint64_t acked)
            (r->hub && scope_has_children(r, m)); /* their scope is made from it */
 }
 
+/* A hub remembers of what it forgets that it was here: eight bytes, for copies of sites that are older than that. */
+static sqlite3_int64 hash_of(const struct meta *m)
+{
+    uint8_t text[PERCHE_NAME_BYTES_MAX + PERCHE_KEY_BYTES_MAX];
+    size_t n = strlen(m->table->name) + 1;
+
+    memcpy(text, m->table->name, n); /* a name has at most PERCHE_NAME_BYTES_MAX bytes with its zero */
+    memcpy(text + n, m->key, m->key_n);
+    return (sqlite3_int64)XXH3_64bits(text, n + m->key_n);
+}
+
+static enum perche_rc remember_forgotten(struct replica *r, const struct meta *m)
+{
+    sqlite3_stmt *s = ask(r, "INSERT INTO perche_forgotten (hash) VALUES (?1) ON CONFLICT DO NOTHING");
+
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, hash_of(m));
+    return ask_run(r, s, "remember what is forgotten");
+}
+
+static bool was_forgotten(struct replica *r, const struct meta *m)
+{
+    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_forgotten WHERE hash = ?1) AND ?2 IS NULL", hash_of(m), NULL) != 0;
+}
+
 /* ---- dropping ------------------------------------------------------------------------- */
 
 struct dead {
@@ -94,7 +121,9 @@ static enum perche_rc drop_some(struct replica *r, uint64_t below, uint64_t acke
             continue;
         rc = meta_load(r, t, (struct perche_bytes){dead[i].key, dead[i].key_n}, m);
         if (rc == PERCHE_OK && m->stored && !meta_alive(m) && !stays(r, m, acked) && r->fail == PERCHE_OK) {
-            rc = meta_drop(r, m);
+            rc = r->hub ? remember_forgotten(r, m) : PERCHE_OK;
+            if (rc == PERCHE_OK)
+                rc = meta_drop(r, m);
             o->forgotten++;
         }
         meta_clear(m);
@@ -247,13 +276,13 @@ bool floor_passed(const struct replica *r, const struct meta *m)
     return m->stored && !meta_alive(m) && m->lsn <= r->node.floor && !(m->flags & META_ERASED);
 }
 
-/* It was asked for, since it came without itself; or somebody else made it; or, of a site that was put back, it is not above
- * what had come of it before: an insert that its older copy had not sent yet. What the site has made since is none of these. */
+/* It was asked for, since it came without itself; or somebody else made it; or, of a site that was put back, it was here: an
+ * insert that its older copy had not sent yet. What the site has made since is none of these. */
 bool floor_deleted(struct replica *r, const struct apply *a, const struct meta *m, const struct merge_in *in)
 {
     return a->returns && !a->recovering && !m->stored && in->has_gen && in->gen % 2 == 1 && !m->table->is_system &&
            (parked_has(r, m->table->name, (struct perche_bytes){m->key, m->key_n}, false) || in->gen_origin != a->pusher ||
-            (a->returns > 1 && in->gen_stamp <= a->stamp_known));
+            (a->returns > 1 && was_forgotten(r, m)));
 }
 
 /* Only what its author has written since remains of what came: that is asked about, and with it what is parked. */
