@@ -613,6 +613,10 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
     rc = peer_load(r, site, &peer);
     if (rc != PERCHE_OK)
         return rc;
+    if (w->session != 0 && w->session != peer.session) { /* it waited for the writer while another machine, or the next handshake, was proven */
+        no(o, PERCHE_NO_SESSION, peer.have, "a newer session has ended this one");
+        return PERCHE_OK;
+    }
     if (push->from > peer.have || push->to < push->from || push->asof.lsn < push->to) {
         no(o, PERCHE_NO_POSITION, peer.have, "the batch does not begin where the hub stands");
         return PERCHE_OK;

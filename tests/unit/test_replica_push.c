@@ -699,9 +699,43 @@ static void two_inserts_of_one_key_merge_cell_by_cell_and_ask(void **state)
     }
 }
 
+/* Two machines, or one that shook hands again: what waits of the older session is not counted, or the newer one would take
+ * its positions for its own (MODEL A 6). */
+static void a_batch_that_waited_while_a_newer_session_began_does_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t sessions[2];
+    struct parcel one;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    one = push_all(p, a);
+    for (int i = 0; i < 2; i++) {
+        pair_prove(p, a);
+        sessions[i] = strtoull(asked(p->hub->program, "SELECT max(session) FROM perche_peer"), NULL, 10);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct work w = pair_work(WORK_PUSH_APPLY, a);
+        struct perche_message m;
+        struct outcome o;
+
+        w.session = sessions[i];
+        w.message = message_copy(&one.message);
+        o = pair_do(p, p->hub, w);
+        m = pair_line(&o);
+        assert_int_equal(m.refused, i == 0);
+        if (i == 0)
+            assert_int_equal(m.u.no.why, PERCHE_NO_SESSION);
+        perche_message_free(&m);
+        says(p->hub, i == 0 ? "0" : "1", "SELECT count(*) FROM cohort");
+    }
+    parcel_end(&one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_batch_that_waited_while_a_newer_session_began_does_nothing),
         TEST(a_row_goes_at_its_oldest_change_and_its_newer_cells_later),
         TEST(unpushed_is_what_lies_above_the_acknowledged_position),
         TEST(a_second_batch_begins_where_the_first_ends),
