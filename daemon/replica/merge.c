@@ -131,6 +131,9 @@ static void merge_one(const struct merge_peer *p, const struct merge_ask *ask, u
     } else if (cur->written) {
         bool concurrent = !seen(p, position, cur);
 
+        /* Its position was read before the row moved up, or after: a pull that is not finished cannot tell, but what it replaced does. */
+        if (!concurrent && p->at_hub && new->based && cur->lsn > p->full && !own(p, cur))
+            concurrent = true;
         if (concurrent && !WITHOUT(C3_WIRE_BASE) && new->based && ident_order(ask, new->base_stamp, new->base_origin, cur->stamp, cur->origin) == 0)
             concurrent = false; /* its author says that it replaced this very value */
         if (concurrent && !WITHOUT(A8_OWN_BASE) && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)

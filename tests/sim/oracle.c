@@ -775,12 +775,15 @@ static void lie(struct world *w, struct notes *notes, struct dump *site)
 
 /* What went past the triggers is known by nothing but the difference between a row and its metadata. A row that was
  * written there in the ordinary way before anybody compared has a new digest, which covers it: what becomes of it then
- * is not judged (docs/architecture.md, "What goes past the triggers"). */
+ * is not judged (docs/architecture.md, "What goes past the triggers"). Nor is a deletion that nobody had found when the
+ * row came again, whole, since its scope had changed. */
 static void excuse_bypass(struct world *w)
 {
     for (uint32_t i = 1; i <= w->writes_count; i++) {
         const struct write *x = &w->writes[i];
 
+        if (x->bypass && x->col == COL_DELETE)
+            w->rows[x->row].tainted |= w->counts[COUNT_MOVE] + w->counts[COUNT_SHARE] > 0 || x->found_ms == 0;
         for (uint32_t k = 1; x->bypass && k <= w->writes_count; k++) {
             const struct write *y = &w->writes[k];
 

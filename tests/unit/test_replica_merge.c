@@ -111,6 +111,28 @@ static void equal_stamps_are_told_apart_by_the_site_and_then_by_the_value(void *
     assert_true(merged(&p, &w, &m, &higher).write == BIT(2));
 }
 
+/* The row was moved up by what its pusher had sent of another column, so his pull passed neither place of it: only the value
+ * that he says he replaced tells that he had not read this one. */
+static void a_row_that_moved_up_in_an_unfinished_pull_was_read_if_its_value_was_replaced(void **state)
+{
+    struct merge_peer p = site_pushes(41, 61);
+    struct world w = world_of(&one);
+
+    (void)state;
+    for (int replaced = 0; replaced < 3; replaced++) {
+        struct meta m = row(10, B, B, 44);
+        struct merge_in in = cell(2, 20, A, &two);
+
+        m.cells[3].written = true;
+        m.cells[3].via = A; /* his own, of which the row has its place */
+        m.cells[3].lsn = m.lsn = 62;
+        in.cells[0].based = replaced > 0;
+        in.cells[0].base_stamp = replaced == 2 ? 10 : 3;
+        in.cells[0].base_origin = B;
+        assert_int_equal(merged(&p, &w, &m, &in).lost_count, replaced == 1);
+    }
+}
+
 /* The history knows the stamp, as it is that of the other value; none of them tells that its author had seen the other. */
 static void two_values_of_one_stamp_are_a_conflict_whatever_the_history_knows(void **state)
 {
@@ -544,6 +566,7 @@ int main(void)
         cmocka_unit_test(an_edit_of_an_older_generation_is_lost_where_it_was_not_known),
         cmocka_unit_test(the_higher_stamp_stays_whatever_comes_first),
         cmocka_unit_test(equal_stamps_are_told_apart_by_the_site_and_then_by_the_value),
+        cmocka_unit_test(a_row_that_moved_up_in_an_unfinished_pull_was_read_if_its_value_was_replaced),
         cmocka_unit_test(two_values_of_one_stamp_are_a_conflict_whatever_the_history_knows),
         cmocka_unit_test(a_value_the_pusher_had_pulled_is_no_conflict),
         cmocka_unit_test(a_value_that_loses_unseen_is_named_as_well),
