@@ -120,8 +120,9 @@ def turn(node, action, number, n):
         write()  # programs go on: they have their own descriptors, which know of no fault
         wait(f"{node.key} to say that the disk is full", lambda: not plan.armed or node.status()["reason"] == "disk", node, since)
         promise.check()
-        if plan.armed and not re.search("replica.failed.*(full|space)", node.log_text(since)):
-            raise Failure(f"nothing of a full disk in the log: {node.log_text(since)[-400:]}")
+        # of a sync that finds no room SQLite says that it failed, of a write that the disk is full
+        if plan.armed and not re.search("replica.failed.*(full|space|I/O)", node.log_text(since)):
+            raise Failure(f"nothing of the disk in the log: {node.log_text(since)[-400:]}")
     plan.disarm()
     wait("the rows at all three, once the fault had gone", arrived, node, since)
     promise.check()
@@ -138,6 +139,7 @@ def at_work(node, name, action, number):
                 if not turn(at, action, number, n):
                     break
             except Failure as e:
+                plans[at.key].disarm()  # or it is the next case's as well
                 raise type(e)(f"write or sync {n} (seed {options.seed}): {e}") from e
             tried += 1
         if tried == 0:
