@@ -129,12 +129,15 @@ static bool arguments_read(struct arguments *a, int argc, char **argv)
         } else if (take_extra(&a->options, argv[i])) {
             /* every story has it */
         } else {
-            (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
-                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--narrow] [--sites N] [--first]"
+            static const char extras[] =
 #define X(NAME, name, word, permille) " [--" #name "]"
-                                  EXTRA_MAP(X)
+                EXTRA_MAP(X)
 #undef X
-                                  "\n", argv[i]);
+                ;
+
+            (void)fprintf(stderr, "perche-sim: '%s' is not known\n"
+                                  "usage: perche-sim [--seeds N] [--from S] [--jobs J] [--verbose] [--shrink] [--lie] [--strict] [--backups] [--narrow] [--sites N] [--first]%s\n",
+                          argv[i], extras);
             return false;
         }
     }
