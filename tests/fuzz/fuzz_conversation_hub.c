@@ -555,8 +555,13 @@ static void say_something(struct pipe *p)
             remember_push(t.requests + 1);
         break;
     case PERCHE_OP_PULL:
-        m.u.pull = (struct perche_pull){session, in_number(&t.in, t.full), in_number(&t.in, t.scan), in_number(&t.in, t.full),
-                                        (uint32_t)in_number(&t.in, 65536), wants, count};
+        m.u.pull = (struct perche_pull){.session = session, .wants = wants, .wants_count = count};
+        m.u.pull.full = in_number(&t.in, t.full);
+        m.u.pull.scan = in_number(&t.in, t.scan);
+        m.u.pull.done = in_number(&t.in, t.full);
+        m.u.pull.bytes_max = (uint32_t)in_number(&t.in, 65536);
+        m.u.pull.compare = in_below(&t.in, 2) != 0;
+        m.u.pull.proven_ms = in_number(&t.in, t.full);
         break;
     case PERCHE_OP_ROWS: m.u.rows = (struct perche_rows){session, wants, count}; break;
     case PERCHE_OP_DIGEST:
