@@ -240,10 +240,12 @@ static enum perche_rc hub_step(struct replica *r, struct outcome *o)
 
     if (r->config.keep_deleted_ms == 0 || (r->floor_after == 0 && r->now_ms < r->floor_next_ms && r->floor_next_ms - r->now_ms <= LOOK_MS_MAX))
         return PERCHE_OK;
+    if (recovering(r)) /* also in the middle of a pass: what the sites show may be older */
+        return r->fail;
     if (r->floor_after == 0) {
         every = every < LOOK_MS_MIN ? LOOK_MS_MIN : every > LOOK_MS_MAX ? LOOK_MS_MAX : every;
         r->floor_next_ms = r->now_ms + every;
-        if (recovering(r) || clock_implausible(r, r->now_ms) || r->now_ms <= r->config.keep_deleted_ms)
+        if (clock_implausible(r, r->now_ms) || r->now_ms <= r->config.keep_deleted_ms)
             return r->fail;
         rc = retire_silent(r, &o->retired);
         if (rc == PERCHE_OK)

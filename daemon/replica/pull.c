@@ -17,6 +17,7 @@
 #define PAGE_ROWS 512u       /* index entries read of a scope at a time */
 #define LOOKED_MAX 20000u    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
 #define NEWS_LOOKED 64u
+#define NOTHING_LOOKED (2 * PAGE_ROWS) /* of one site: the hub looks at all of them in one write transaction (floor.c) */
 
 /* ---- the hub answers ------------------------------------------------------------ */
 
@@ -426,7 +427,7 @@ enum perche_rc pull_nothing_for(struct replica *r, uint32_t site, uint64_t *lsn)
     bool more = true;
     enum perche_rc rc = PERCHE_OK;
 
-    while (rc == PERCHE_OK && more && looked < LOOKED_MAX) {
+    while (rc == PERCHE_OK && more && looked < NOTHING_LOOKED) {
         struct entries e = {0};
         uint64_t first = UINT64_MAX;
 
