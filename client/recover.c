@@ -9,20 +9,22 @@
 
 static int run(struct client *c, int argc, char **argv)
 {
-    bool now = false;
-    const struct args_option options[] = {{"now", ARGS_FLAG, &now}, {0}};
+    bool begin = false, now = false;
+    const struct args_option options[] = {{"begin", ARGS_FLAG, &begin}, {"now", ARGS_FLAG, &now}, {0}};
     struct args args;
     json_t *ask_args, *result = NULL;
     int status = args_take(c, &command_recover, argc, argv, options, 0, 1, &args);
 
     if (status != ARGS_GO_ON)
         return status;
-    if (now == (args.count == 1))
-        return args_wrong(c, &command_recover, now ? "--now is for all sites: name none"
-                                                   : "a site is wanted, or --now");
+    if (begin + now + (args.count == 1) != 1)
+        return args_wrong(c, &command_recover,
+                          begin && now       ? "--begin or --now, not both"
+                          : begin || now     ? "--begin and --now are for all sites: name none"
+                                             : "a site is wanted, --begin or --now");
     ask_args = json_object();
-    if (now)
-        json_object_set_new(ask_args, "now", json_true());
+    if (begin || now)
+        json_object_set_new(ask_args, begin ? "begin" : "now", json_true());
     else
         ask_set_text(ask_args, "site", args.words[0]);
     status = ask(c, "recover", ask_args, ASK_MS, &result);
@@ -30,7 +32,7 @@ static int run(struct client *c, int argc, char **argv)
         return status;
     if (c->json)
         ask_print(c, result);
-    else if (now && strcmp(get_text(result, "recovery"), "begun") == 0)
+    else if (begin)
         fputs("The recovery has begun: the sites show now what this hub has lost. \"perche sites\" says\n"
               "who is still missing.\n",
               c->err);
@@ -49,16 +51,19 @@ static int run(struct client *c, int argc, char **argv)
 
 const struct command command_recover = {
     .name = "recover",
-    .summary = "at a hub: let a held site go on, or end the recovery of a hub",
-    .usage = "recover SITE | recover --now",
+    .summary = "at a hub: let a held site go on; begin or end the recovery of a hub",
+    .usage = "recover SITE | recover --begin | recover --now",
     .help = "When two machines speak as one site (a copied disk or virtual machine) the hub holds\n"
             "both; \"perche sites\" names their addresses. Switch one of them off, then:\n"
             "\n"
             "  perche recover LLP\n"
             "\n"
             "When the hub itself was put back from an older copy, its sites show it what they have,\n"
-            "as soon as half of them have said so. --now begins that with fewer, or ends it without\n"
-            "those that stay away:\n"
+            "as soon as half of them have said so. This begins it with fewer:\n"
+            "\n"
+            "  perche recover --begin\n"
+            "\n"
+            "and this ends it without those that stay away:\n"
             "\n"
             "  perche recover --now\n",
     .run = run,

@@ -108,7 +108,7 @@ static void print_trouble(struct client *c, const json_t *sites)
     if (claims > 0)
         fprintf(c->out,
                 "\n%zu site%s that this hub has lost records. If it was put back from an older copy:\n"
-                "perche recover --now. If it was not, somebody lies: look at who they are first.\n",
+                "perche recover --begin. If it was not, somebody lies: look at who they are first.\n",
                 claims, claims == 1 ? " says" : "s say");
     else if (shows > 0)
         fprintf(c->out,

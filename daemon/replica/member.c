@@ -597,17 +597,21 @@ enum perche_rc command_recover(struct replica *r, const struct work *w, struct a
                                struct json *j)
 {
     struct site site = {0};
-    bool now = args_true(r, a, "now");
+    bool now = args_true(r, a, "now"), begin = args_true(r, a, "begin");
     sqlite3_stmt *s;
-    enum perche_rc rc = now ? PERCHE_OK : member_find(r, a, &site);
+    enum perche_rc rc = now || begin ? PERCHE_OK : member_find(r, a, &site);
 
     (void)w;
     if (rc != PERCHE_OK)
         return rc;
-    if (now && ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2) AND ?1 AND ?2 IS NULL", 1, NULL)) {
+    if (begin) { /* what few sites say is so, says a person; said once more, or too late, it changes nothing */
+        bool claimed = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2) AND ?1 AND ?2 IS NULL", 1, NULL) != 0;
+
+        if (r->fail == PERCHE_OK && !claimed && !recovering(r))
+            return fail(r, PERCHE_STATE, "no site says that this hub has lost anything");
         out_key(j, "recovery");
-        out_text(j, "begun"); /* what few sites say is so, says a person */
-        return recovery_begin(r);
+        out_text(j, "begun");
+        return r->fail != PERCHE_OK || !claimed ? r->fail : recovery_begin(r);
     }
     s = ask(r, now ? "UPDATE perche_peer SET recovery = 0 WHERE recovery = 1"
                    : "UPDATE perche_peer SET held_ms = 0, held_address = '' WHERE held_ms <> 0 AND site ="
@@ -616,7 +620,7 @@ enum perche_rc command_recover(struct replica *r, const struct work *w, struct a
         ask_bind_text(s, 1, site.id);
     rc = ask_run(r, s, "end what is held");
     if (rc == PERCHE_OK && sqlite3_changes(r->db) == 0)
-        rc = now ? fail(r, PERCHE_STATE, "this hub is in no recovery")
+        rc = now ? fail(r, PERCHE_STATE, "this hub is in no recovery that could be ended")
                  : fail(r, PERCHE_STATE, "%s is not held", site.name);
     if (rc == PERCHE_OK && !now) { /* whoever comes is an older copy now, and no second machine */
         s = ask(r, "DELETE FROM perche_peer_epoch WHERE site = (SELECT num FROM perche_name WHERE text = ?1)");

@@ -1149,8 +1149,8 @@ static bool operator_needed(struct world *w)
     if (!needed || !hub->up)
         return false;
     w->counts[COUNT_OPERATOR]++;
-    STORY(w, hub, "perche recover --now");
-    node_command(w, hub, "recover", strdup("{\"now\": true}"));
+    STORY(w, hub, "perche recover --begin");
+    node_command(w, hub, "recover", strdup("{\"begin\": true}"));
     run_until(w, w->now_ms + 60000);
     return true;
 }

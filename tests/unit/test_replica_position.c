@@ -459,8 +459,14 @@ static void one_site_of_many_is_not_believed_alone(void **state)
     edit(p, a, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'Y', 'mine')");
     pair_push(p, a);
     says(p->hub, "0", "SELECT count(*) FROM code_list WHERE label_fr = 'mine'");
-    free(pair_command(p, p->hub, "recover", "{\"now\": true}")); /* a person knows better */
-    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"now\": true}", PERCHE_STATE); /* there is nothing to end */
+    for (int i = 0; i < 2; i++) { /* a person knows better; and who says it once more ends nothing */
+        free(pair_command(p, p->hub, "recover", "{\"begin\": true}"));
+        says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    }
+    free(pair_command(p, p->hub, "recover", "{\"now\": true}"));
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery <> 0");
+    pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"begin\": true}", PERCHE_STATE); /* nobody says so any more */
 }
 
 static void both_ends_put_back_lose_nothing_that_one_of_them_has(void **state)
