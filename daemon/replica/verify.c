@@ -316,7 +316,7 @@ enum perche_rc query_verify(struct replica *r, struct args *a, struct json *j)
     /* Changes that are captured and not harvested yet look like differences: harvest first. */
     out_key(j, "captured");
     out_int(j, ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL));
-    return rc != PERCHE_OK ? rc : query_warnings(r, a, j);
+    return rc != PERCHE_OK || wanted != NULL ? rc : query_warnings(r, a, j); /* they are of all tables */
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */

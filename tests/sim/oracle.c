@@ -798,7 +798,7 @@ static void excuse_bypass(struct world *w)
  * triggers is taken over, and goes on being named. */
 static void check_chain(struct world *w, struct node *n)
 {
-    struct work work = {.kind = WORK_QUERY, .now_ms = w->now_ms + EPOCH_MS, .name = "verify", .args = sqlite3_mprintf("{\"chain\":true}")};
+    struct work work = {.kind = WORK_QUERY, .now_ms = w->now_ms + EPOCH_MS, .name = "verify", .args = sqlite3_mprintf("{\"chain\":true,\"table\":\"outcome_decision\"}")};
     struct outcome o;
     const char *entries, *chain;
 
