@@ -44,6 +44,10 @@
     X(A18_LAST_STAMP, "A18", "", "the hub tests stamps against its clock alone, not against its last stamp as well") \
     X(A19_WHOLE_BATCH, "A19", "", "a batch with a stamp too far ahead is acknowledged without its rows") \
     X(A20_CONFLICT_CLOCK, "A20", "", "stamps of conflict rows are tested and move the clock") \
+    X(A21_OWN_RULE, "A21", "", "a site drops tombstones as soon as the hub has them, whatever floor it was told") \
+    X(A21_ACKED, "A21", "", "the floor counts what a site was sent, not what it has acknowledged") \
+    X(A21_RETURNS, "A21", "", "the hub takes a site from below the floor for one like any other") \
+    X(A21_FORGOTTEN, "A21", "--backups", "the hub keeps nothing of the keys that it has forgotten") \
     X(A22_HISTORY, "A22 B14", "--backups --strict", "the history is not asked whether a value has been here before") \
     X(A22_PUSH_FIRST, "A22", "--backups --strict", "a site pulls before it pushes when a session begins") \
     X(A23_VALUE_TIE, "A23", "--backups", "of two values of one identity the first one stays, wherever") \

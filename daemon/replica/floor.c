@@ -75,7 +75,8 @@ static enum perche_rc remember_forgotten(struct replica *r, const struct meta *m
 
 static bool was_forgotten(struct replica *r, const struct meta *m)
 {
-    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_forgotten WHERE hash = ?1) AND ?2 IS NULL", hash_of(m), NULL) != 0;
+    return !WITHOUT(A21_FORGOTTEN) &&
+           ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_forgotten WHERE hash = ?1) AND ?2 IS NULL", hash_of(m), NULL) != 0;
 }
 
 /* ---- dropping ------------------------------------------------------------------------- */
@@ -190,7 +191,7 @@ static uint64_t everybody_has(struct replica *r)
         any = ask_row(r, s, "look where the sites stand");
         if (any) {
             site = sqlite3_column_int64(s, 0);
-            lsn = (uint64_t)sqlite3_column_int64(s, 1);
+            lsn = WITHOUT(A21_ACKED) ? r->node.lsn : (uint64_t)sqlite3_column_int64(s, 1);
         }
         sqlite3_finalize(s);
         if (!any || site_stands(r, (uint32_t)site, &lsn) != PERCHE_OK)
@@ -260,7 +261,7 @@ enum perche_rc floor_came(struct replica *r, uint32_t site, const struct perche_
     sqlite3_stmt *s = ask(r, "UPDATE perche_peer SET retired_ms = 0, contact_ms = max(contact_ms, ?2), stands = CASE WHEN ?3 THEN stands ELSE 0 END,"
                              " returns = max(returns, ?4), returns_stamp = CASE WHEN returns < ?4 THEN stamp ELSE returns_stamp END WHERE site = ?1");
     uint64_t stands = same ? (uint64_t)ask_number(r, "SELECT stands FROM perche_peer WHERE site = ?1 AND ?2 IS NULL", site, NULL) : 0;
-    bool held = p->scan > 0 || p->list_count > 0 || p->prev_epoch != 0;
+    bool held = !WITHOUT(A21_RETURNS) && (p->scan > 0 || p->list_count > 0 || p->prev_epoch != 0);
     int returns = held && peer->scan < r->node.floor && stands < r->node.floor ? same ? 1 : 2 : 0;
 
     if (s != NULL) {
@@ -370,15 +371,15 @@ void floor_told(struct replica *r, uint64_t floor, bool proving)
 static enum perche_rc site_step(struct replica *r, struct outcome *o)
 {
     const struct node *n = &r->node;
-    uint64_t own = 0, acked = 0;
+    uint64_t floor = WITHOUT(A21_OWN_RULE) ? n->scan : n->floor, own = 0, acked = 0;
     sqlite3_stmt *s;
     enum perche_rc rc;
 
-    if (n->floor == 0 || n->floor_done || n->must || n->relays || n->returns || n->hub[0] == '\0')
+    if (floor == 0 || n->floor_done || n->must || n->relays || n->returns || n->hub[0] == '\0')
         return PERCHE_OK;
     s = ask(r, "SELECT own_lsn, acked FROM perche_pulled WHERE asof_lsn <= ?1 ORDER BY asof_lsn DESC, own_lsn DESC LIMIT 1");
     if (s != NULL)
-        sqlite3_bind_int64(s, 1, (sqlite3_int64)n->floor);
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)floor);
     if (ask_row(r, s, "look where this site stood")) {
         own = (uint64_t)sqlite3_column_int64(s, 0);
         acked = (uint64_t)sqlite3_column_int64(s, 1);

@@ -181,7 +181,8 @@ def all_there(net, programs):
         if lost or more or other:
             raise Failure(f"at {node.key}: {len(lost)} of {len(wanted)} rows lost {lost[:3]}, {len(more)} that should be gone {more[:3]}, "
                           f"{len(other)} of another value {other[:3]}")
-    expect("questions raised by rows that one program alone writes", net.hub.count("perche_conflict"), 0)
+    asked = net.hub.sql("SELECT * FROM perche_conflict ORDER BY id LIMIT 3")
+    expect("questions raised by rows that one program alone writes" + (f" ({asked})" if asked else ""), net.hub.count("perche_conflict"), 0)
 
 
 class Promise:
