@@ -1,4 +1,5 @@
 /* Rows as this node writes them: stamps of its own, positions, history. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,15 +28,18 @@ static void note_base(const struct author *a, const struct meta *m, const struct
 
 void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp)
 {
-    struct clock_cell *c = &m->cells[num], new = {.stamp = stamp, .lsn = WITHOUT(A28_ONE_LSN) ? (m->lsn = next_lsn(a->r)) : m->lsn, .origin = a->r->node.site_num,
-                                                  .via = VIA_LOCAL, .written = true};
+    struct clock_cell *c = &m->cells[num], new;
 
+    if (WITHOUT(A28_ONE_LSN))
+        m->lsn = next_lsn(a->r);
+    new = (struct clock_cell){.stamp = stamp, .lsn = m->lsn, .origin = a->r->node.site_num, .via = VIA_LOCAL, .written = true};
     if (num != 0)
         note_base(a, m, c, &new);
     *c = new;
 }
 
-static enum perche_rc author_record(struct author *a, const struct meta *m, const struct perche_value *values, uint64_t mask,
+/* Into the history block, which the row names from now on. */
+static enum perche_rc author_record(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask,
                              bool gen)
 {
     const char *columns[PERCHE_COLUMNS_MAX];
@@ -66,6 +70,9 @@ static enum perche_rc author_record(struct author *a, const struct meta *m, cons
         c->stamp = m->cells[num].stamp;
         c->origin = a->own;
     }
+    a->parts[a->prev_count] = part;
+    a->prev[a->prev_count++] = m->block;
+    m->block = a->block;
     return PERCHE_OK;
 }
 
@@ -101,8 +108,6 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     rc = author_record(a, m, values, mask, gen);
     if (rc != PERCHE_OK)
         return rc;
-    a->prev[a->prev_count++] = m->block;
-    m->block = a->block;
     digest_row(r, m, values, m->digest);
     rc = meta_save(r, m);
     if (rc == PERCHE_OK)
@@ -116,6 +121,16 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
         return rc;
     rc = row_values(r, m, again); /* a question may have been written meanwhile */
     return rc == PERCHE_OK ? scope_follow(r, m, again, 0) : rc;
+}
+
+enum perche_rc author_restamped(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+{
+    enum perche_rc rc = author_record(a, m, values, mask, gen);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    digest_row(a->r, m, values, m->digest);
+    return meta_save(a->r, m);
 }
 
 void author_bury(struct meta *m)
@@ -132,30 +147,49 @@ enum perche_rc author_begin(struct author *a, struct replica *r, uint32_t rows)
     *a = (struct author){.r = r, .peer = {.at_hub = r->hub, .via = VIA_HUB, .acked = r->node.acked}};
     a->batch = perche_batch_new();
     a->prev = calloc(rows + 1, sizeof *a->prev);
+    a->parts = calloc(rows + 1, sizeof *a->parts);
     a->block = history_next_block(r);
     if (a->batch != NULL)
         a->own = perche_batch_name(a->batch, name_text(r, r->node.site_num));
-    if (a->batch == NULL || a->prev == NULL || a->own == UINT32_MAX)
+    if (a->batch == NULL || a->prev == NULL || a->parts == NULL || a->own == UINT32_MAX)
         return fail(r, PERCHE_NOMEM, "no memory for a harvest");
     return r->fail;
 }
 
-/* The history block of what was harvested. Rows of several tables interleave: the block's order is that of the
- * batch (part by part), so the list of previous blocks is put into that order by whoever appends. */
+/* The block is in the batch's order, part by part; its rows were made in any. */
+static enum perche_rc in_order_of_parts(struct author *a)
+{
+    uint64_t *prev = calloc(a->prev_count + 1, sizeof *prev);
+    uint32_t n = 0;
+
+    if (prev == NULL)
+        return fail(a->r, PERCHE_NOMEM, "no memory for a history block");
+    for (uint32_t p = 0; p < a->batch->parts_count; p++)
+        for (uint32_t i = 0; i < a->prev_count; i++)
+            if (a->parts[i] == p)
+                prev[n++] = a->prev[i];
+    assert(n == a->prev_count);
+    free(a->prev);
+    a->prev = prev;
+    return PERCHE_OK;
+}
+
 enum perche_rc author_end(struct author *a, enum perche_rc rc)
 {
     struct perche_buf body = {0};
     struct perche_err err;
 
     if (rc == PERCHE_OK && a->prev_count > 0) {
-        if (perche_batch_encode(a->batch, 1, &body, &err) != PERCHE_OK)
+        rc = in_order_of_parts(a);
+        if (rc == PERCHE_OK && perche_batch_encode(a->batch, 1, &body, &err) != PERCHE_OK)
             rc = fail(a->r, err.rc, "history: %s", err.text);
-        else
+        if (rc == PERCHE_OK)
             rc = history_append(a->r, (struct perche_bytes){body.p, (uint32_t)body.n}, a->prev, a->prev_count, VIA_LOCAL);
     }
     perche_buf_free(&body);
     perche_batch_free(a->batch);
     free(a->prev);
+    free(a->parts);
     return rc;
 }
 

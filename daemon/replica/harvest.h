@@ -63,7 +63,8 @@ struct author {           /* what a row's cells of this harvest have in common *
     struct perche_batch *batch;
     struct merge_peer peer;
     uint64_t block;
-    uint64_t *prev;
+    uint64_t *prev;       /* of each row, the block that it named before, */
+    uint32_t *parts;      /* and the part of the batch that it is in */
     uint32_t prev_count;
     uint32_t own;         /* name index of this node in the batch */
     bool unseen;          /* the row at hand was written past the triggers */
@@ -79,6 +80,10 @@ void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t 
 void author_bury(struct meta *m);
 /* Finishes a row that was changed here: position, scope, digest, metadata, history. */
 enum perche_rc author_finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen);
+
+/* Own cells of @mask, and the generation's if @gen, have other stamps than they were written with: the history knows them by these
+ * as well. Stores the row. */
+enum perche_rc author_restamped(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen);
 
 /* ---- harvest.c ----------------------------------------------------------------------- */
 

@@ -3,12 +3,15 @@
 #include <string.h>
 
 #include "replica/floor.h"
+#include "replica/harvest.h"
 #include "replica/pack.h"
 #include "replica/position.h"
 #include "replica/statements.h"
 
 #define RECOVERY_RETRY_MS 30000u
 #define OFFSET_SHIFTED_MS 2000 /* a clock nearer than this is left alone */
+#define BLOCK_ROWS 500u        /* of a block of the history that tells shifted stamps */
+#define BLOCK_BYTES (1u << 20)
 
 static void add_mark(struct perche_prove *p, sqlite3_stmt *s)
 {
@@ -188,6 +191,7 @@ static enum perche_rc each_unpushed(struct replica *r, enum perche_rc (*each)(st
 struct shift {
     struct unpushed_cell *cells;
     size_t count, cap;
+    struct author author;    /* of the rows that are restamped, so that the history knows them */
     uint64_t limit;          /* stamps from here on are in the hub's future */
     bool fixed;              /* some of these may not be shifted */
 };
@@ -233,29 +237,37 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
 {
     struct shift *sh = ctx;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    bool changed = false;
+    bool fixed = false, gen = false;
+    uint64_t mask = 0;
     enum perche_rc rc;
 
     for (uint32_t num = 0; num < m->count; num++) {
         struct unpushed_cell key = {.stamp = m->cells[num].stamp}, *found;
 
         if (stays(r, &m->cells[num], sh->limit))
-            m->cells[num].fixed = changed = true;
+            m->cells[num].fixed = fixed = true;
         if (!shiftable(r, &m->cells[num]))
             continue;
         found = bsearch(&key, sh->cells, sh->count, sizeof key, by_stamp);
         if (found == NULL || found->new_stamp == found->stamp)
             continue;
         m->cells[num].stamp = found->new_stamp;
-        changed = true;
+        if (num == 0)
+            gen = true;
+        else
+            mask |= UINT64_C(1) << (num - 1);
     }
-    if (!changed)
-        return PERCHE_OK;
+    if (!gen && mask == 0)
+        return fixed ? meta_save(r, m) : PERCHE_OK;
     rc = row_values(r, m, values);
-    if (rc != PERCHE_OK)
-        return rc;
-    digest_row(r, m, values, m->digest);
-    return meta_save(r, m);
+    if (rc == PERCHE_OK && sh->author.prev_count > 0 &&
+        (sh->author.prev_count == BLOCK_ROWS || perche_batch_bytes(sh->author.batch) > BLOCK_BYTES)) {
+        rc = author_end(&sh->author, PERCHE_OK);
+        sh->author = (struct author){0};
+    }
+    if (rc == PERCHE_OK && sh->author.batch == NULL)
+        rc = author_begin(&sh->author, r, BLOCK_ROWS);
+    return rc == PERCHE_OK ? author_restamped(&sh->author, m, values, mask, gen) : rc;
 }
 
 static bool is_far(int64_t ms)
@@ -299,7 +311,7 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
             sh.cells[n++] = *c;
         }
         sh.count = n;
-        rc = each_unpushed(r, restamp, &sh);
+        rc = author_end(&sh.author, each_unpushed(r, restamp, &sh));
         if (rc == PERCHE_OK && sh.count > 0) /* what was signed names the stamps */
             rc = chain_renew(r, r->node.acked > r->node.unshifted ? r->node.acked : r->node.unshifted);
         /* the clock of this node follows, on and also back */
@@ -338,6 +350,15 @@ static enum perche_rc take_cursors(struct replica *r, const struct perche_prove_
     return ack_advance(r, reply->have, 0);
 }
 
+/* The hub's present: later than its answer was made, by the way and by what waited here. */
+static uint64_t hub_now(const struct work *w)
+{
+    int64_t now = (int64_t)w->now_ms + w->offset_ms;
+    uint64_t told = w->message.u.prove_reply.clock_ms;
+
+    return now > 0 && (uint64_t)now > told ? (uint64_t)now : told;
+}
+
 enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_prove_reply *reply = &w->message.u.prove_reply;
@@ -355,7 +376,7 @@ enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o
     if (rc == PERCHE_OK)
         rc = must_end(r);
     if (rc == PERCHE_OK)
-        rc = shift_unpushed(r, w->offset_ms, reply->clock_ms, reply->stamp);
+        rc = shift_unpushed(r, w->offset_ms, hub_now(w), reply->stamp);
     if (rc == PERCHE_OK) {
         r->node.offset_ms = w->offset_ms;
         r->node.acked_asof = reply->have_asof.lsn;

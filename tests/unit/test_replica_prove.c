@@ -433,6 +433,34 @@ static void many_rows_of_one_moment_keep_their_order(void **state)
     says(p->hub, "700", "SELECT count(*) FROM learner");
 }
 
+/* Its own values come back to it under stamps that they were not written with, rows of two tables in turn. */
+static void what_a_handshake_has_shifted_its_author_has_seen(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    p->now += (uint64_t)HOUR;
+    for (int i = 0; i < 600; i += 100)
+        written(a, "INSERT INTO learner (id, given_names, home_site_id) WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                   " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), 'Ada', (SELECT site_id FROM perche_self) FROM n;"
+                   " INSERT INTO learner_contact (id, learner_id, kind, value) SELECT substr(id, 1, 34) || 'cc', id, 'MAIL', 'x' FROM learner"
+                   " WHERE id LIKE '%%%03d'", i, i + 99, i);
+    harvest_here(p, a);
+    p->now -= (uint64_t)HOUR;
+    prove_offset(p, a, -HOUR);
+    pair_push(p, a);
+    edit(p, a, "DELETE FROM learner_contact");
+    edit(p, a, "DELETE FROM learner WHERE id LIKE '%%7'");
+    edit(p, a, "UPDATE learner SET given_names = 'Grace' WHERE id LIKE '%%8'");
+    program(p->hub, "UPDATE perche_row SET flags = 0, entered = (SELECT lsn FROM perche_node), lsn = (SELECT lsn FROM perche_node)"); /* all comes whole */
+    pair_pull(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_conflict");
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+    says(p->hub, "60", "SELECT count(*) FROM learner WHERE given_names = 'Grace'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +483,7 @@ int main(void)
         TEST(a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_present),
         TEST(a_shifted_row_has_its_digest),
         TEST(many_rows_of_one_moment_keep_their_order),
+        TEST(what_a_handshake_has_shifted_its_author_has_seen),
     };
 
     return cmocka_run_group_tests_name("replica_prove", tests, NULL, NULL);
