@@ -12,7 +12,8 @@
 #define LOOK_MS_MIN 1000u
 #define LOOK_MS_MAX 600000u /* how often a hub looks where its sites stand */
 #define UP_MS       3600000u /* so long a hub is up before it finds anybody silent */
-#define DROP_ROWS   200u    /* looked at in one transaction */
+#define LOOK_SITES  50u     /* looked at in one transaction */
+#define DROP_ROWS   200u    /* likewise */
 
 /* ---- what stays --------------------------------------------------------------------- */
 
@@ -86,19 +87,19 @@ struct dead {
     uint8_t key[PERCHE_KEY_BYTES_MAX];
 };
 
-/* The next tombstones above r->floor_after, none above @below. */
+/* The next tombstones above those that were looked at, none above @below. */
 static uint32_t read_dead(struct replica *r, uint64_t below, struct dead *out)
 {
     sqlite3_stmt *s = sql(r, SQL_DEAD_ROWS);
     uint32_t n = 0;
 
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->floor_after);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->floor_pass.after);
     sqlite3_bind_int64(s, 2, (sqlite3_int64)below);
     sqlite3_bind_int(s, 3, DROP_ROWS);
     while (n < DROP_ROWS && sql_row(r, s)) {
         struct dead *d = &out[n++];
 
-        r->floor_after = (uint64_t)sqlite3_column_int64(s, 0);
+        r->floor_pass.after = (uint64_t)sqlite3_column_int64(s, 0);
         d->tab = (uint32_t)sqlite3_column_int64(s, 1);
         d->key_n = (uint32_t)sqlite3_column_bytes(s, 2);
         memcpy(d->key, sqlite3_column_blob(s, 2), d->key_n);
@@ -133,7 +134,7 @@ static enum perche_rc drop_some(struct replica *r, uint64_t below, uint64_t acke
     free(m);
     o->more = n == DROP_ROWS;
     if (!o->more)
-        r->floor_after = 0; /* the next pass begins anew */
+        r->floor_pass.after = 0; /* the next pass begins anew */
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
@@ -175,40 +176,38 @@ static enum perche_rc site_stands(struct replica *r, uint32_t site, uint64_t *ls
     return ask_run(r, s, "note where a site stands");
 }
 
-/* What every active site has. One that returns is compared anyhow. */
-static uint64_t everybody_has(struct replica *r)
+/* The next of the active sites: what all of them have, once this says false. One that returns is compared anyhow. */
+static bool look_at_sites(struct replica *r, struct floor_pass *pass)
 {
-    uint64_t least = r->node.lsn, lsn = 0;
-    int64_t site = -1;
-
-    while (r->fail == PERCHE_OK) {
+    for (uint32_t i = 0; i < LOOK_SITES && r->fail == PERCHE_OK; i++) {
         sqlite3_stmt *s = ask(r, "SELECT site, max(scan, stands) FROM perche_peer WHERE site > ?1 AND returns = 0 AND " ACTIVE_PEER
                                  " ORDER BY site LIMIT 1");
+        uint64_t lsn = 0;
         bool any;
 
         if (s != NULL)
-            sqlite3_bind_int64(s, 1, site);
+            sqlite3_bind_int64(s, 1, pass->site);
         any = ask_row(r, s, "look where the sites stand");
         if (any) {
-            site = sqlite3_column_int64(s, 0);
+            pass->site = (uint32_t)sqlite3_column_int64(s, 0);
             lsn = WITHOUT(A21_ACKED) ? r->node.lsn : (uint64_t)sqlite3_column_int64(s, 1);
         }
         sqlite3_finalize(s);
-        if (!any || site_stands(r, (uint32_t)site, &lsn) != PERCHE_OK)
-            break;
-        least = lsn < least ? lsn : least;
+        if (!any || site_stands(r, pass->site, &lsn) != PERCHE_OK)
+            return false;
+        pass->least = lsn < pass->least ? lsn : pass->least;
     }
-    return least;
+    return r->fail == PERCHE_OK;
 }
 
 /* The floor: where everybody stood a while ago, but not beyond one that is new since. */
-static enum perche_rc floor_rise(struct replica *r)
+static enum perche_rc floor_rise(struct replica *r, uint64_t now)
 {
-    uint64_t now = everybody_has(r), then = 0;
+    uint64_t then = 0;
     sqlite3_stmt *s;
 
-    if (r->fail != PERCHE_OK || now <= r->node.floor)
-        return r->fail;
+    if (now <= r->node.floor)
+        return PERCHE_OK;
     s = ask(r, "INSERT INTO perche_floor (at_ms, lsn) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM perche_floor WHERE lsn >= ?2)"
                " ON CONFLICT DO NOTHING");
     if (s != NULL) {
@@ -234,25 +233,51 @@ static enum perche_rc floor_rise(struct replica *r)
     return ask_run(r, s, "forget where the sites stood");
 }
 
+static bool time_for_a_pass(const struct replica *r)
+{
+    const struct floor_pass *pass = &r->floor_pass;
+
+    return r->now_ms >= pass->next_ms || pass->next_ms - r->now_ms > LOOK_MS_MAX; /* the clock was put back */
+}
+
+static bool pass_begin(struct replica *r, struct outcome *o)
+{
+    struct floor_pass *pass = &r->floor_pass;
+    uint64_t every = r->config.keep_deleted_ms / 8;
+
+    every = every < LOOK_MS_MIN ? LOOK_MS_MIN : every > LOOK_MS_MAX ? LOOK_MS_MAX : every;
+    pass->next_ms = r->now_ms + every;
+    if (clock_implausible(r, r->now_ms) || r->now_ms <= r->config.keep_deleted_ms || retire_silent(r, &o->retired) != PERCHE_OK)
+        return false;
+    pass->looks = true;
+    pass->site = 0;
+    pass->least = r->node.lsn;
+    return true;
+}
+
+/* A pass looks where the sites stand, some at a time, moves the floor up and then drops tombstones, some at a time. */
 static enum perche_rc hub_step(struct replica *r, struct outcome *o)
 {
-    uint64_t every = r->config.keep_deleted_ms / 8;
-    enum perche_rc rc = PERCHE_OK;
+    struct floor_pass *pass = &r->floor_pass;
+    bool begins = !pass->looks && pass->after == 0;
 
-    if (r->config.keep_deleted_ms == 0 || (r->floor_after == 0 && r->now_ms < r->floor_next_ms && r->floor_next_ms - r->now_ms <= LOOK_MS_MAX))
+    if (r->config.keep_deleted_ms == 0 || (begins && !time_for_a_pass(r)))
         return PERCHE_OK;
-    if (recovering(r)) /* also in the middle of a pass: what the sites show may be older */
+    if (recovering(r)) { /* also in the middle of a pass: what the sites show may be older */
+        pass->looks = false;
         return r->fail;
-    if (r->floor_after == 0) {
-        every = every < LOOK_MS_MIN ? LOOK_MS_MIN : every > LOOK_MS_MAX ? LOOK_MS_MAX : every;
-        r->floor_next_ms = r->now_ms + every;
-        if (clock_implausible(r, r->now_ms) || r->now_ms <= r->config.keep_deleted_ms)
-            return r->fail;
-        rc = retire_silent(r, &o->retired);
-        if (rc == PERCHE_OK)
-            rc = floor_rise(r);
     }
-    return rc == PERCHE_OK ? drop_some(r, r->node.floor, 0, o) : rc;
+    if (begins && !pass_begin(r, o))
+        return r->fail;
+    if (pass->looks) {
+        o->more = look_at_sites(r, pass);
+        if (o->more || r->fail != PERCHE_OK)
+            return r->fail;
+        pass->looks = false;
+        if (floor_rise(r, pass->least) != PERCHE_OK)
+            return r->fail;
+    }
+    return drop_some(r, r->node.floor, 0, o);
 }
 
 /* What it had nothing to hear of it has, unless it is not what it was: then all may have to be sent again. */
@@ -269,6 +294,10 @@ enum perche_rc floor_came(struct replica *r, uint32_t site, const struct perche_
         sqlite3_bind_int64(s, 2, (sqlite3_int64)r->now_ms);
         sqlite3_bind_int(s, 3, same);
         sqlite3_bind_int(s, 4, returns);
+    }
+    if (r->floor_pass.looks) { /* it may stand elsewhere than where it was seen to: the floor must not pass it */
+        r->floor_pass.looks = false;
+        r->floor_pass.next_ms = 0;
     }
     *told = returns || peer->returns || r->node.floor < peer->scan ? r->node.floor : peer->scan;
     return ask_run(r, s, "note that a site is back");
@@ -345,7 +374,7 @@ enum perche_rc floor_retire(struct replica *r, uint32_t site)
     }
     if (ask_run(r, s, "retire a site") != PERCHE_OK)
         return r->fail;
-    r->floor_next_ms = 0;
+    r->floor_pass.next_ms = 0;
     return sqlite3_changes(r->db) > 0 ? PERCHE_OK : PERCHE_NOT_FOUND;
 }
 

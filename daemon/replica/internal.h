@@ -184,9 +184,19 @@ struct woken {
 #define THROWN_MAX 64u
 #define THROWN_TABLE_MAX 8u /* after so many rows of a table none of it is tried until the schema changes */
 
+/* A pass of floor.c. */
+struct floor_pass {
+    uint64_t next_ms; /* when the next one begins */
+    bool looks;       /* a hub's: where the sites stand, up to this one; all of those had @least */
+    uint32_t site;
+    uint64_t least;
+    uint64_t after;   /* tombstones up to there were looked at, 0 = none */
+};
+
 /* What savepoint_rollback() goes back to. */
 struct saved {
     struct node node;
+    struct floor_pass floor_pass;
     bool node_dirty, applying, woken_all;
     uint64_t names;
     uint32_t woken;
@@ -216,7 +226,7 @@ struct replica {
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
-    uint64_t floor_next_ms, floor_after; /* floor.c: when to look again; tombstones up to there were looked at, 0 = no pass is under way */
+    struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */
     bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */

@@ -323,6 +323,44 @@ static void a_site_put_back_below_the_floor_brings_nothing_back(void **state)
     equal(p, b);
 }
 
+/* With many sites it looks in several transactions. */
+static void a_site_that_goes_back_while_the_hub_looks_holds_the_floor(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct outcome o;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    everybody(p);
+    back_up(a);
+    deleted(p, p->hub, ID(1));
+    everybody(p);
+    for (int i = 0; i < 60; i++) {
+        char sql[200];
+
+        snprintf(sql, sizeof sql, "INSERT INTO perche_name (text) VALUES ('site %d');"
+                 " INSERT INTO perche_peer (site, epoch, scan) VALUES ((SELECT max(num) FROM perche_name), 5, 1000000)", i);
+        program(p->hub, sql);
+    }
+    days(p, 1);
+    p->now += 40 * DAY_MS;
+    o = pair_do(p, p->hub, pair_work(WORK_HARVEST, NULL));
+    assert_true(o.more && o.forgotten == 0); /* both sites were looked at */
+    outcome_free(&o);
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    assert_int_equal(returning(p, a), 0);
+    harvest_here(p, p->hub);
+    assert_string_equal(dead(p->hub), "1");
+    settled(p, a);
+    says(a, "0", "SELECT count(*) FROM learner");
+    days(p, 41);
+    everybody(p);
+    days(p, 41);
+    assert_string_equal(dead(p->hub), "0");
+    equal(p, a);
+}
+
 static void a_hub_that_was_just_opened_finds_nobody_silent(void **state)
 {
     struct pair *p = *state;
@@ -367,6 +405,7 @@ int main(void)
         CASE(a_new_row_that_comes_after_newer_stamps_arrives_too),
         CASE(an_edit_made_after_the_return_is_asked_about_as_well),
         CASE(a_site_put_back_below_the_floor_brings_nothing_back),
+        CASE(a_site_that_goes_back_while_the_hub_looks_holds_the_floor),
         CASE(a_hub_that_was_just_opened_finds_nobody_silent),
         CASE(a_person_retires_only_who_is_silent),
     };
