@@ -147,11 +147,11 @@ static int ask_order(void *ctx, uint32_t a, uint32_t b)
     return strcmp(name_text(k->r, a), name_text(k->r, b));
 }
 
-static bool ask_knows(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin)
+static bool ask_knows(void *ctx, const struct merge_cell *c)
 {
     struct asker *k = ctx;
 
-    return !WITHOUT(A22_HISTORY) && history_knows(k->r, k->m, num, stamp, origin);
+    return !WITHOUT(A22_HISTORY) && history_knows(k->r, k->m, c->num, c->stamp, c->origin, c->value);
 }
 
 static void load_stored(struct asker *k)

@@ -456,6 +456,7 @@ struct knows {
     struct replica *r;
     const struct meta *m;
     const char *origin;
+    const struct perche_value *value;
     uint64_t stamp;
     uint16_t num;
     bool yes;
@@ -476,15 +477,16 @@ static bool knows_here(void *ctx, const struct perche_batch *b, const struct per
         const struct perche_cell *c = &part->cells[row->cells_first + i];
 
         k->yes = c->stamp == k->stamp && strcmp(b->names[c->origin], k->origin) == 0 &&
-                 strcmp(part->columns[c->col], k->m->table->columns[k->num - 1].name) == 0;
+                 strcmp(part->columns[c->col], k->m->table->columns[k->num - 1].name) == 0 &&
+                 perche_value_compare(&c->value, k->value) == 0;
     }
     return !k->yes;
 }
 
 bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp,
-                   uint32_t origin)
+                   uint32_t origin, const struct perche_value *value)
 {
-    struct knows k = {.r = r, .m = m, .origin = name_text(r, origin), .stamp = stamp, .num = num};
+    struct knows k = {.r = r, .m = m, .origin = name_text(r, origin), .value = value, .stamp = stamp, .num = num};
 
     if (m->block == 0 || k.origin == NULL)
         return false;

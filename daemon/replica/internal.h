@@ -395,8 +395,9 @@ enum perche_rc pull_nothing_for(struct replica *r, uint32_t site, uint64_t *lsn)
  * blocks stand in @prev (0 = none). @block gets its number; callers put it into each row's meta->block. */
 uint64_t history_next_block(struct replica *r);        /* number that the next history_append will use */
 enum perche_rc history_append(struct replica *r, struct perche_bytes body, const uint64_t *prev, uint32_t prev_count, uint32_t via);
-/* Has this value (column num, 0 = generation) been in the row before? Walks the row's chain. */
-bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin);
+/* Has this value (column num; 0 = generation, @value NULL) been in the row before? Walks the row's chain. Stamp and origin alone do
+ * not tell: who was put back gives a stamp a second time, to another value. */
+bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin, const struct perche_value *value);
 typedef bool (*history_cb)(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via);
 enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb cb, void *ctx); /* newest block first; cb returns false to stop */
 /* Values of written cells as the history has them, in copies of their own. */

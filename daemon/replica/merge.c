@@ -139,7 +139,7 @@ static void merge_one(const struct merge_peer *p, const struct merge_ask *ask, u
         if (concurrent && !WITHOUT(A8_OWN_BASE) && cur->based && ident_order(ask, cur->base_stamp, cur->base_origin, new->stamp, new->origin) == 0)
             concurrent = false; /* an unfinished pull repeats what ours replaced */
         if (concurrent && (ask->compare(ask->ctx, new->num, new->value) != 0 || WITHOUT(A23_EQUAL_VALUES)) &&
-            !ask->knows(ask->ctx, new->num, new->stamp, new->origin))
+            !ask->knows(ask->ctx, new))
             lose(out, LOSS_CELLS, new->num, i, cur);
     }
     if (order <= 0 && !WITHOUT(D14_LAST_COMES_WINS))
@@ -202,7 +202,7 @@ void merge_row(const struct merge_peer *p, const struct merge_ask *ask, struct m
     } else if (in->gen < m->gen) {
         for (uint32_t i = 0; i < in->cells_count; i++)
             if (!WITHOUT(A7_EDIT_OF_DELETED) && (p->at_hub || !merge_clean(p, &m->cells[0])) &&
-                !ask->knows(ask->ctx, in->cells[i].num, in->cells[i].stamp, in->cells[i].origin))
+                !ask->knows(ask->ctx, &in->cells[i]))
                 lose(out, LOSS_INCOMING, in->cells[i].num, i, &m->cells[0]);
         return;
     } else {

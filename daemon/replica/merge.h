@@ -38,7 +38,7 @@ struct merge_peer {
 struct merge_ask {
     void *ctx;
     int (*order)(void *ctx, uint32_t origin_a, uint32_t origin_b);        /* by id text, memcmp manner */
-    bool (*knows)(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin); /* has it been in this row before? */
+    bool (*knows)(void *ctx, const struct merge_cell *cell); /* has this very value been in this row before? */
     /* Incoming value against the stored one of this column: 0 = the same. */
     int (*compare)(void *ctx, uint16_t num, const struct perche_value *incoming);
 };

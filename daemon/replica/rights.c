@@ -154,7 +154,7 @@ static enum perche_rc member_cells(struct replica *r, uint32_t site, struct meta
             for (uint32_t k = 0; !ok && k < in->cells_count; k++) {
                 const struct merge_cell *c = &in->cells[k];
 
-                if (touched >> (c->num - 1) & 1 && !history_knows(r, m, c->num, c->stamp, c->origin))
+                if (touched >> (c->num - 1) & 1 && !history_knows(r, m, c->num, c->stamp, c->origin, c->value))
                     *cols |= UINT64_C(1) << (c->num - 1);
             }
         }
@@ -368,7 +368,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             *reason = why;
             return r->fail;
         }
-        if (why == NULL || (!WITHOUT(C14_JUDGE_KNOWN) && history_knows(r, m, c->num, c->stamp, c->origin)))
+        if (why == NULL || (!WITHOUT(C14_JUDGE_KNOWN) && history_knows(r, m, c->num, c->stamp, c->origin, c->value)))
             continue; /* a value that the hub has had before is not judged again */
         *cols |= UINT64_C(1) << (c->num - 1);
         *cols_reason = why;
@@ -392,7 +392,7 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
         const struct merge_cell *c = &in->cells[i];
 
         if ((hubs || t->columns[c->num - 1].policy == POLICY_HUB) && c->origin != r->node.site_num &&
-            !history_knows(r, m, c->num, c->stamp, c->origin)) {
+            !history_knows(r, m, c->num, c->stamp, c->origin, c->value)) {
             *cols |= UINT64_C(1) << (c->num - 1);
             *cols_reason = hubs ? "hub_table" : "hub_column";
         } else if (c->origin != site) {

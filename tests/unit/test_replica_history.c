@@ -57,8 +57,9 @@ static struct seen walk(struct fixture *f, int n, uint32_t stop_after)
     return s;
 }
 
-static bool knows(struct fixture *f, int n, const char *column, uint64_t stamp, const char *origin)
+static bool knows(struct fixture *f, int n, const char *column, uint64_t stamp, const char *origin, const char *value)
 {
+    struct perche_value v = {.type = PERCHE_TEXT, .p = (const uint8_t *)value, .n = value != NULL ? (uint32_t)strlen(value) : 0};
     struct meta m;
     bool yes;
     uint16_t num;
@@ -66,7 +67,7 @@ static bool knows(struct fixture *f, int n, const char *column, uint64_t stamp, 
     assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
     load(f, n, &m);
     num = column == NULL ? 0 : table_column(m.table, column)->num;
-    yes = history_knows(f->r, &m, num, stamp, name_number(f->r, origin));
+    yes = history_knows(f->r, &m, num, stamp, name_number(f->r, origin), &v);
     meta_clear(&m);
     assert_int_equal(tx_commit(f->r), PERCHE_OK);
     return yes;
@@ -180,7 +181,7 @@ static void what_came_over_the_line_is_in_the_history_with_its_link(void **state
     assert_string_equal(s.names[s.count - 1], "first 1");
 }
 
-static void a_value_that_was_there_before_is_known_by_stamp_and_origin_and_column(void **state)
+static void a_value_that_was_there_before_is_known_by_stamp_and_origin_and_column_and_itself(void **state)
 {
     struct pair *p = *state;
     struct fixture *f = p->sites[0];
@@ -194,14 +195,16 @@ static void a_value_that_was_there_before_is_known_by_stamp_and_origin_and_colum
     p->now += 1000;
     rename_learner(p, f, 1, "second");
     second = stamp_of(f, 1, "call_name");
-    assert_true(knows(f, 1, "call_name", first, own));
-    assert_true(knows(f, 1, "call_name", second, own));
-    assert_true(knows(f, 1, NULL, gen, own));
-    assert_false(knows(f, 1, "call_name", second + 1, own));
-    assert_false(knows(f, 1, "call_name", first, replica_site_id(p->hub->r)));
-    assert_false(knows(f, 1, "use_family_name", second, own));
-    assert_false(knows(f, 1, NULL, second, own));
-    assert_false(knows(f, 2, "call_name", first, own)); /* no such row */
+    assert_true(knows(f, 1, "call_name", first, own, "first 1"));
+    assert_true(knows(f, 1, "call_name", second, own, "second"));
+    assert_true(knows(f, 1, NULL, gen, own, NULL));
+    assert_false(knows(f, 1, "call_name", second, own, "another")); /* of one who was put back */
+    assert_false(knows(f, 1, "call_name", second, own, "first 1"));
+    assert_false(knows(f, 1, "call_name", second + 1, own, "second"));
+    assert_false(knows(f, 1, "call_name", first, replica_site_id(p->hub->r), "first 1"));
+    assert_false(knows(f, 1, "use_family_name", second, own, "second"));
+    assert_false(knows(f, 1, NULL, second, own, NULL));
+    assert_false(knows(f, 2, "call_name", first, own, "first 1")); /* no such row */
 }
 
 /* A number that a rollback took back is given again to another block. */
@@ -438,7 +441,7 @@ int main(void)
         T(every_version_of_a_row_is_found_newest_first),
         T(rows_of_several_tables_in_one_block_have_chains_of_their_own),
         T(what_came_over_the_line_is_in_the_history_with_its_link),
-        T(a_value_that_was_there_before_is_known_by_stamp_and_origin_and_column),
+        T(a_value_that_was_there_before_is_known_by_stamp_and_origin_and_column_and_itself),
         T(a_rolled_back_block_leaves_nothing_in_memory),
         T(a_row_named_twice_in_one_block_is_found_twice_and_its_chain_goes_on),
         T(a_pruned_block_ends_the_chain_without_an_error),

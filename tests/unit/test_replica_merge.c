@@ -25,9 +25,9 @@ static int order(void *ctx, uint32_t a, uint32_t b)
     return (a > b) - (a < b);
 }
 
-static bool knows(void *ctx, uint16_t num, uint64_t stamp, uint32_t origin)
+static bool knows(void *ctx, const struct merge_cell *cell)
 {
-    (void)num, (void)stamp, (void)origin;
+    (void)cell;
     return ((struct world *)ctx)->known;
 }
 

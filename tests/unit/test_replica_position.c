@@ -82,6 +82,33 @@ static void a_value_that_a_site_put_back_pushes_once_more_is_no_news(void **stat
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
 }
 
+/* A site whose clock stands behind stamps from the last stamp that it has: put back, it gives the same one to another value. */
+static void a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t stamp;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(a);
+    written(a, "UPDATE learner SET birth_family_name = 'Durand'");
+    pair_push(p, a);
+    stamp = cell_at(a, "learner", ID(1), "birth_family_name").stamp;
+    edit(p, p->hub, "UPDATE learner SET birth_family_name = 'Duval'"); /* over Durand, which it had read */
+    p->now -= 1000;
+    put_back(p, a);
+    written(a, "UPDATE learner SET birth_family_name = 'Dubois'");
+    harvest_here(p, a);
+    assert_true(cell_at(a, "learner", ID(1), "birth_family_name").stamp == stamp);
+    p->now += 1000;
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    all_equal(p);
+    says(a, "Duval", "SELECT birth_family_name FROM learner");
+    says(p->hub, "Dubois Duval review open", "SELECT a_value || ' ' || b_value || ' ' || kind || ' ' || state FROM perche_conflict"); /* P4 */
+}
+
 static void the_same_backup_put_back_twice_is_no_second_machine(void **state)
 {
     struct pair *p = *state;
@@ -548,6 +575,7 @@ int main(void)
         TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
         TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),
+        TEST(a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here),
         TEST(the_same_backup_put_back_twice_is_no_second_machine),
         TEST(a_lost_answer_to_a_new_epoch_makes_no_other),
         TEST(a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed),

@@ -52,6 +52,25 @@ static void a_column_of_the_hub_in_a_new_row_is_refused_as_a_cell(void **state)
     says(a, "Ada 0", "SELECT call_name || ' ' || restricted FROM learner");
 }
 
+/* A value that the hub has had is not judged again; another one that says it is that is another one. */
+static void another_value_under_a_stamp_of_the_hubs_is_judged(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_batch *b = perche_batch_new();
+    struct hand h = {.table = "learner", .uuid = ID(1), .gen = 1, .origin = HUB_ID(p), .cells = {{"restricted", {.type = PERCHE_INTEGER, .i = 1}}}};
+
+    schooled(p, 0, ID(1), ID(2));
+    edit(p, p->hub, "UPDATE learner SET restricted = 1");
+    edit(p, p->hub, "UPDATE learner SET restricted = 0");
+    equal(p, a);
+    h.stamp = cell_at(p->hub, "learner", ID(1), "restricted").stamp;
+    hand_in(b, &h);
+    assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
+    says(p->hub, "0", "SELECT restricted FROM learner");
+    says(p->hub, "learner:restricted:hub_column", REFUSALS);
+}
+
 static void an_unlawful_cell_leaves_the_lawful_ones_beside_it(void **state)
 {
     struct pair *p = *state;
@@ -391,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_everybody_has_only_the_hub_writes),
         TEST(a_column_of_the_hub_in_a_new_row_is_refused_as_a_cell),
+        TEST(another_value_under_a_stamp_of_the_hubs_is_judged),
         TEST(an_unlawful_cell_leaves_the_lawful_ones_beside_it),
         TEST(moving_a_row_is_the_hubs_unless_its_holders_may),
         TEST(a_row_outside_its_scopes_is_refused_whole),
