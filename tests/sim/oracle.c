@@ -635,39 +635,52 @@ static int row_of_key(const struct world *w, const char *table, struct perche_by
     return -1;
 }
 
+static void hold_row(struct world *w, struct held *h, const struct perche_part *part, const struct perche_row *r)
+{
+    int row = row_of_key(w, part->table, r->key);
+
+    for (uint32_t i = 0; i < r->cells_count; i++) {
+        const struct perche_value *v = &part->cells[r->cells_first + i].value;
+        char number[24];
+
+        if (v->type == PERCHE_INTEGER) {
+            (void)snprintf(number, sizeof number, "%lld", (long long)v->i);
+            hold_value(w, h, SQLITE_INTEGER, number, (uint32_t)strlen(number));
+        } else if (v->type == PERCHE_TEXT) {
+            hold_value(w, h, SQLITE_TEXT, v->p, v->n);
+        }
+    }
+    if (row >= 0 && r->gen > h->gen[row])
+        h->gen[row] = r->gen;
+}
+
+/* A row that has left a site is still in the blocks of its history, and nobody will ever be shown it from there. */
 static void hold_history(struct world *w, struct node *n, struct held *h)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = NULL, *here = NULL;
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT body FROM perche_history UNION ALL SELECT body FROM perche_parked", -1, &s, NULL) != SQLITE_OK)
-        return;
-    while (sqlite3_step(s) == SQLITE_ROW) {
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT body, 0 FROM perche_history UNION ALL SELECT body, 1 FROM perche_parked", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(n->db, "SELECT 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2", -1, &here, NULL) != SQLITE_OK)
+        world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
+    while (here != NULL && sqlite3_step(s) == SQLITE_ROW) {
         struct perche_batch *b = perche_batch_new();
         struct perche_err err;
 
         if (b != NULL && perche_batch_decode((struct perche_bytes){sqlite3_column_blob(s, 0), (uint32_t)sqlite3_column_bytes(s, 0)}, b, &err) == PERCHE_OK)
-            for (uint32_t p = 0; p < b->parts_count; p++) {
-                for (uint32_t i = 0; i < b->parts[p].cells_count; i++) {
-                    const struct perche_value *v = &b->parts[p].cells[i].value;
-                    char number[24];
-
-                    if (v->type == PERCHE_INTEGER) {
-                        (void)snprintf(number, sizeof number, "%lld", (long long)v->i);
-                        hold_value(w, h, SQLITE_INTEGER, number, (uint32_t)strlen(number));
-                    } else if (v->type == PERCHE_TEXT) {
-                        hold_value(w, h, SQLITE_TEXT, v->p, v->n);
-                    }
-                }
+            for (uint32_t p = 0; p < b->parts_count; p++)
                 for (uint32_t i = 0; i < b->parts[p].rows_count; i++) {
-                    int row = row_of_key(w, b->parts[p].table, b->parts[p].rows[i].key);
+                    const struct perche_row *row = &b->parts[p].rows[i];
 
-                    if (row >= 0 && b->parts[p].rows[i].gen > h->gen[row])
-                        h->gen[row] = b->parts[p].rows[i].gen;
+                    sqlite3_bind_text(here, 1, b->parts[p].table, -1, SQLITE_STATIC);
+                    sqlite3_bind_blob(here, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
+                    if (sqlite3_column_int(s, 1) == 1 || sqlite3_step(here) == SQLITE_ROW)
+                        hold_row(w, h, &b->parts[p], row);
+                    sqlite3_reset(here);
                 }
-            }
         perche_batch_free(b);
     }
     sqlite3_finalize(s);
+    sqlite3_finalize(here);
 }
 
 struct held *held_take(struct world *w)
