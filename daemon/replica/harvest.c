@@ -205,6 +205,16 @@ static bool at_default(struct replica *r, const struct column *c, const struct p
     return same;
 }
 
+/* An older copy that was put back may have captured an insert that its former life has harvested, and handed out: who deletes the
+ * row before the daemon starts has deleted what others have. */
+static bool was_deleted(const struct chunk *c, const struct item *it)
+{
+    for (uint32_t i = it->first; i != 0; i = c->ops[i - 1].next)
+        if (c->ops[i - 1].mask == 0)
+            return true;
+    return false;
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
@@ -307,8 +317,11 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             goto out;
         m.gen = gone;
     }
-    if (!m.stored && !meta_alive(&m))
-        goto out; /* never was here, or came and went since the last harvest: nobody else has ever had it */
+    if (!m.stored && !meta_alive(&m)) { /* never was here, or came and went since the last harvest */
+        if (!r->found_log || !was_deleted(c, it))
+            goto out; /* nobody else has ever had it */
+        m.gen = m.gen != 0 ? m.gen : 2; /* its insert was in a chunk before */
+    }
     gen = m.gen != before;
     alive = meta_alive(&m);
     if (!gen && mask == 0)
@@ -336,10 +349,13 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
                     memset(&m.cells[num], 0, sizeof m.cells[num]);
         } else {
             mask = 0;
-            if (before % 2 == 1)
+            if (before % 2 == 1 || !m.stored)
                 rc = chunk_keep_gone(r, c, it, &m, GONE_SCOPE, &found);
             if (rc != PERCHE_OK)
                 goto out;
+            for (uint32_t num = 1; !m.stored && num < m.count; num++)
+                if (m.kept_mask >> (num - 1) & 1)
+                    author_cell(a, &m, num, stamp);
             author_bury(&m);
         }
         author_cell(a, &m, 0, stamp);
@@ -449,6 +465,8 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     if (r->fail != PERCHE_OK)
         return r->fail;
     if (!any)
+        r->found_log = false;
+    if (!any)
         return held_carry_out(r, c.rows_max, rows, &refused, more);
     rc = brake_judge(r);
     if (rc != PERCHE_OK)
@@ -497,6 +515,8 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     }
     if (rc == PERCHE_OK && whole)
         rc = brake_judged(r);
+    if (rc == PERCHE_OK && !c.more)
+        r->found_log = false;
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
     *more = c.more || held_wishes(r);

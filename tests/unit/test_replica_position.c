@@ -109,6 +109,38 @@ static void a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_h
     says(p->hub, "Dubois Duval review open", "SELECT a_value || ' ' || b_value || ' ' || kind || ' ' || state FROM perche_conflict"); /* P4 */
 }
 
+/* The copy has the insert captured, and its former life has harvested and handed it out. */
+static void a_row_that_went_before_a_site_put_back_had_harvested_its_insert_is_gone_everywhere(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct work w = pair_work(WORK_HARVEST, NULL);
+    struct outcome o;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    for (uint32_t rows_max = 1; rows_max < 3; rows_max++) { /* insert and delete in two chunks, or in one */
+        const char *id = rows_max == 1 ? ID(2) : ID(3);
+
+        written(a, "INSERT INTO project (id, site_id, title, kind) VALUES ('%s', '%s', 't', 'k')", id, SITE_ID(p, 0));
+        back_up(a);
+        all_equal(p);
+        says(p->hub, "1", "SELECT count(*) FROM project");
+        put_back(p, a);
+        written(a, "DELETE FROM project");
+        w.rows_max = rows_max;
+        o = pair_do(p, a, w);
+        outcome_free(&o);
+        VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+        settled(p, a);
+        all_equal(p);
+        says(a, "0", "SELECT count(*) FROM project");
+        says(p->hub, "0", "SELECT count(*) FROM project");
+        assert_int_equal(header_at(p->hub, "project", id).gen, 2);
+        assert_string_equal(header_at(p->hub, "project", id).scope, scope_text(p, 1));
+    }
+}
+
 static void the_same_backup_put_back_twice_is_no_second_machine(void **state)
 {
     struct pair *p = *state;
@@ -576,6 +608,7 @@ int main(void)
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
         TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),
         TEST(a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here),
+        TEST(a_row_that_went_before_a_site_put_back_had_harvested_its_insert_is_gone_everywhere),
         TEST(the_same_backup_put_back_twice_is_no_second_machine),
         TEST(a_lost_answer_to_a_new_epoch_makes_no_other),
         TEST(a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed),
