@@ -36,6 +36,10 @@ static int run(struct client *c, int argc, char **argv)
         fputs("The recovery has begun: the sites show now what this hub has lost. \"perche sites\" says\n"
               "who is still missing.\n",
               c->err);
+    else if (now && strcmp(get_text(result, "recovery"), "shows") == 0)
+        fputs("Sites that stay away are not waited for any more. Others are in the middle of showing what\n"
+              "they have: \"perche sites\" says which. To go on without them too, say it once more.\n",
+              c->err);
     else if (now)
         fputs("The recovery has ended. What a site that stayed away could have shown is not waited\n"
               "for any more; it is still taken, as far as that site may write it.\n",
@@ -63,7 +67,8 @@ const struct command command_recover = {
             "\n"
             "  perche recover --begin\n"
             "\n"
-            "and this ends it without those that stay away:\n"
+            "and this ends it without those that stay away (a site that has come and is in the middle\n"
+            "of it goes on, unless it is said once more):\n"
             "\n"
             "  perche recover --now\n",
     .run = run,

@@ -590,8 +590,27 @@ enum perche_rc command_retire(struct replica *r, const struct work *w, struct ar
 
 /* ---- recover ---------------------------------------------------------------------------------- */
 
-/* {"now": true}: sites that say that this hub lost something are believed; or, when they are already, what those that
- * stay away could still show is waited for no longer. {"site": ...}: one of its two
+/* What sites that stay away could still show is waited for no longer. One that has come is in the middle of it, perhaps since a
+ * moment ago: its next batch would be refused as that of any other site, so it goes on. When only such are left it is they
+ * who stay away: their sessions end, so that they have to say once more that this hub lost something before they send. */
+static enum perche_rc recovery_end(struct replica *r, struct json *j)
+{
+    sqlite3_stmt *s = ask(r, "UPDATE perche_peer SET recovery = 0 WHERE recovery = 1 AND life <> (SELECT life FROM perche_node)");
+    enum perche_rc rc = ask_run(r, s, "end a recovery");
+
+    if (rc == PERCHE_OK && sqlite3_changes(r->db) == 0) {
+        s = ask(r, "UPDATE perche_peer SET recovery = 0, session = 0 WHERE recovery = 1");
+        rc = ask_run(r, s, "end a recovery");
+        if (rc == PERCHE_OK && sqlite3_changes(r->db) == 0)
+            rc = fail(r, PERCHE_STATE, "this hub is in no recovery that could be ended");
+    }
+    out_key(j, "recovery");
+    out_text(j, rc == PERCHE_OK && recovering(r) ? "shows" : "ended");
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* {"begin": true}: sites that say that this hub lost something are believed. {"now": true}: what those that stay away could
+ * still show is waited for no longer. {"site": ...}: one of its two
  * machines was switched off; whichever comes next goes on, as a copy that was put back. */
 enum perche_rc command_recover(struct replica *r, const struct work *w, struct args *a,
                                struct json *j)
@@ -613,25 +632,22 @@ enum perche_rc command_recover(struct replica *r, const struct work *w, struct a
         out_text(j, "begun");
         return r->fail != PERCHE_OK || !claimed ? r->fail : recovery_begin(r);
     }
-    s = ask(r, now ? "UPDATE perche_peer SET recovery = 0 WHERE recovery = 1"
-                   : "UPDATE perche_peer SET held_ms = 0, held_address = '' WHERE held_ms <> 0 AND site ="
-                     " (SELECT num FROM perche_name WHERE text = ?1)");
-    if (!now)
-        ask_bind_text(s, 1, site.id);
+    if (now)
+        return recovery_end(r, j);
+    s = ask(r, "UPDATE perche_peer SET held_ms = 0, held_address = '' WHERE held_ms <> 0 AND site ="
+               " (SELECT num FROM perche_name WHERE text = ?1)");
+    ask_bind_text(s, 1, site.id);
     rc = ask_run(r, s, "end what is held");
     if (rc == PERCHE_OK && sqlite3_changes(r->db) == 0)
-        rc = now ? fail(r, PERCHE_STATE, "this hub is in no recovery that could be ended")
-                 : fail(r, PERCHE_STATE, "%s is not held", site.name);
-    if (rc == PERCHE_OK && !now) { /* whoever comes is an older copy now, and no second machine */
+        rc = fail(r, PERCHE_STATE, "%s is not held", site.name);
+    if (rc == PERCHE_OK) { /* whoever comes is an older copy now, and no second machine */
         s = ask(r, "DELETE FROM perche_peer_epoch WHERE site = (SELECT num FROM perche_name WHERE text = ?1)");
         ask_bind_text(s, 1, site.id);
         rc = ask_run(r, s, "forget superseded epochs");
     }
-    out_key(j, now ? "recovery" : "site");
-    out_text(j, now ? "ended" : site.id);
-    if (!now) {
-        out_key(j, "name");
-        out_text(j, site.name);
-    }
+    out_key(j, "site");
+    out_text(j, site.id);
+    out_key(j, "name");
+    out_text(j, site.name);
     return rc;
 }

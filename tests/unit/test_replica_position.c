@@ -466,6 +466,46 @@ static void a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again(void **s
     pair_refuses(p, p->hub, WORK_COMMAND, "recover", "{\"now\": true}", PERCHE_STATE);
 }
 
+/* "recover --now" is about those that stay away. */
+static void a_recovery_does_not_end_for_a_site_that_is_in_the_middle_of_showing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct work w = pair_work(WORK_PUSH_APPLY, a);
+    struct outcome o;
+    struct parcel b;
+    struct hands h;
+    char *json;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    call(p, p->hub, ID(1), "Ada"); /* the hub's own */
+    all_equal(p);
+    put_back(p, p->hub);
+    h = shake(p, a);
+    VERDICTS(h, PERCHE_GO_BACK);
+    json = pair_command(p, p->hub, "recover", "{\"now\": true}"); /* Chartres stays away */
+    assert_string_equal(json_at(json, "$.recovery"), "shows");
+    free(json);
+    says(p->hub, "1", "SELECT count(*) FROM perche_peer WHERE recovery = 1");
+    b = push_all(p, a);
+    json = pair_command(p, p->hub, "recover", "{\"now\": true}"); /* La Loupe as well */
+    assert_string_equal(json_at(json, "$.recovery"), "ended");
+    free(json);
+    w.message = b.message;
+    w.session = h.last.session;
+    o = pair_do(p, p->hub, w);
+    assert_true(o.message.refused && o.message.u.no.why == PERCHE_NO_SESSION); /* it is not judged as any other day's */
+    outcome_free(&o);
+    is_called(p->hub, ID(1), "Camille");
+    VERDICTS(shake(p, a), PERCHE_PROVEN); /* it says again what it has to show */
+    settled(p, a);
+    is_called(p->hub, ID(1), "Ada");
+    is_called(a, ID(1), "Ada");
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+}
+
 static void what_was_acknowledged_before_its_turn_goes_again_as_well(void **state)
 {
     struct pair *p = *state;
@@ -621,6 +661,7 @@ int main(void)
         TEST(a_new_epoch_begins_where_it_did_at_a_hub_that_was_put_back),
         TEST(what_was_acknowledged_once_keeps_its_stamp_when_it_goes_again),
         TEST(a_hub_that_only_lost_what_it_had_acknowledged_gets_it_again),
+        TEST(a_recovery_does_not_end_for_a_site_that_is_in_the_middle_of_showing),
         TEST(what_was_acknowledged_before_its_turn_goes_again_as_well),
         TEST(one_site_of_many_is_not_believed_alone),
         TEST(both_ends_put_back_lose_nothing_that_one_of_them_has),
