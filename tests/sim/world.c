@@ -756,10 +756,20 @@ static void twin_begin(struct world *w, struct node *n, uint64_t down_ms)
     (void)world_at(w, down_ms, EV_START, t);
 }
 
-/* Each has the other's disk, and its programs go with it. Both are down. */
+static struct node *other_twin(struct world *w, const struct node *n, const struct node *t)
+{
+    for (uint32_t i = NODES_MAX; i < MACHINES_MAX; i++)
+        if (&w->nodes[i] != t && w->nodes[i].twin_of == n->index)
+            return &w->nodes[i];
+    return NULL;
+}
+
+/* Each has the other's disk, and its programs go with it. Both are down. What a third machine has of the first one's it has alone
+ * now, and with the second, which takes the first one's place, no more in common than the first had. */
 static void exchange(struct world *w, struct node *n, struct node *t)
 {
     struct disk_copy *a = disk_copy(n->disk), *b = disk_copy(t->disk);
+    struct node *third = other_twin(w, n, t);
 
     disk_put_back(n->disk, b);
     disk_put_back(t->disk, a);
@@ -770,9 +780,13 @@ static void exchange(struct world *w, struct node *n, struct node *t)
     for (uint32_t i = t->twin_from + 1; i <= w->writes_count; i++) {
         struct write *x = &w->writes[i];
 
-        if (x->node == n->index || x->node == t->index)
-            x->node = x->node == n->index ? t->index : n->index;
+        if (x->node == n->index)
+            x->node = third != NULL && i <= third->twin_from ? third->index : t->index;
+        else if (x->node == t->index)
+            x->node = n->index;
     }
+    if (third != NULL && third->twin_from > t->twin_from)
+        third->twin_from = t->twin_from;
     n->acked = 0;
 }
 
