@@ -85,11 +85,15 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     uint32_t scope;
     enum perche_rc rc;
 
-    if (chain_signs(r, m->table)) {
+    if (chain_signs(r, m->table)) { /* a row whose event is unpushed goes whole, at its oldest cell: none may go before its entry */
+        bool whole = !merge_clean(&a->peer, &m->cells[0]);
+
         m->lsn = next_lsn(r);
         for (uint32_t num = 0; num < m->count; num++)
-            if (m->cells[num].written && m->cells[num].lsn == entry)
+            if (m->cells[num].written && (m->cells[num].lsn == entry || (whole && !merge_clean(&a->peer, &m->cells[num]))))
                 m->cells[num].lsn = m->lsn;
+        if (whole)
+            m->first = m->lsn;
     }
     if (r->suspect)
         m->flags |= META_SUSPECT;

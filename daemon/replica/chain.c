@@ -423,8 +423,28 @@ static enum perche_rc touch_unpushed(struct replica *r, struct touched *w)
     return r->fail;
 }
 
+/* What the new entry speaks of goes after it. What is at or below @bound may not: its stamps are kept. */
+static enum perche_rc row_after(struct replica *r, struct meta *m, uint64_t bound)
+{
+    uint64_t oldest = 0;
+
+    m->lsn = next_lsn(r);
+    for (uint32_t num = 0; num < m->count; num++) {
+        struct clock_cell *c = &m->cells[num];
+
+        if (!c->written || c->via != VIA_LOCAL || c->lsn <= r->node.acked)
+            continue;
+        if (c->lsn > bound)
+            c->lsn = m->lsn;
+        if (oldest == 0 || c->lsn < oldest)
+            oldest = c->lsn;
+    }
+    m->first = oldest;
+    return meta_save(r, m);
+}
+
 /* Signs what of a row is ours and stands in no entry. */
-static enum perche_rc sign_rest(struct replica *r, const struct row *row)
+static enum perche_rc sign_rest(struct replica *r, const struct row *row, uint64_t bound)
 {
     struct table *t = registry_table_num(r, row->tab);
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
@@ -465,6 +485,8 @@ static enum perche_rc sign_rest(struct replica *r, const struct row *row)
         rc = row_values(r, &m, values);
     if (rc == PERCHE_OK && (gen || mask != 0))
         rc = chain_author(r, &m, values, mask, gen, row->unseen, next_lsn(r));
+    if (rc == PERCHE_OK && (gen || mask != 0) && !r->hub)
+        rc = row_after(r, &m, bound);
 out:
     chain_row_free(&have);
     meta_clear(&m);
@@ -490,7 +512,7 @@ enum perche_rc chain_renew(struct replica *r, uint64_t bound)
     for (size_t i = 0; rc == PERCHE_OK && i < w.count; i++)
         if (i == 0 || w.rows[i].tab != w.rows[i - 1].tab || w.rows[i].key_n != w.rows[i - 1].key_n ||
             memcmp(w.rows[i].key, w.rows[i - 1].key, w.rows[i].key_n) != 0)
-            rc = sign_rest(r, &w.rows[i]);
+            rc = sign_rest(r, &w.rows[i], bound);
     sqlite3_free(w.rows);
     return rc;
 }

@@ -151,7 +151,7 @@ struct again {
 static enum perche_rc again_row(struct replica *r, struct meta *m, const struct again *g)
 {
     uint64_t oldest = 0, lsn = 0;
-    bool changed = false;
+    bool changed = false, whole = false;
 
     for (uint32_t num = 0; num < m->count; num++) {
         struct clock_cell *c = &m->cells[num];
@@ -165,6 +165,13 @@ static enum perche_rc again_row(struct replica *r, struct meta *m, const struct 
             if (lsn == 0)
                 lsn = next_lsn(r);
             c->via = VIA_LOCAL;
+            c->lsn = lsn;
+        }
+        if (num == 0) /* it goes whole: after all its entries (author.c) */
+            whole = m->table->chained && c->via == VIA_LOCAL && c->lsn > g->have;
+        if (whole && c->written && c->via == VIA_LOCAL && c->lsn > g->have) {
+            if (lsn == 0)
+                lsn = next_lsn(r);
             c->lsn = lsn;
         }
         if (c->written && c->via == VIA_LOCAL && c->lsn > g->have && (oldest == 0 || c->lsn < oldest))

@@ -1,5 +1,5 @@
 /* What is written of outcomes is signed by who wrote it, and shows when it is altered. */
-#include "replica_pair.h"
+#include "replica_lives.h"
 
 #define ENROLMENT "01487832-4000-7000-8003-000000000001"
 #define OTHER     "01487832-4000-7000-8003-000000000002"
@@ -84,6 +84,72 @@ static void an_outcome_is_signed_by_who_wrote_it_and_checked_by_who_holds_it(voi
     is_clean(p, a, "4");
     is_clean(p, b, "4");
     is_clean(p, p->hub, "4");
+}
+
+/* Whatever a machine that is never seen again has sent last. */
+static void sent_row_by_row(struct pair *p, struct fixture *a, unsigned batches_min)
+{
+    unsigned batches = 0;
+    bool more = true;
+
+    while (more) {
+        struct parcel b = push_made(p, a, state_of(p, a).acked, 1);
+
+        more = b.more;
+        push_told(p, a, &b, push_taken(p, a, &b));
+        parcel_end(&b);
+        assert_string_equal(chain_at(p, p->hub, "$.chain.altered"), "0");
+        assert_string_equal(chain_at(p, p->hub, "$.chain.waiting"), "0");
+        batches++;
+    }
+    assert_true(batches >= batches_min);
+}
+
+static void no_value_goes_before_the_entry_that_vouches_for_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    enrol_at(p, a, ENROLMENT);
+    pair_push(p, a);
+    back_up(p->hub);
+    enrol_at(p, a, OTHER);
+    pair_edit(p, a, 1000, "UPDATE learner SET call_name = 'Bo'");
+    pair_edit(p, a, 1000, "UPDATE outcome_decision SET situation = 'EMP_PERMANENT'" OF(OTHER));
+    decide(p, a, "EMP_FIXED_TERM");
+    pair_edit(p, a, 1000, "DELETE FROM outcome_decision" OF(ENROLMENT));
+    pair_edit(p, a, 1000, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+                          " VALUES ('" ENROLMENT "', 'W4', 'TRAINING', 'o', 'LATEST', 'Zoe', '2026-07-28')");
+    sent_row_by_row(p, a, 6);
+    is_clean(p, p->hub, "6");
+    pair_edit(p, a, 1000, "UPDATE outcome_decision SET decided_by = 'Kim'");
+    pair_push(p, a);
+    put_back(p, p->hub); /* all of it goes again */
+    (void)shake(p, a);
+    sent_row_by_row(p, a, 6);
+    is_clean(p, p->hub, "8");
+}
+
+static void no_value_goes_before_its_entry_when_stamps_are_shifted(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    enrol_at(p, a, ENROLMENT);
+    pair_push(p, a);
+    decide(p, a, "EMP_FIXED_TERM");
+    pair_edit(p, a, 1000, "UPDATE learner SET call_name = 'Bo'");
+    pair_edit(p, a, 1000, "UPDATE outcome_decision SET decided_by = 'Kim'");
+    b = push_made(p, a, state_of(p, a).acked, 1); /* the first entry, without its row */
+    push_told(p, a, &b, push_taken(p, a, &b));
+    parcel_end(&b);
+    measured_ms = -10000;
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    measured_ms = 0;
+    sent_row_by_row(p, a, 3);
+    program_says(p->hub, "SELECT situation || decided_by FROM outcome_decision", "EMP_FIXED_TERMKim");
+    assert_string_equal(chain_at(p, p->hub, "$.chain.waiting"), "0");
 }
 
 static void other_tables_are_not_signed(void **state)
@@ -398,6 +464,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_outcome_is_signed_by_who_wrote_it_and_checked_by_who_holds_it),
         T(other_tables_are_not_signed),
+        T(no_value_goes_before_the_entry_that_vouches_for_it),
+        T(no_value_goes_before_its_entry_when_stamps_are_shifted),
         T(whatever_is_altered_in_the_file_is_named),
         T(a_key_that_the_hub_has_not_signed_makes_nothing_good),
         T(what_the_audit_takes_over_is_named_until_it_is_written_again),
