@@ -598,6 +598,27 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
     sqlite3_finalize(s);
 }
 
+/* What is listed at the site whose write the hub did not take, with its value, has not vanished. A machine that is put back or
+ * copied goes on writing rows that have left it in the life that it knows nothing of; everywhere else a lawful write is taken. */
+static void read_refused(struct world *w, struct node *n, struct notes *notes)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT v.value FROM perche_refused r, json_each(r.image) v WHERE r.columns = '' AND r.reason = 'scope' AND v.type IN ('text', 'integer')",
+                           -1, &s, NULL) != SQLITE_OK)
+        world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
+    while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        char text[64];
+        uint32_t x;
+
+        (void)snprintf(text, sizeof text, "%c%.60s", sqlite3_column_type(s, 0) == SQLITE_INTEGER ? 'I' : 'T', (const char *)sqlite3_column_text(s, 0));
+        x = token(text, (uint32_t)strlen(text));
+        if (x != 0 && x <= w->writes_count)
+            notes->asked[x] = true;
+    }
+    sqlite3_finalize(s);
+}
+
 /* ---- what a copy that was put back did not have ------------------------------------ */
 
 struct held {
@@ -861,6 +882,8 @@ void oracle_end(struct world *w)
     for (uint32_t i = 0; i < w->nodes_count; i++)
         read_rows(w, &w->nodes[i], notes);
     read_conflicts(w, hub, notes);
+    for (uint32_t i = 1; i < w->nodes_count && w->put_back && w->plan->mix.moves; i++)
+        read_refused(w, &w->nodes[i], notes);
     for (uint32_t i = 1; i <= w->writes_count; i++)
         for (uint32_t k = 1; k <= w->writes_count && !notes->seen[i]; k++)
             notes->seen[i] = k != i && !w->writes[k].dead && bit(w->writes[k].seen, i);
