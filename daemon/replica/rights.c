@@ -384,7 +384,7 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
     bool foreign = in->has_gen && in->gen_origin != site;
 
     *cols = 0;
-    *cols_reason = NULL;
+    *reason = *cols_reason = NULL; /* which chain_judge() leaves alone when it has nothing to say */
     if (t->is_chain)
         return chain_judge(r, 0, m, in, reason);
     *reason = hubs && in->gen > m->gen && in->gen_origin != r->node.site_num ? "hub_table" : NULL;

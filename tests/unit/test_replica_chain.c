@@ -1,6 +1,8 @@
 /* What is written of outcomes is signed by who wrote it, and shows when it is altered. */
 #include "replica_lives.h"
 
+#include "replica/apply.h"
+
 #define ENROLMENT "01487832-4000-7000-8003-000000000001"
 #define OTHER     "01487832-4000-7000-8003-000000000002"
 #define OF(id)    " WHERE enrolment_id = '" id "'"
@@ -150,6 +152,33 @@ static void no_value_goes_before_its_entry_when_stamps_are_shifted(void **state)
     sent_row_by_row(p, a, 3);
     program_says(p->hub, "SELECT situation || decided_by FROM outcome_decision", "EMP_FIXED_TERMKim");
     assert_string_equal(chain_at(p, p->hub, "$.chain.waiting"), "0");
+}
+
+static void an_entry_that_a_hub_which_was_put_back_has_is_not_refused(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r = p->hub->r;
+    const char *reason = "of another row", *cols_reason = reason;
+    struct merge_in in = {.gen = 1, .has_gen = true};
+    struct perche_value id;
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n;
+    uint64_t cols = 1;
+    struct meta m;
+
+    enrol_at(p, p->sites[0], ENROLMENT);
+    pair_push(p, p->sites[0]);
+    id = text_of(asked(p->hub->program, "SELECT id FROM perche_chain"));
+    assert_int_equal(perche_key_encode(&id, 1, key, &key_n), PERCHE_OK);
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    assert_int_equal(meta_load(r, registry_table(r, "perche_chain"), (struct perche_bytes){key, key_n}, &m), PERCHE_OK);
+    assert_true(m.stored);
+    assert_int_equal(rights_recover(r, name_number(r, SITE_ID(p, 0)), &m, &in, &reason, &cols, &cols_reason), PERCHE_OK);
+    assert_null(reason);
+    assert_null(cols_reason);
+    assert_true(cols == 0);
+    meta_clear(&m);
+    tx_rollback(r);
 }
 
 static void other_tables_are_not_signed(void **state)
@@ -464,6 +493,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_outcome_is_signed_by_who_wrote_it_and_checked_by_who_holds_it),
         T(other_tables_are_not_signed),
+        T(an_entry_that_a_hub_which_was_put_back_has_is_not_refused),
         T(no_value_goes_before_the_entry_that_vouches_for_it),
         T(no_value_goes_before_its_entry_when_stamps_are_shifted),
         T(whatever_is_altered_in_the_file_is_named),
