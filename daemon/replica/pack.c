@@ -30,7 +30,33 @@ size_t pack_size(const struct pack *p)
     return perche_batch_bytes(p->batch);
 }
 
-enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled)
+/* Taken out past the triggers, and nobody has compared the table yet: until then it lives, with the values that were stamped. To send
+ * what the table has of it would be to say that they are all NULL. @there: the history has them. */
+static enum perche_rc recalled(struct replica *r, struct meta *m, struct perche_value *values, bool *there)
+{
+    uint8_t digest[sizeof m->digest];
+    struct recall f;
+    enum perche_rc rc = recall_read(r, m, UINT64_MAX, &f);
+
+    *there = false;
+    if (rc == PERCHE_CORRUPT) {
+        fail_clear(r);
+        rc = PERCHE_OK;
+    } else if (rc == PERCHE_OK) {
+        digest_row(r, m, f.values, digest);
+        rc = r->fail;
+        *there = memcmp(digest, m->digest, sizeof digest) == 0;
+    }
+    if (rc == PERCHE_OK && *there)
+        rc = keep_values(r, m, f.values, f.guessed, true);
+    recall_free(&f);
+    for (uint32_t num = 1; rc == PERCHE_OK && *there && num < m->count; num++)
+        if (m->kept_mask >> (num - 1) & 1)
+            values[num] = m->kept[num];
+    return rc;
+}
+
+enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled, bool *there)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_ANY);
     bool captured = sql_row(r, s);
@@ -38,8 +64,16 @@ enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_valu
     enum perche_rc rc;
 
     sql_done(s);
-    rc = row_values(r, m, values);
-    *settled = true;
+    *settled = *there = true;
+    if (meta_alive(m) && !(m->flags & META_HELD)) {
+        memset(values, 0, m->count * sizeof values[0]);
+        rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
+        if (rc == PERCHE_NOT_FOUND && !captured)
+            return recalled(r, m, values, there);
+        rc = rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+    } else {
+        rc = row_values(r, m, values);
+    }
     if (rc != PERCHE_OK || !captured || !meta_alive(m))
         return rc;
     digest_row(r, m, values, digest);

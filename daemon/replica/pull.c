@@ -232,11 +232,11 @@ static enum perche_rc send_row(struct pack *p, const struct receiver *to, struct
     if (rc != PERCHE_OK)
         return rc;
     if (m.stored && selects(to, &m, &whole, &gen, &mask)) {
-        bool settled;
+        bool settled, there;
 
-        rc = row_settled(r, &m, values, &settled);
+        rc = row_settled(r, &m, values, &settled, &there);
         *waits = rc == PERCHE_OK && !settled;
-        if (rc == PERCHE_OK && settled)
+        if (rc == PERCHE_OK && settled && there) /* else the comparison tells what becomes of it */
             rc = pack_row(p, &m, values, mask, (whole ? PERCHE_ROW_WHOLE : 0u) | (gen ? PERCHE_ROW_GEN : 0u), 0, 0, false);
     }
     meta_clear(&m);
@@ -258,10 +258,10 @@ static enum perche_rc send_whole(struct pack *p, uint32_t site, const struct per
     if (rc != PERCHE_OK)
         return rc;
     if (m.stored && scope_holds(r, m.scope, site)) {
-        bool settled;
+        bool settled, there;
 
-        rc = row_settled(r, &m, values, &settled);
-        if (rc == PERCHE_OK && settled) /* else it is asked for again */
+        rc = row_settled(r, &m, values, &settled, &there);
+        if (rc == PERCHE_OK && settled && there) /* else it is asked for again */
             rc = pack_row(p, &m, values, UINT64_MAX, PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | flags, 0, 0, false);
     } else {
         struct perche_notice n = {.kind = PERCHE_ABSENT, .table = t->name, .key = want->key, .reason = "", .columns = ""};

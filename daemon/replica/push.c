@@ -78,23 +78,25 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint64_t mask = 0;
     uint32_t flags = 0;
-    bool settled;
+    bool settled, there;
     enum perche_rc rc;
 
     p->waits |= p->audited && is_missing(p, m);
     if (p->waits)
         return p->pack.r->fail;
-    rc = row_settled(p->pack.r, m, values, &settled);
+    rc = row_settled(p->pack.r, m, values, &settled, &there);
     if (rc == PERCHE_OK && !settled) {
         p->waits = true;
         return PERCHE_OK;
     }
+    if (rc == PERCHE_OK && !there) /* the comparison with the hub sends it, once it is there again */
+        return PERCHE_OK;
     if (rc == PERCHE_OK && whole && m->table->rule == RULE_PARENT && !WITHOUT(B7_PARENT_FIRST))
         rc = add_parents(p, m, values, depth);
     if (rc != PERCHE_OK || p->waits)
         return rc;
     if (m->table->rule == RULE_PARENT && whole) /* its parents were read over it */
-        rc = row_values(p->pack.r, m, values);
+        rc = row_settled(p->pack.r, m, values, &settled, &there);
     for (uint32_t num = 1; num < m->count; num++) {
         const struct clock_cell *c = &m->cells[num];
 
@@ -138,12 +140,12 @@ static enum perche_rc add_wanted(struct pusher *p)
             continue;
         rc = meta_load(r, t, (struct perche_bytes){sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}, &m);
         if (rc == PERCHE_OK && m.stored) {
-            bool settled;
+            bool settled, there;
 
-            rc = row_settled(r, &m, values, &settled);
+            rc = row_settled(r, &m, values, &settled, &there);
             if (rc == PERCHE_OK && !settled)
                 rc = fail(r, PERCHE_BUSY, "a change waits to be harvested");
-            if (rc == PERCHE_OK)
+            if (rc == PERCHE_OK && there)
                 rc = pack_row(&p->pack, &m, values, UINT64_MAX, PERCHE_ROW_GEN, 0, 0, true);
         }
         meta_clear(&m);

@@ -214,6 +214,41 @@ static void a_column_that_was_never_written_is_looked_at_as_well(void **state)
     verified(p, f, 0, 0);
 }
 
+/* Nobody knows yet that it is gone: until the table is compared it lives, with the values that it had, and not with NULLs. */
+static void a_row_removed_past_the_triggers_is_sent_as_it_was_written(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = learners(p, 3);
+
+    edit(p, a, "UPDATE learner SET call_name = 'x' WHERE id = '" LEARNER "1'"); /* to be pushed */
+    program(a, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "1'"));
+    pair_push(p, a);
+    says(p->hub, "x ine 1", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'y' WHERE id = '" LEARNER "2'"); /* to be pulled */
+    program(p->hub, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "2'"));
+    pair_sync(p, a);
+    says(a, "y ine 2", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "2'");
+    verified(p, p->hub, 1, 0);
+    verified(p, a, 1, 0);
+    for (int i = 0; i < 2; i++)
+        pair_sync(p, a);
+    says(a, LEARNER "3", "SELECT group_concat(id) FROM learner");
+    proven(p, a);
+}
+
+/* Nor is anything sent of it when the history does not know its values: the comparison with the other end does. */
+static void a_row_removed_past_the_triggers_that_the_history_does_not_know_is_not_sent(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = learners(p, 3);
+
+    edit(p, p->hub, "UPDATE learner SET call_name = 'y' WHERE id = '" LEARNER "2'");
+    program(p->hub, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "2'; UPDATE perche_history SET body = x'00'"));
+    pair_pull(p, a);
+    says(a, "name 2 ine 2", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "2'");
+    says(a, "0", "SELECT count(*) FROM perche_parked");
+}
+
 static void rows_added_and_removed_past_the_triggers_are_inserts_and_deletes(void **state)
 {
     struct pair *p = *state;
@@ -655,6 +690,8 @@ int main(void)
         T(an_edit_past_the_triggers_becomes_an_edit_of_that_column_alone),
         T(a_shifted_stamp_hides_no_value_of_the_history),
         T(a_column_that_was_never_written_is_looked_at_as_well),
+        T(a_row_removed_past_the_triggers_is_sent_as_it_was_written),
+        T(a_row_removed_past_the_triggers_that_the_history_does_not_know_is_not_sent),
         T(rows_added_and_removed_past_the_triggers_are_inserts_and_deletes),
         T(the_victim_of_a_replace_is_found),
         T(what_is_as_it_was_is_left_alone),
