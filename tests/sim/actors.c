@@ -1016,7 +1016,7 @@ static void commit_failed(struct world *w, struct node *n, uint32_t first)
     writes_dead(w, first, n->index);
 }
 
-void actor_write(struct world *w, struct node *n, const struct step *st)
+static void write_some(struct world *w, struct node *n, const struct step *st)
 {
     struct chance c;
     uint32_t first = w->writes_count + 1, several;
@@ -1083,6 +1083,36 @@ void actor_write(struct world *w, struct node *n, const struct step *st)
     }
 }
 
+/* Capture is what programs do not know of: a row that waits there is harvested with what the table holds by then. */
+static bool all_harvested(struct world *w, struct node *n)
+{
+    return number(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)") == 1;
+}
+
+/* Where a program has dropped the triggers, and no daemon has made them again yet, every program writes past them. */
+static void note_bypass(struct world *w, struct node *n, uint32_t first)
+{
+    char sql[160];
+
+    for (uint32_t i = first; i <= w->writes_count && n->unseen; i++) {
+        struct row_note *row = &w->rows[w->writes[i].row];
+
+        (void)snprintf(sql, sizeof sql, "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '%s')", specs[row->table].name);
+        if (table_gone(w, n, row->table) || number(w, n, sql) != 1)
+            continue;
+        w->writes[i].bypass = true;
+        row->tainted |= !all_harvested(w, n);
+    }
+}
+
+void actor_write(struct world *w, struct node *n, const struct step *st)
+{
+    uint32_t first = w->writes_count + 1;
+
+    write_some(w, n, st);
+    note_bypass(w, n, first);
+}
+
 void actor_commit_slow(struct world *w, struct node *n)
 {
     n->slow = false;
@@ -1094,12 +1124,6 @@ void actor_commit_slow(struct world *w, struct node *n)
 }
 
 /* ---- past the triggers --------------------------------------------------------------- */
-
-/* Capture is what programs do not know of: a row that waits there is harvested with what the table holds by then. */
-static bool all_harvested(struct world *w, struct node *n)
-{
-    return number(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)") == 1;
-}
 
 /* The triggers of a replicated table, as a program that knows of none drops them. */
 static bool drop_triggers(struct world *w, struct node *n, const char *table)
@@ -1197,9 +1221,7 @@ void actor_bypass(struct world *w, struct node *n, const struct step *st)
         } else if (what < 8) {
             (void)do_replace(w, n, table, &one, &c);
         } else if (table != T_UNIT) { /* it has relatives */
-            /* Not what waits to be sent: of a row that is gone unseen a push has only its metadata, and says NULL */
-            row = n->index == HUB || number(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_row r, perche_node n WHERE r.first > n.acked)") == 1
-                      ? choose(w, n, table, one.c, false) : -1;
+            row = choose(w, n, table, one.c, false);
             if (row >= 0)
                 (void)run_delete(w, n, row, false);
         }
@@ -1252,11 +1274,21 @@ void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
     w->counts[COUNT_MADE_AGAIN] += o->restored;
     if (o->found + o->restored > 0)
         STORY(w, n, "finds %llu rows that were changed unseen, puts %llu back", (unsigned long long)o->found, (unsigned long long)o->restored);
-    for (uint32_t i = 1; o->restored > 0 && i <= w->writes_count; i++) /* so many were missing that nobody can have deleted them */
-        if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0 && w->writes[i].col == COL_DELETE)
-            for (uint32_t k = 1; k <= i; k++) /* with what was written to the row before, in the same go */
-                if (w->writes[k].bypass && w->writes[k].node == n->index && w->writes[k].row == w->writes[i].row && w->writes[k].found_ms == 0)
-                    w->writes[k].dead = true;
+    for (uint32_t i = 1; o->restored > 0 && i <= w->writes_count; i++) { /* so many were missing that nobody can have deleted them */
+        const struct write *gone = &w->writes[i];
+        struct shown shown;
+
+        if (!gone->bypass || gone->node != n->index || gone->found_ms != 0 || gone->col != COL_DELETE)
+            continue;
+        show(w, n, gone->row, &shown);
+        for (uint32_t k = 1; shown.there && k <= i; k++) { /* with what was written to the row before, in the same go, and is not there again */
+            struct write *x = &w->writes[k];
+
+            if (x->bypass && x->node == n->index && x->row == gone->row && x->found_ms == 0 &&
+                (x->col < 0 || (x->null ? !shown.null[x->col] : shown.tokens[x->col] != k)))
+                x->dead = true;
+        }
+    }
     if (!n->unseen || n->unseen_off || o->more || (n->dropped != 0 && table_gone(w, n, n->dropped - 1)))
         return;
     n->unseen = false;
