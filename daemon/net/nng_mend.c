@@ -10,6 +10,12 @@
  * 400 kB on loopback, none of 30,000 with this; nng 2 tells the callback too. Told is a
  * reset line, not a cancelled operation, as the latter would stop the listener.
  *
+ * nni_aio_finish_error: a line that ends before its greeting is done ends the listener's
+ * wait with its own error, and a listener that hears "closed" or "cancelled" takes itself
+ * for closed and takes nobody any more, for ever: TLS comes up, sites see a connection,
+ * nobody is answered, nothing is logged. EPIPE is such an error, so one stranger who said
+ * hello and went was enough; nng 1.6 has it right. A stream's operation tells a reset line.
+ *
  * nni_dialer_start: a dialer that is closed between being found and dialling starts on an
  * aio that was stopped already, with the same silence: whoever waits for the dial waits for
  * ever, and so does the close. Told is a closed dialer.
@@ -33,12 +39,36 @@
 #include <mbedtls/ecp.h>
 #include <mbedtls/ssl.h>
 
-void nni_aio_finish_error(nng_aio *aio, int result); /* nng's own */
+/* nng's own: each aio has two words for whoever carries it out. */
+void *nni_aio_get_prov_extra(nng_aio *aio, unsigned index);
+void nni_aio_set_prov_extra(nng_aio *aio, unsigned index, void *data);
+
+/* The word that streams leave alone: it holds the stream that the aio is used on, and an
+ * aio is used on no other. */
+#define STREAM_WORD 1u
 
 /* The aio that a stream operation of this thread is being started on. */
 static _Thread_local nng_aio *starting;
 
 static _Thread_local bool dialling; /* ... or a dial of this thread */
+
+void __real_nni_aio_finish_error(nng_aio *aio, int result);
+void __wrap_nni_aio_finish_error(nng_aio *aio, int result);
+
+void __wrap_nni_aio_finish_error(nng_aio *aio, int result)
+{
+    if ((result == NNG_ECLOSED || result == NNG_ECANCELED) &&
+        nni_aio_get_prov_extra(aio, STREAM_WORD) != NULL)
+        result = NNG_ECONNRESET;
+    __real_nni_aio_finish_error(aio, result);
+}
+
+/* Before the operation begins: it may end on another thread at once. */
+static void is_used_on(nng_aio *aio, nng_stream *stream)
+{
+    if (nni_aio_get_prov_extra(aio, STREAM_WORD) != stream)
+        nni_aio_set_prov_extra(aio, STREAM_WORD, stream);
+}
 
 int __real_nni_aio_begin(nng_aio *aio);
 int __wrap_nni_aio_begin(nng_aio *aio);
@@ -48,7 +78,7 @@ int __wrap_nni_aio_begin(nng_aio *aio)
     int result = __real_nni_aio_begin(aio);
 
     if (result != 0 && (aio == starting || dialling)) /* queues the callback, as any failure does */
-        nni_aio_finish_error(aio, aio == starting ? NNG_ECONNRESET : NNG_ECLOSED);
+        __real_nni_aio_finish_error(aio, aio == starting ? NNG_ECONNRESET : NNG_ECLOSED);
     return result;
 }
 
@@ -59,6 +89,7 @@ void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
     nng_aio *outer = starting; /* TLS starts TCP's inside its own */
 
+    is_used_on(aio, stream);
     starting = aio;
     __real_nng_stream_send(stream, aio);
     starting = outer;
@@ -71,6 +102,7 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 {
     nng_aio *outer = starting;
 
+    is_used_on(aio, stream);
     starting = aio;
     __real_nng_stream_recv(stream, aio);
     starting = outer;

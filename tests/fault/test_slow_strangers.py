@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Hundreds of connections that say nothing, or a byte a second, before TLS, within it, and before they prove anything: a
-site that is joined goes on, one that comes back and one that joins get in, and the hub's memory stays bounded."""
+"""Hundreds of connections that say nothing, or a byte a second, before TLS, within it, and before they prove anything, and
+some that go in the middle of it: a site that is joined goes on, one that comes back and one that joins get in, and the
+hub's memory stays bounded."""
+import contextlib
 import os
 import resource
 import select
@@ -18,9 +20,21 @@ from perche_net import Failure, case, expect, now
 
 net = perche_net.Network()
 EACH = 200 if perche_net.LONG else 60  # of each of five kinds
+GONE = 2000 if perche_net.LONG else 500
 SECONDS = 30 if perche_net.LONG else 12  # nng gives a line 10 s for its greeting
 HELD_KB = 100  # for each, with TLS; beside it what any load takes:
 SPARE_KB = 24 * 1024 * perche_net.SLOW
+
+
+def client_hello():
+    out = ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
 
 
 class Stranger:
@@ -35,13 +49,7 @@ class Stranger:
         self.sock = socket.create_connection((net.host, net.port), timeout=20 * perche_net.SLOW)
         self.to_say = b""
         if self.kind == "hello of TLS":
-            out = ssl.MemoryBIO()
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            try:
-                context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
-            except ssl.SSLWantReadError:
-                self.to_say = out.read()
+            self.to_say = client_hello()
         elif self.kind != "nothing":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -122,6 +130,23 @@ def build():
     site = net.add_site("la-loupe")
     other = net.add_site("chartres")
     fault.shared_learner(net)
+
+
+@case(f"{GONE} strangers who say hello and go: whoever comes next is served")
+def _():
+    hello = client_hello()
+    for _ in range(GONE // 20):
+        crowd = [socket.create_connection((net.host, net.port), timeout=20 * perche_net.SLOW) for _ in range(20)]
+        for s in crowd:
+            s.sendall(hello)
+        for s in crowd:  # while the hub answers: an end, and a reset
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_WR)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.close()
+    other.kill()
+    other.start()
+    other.sync_wait()
 
 
 @case(f"{5 * EACH} slow strangers for {SECONDS} s: those who are joined go on, and others come in")

@@ -663,6 +663,82 @@ static void a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time(vo
     assert_int_equal(downlink_lines(w->hub), 0);
 }
 
+/* What a site says first over TLS: the record that its dial sends. */
+static size_t first_words(struct world *w, uint8_t *out, size_t n)
+{
+    int listener = silent_listener(w), fd;
+    size_t got = 0, want = 5; /* of a record: kind, version, length */
+
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    while (got < want) {
+        ssize_t some = read(fd, out + got, want - got);
+
+        assert_true(some > 0);
+        got += (size_t)some;
+        if (got == 5)
+            want = 5 + ((size_t)out[3] << 8 | out[4]);
+        assert_true(want <= n);
+    }
+    site_stop(w);
+    close(fd);
+    close(listener);
+    return got;
+}
+
+static int connected(const struct world *w)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(downlink_port(w->hub))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    return fd;
+}
+
+/* They go while the hub answers: it writes to lines that have ended and were reset. */
+static void hello_and_gone(struct world *w, const uint8_t *hello, size_t n)
+{
+    struct linger reset = {.l_onoff = 1};
+    int crowd[20];
+
+    for (unsigned round = 0; round < 25; round++) {
+        for (unsigned i = 0; i < 20; i++) {
+            crowd[i] = connected(w);
+            if (n > 0)
+                assert_int_equal(send(crowd[i], hello, n, MSG_NOSIGNAL), n);
+        }
+        for (unsigned i = 0; i < 20; i++) {
+            (void)shutdown(crowd[i], SHUT_WR); /* fails when the hub was first */
+            (void)setsockopt(crowd[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+            close(crowd[i]);
+        }
+    }
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->up));
+    ask(w, 0, "is anybody there");
+    assert_true(loop_until(&w->loop, &w->replied));
+    site_stop(w);
+    hub_stop(w);
+}
+
+/* Without daemon/net/nng_mend.c the hub takes lines for ever and serves none. */
+static void strangers_who_go_in_the_greeting_leave_the_hub_to_others(void **state)
+{
+    struct world *w = *state;
+    uint8_t hello[2048];
+    size_t n = first_words(w, hello, sizeof(hello));
+
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    hello_and_gone(w, hello, n);
+    hub_start(w, "tcp://127.0.0.1:0", 0);
+    hello_and_gone(w, NULL, 0);
+}
+
 static void two_hubs_cannot_share_a_port(void **state)
 {
     struct world *w = *state;
@@ -953,6 +1029,7 @@ int main(void)
         CASE(a_message_beyond_the_bound_drops_that_line),
         CASE(a_line_sends_large_messages_only_after_it_has_proven_itself),
         CASE(a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time),
+        CASE(strangers_who_go_in_the_greeting_leave_the_hub_to_others),
         CASE(two_hubs_cannot_share_a_port),
         CASE(a_url_that_cannot_be_is_refused_with_its_reason),
         CASE(three_hundred_requests_can_be_parked_at_once),
