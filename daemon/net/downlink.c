@@ -6,7 +6,7 @@
  * ends its pipe inside nng. When contexts run short more are opened; at the bound
  * requests wait in nng, which stops reading from those sites. A line that proves nothing,
  * whether it asks something or is mute, is ended after a while, or when it is the oldest of
- * too many.
+ * too many. So is a connection that does not become a line (greetings.h).
  * On close: aios first, then the socket, which ends every pipe before it returns; what
  * is still in the inbox is taken; then the wake-up. */
 #include "net/downlink.h"
@@ -17,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/supplemental/tls/tls.h>
 
 #include "net/container_of.h"
+#include "net/greetings.h"
 #include "net/inbox.h"
 #include "net/nng_mend.h"
 #include "net/uplink.h"
@@ -49,6 +51,7 @@ struct pipe {
     bool proven;               /* on the loop */
     uint64_t seen_ms;          /* on the loop: first seen without proof, 0 = not yet */
     uint64_t number;           /* guarded by pipes_lock: in the order they came */
+    bool strange;              /* likewise: without proof, and not dropped: counted in d->strange */
     struct slot *asked;        /* on the loop */
     struct pipe *next_dropped; /* on the loop, as the next two */
     bool dropping;             /* told to go: it is not listened to any more */
@@ -68,8 +71,11 @@ struct downlink {
         *pipes[PIPE_BUCKETS]; /* guarded by pipes_lock; nng's threads add, the loop removes */
     uint32_t lines;           /* guarded by pipes_lock */
     uint64_t numbers;         /* likewise */
-    uint32_t stranger_ms, strangers_max;
-    uv_timer_t stranger_timer;
+    uint32_t strange;         /* likewise */
+    bool crowded_put;         /* likewise: `crowded` waits in the inbox */
+    struct inbox_item crowded;
+    uint32_t stranger_ms, strangers_max, greeting_ms;
+    uv_timer_t stranger_timer, greeting_timer;
     struct slot **slots;
     uint32_t slots_count, slots_receiving;
     uv_timer_t drop_timer;
@@ -105,9 +111,11 @@ static struct pipe *pipe_find(struct downlink *d, uint32_t id)
 static bool pipe_add(struct downlink *d, uint32_t id)
 {
     struct pipe *p = calloc(1, sizeof(*p));
+    bool crowded;
 
     if (!p)
         return false;
+    p->strange = true;
     p->d = d;
     p->id = id;
     p->gone.on_taken = on_pipe_gone;
@@ -116,7 +124,11 @@ static bool pipe_add(struct downlink *d, uint32_t id)
     p->next = d->pipes[id % PIPE_BUCKETS];
     d->pipes[id % PIPE_BUCKETS] = p;
     d->lines++;
+    crowded = ++d->strange > d->strangers_max && !d->crowded_put;
+    d->crowded_put = d->crowded_put || crowded;
     pthread_mutex_unlock(&d->pipes_lock);
+    if (crowded)
+        inbox_put(&d->inbox, &d->crowded);
     return true;
 }
 
@@ -265,6 +277,13 @@ static void on_slot_taken(struct inbox_item *item)
 
 /* ---- pipes, on the loop ---------------------------------------------------- */
 
+/* With pipes_lock. */
+static void no_stranger(struct downlink *d, struct pipe *p)
+{
+    d->strange -= p->strange;
+    p->strange = false;
+}
+
 static void pipe_remove(struct downlink *d, struct pipe *p)
 {
     struct pipe **at;
@@ -274,6 +293,7 @@ static void pipe_remove(struct downlink *d, struct pipe *p)
         ;
     *at = p->next;
     d->lines--;
+    no_stranger(d, p);
     pthread_mutex_unlock(&d->pipes_lock);
 }
 
@@ -328,8 +348,12 @@ void downlink_prove(struct downlink *d, uint64_t pipe)
 {
     struct pipe *p = pipe_find(d, (uint32_t)pipe);
 
-    if (p)
-        p->proven = true;
+    if (!p)
+        return;
+    p->proven = true;
+    pthread_mutex_lock(&d->pipes_lock);
+    no_stranger(d, p);
+    pthread_mutex_unlock(&d->pipes_lock);
 }
 
 /* Not at once: nng says that a reply is sent when it is on its way to TLS, and the close of
@@ -342,6 +366,9 @@ void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
     if (!p || p->dropping)
         return;
     p->dropping = true;
+    pthread_mutex_lock(&d->pipes_lock);
+    no_stranger(d, p);
+    pthread_mutex_unlock(&d->pipes_lock);
     p->drop_ms = uv_now(d->drop_timer.loop) + DOWNLINK_GRACE_MS;
     *d->dropped_tail = p;
     d->dropped_tail = &p->next_dropped;
@@ -367,10 +394,9 @@ static int by_number(const void *x, const void *y)
 }
 
 /* Ends lines that have not proven themselves: those whose time is over, and the oldest beyond the bound. */
-static void on_stranger_timer(uv_timer_t *timer)
+static void end_strangers(struct downlink *d)
 {
-    struct downlink *d = container_of(timer, struct downlink, stranger_timer);
-    uint64_t now = uv_now(timer->loop);
+    uint64_t now = uv_now(d->stranger_timer.loop);
     struct stranger *all = NULL;
     uint32_t n = 0;
 
@@ -397,6 +423,31 @@ static void on_stranger_timer(uv_timer_t *timer)
         downlink_drop_pipe(d, all[i].id);
     }
     free(all);
+}
+
+static void on_stranger_timer(uv_timer_t *timer)
+{
+    end_strangers(container_of(timer, struct downlink, stranger_timer));
+}
+
+static void on_crowded(struct inbox_item *item)
+{
+    struct downlink *d = container_of(item, struct downlink, crowded);
+
+    pthread_mutex_lock(&d->pipes_lock);
+    d->crowded_put = false;
+    pthread_mutex_unlock(&d->pipes_lock);
+    if (!d->closing)
+        end_strangers(d);
+}
+
+static void on_greeting_timer(uv_timer_t *timer)
+{
+    struct downlink *d = container_of(timer, struct downlink, greeting_timer);
+    uint32_t n = greetings_end_late(d->greeting_ms);
+
+    if (n > 0 && d->events.on_silent)
+        d->events.on_silent(d->events.ctx, n);
 }
 
 void downlink_peer(struct downlink *d, uint64_t pipe, char *out, size_t n)
@@ -502,6 +553,11 @@ static void on_stranger_timer_closed(uv_handle_t *handle)
     handle_gone(container_of((uv_timer_t *)handle, struct downlink, stranger_timer));
 }
 
+static void on_greeting_timer_closed(uv_handle_t *handle)
+{
+    handle_gone(container_of((uv_timer_t *)handle, struct downlink, greeting_timer));
+}
+
 void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
 {
     assert(!d->closing);
@@ -521,10 +577,11 @@ void downlink_close(struct downlink *d, void *ctx, void (*on_closed)(void *ctx))
         nng_aio_free(slot->aio);
     }
     (void)nng_close(d->sock);
-    d->handles_open = 3;
+    d->handles_open = 4;
     inbox_close(&d->inbox, on_inbox_closed); /* takes the end of each pipe */
     uv_close((uv_handle_t *)&d->drop_timer, on_timer_closed);
     uv_close((uv_handle_t *)&d->stranger_timer, on_stranger_timer_closed);
+    uv_close((uv_handle_t *)&d->greeting_timer, on_greeting_timer_closed);
 }
 
 static int tls_of(const struct downlink_config *config, nng_tls_config **out)
@@ -558,6 +615,16 @@ static uint16_t port_of(nng_listener listener, const char *url)
     if (bound)
         nng_strfree(bound);
     return (uint16_t)port;
+}
+
+/* Of @wanted descriptors as many as strangers may have: those who belong here need some too. */
+static uint32_t a_quarter_at_most(uint32_t wanted)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 4 < wanted)
+        wanted = (uint32_t)(files.rlim_cur / 4);
+    return wanted > 0 ? wanted : 1;
 }
 
 static void on_failed_closed(void *ctx)
@@ -620,11 +687,16 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
         downlink_free(d);
         return rc;
     }
-    (void)uv_timer_init(loop, &d->drop_timer); /* always 0, as the three below */
+    (void)uv_timer_init(loop, &d->drop_timer); /* always 0, as the four below */
     (void)uv_timer_init(loop, &d->stranger_timer);
+    (void)uv_timer_init(loop, &d->greeting_timer);
     d->stranger_ms = config->stranger_ms ? config->stranger_ms : DOWNLINK_STRANGER_MS;
-    d->strangers_max = config->strangers_max ? config->strangers_max : DOWNLINK_STRANGERS_MAX;
+    d->strangers_max = a_quarter_at_most(config->strangers_max ? config->strangers_max : DOWNLINK_STRANGERS_MAX);
+    d->greeting_ms = config->greeting_ms ? config->greeting_ms : DOWNLINK_GREETING_MS;
+    d->crowded.on_taken = on_crowded;
+    greetings_bound(a_quarter_at_most(config->greetings_max ? config->greetings_max : DOWNLINK_GREETINGS_MAX));
     (void)uv_timer_start(&d->stranger_timer, on_stranger_timer, d->stranger_ms / 6 + 1, d->stranger_ms / 6 + 1);
+    (void)uv_timer_start(&d->greeting_timer, on_greeting_timer, d->greeting_ms / 6 + 1, d->greeting_ms / 6 + 1);
     d->dropped_tail = &d->dropped;
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_NODELAY, true);   /* else only slower */
     (void)nng_listener_set_bool(d->listener, NNG_OPT_TCP_KEEPALIVE, true); /* else noticed later */

@@ -24,6 +24,8 @@
 #define DOWNLINK_SPARE          64u
 #define DOWNLINK_STRANGER_MS    60000u /* for a line to prove itself: then it is ended, a site comes again */
 #define DOWNLINK_STRANGERS_MAX  2048u  /* lines without proof at once, the oldest go: a network of 2,000 sites comes back together */
+#define DOWNLINK_GREETING_MS    30000u /* for TLS and nng's greeting, before a line is one: a site gives up after 20 s */
+#define DOWNLINK_GREETINGS_MAX  2048u  /* under way at once, the oldest go. Neither bound takes more than a quarter of the descriptors */
 #define DOWNLINK_GRACE_MS       100u /* between the last reply and the end of a line that is dropped */
 
 struct downlink;
@@ -36,6 +38,8 @@ struct downlink_config {         /* copied */
     uint32_t bytes_max_unproven; /* 0 = PERCHE_MESSAGE_BYTES_UNPROVEN */
     uint32_t stranger_ms;        /* 0 = DOWNLINK_STRANGER_MS */
     uint32_t strangers_max;      /* 0 = DOWNLINK_STRANGERS_MAX */
+    uint32_t greeting_ms;        /* 0 = DOWNLINK_GREETING_MS */
+    uint32_t greetings_max;      /* 0 = DOWNLINK_GREETINGS_MAX; of all downlinks of the process */
 };
 
 struct downlink_events {
@@ -50,6 +54,8 @@ struct downlink_events {
     void (*on_pipe_gone)(void *ctx, uint64_t pipe); /* its requests have ended already */
     /* A line is being ended that has not proven itself in its time, or was the oldest of too many; NULL = not told. */
     void (*on_stranger)(void *ctx, uint64_t pipe);
+    /* @n connections were ended that had not become lines in their time, or were the oldest of too many; NULL = not told. */
+    void (*on_silent)(void *ctx, uint32_t n);
 };
 
 /* CONFIG: URL or certificate cannot be used; NET: the port is taken, the address not ours

@@ -27,6 +27,11 @@
  * nni_pipe_bump_error: a peer that announces a message beyond the bound loses its pipe, and
  * nobody is told why; such a peer is to be counted and logged.
  *
+ * nni_aio_set_timeout, nng_stream_free: nng gives a greeting 10 s, but when they are over it
+ * cancels what is sent, while TLS waits for what is to be received: nothing ends, and is not
+ * tried again. greetings.c ends such lines; it hears here which they are. A greeting is the
+ * one use of a stream with a time limit, and all of it runs on one aio.
+ *
  * mbedtls_ssl_config_defaults: mbedTLS offers secp521r1 first, and both ends compute with
  * it; P-256 alone halves a handshake. nng has no option for it. */
 #include "net/nng_mend.h"
@@ -38,6 +43,8 @@
 
 #include <mbedtls/ecp.h>
 #include <mbedtls/ssl.h>
+
+#include "net/greetings.h"
 
 /* nng's own: each aio has two words for whoever carries it out. */
 void *nni_aio_get_prov_extra(nng_aio *aio, unsigned index);
@@ -63,11 +70,41 @@ void __wrap_nni_aio_finish_error(nng_aio *aio, int result)
     __real_nni_aio_finish_error(aio, result);
 }
 
+/* The aio that this thread has given a time limit last. */
+static _Thread_local nng_aio *limited;
+
+void __real_nni_aio_set_timeout(nng_aio *aio, nng_duration ms);
+void __wrap_nni_aio_set_timeout(nng_aio *aio, nng_duration ms);
+
+void __wrap_nni_aio_set_timeout(nng_aio *aio, nng_duration ms)
+{
+    limited = ms > 0 ? aio : NULL;
+    __real_nni_aio_set_timeout(aio, ms);
+}
+
 /* Before the operation begins: it may end on another thread at once. */
 static void is_used_on(nng_aio *aio, nng_stream *stream)
 {
-    if (nni_aio_get_prov_extra(aio, STREAM_WORD) != stream)
-        nni_aio_set_prov_extra(aio, STREAM_WORD, stream);
+    bool greets = aio == limited;
+
+    if (nni_aio_get_prov_extra(aio, STREAM_WORD) == stream)
+        return;
+    nni_aio_set_prov_extra(aio, STREAM_WORD, stream);
+    limited = NULL;
+    if (!greets)
+        greetings_done(stream);
+    else if (!greetings_begun(stream))
+        nng_stream_close(stream); /* what is begun on it fails */
+}
+
+void __real_nng_stream_free(nng_stream *stream);
+void __wrap_nng_stream_free(nng_stream *stream);
+
+void __wrap_nng_stream_free(nng_stream *stream)
+{
+    if (stream != NULL)
+        greetings_gone(stream);
+    __real_nng_stream_free(stream);
 }
 
 int __real_nni_aio_begin(nng_aio *aio);

@@ -434,6 +434,12 @@ static void on_stranger(void *ctx, uint64_t pipe)
     log_notice("downlink.stranger", "address=%s: its line has proven nothing and is ended", address);
 }
 
+static void on_silent(void *ctx, uint32_t n)
+{
+    (void)ctx;
+    log_notice("downlink.silent", "connections=%u: have not become lines in their time, or were too many, and are ended", n);
+}
+
 static void on_pipe_gone(void *ctx, uint64_t pipe)
 {
     struct node *n = ctx;
@@ -760,7 +766,8 @@ static enum perche_rc start_hub(struct node *n, const struct state *state, struc
                                      .on_too_large = on_too_large,
                                      .on_flood = on_flood,
                                      .on_pipe_gone = on_pipe_gone,
-                                     .on_stranger = on_stranger};
+                                     .on_stranger = on_stranger,
+                                     .on_silent = on_silent};
     struct sync_event ev = {.kind = SYNC_EV_START};
     enum perche_rc rc = downlink_new(n->loop, &line, &events, &n->downlink, err);
 

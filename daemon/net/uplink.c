@@ -21,7 +21,7 @@
 #include "net/container_of.h"
 #include "net/inbox.h"
 
-#define DIAL_MS_MAX 20000u /* nng gives TLS 10 s; name resolution and TCP the rest */
+#define DIAL_MS_MAX 20000u /* name resolution, TCP and TLS, which nng itself waits for without end */
 /* nng draws the wait before its own next dial at random below this; the line is closed
  * long before, and a second pipe is refused anyway. */
 #define RECONNECT_MS 0x3fffffff

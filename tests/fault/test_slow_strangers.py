@@ -20,8 +20,9 @@ from perche_net import Failure, case, expect, now
 
 net = perche_net.Network()
 EACH = 200 if perche_net.LONG else 60  # of each of five kinds
+CROWD = 160  # likewise: below the 1024 descriptors that select() takes in this process
 GONE = 2000 if perche_net.LONG else 500
-SECONDS = 30 if perche_net.LONG else 12  # nng gives a line 10 s for its greeting
+SECONDS = 30 if perche_net.LONG else 12  # within the 30 s that the hub gives a greeting
 HELD_KB = 100  # for each, with TLS; beside it what any load takes:
 SPARE_KB = 24 * 1024 * perche_net.SLOW
 
@@ -90,11 +91,11 @@ class Stranger:
 class Crowd(threading.Thread):
     KINDS = ("nothing", "hello of TLS", "greeting", "no request", "request")
 
-    def __init__(self):
+    def __init__(self, each=EACH):
         super().__init__(daemon=True)
         self.ending = threading.Event()
         self.failure = None
-        self.strangers = [Stranger(kind) for _ in range(EACH) for kind in self.KINDS]
+        self.strangers = [Stranger(kind) for _ in range(each) for kind in self.KINDS]
 
     def run(self):
         try:
@@ -123,13 +124,15 @@ def descriptors():
 
 
 def build():
-    global site, other
+    global site, other, mute
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     net.add_hub()
     site = net.add_site("la-loupe")
     other = net.add_site("chartres")
     fault.shared_learner(net)
+    mute = (now(), [Stranger("nothing"), Stranger("hello of TLS")])
+    mute[1][1].sock.sendall(mute[1][1].to_say[:100])
 
 
 @case(f"{GONE} strangers who say hello and go: whoever comes next is served")
@@ -182,6 +185,52 @@ def _():
     if highest > before + len(crowd.strangers) * HELD_KB + SPARE_KB:
         raise Failure(f"the hub's memory went from {before} to {highest} kB")
     net.wait_for("their descriptors to be closed", lambda: descriptors() <= open_before + 4)
+    net.proven()
+
+
+@case("a connection that says nothing, or stops in the middle of TLS, is closed after 30 s")
+def _():
+    since, strangers = mute
+    for s in strangers:
+        s.sock.setblocking(True)
+        s.sock.settimeout(40 * perche_net.SLOW)
+        with contextlib.suppress(ConnectionResetError):
+            while s.sock.recv(4096):
+                pass
+        s.sock.close()
+    lasted = now() - since
+    if lasted < 30:
+        raise Failure(f"they were closed after {lasted:.1f} s, which a site on a slow line may need")
+    net.wait_for("the log to tell of it", lambda: "downlink.silent" in net.hub.log_text())
+
+
+@case(f"{5 * CROWD} of them at a hub that has 400 descriptors: whoever belongs to it is served")
+def _():
+    net.hub.stop()
+    net.hub.descriptors = 400
+    net.hub.start()
+    site.sync_wait()
+    crowd = Crowd(CROWD)
+    crowd.start()
+    highest = descriptors()
+    try:
+        end, round = now() + 6, 0
+        while now() < end:  # they come back every second
+            round += 1
+            other.kill()
+            other.start()
+            other.sync_wait()
+            site.sql(f"INSERT INTO learner_contact (learner_id, kind, value) VALUES ('{fault.LEARNER}', 'PHONE', 'full {round}')")
+            net.wait_for("an edit of the first site at the second", lambda: other.count("learner_contact", f"value = 'full {round}'") == 1, seconds=20)
+            highest = max(highest, descriptors())
+    finally:
+        crowd.stop()
+    closed = sum(s.closed for s in crowd.strangers)
+    print(f"#   {closed} closed by the hub, which had {highest} descriptors at most; {round} times a site came back and was served")
+    if closed < CROWD:
+        raise Failure(f"of {5 * CROWD} only {closed} were closed")
+    if highest > 350:
+        raise Failure(f"the hub had {highest} descriptors open")
     net.proven()
 
 

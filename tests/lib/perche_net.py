@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import select
 import shutil
 import signal
@@ -113,6 +114,7 @@ class Node:
         self.hub_keys = dict(hub or {})  # more of [hub]
         self.upstream = None
         self.env = {}  # of the daemon alone
+        self.descriptors = None  # of the daemon at most, instead of what the system gives
         self.shown = 0  # of the log
         self.ahead_s = 0  # of the clock of this machine: its daemon's and its programs'
         os.makedirs(self.folder, exist_ok=True)
@@ -152,8 +154,7 @@ class Node:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "perched"), "--config", self.conf], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, env=env, start_new_session=True,
-                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+                stderr=subprocess.STDOUT, env=env, start_new_session=True, preexec_fn=self.before_it_starts)
         pidfd = os.pidfd_open(self.process.pid)
         end = now() + seconds * SLOW
         try:
@@ -167,6 +168,11 @@ class Node:
         finally:
             os.close(pidfd)
             ready.close()
+
+    def before_it_starts(self):
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def start_fails(self):
         """What perched says when it may not start."""

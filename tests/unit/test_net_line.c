@@ -1,4 +1,5 @@
 /* The line between a site and its hub: uplink and downlink on one loop, over loopback. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,8 +32,9 @@ struct world {
     char url[64];
     /* what the hub saw */
     bool echoes; /* it answers at once */
-    uint32_t stranger_ms, strangers_max;
-    unsigned strangers;
+    uint32_t stranger_ms, strangers_max, greeting_ms, greetings_max;
+    unsigned strangers, silent;
+    bool was_silent;
     uint64_t request, pipe;
     unsigned requests, too_large, floods, gone;
     bool asked, was_too_large, pipe_gone;
@@ -106,6 +108,12 @@ static void on_stranger(void *ctx, uint64_t pipe)
     ((struct world *)ctx)->strangers++;
 }
 
+static void on_silent(void *ctx, uint32_t n)
+{
+    ((struct world *)ctx)->silent += n;
+    ((struct world *)ctx)->was_silent = true;
+}
+
 static void on_up(void *ctx)
 {
     struct world *w = ctx;
@@ -149,9 +157,12 @@ static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
                                      .key_pem = (const char *)w->tls.key_pem,
                                      .bytes_max = bytes_max,
                                      .stranger_ms = w->stranger_ms,
-                                     .strangers_max = w->strangers_max};
+                                     .strangers_max = w->strangers_max,
+                                     .greeting_ms = w->greeting_ms,
+                                     .greetings_max = w->greetings_max};
     struct downlink_events events = {.ctx = w,
                                      .on_stranger = on_stranger,
+                                     .on_silent = on_silent,
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
                                      .on_flood = on_flood,
@@ -208,12 +219,17 @@ static void site_stop(struct world *w)
     assert_true(loop_until(&w->loop, &closed));
 }
 
-static void joined(struct world *w, const char *listen)
+static void joined_by(struct world *w)
 {
-    hub_start(w, listen, 0);
     site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
     site_dial(w);
     assert_true(loop_until(&w->loop, &w->up));
+}
+
+static void joined(struct world *w, const char *listen)
+{
+    hub_start(w, listen, 0);
+    joined_by(w);
 }
 
 static struct perche_bytes text(const char *s)
@@ -717,9 +733,7 @@ static void hello_and_gone(struct world *w, const uint8_t *hello, size_t n)
             close(crowd[i]);
         }
     }
-    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
-    site_dial(w);
-    assert_true(loop_until(&w->loop, &w->up));
+    joined_by(w);
     ask(w, 0, "is anybody there");
     assert_true(loop_until(&w->loop, &w->replied));
     site_stop(w);
@@ -737,6 +751,83 @@ static void strangers_who_go_in_the_greeting_leave_the_hub_to_others(void **stat
     hello_and_gone(w, hello, n);
     hub_start(w, "tcp://127.0.0.1:0", 0);
     hello_and_gone(w, NULL, 0);
+}
+
+/* Has the hub closed it? Bytes that it said before are passed over. */
+static bool is_closed(int fd)
+{
+    uint8_t bytes[4096];
+    ssize_t n;
+
+    do
+        n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    while (n > 0);
+    return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+static void wait_until_silent_are_ended(struct world *w, unsigned n)
+{
+    while (w->silent < n) { /* each wait ends in some that were, or fails */
+        w->was_silent = false;
+        assert_true(loop_until(&w->loop, &w->was_silent));
+    }
+}
+
+/* Nothing at all, the first half of TLS's first words, all of them, and over plain TCP half of
+ * nng's greeting. Without greetings.c they stay for ever. */
+static void a_connection_that_does_not_become_a_line_is_ended_after_a_while(void **state)
+{
+    struct world *w = *state;
+    uint8_t hello[2048];
+    size_t n = first_words(w, hello, sizeof(hello));
+    int fd[4];
+
+    w->greeting_ms = 300;
+    joined(w, "tls+tcp://127.0.0.1:0");
+    for (int i = 0; i < 3; i++) {
+        fd[i] = connected(w);
+        if (i > 0)
+            assert_int_equal(send(fd[i], hello, i == 1 ? n / 2 : n, MSG_NOSIGNAL), i == 1 ? n / 2 : n);
+    }
+    wait_until_silent_are_ended(w, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(is_closed(fd[i]));
+        close(fd[i]);
+    }
+    ask(w, 0, "a line that is one stays");
+    assert_true(loop_until(&w->loop, &w->replied));
+    assert_int_equal(w->silent, 3);
+    site_stop(w);
+    hub_stop(w);
+    hub_start(w, "tcp://127.0.0.1:0", 0);
+    fd[3] = connected(w);
+    assert_int_equal(send(fd[3], "\0SP\0", 4, MSG_NOSIGNAL), 4);
+    wait_until_silent_are_ended(w, 4);
+    assert_true(is_closed(fd[3]));
+    close(fd[3]);
+}
+
+static void of_too_many_connections_that_are_no_lines_the_oldest_go(void **state)
+{
+    enum { SILENT = 60, KEPT = 4 };
+    struct timeval limit = {.tv_sec = LOOP_LIMIT_MS / 1000};
+    struct world *w = *state;
+    int fd[SILENT];
+    uint8_t byte;
+
+    w->greetings_max = KEPT;
+    hub_start(w, "tls+tcp://127.0.0.1:0", 0);
+    for (int i = 0; i < SILENT; i++)
+        fd[i] = connected(w);
+    for (int i = 0; i < SILENT - KEPT; i++) {
+        assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+        assert_true(recv(fd[i], &byte, 1, 0) == 0 || errno == ECONNRESET);
+    }
+    for (int i = SILENT - KEPT; i < SILENT; i++)
+        assert_false(is_closed(fd[i]));
+    joined_by(w);
+    for (int i = 0; i < SILENT; i++)
+        close(fd[i]);
 }
 
 static void two_hubs_cannot_share_a_port(void **state)
@@ -1030,6 +1121,8 @@ int main(void)
         CASE(a_line_sends_large_messages_only_after_it_has_proven_itself),
         CASE(a_line_that_ends_in_the_middle_of_a_large_message_ends_every_time),
         CASE(strangers_who_go_in_the_greeting_leave_the_hub_to_others),
+        CASE(a_connection_that_does_not_become_a_line_is_ended_after_a_while),
+        CASE(of_too_many_connections_that_are_no_lines_the_oldest_go),
         CASE(two_hubs_cannot_share_a_port),
         CASE(a_url_that_cannot_be_is_refused_with_its_reason),
         CASE(three_hundred_requests_can_be_parked_at_once),
