@@ -58,9 +58,38 @@ static char *check_kind(struct replica *r, const char *name, struct form *form)
     return why;
 }
 
+/* The one of the PRIMARY KEY clause, which may differ from the column's. NULL: it has none of its own. */
+static char *key_collation(struct replica *r, const char *name, const char *column)
+{
+    sqlite3_stmt *s = about(r, "SELECT x.coll FROM pragma_index_list(?1) l JOIN pragma_index_xinfo(l.name) x"
+                               " WHERE l.origin = 'pk' AND x.key AND x.name = ?2", name);
+    char *found = NULL;
+    int rc;
+
+    if (s == NULL)
+        return NULL;
+    (void)sqlite3_bind_text(s, 2, column, -1, SQLITE_STATIC); /* a failed bind finds nothing, and the column's own is looked at all the same */
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        found = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(s, 0));
+    else if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, name);
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return found;
+}
+
+static char *collated(const char *name, const char *column, const char *collation)
+{
+    if (collation == NULL || strcasecmp(collation, "BINARY") == 0)
+        return NULL;
+    return sqlite3_mprintf("the key column %s of %s is COLLATE %s: two spellings would be one row here and two elsewhere;"
+                           " make the table again without it", column, name, collation);
+}
+
 static char *check_key_column(struct replica *r, const char *name, const char *column, const char *type, const struct form *form)
 {
     const char *collation = NULL;
+    char *of_key, *why;
     int notnull = 0, automatic = 0, rc;
 
     rc = sqlite3_table_column_metadata(r->db, "main", name, column, NULL, &collation, &notnull, NULL, &automatic);
@@ -82,9 +111,11 @@ static char *check_key_column(struct replica *r, const char *name, const char *c
         return sqlite3_mprintf("the key column %s of %s may be NULL (it is in %lld rows), and any number of rows may share that:"
                                " make the table again with %s NOT NULL", column, name, (long long)rows, column);
     }
-    if (collation != NULL && strcasecmp(collation, "BINARY") != 0)
-        return sqlite3_mprintf("the key column %s of %s is COLLATE %s: two spellings would be one row here and two elsewhere;"
-                               " make the table again without it", column, name, collation);
+    of_key = key_collation(r, name, column);
+    why = collated(name, column, of_key != NULL ? of_key : collation);
+    sqlite3_free(of_key);
+    if (why != NULL || r->fail != PERCHE_OK)
+        return why;
     switch (registry_affinity(type, form->strict)) {
     case 'A':
     case 'B':

@@ -243,7 +243,7 @@ static enum perche_rc look_at_file(const struct replica_config *c, struct perche
 
     if (vfs == NULL)
         return perche_err_set(err, PERCHE_INTERNAL, "SQLite has no VFS %s", c->vfs != NULL ? c->vfs : "");
-    if (vfs->mxPathname >= (int)sizeof full || vfs->xFullPathname(vfs, c->path, sizeof full, full) != SQLITE_OK)
+    if (vfs->mxPathname >= (int)sizeof full || (vfs->xFullPathname(vfs, c->path, sizeof full, full) & 0xff) != SQLITE_OK) /* or SQLITE_OK_SYMLINK */
         return perche_err_set(err, PERCHE_DISK, "%s: the path is too long or leads nowhere", c->path);
     if (vfs->xAccess(vfs, full, SQLITE_ACCESS_EXISTS, &there) != SQLITE_OK || !there)
         return PERCHE_OK; /* what is in the way shows when it is made */

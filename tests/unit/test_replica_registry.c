@@ -480,6 +480,8 @@ static void tables_whose_rows_would_collide_or_be_lost_are_refused_with_what_to_
     not_replicable("CREATE TABLE t (k1 TEXT NOT NULL, k2 TEXT, PRIMARY KEY (k1, k2))", "k2");
     not_replicable("CREATE TABLE t (k1 TEXT, k2 TEXT, k3 TEXT, k4 TEXT, k5 TEXT, PRIMARY KEY (k1, k2, k3, k4, k5)) WITHOUT ROWID", "at most 4");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE, a)", "NOCASE");
+    not_replicable("CREATE TABLE t (id TEXT NOT NULL, a, PRIMARY KEY (id COLLATE NOCASE))", "NOCASE"); /* the clause's, not the column's */
+    not_replicable("CREATE TABLE t (id TEXT NOT NULL, a, PRIMARY KEY (id COLLATE RTRIM)) WITHOUT ROWID", "RTRIM");
     not_replicable("CREATE TABLE t (id NOT NULL PRIMARY KEY, a)", "no type");
     not_replicable("CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, a)", "type BLOB");
     replicable("CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, a TEXT) STRICT");
