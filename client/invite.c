@@ -13,11 +13,13 @@ static int run(struct client *c, int argc, char **argv)
     uint64_t expires_ms = UINT64_C(7) * 86400000;
     const char *code = NULL;
     const char *kind = NULL;
+    const char *site = NULL;
     bool replace = false;
     const struct args_option options[] = {
         {"expires", ARGS_DURATION, &expires_ms},
         {"code", ARGS_TEXT, &code},
         {"kind", ARGS_TEXT, &kind},
+        {"site", ARGS_TEXT, &site},
         {"replace", ARGS_FLAG, &replace},
         {0},
     };
@@ -33,6 +35,7 @@ static int run(struct client *c, int argc, char **argv)
     ask_set_text(ask_args, "name", args.words[0]);
     ask_set_text(ask_args, "code", code);
     ask_set_text(ask_args, "kind", kind);
+    ask_set_text(ask_args, "site", site);
     ask_set_number(ask_args, "expires_in_ms", expires_ms);
     if (replace)
         ask_set_flag(ask_args, "replace");
@@ -59,7 +62,7 @@ static int run(struct client *c, int argc, char **argv)
 const struct command command_invite = {
     .name = "invite",
     .summary = "at a hub: a line with which a site joins",
-    .usage = "invite NAME [--expires 7d] [--code C] [--kind K] [--replace]",
+    .usage = "invite NAME [--expires 7d] [--code C] [--kind K] [--site ID] [--replace]",
     .help =
         "Prints one line: the hub's address, its certificate and a secret that serves once. NAME\n"
         "is a site's code or name; where there is none a site is made.\n"
@@ -67,6 +70,8 @@ const struct command command_invite = {
         "  --expires TIME  the line serves that long (7d); 1h, 2d, 2w\n"
         "  --code C        the new site's code; else NAME in capitals, cut to 8\n"
         "  --kind K        SCHOOL, PLACEMENT_OFFICE, FINANCE_OFFICE or PARTNER_DESK (SCHOOL)\n"
+        "  --site ID       the site that has this id already: the hub was put back to a copy\n"
+        "                  from before it was invited, and \"perche status\" there says the id\n"
         "  --replace       the site has a machine already, and this one takes its place\n"
         "\n"
         "  perche invite \"La Loupe\" --code LLP\n"

@@ -223,6 +223,8 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     fields_add(f, "records", "%s", safe);
     if (is_state(status, "unjoined") && !is_hub(status))
         fields_hint(f, "perche join LINE");
+    if (strcmp(get_text(status, "reason"), "unknown_site") == 0)
+        fields_add(f, "to come back", "at the hub: perche invite NAME --site %s; here: perche join LINE", get_text(status, "id"));
     if (!is_hub(status))
         add_count(f, "to send", get_number(status, "pending"), "row", "rows");
     add_count(f, "to decide", conflicts, "conflict", "conflicts");

@@ -151,7 +151,7 @@ _perche() {
             _perche_offer "$(_perche_values id held)"
         fi
         ;;
-    invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --replace $globals" ;;
+    invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --site --replace $globals" ;;
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
     verify) [[ $cur == -* ]] && _perche_offer "--chain $globals" ;;
     replicate)

@@ -17,7 +17,9 @@ enum perche_rc command_recover(struct replica *r, const struct work *w, struct a
                                struct json *j);
 enum perche_rc command_retire(struct replica *r, const struct work *w, struct args *a,
                               struct json *j);
-/* join.c, at a site */
+/* join.c. At the hub: each row that names site @old names @new from now on, as an edit of a program would. */
+enum perche_rc site_rename(struct replica *r, const char *old, const char *new);
+/* at a site */
 enum perche_rc command_joined(struct replica *r, const struct work *w, struct args *a,
                               struct json *j);
 enum perche_rc command_leave(struct replica *r, const struct work *w, struct args *a,

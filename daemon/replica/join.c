@@ -281,6 +281,13 @@ static enum perche_rc rename_columns(struct replica *r, const struct renaming *n
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+enum perche_rc site_rename(struct replica *r, const char *old, const char *new)
+{
+    struct renaming n = {.old = old, .new = new};
+
+    return rename_columns(r, &n);
+}
+
 static enum perche_rc rename_site(struct replica *r, const char *site)
 {
     char old[PERCHE_ID_BYTES_MAX];
@@ -329,8 +336,8 @@ static enum perche_rc check_hub(struct replica *r, const char *site, const char 
     if (exchanged && strcmp(r->node.site, site) != 0)
         return fail(
             r, PERCHE_STATE,
-            "others know this node as another site already: ask the hub to invite that one anew (perche invite NAME --replace), or"
-            " name an empty folder as [node] data");
+            "others know this node as another site already: invite that one at the hub (perche invite NAME --site %s), or name an"
+            " empty folder as [node] data here", r->node.site);
     return PERCHE_OK;
 }
 

@@ -381,17 +381,70 @@ static enum perche_rc site_make(struct replica *r, const struct site *site)
     return rc == PERCHE_OK ? harvest_all(r) : rc;
 }
 
+static bool had_node(struct replica *r, const char *site)
+{
+    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL) AND ?1", 1, site) != 0;
+}
+
+/* The site was invited by its name after this hub was put back to before it knew the site, and a row was made for it under
+ * another id, as which nobody has joined. What names that row names the site itself now. */
+static enum perche_rc site_becomes(struct replica *r, struct site *site, const char *id)
+{
+    static const char *const ends[] = {
+        "DELETE FROM perche_invitation WHERE site = ?1",
+        "DELETE FROM perche_member WHERE site = ?1",
+        "DELETE FROM site WHERE id = ?1", /* captured: it goes everywhere */
+    };
+    char old[PERCHE_ID_BYTES_MAX];
+    enum perche_rc rc;
+
+    memcpy(old, site->id, sizeof old);
+    (void)snprintf(site->id, sizeof site->id, "%s", id);
+    if (strcmp(old, r->node.site) == 0 || had_node(r, old))
+        return r->fail != PERCHE_OK ? r->fail
+                                    : fail(r, PERCHE_USAGE, "%s is another site here, %s, with a machine of its own", site->name, old);
+    rc = site_rename(r, old, id);
+    for (size_t i = 0; rc == PERCHE_OK && i < sizeof ends / sizeof ends[0]; i++) {
+        sqlite3_stmt *s = ask(r, ends[i]);
+
+        ask_bind_text(s, 1, old);
+        rc = ask_run(r, s, "end a site that was never there");
+    }
+    return rc == PERCHE_OK ? site_make(r, site) : rc;
+}
+
+/* The argument "site": the id that the site has had, and tells. */
+static enum perche_rc invited_as(struct replica *r, const char *id, struct site *site, bool found, bool *made)
+{
+    bool there;
+
+    if (strchr(id, ',') != NULL || strcmp(id, "*") == 0)
+        return fail(r, PERCHE_USAGE, "%s is no id of a site: its perche status says it", id);
+    *made = true;
+    if (found && strcmp(site->id, id) == 0)
+        return PERCHE_OK;
+    there = ask_number(r, "SELECT EXISTS (SELECT 1 FROM site WHERE id = ?2) AND ?1", 1, id) != 0;
+    if (r->fail == PERCHE_OK && there)
+        return fail(r, PERCHE_USAGE, "the site %s has another name or code here", id);
+    if (r->fail == PERCHE_OK && found)
+        return site_becomes(r, site, id);
+    *made = false;
+    return r->fail;
+}
+
 /* Finds or makes the site that the arguments speak of. */
 static enum perche_rc invited_site(struct replica *r, struct args *a, struct site *site)
 {
-    char name[PERCHE_NAME_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], kind[PERCHE_NAME_BYTES_MAX];
-    bool found = false;
+    char name[PERCHE_NAME_BYTES_MAX], code[PERCHE_NAME_BYTES_MAX], kind[PERCHE_NAME_BYTES_MAX], id[PERCHE_ID_BYTES_MAX];
+    bool found = false, made = false;
     enum perche_rc rc = args_need(r, a, "name", name, sizeof name);
 
     if (rc == PERCHE_OK)
         rc = args_text(r, a, "code", code, sizeof code);
     if (rc == PERCHE_OK)
         rc = args_text(r, a, "kind", kind, sizeof kind);
+    if (rc == PERCHE_OK)
+        rc = args_text(r, a, "site", id, sizeof id);
     if (rc == PERCHE_OK)
         rc = site_rows(r);
     if (rc == PERCHE_OK)
@@ -401,9 +454,13 @@ static enum perche_rc invited_site(struct replica *r, struct args *a, struct sit
         return rc;
     if (found && *code != '\0' && strcmp(site->name, name) != 0)
         return fail(r, PERCHE_USAGE, "the code %s is that of %s", code, site->name);
-    if (found)
-        return PERCHE_OK;
+    if (*id != '\0')
+        rc = invited_as(r, id, site, found, &made);
+    if (rc != PERCHE_OK || made || (found && *id == '\0'))
+        return rc;
     random_uuid(r, r->now_ms, site->id);
+    if (*id != '\0')
+        (void)snprintf(site->id, sizeof site->id, "%s", id);
     (void)snprintf(site->name, sizeof site->name, "%s", name);
     (void)snprintf(site->kind, sizeof site->kind, "%s", *kind != '\0' ? kind : "SCHOOL");
     if (*code != '\0')

@@ -71,13 +71,14 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
     struct perche_pull_entry back = {0};
     uint32_t site = name_number(r, w->site);
     struct peer peer;
-    bool lost = false, same;
+    bool lost = false, same, is_new;
     enum perche_rc rc = site == 0 ? r->fail : peer_load(r, site, &peer);
     char *name;
 
     if (rc != PERCHE_OK)
         return rc;
     same = peer.epoch == p->epoch;
+    is_new = peer.epoch == 0;
     memset(reply, 0, sizeof *reply);
     o->message.op = PERCHE_OP_PROVE;
     o->message.reply = true;
@@ -87,7 +88,10 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
     if (lost && (reply->verdict == PERCHE_PROVEN || reply->verdict == PERCHE_GO_BACK)) {
         bool begun;
 
-        rc = recovery_claim(r, site, &begun);
+        if (is_new) /* invited again by a hub that was put back to before it knew the site: it counts as active from here on */
+            rc = peer_store(r, site, &peer);
+        if (rc == PERCHE_OK)
+            rc = recovery_claim(r, site, &begun);
         if (rc != PERCHE_OK)
             return rc;
         if (!begun) {

@@ -118,6 +118,36 @@ static void a_site_with_a_living_node_is_invited_only_to_be_replaced(void **stat
     free(json);
 }
 
+/* The hub was put back to before it knew the site: tests/fault/attack/hub_before_invite.py has the rest. */
+static void a_site_is_invited_under_the_id_that_it_has_had(void **state)
+{
+    struct pair *p = *state;
+    char *json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\", \"kind\": \"PARTNER_DESK\"}"), args[200], text[200];
+
+    (void)snprintf(text, sizeof text, "INSERT INTO project (site_id, title, kind) VALUES ('%s', 'a', 'CLIENT')", json_at(json, "$.site"));
+    pair_edit(p, p->hub, 1000, text);
+    free(json);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\", \"site\": \"id-before\"}");
+    assert_string_equal(json_at(json, "$.site"), "id-before");
+    free(json);
+    program_says(p->hub, "SELECT group_concat(id || kind) FROM site WHERE code = 'DREUX'", "id-beforePARTNER_DESK");
+    program_says(p->hub, "SELECT group_concat(site_id) FROM project WHERE title = 'a'", "id-before"); /* what named it */
+    program_says(p->hub, "SELECT group_concat(site) FROM perche_member WHERE name = 'Dreux'", "id-before");
+    program_says(p->hub, "SELECT count(*) FROM perche_invitation WHERE site NOT IN (SELECT site FROM perche_member)", "0"); /* the first line opens nothing */
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\", \"site\": \"id-before\"}"); /* a second time: as it is */
+    free(json);
+    json = pair_command(p, p->hub, "invite", "{\"name\": \"New\", \"site\": \"id-new\"}");
+    assert_string_equal(json_at(json, "$.site"), "id-new");
+    free(json);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"La Loupe\", \"site\": \"id-other\"}", PERCHE_USAGE); /* it has a node */
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"HUB\", \"site\": \"id-other\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"site\": \"id-new\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"site\": \"a,b\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"site\": \"*\"}", PERCHE_USAGE);
+    (void)snprintf(args, sizeof args, "{\"name\": \"La Loupe\", \"site\": \"%s\"}", replica_site_id(p->sites[0]->r));
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", args, PERCHE_REFUSED); /* its node lives */
+}
+
 static void an_invitation_is_good_once_and_its_answer_may_be_lost(void **state)
 {
     struct pair *p = *state;
@@ -341,7 +371,7 @@ static void a_joined_site_does_not_become_another(void **state)
     pair_refuses(p, f, WORK_COMMAND, "joined", args, PERCHE_STATE);
     snprintf(args, sizeof args, "{\"site\": \"another\", \"hub\": \"%s\"}", replica_site_id(p->hub->r));
     pair_refuses(p, f, WORK_QUERY, "may_join", args, PERCHE_STATE);
-    assert_non_null(strstr(f->err.text, "--replace"));
+    assert_non_null(strstr(f->err.text, "--site"));
     snprintf(args, sizeof args, "{\"site\": \"%s\", \"hub\": \"%s\"}", replica_site_id(f->r),
              replica_site_id(p->hub->r));
     free(pair_query(p, f, "may_join", args));
@@ -1033,6 +1063,7 @@ int main(void)
         T(an_invitation_makes_a_site_of_its_name),
         T(an_invitation_takes_the_site_that_is_there),
         T(a_site_with_a_living_node_is_invited_only_to_be_replaced),
+        T(a_site_is_invited_under_the_id_that_it_has_had),
         T(an_invitation_is_good_once_and_its_answer_may_be_lost),
         T(the_hub_stores_no_secret),
         T(an_invitation_expires_and_a_newer_one_ends_the_older),
