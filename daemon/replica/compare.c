@@ -1062,9 +1062,13 @@ enum perche_rc digest_take(struct replica *r, const struct work *w, struct outco
 
         if (sum->table[0] != '\0')
             table = sum->table; /* else that of the sum before */
-        t = sum->rows == 0 && sum->key.n > 0 ? registry_table(r, table) : NULL;
-        if (t != NULL && t->present && sum->key.n <= PERCHE_KEY_BYTES_MAX)
+        t = sum->key.n > 0 && sum->key.n <= PERCHE_KEY_BYTES_MAX ? registry_table(r, table) : NULL;
+        if (t == NULL || !t->present)
+            continue;
+        if (sum->rows == 0)
             rc = send_again(r, t, sum->key, &o->rows);
+        else /* the hub's row is on its way; what was changed here unseen is an edit, and not for it to undo */
+            rc = audit_differs(r, t, sum->key);
     }
     return rc;
 }

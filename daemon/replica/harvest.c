@@ -18,6 +18,11 @@
 #define CHUNK_BYTES_MAX (16u << 20) /* values of one chunk, and about its memory */
 #define CHUNK_CUT 64u
 
+/* What people write is held against the history: was another column of the row changed unseen? Of more rows at once, or a
+ * longer past, the comparison with the hub finds it. */
+#define FEW_ROWS    32u
+#define FEW_ENTRIES 8u
+
 /* ---- values too large to send ------------------------------------------------ */
 
 /* Columns among the @changed that no message carries: one above the bound, or what makes the row exceed it. */
@@ -281,6 +286,13 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         uint64_t captured = mask;
 
         rc = audit_changed(r, &m, values, 0, &mask); /* a new digest would cover what was changed unseen */
+        if (rc != PERCHE_OK)
+            goto out;
+        a->unseen |= mask != captured;
+    } else if (present && m.stored && m.gen == before && meta_alive(&m) && c->items_count <= FEW_ROWS) {
+        uint64_t captured = mask;
+
+        rc = audit_covered(r, &m, values, FEW_ENTRIES, &mask);
         if (rc != PERCHE_OK)
             goto out;
         a->unseen |= mask != captured;

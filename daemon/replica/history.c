@@ -532,12 +532,18 @@ static bool recall_row(void *ctx, const struct perche_batch *b, const struct per
         if (same)
             f->found |= UINT64_C(1) << (num - 1);
     }
-    return f->found != f->want;
+    return f->found != f->want && --f->entries_left > 0;
 }
 
 enum perche_rc recall_read(struct replica *r, const struct meta *m, uint64_t want, struct recall *f)
 {
+    return recall_newest(r, m, want, UINT32_MAX, f);
+}
+
+enum perche_rc recall_newest(struct replica *r, const struct meta *m, uint64_t want, uint32_t entries, struct recall *f)
+{
     memset(f, 0, sizeof *f);
+    f->entries_left = entries;
     f->r = r;
     f->m = m;
     for (uint32_t num = 1; num < m->count; num++)

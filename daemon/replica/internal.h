@@ -75,6 +75,7 @@ struct table {
     char *label;
     bool member_child;     /* some table's `members` rule looks at this one */
     bool foreign_triggers; /* a program's own trigger stands on it */
+    bool trigger_writes;   /* one writes it, also what was applied: it is not captured then */
     char *triggers;        /* these by name, "trigger a, b"; NULL = none */
     char *obstacle;        /* why this process cannot write a row of it: a program's index or trigger; NULL = it can */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */
@@ -406,12 +407,15 @@ struct recall {
     const struct meta *m;
     struct replica *r;
     uint64_t want, found;        /* masks */
+    uint32_t entries_left;       /* of the row's chain, to be looked at: a row that is edited often has a long one */
     uint64_t guessed;            /* found, or the newest value of that origin: a stamp may have been shifted since. A digest tells */
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint8_t *bytes[PERCHE_COLUMNS_MAX + 1];
 };
 /* Finds the cells of mask @want by their stamp and origin; recall_free() ends it, also after a failure. */
 enum perche_rc recall_read(struct replica *r, const struct meta *m, uint64_t want, struct recall *f);
+/* The same, in the newest @entries of the row's chain only. */
+enum perche_rc recall_newest(struct replica *r, const struct meta *m, uint64_t want, uint32_t entries, struct recall *f);
 void recall_free(struct recall *f);
 /* Hashes all blocks anew: after a change of the past that is meant (a site that joins gets another id). */
 enum perche_rc history_seal(struct replica *r);
@@ -428,6 +432,12 @@ enum perche_rc audit(struct replica *r, struct outcome *o);
 /* Adds to @mask the columns of a living row that are not as they were when they were last stamped. @off: columns that are
  * not at their default. */
 enum perche_rc audit_changed(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t off, uint64_t *mask);
+/* Adds to @mask the columns whose values are not those that the history has under the very stamp that they bear, though the
+ * row's digest may cover them by now: they were changed unseen, and the row was written again since. Looks at the newest
+ * @entries of the row. Says nothing of a table that a program's trigger writes, which may be what has changed the row. */
+enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t entries, uint64_t *mask);
+/* The same of a row that the hub has otherwise: such columns become captured changes. */
+enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key);
 /* Rows that a batch is about to change, of tables that wait for their comparison: compares and harvests them first, since
  * applying would take what it finds for what was there. When nothing captured waits. */
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b);

@@ -824,10 +824,12 @@ static bool read_triggers(struct replica *r, struct registry *g)
                 g->foreign = true;
                 ok = add_trigger(r, t, name);
             }
-            if (ok && trigger_writes(sql, t->name))
-                ok = warn(r, g, "trigger", t->name,
-                          sqlite3_mprintf("the trigger %s on %s writes table %s: what it writes while changes of other sites are applied is not"
-                                          " captured, `perche verify` finds it", name, on, t->name));
+            if (!ok || !trigger_writes(sql, t->name))
+                continue;
+            t->trigger_writes = true;
+            ok = warn(r, g, "trigger", t->name,
+                      sqlite3_mprintf("the trigger %s on %s writes table %s: what it writes while changes of other sites are applied is not"
+                                      " captured, `perche verify` finds it", name, on, t->name));
         }
     }
     if (ok && rc != SQLITE_DONE) {

@@ -335,6 +335,44 @@ static void an_ordinary_edit_of_the_row_does_not_cover_the_unseen_one(void **sta
     says(p->hub, "unseen seen", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
 }
 
+/* The same, of a table that nobody has listed: the new digest of the row covers both. */
+static void an_ordinary_edit_of_a_row_brings_the_unseen_one_to_light(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    program(f, "UPDATE learner SET ine = 'seen' WHERE id = '" LEARNER "1'");
+    harvest_here(p, f);
+    pair_sync(p, f); /* without a comparison */
+    says(p->hub, "unseen seen", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
+    program(p->hub, BYPASS("UPDATE learner SET call_name = 'of the hub' WHERE id = '" LEARNER "2'"));
+    program(p->hub, "UPDATE learner SET ine = 'seen' WHERE id = '" LEARNER "2'");
+    harvest_here(p, p->hub);
+    pair_sync(p, f);
+    says(f, "of the hub seen", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "2'");
+    proven(p, f);
+}
+
+/* Too many at once for the harvest to look: the comparison finds that they differ, and the history whose edit it is. */
+static void what_ordinary_edits_of_many_rows_cover_is_found_by_the_comparison(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 100);
+    uint32_t level;
+    uint64_t repaired;
+
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id <= '0198f3a0-0000-7000-8000-000000000005'"));
+    program(f, "UPDATE learner SET ine = 'seen'");
+    harvest_here(p, f);
+    pair_sync(p, f);
+    says(p->hub, "0", "SELECT count(*) FROM learner WHERE call_name = 'unseen'");
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_DIFFERS);
+    proven(p, f);
+    says(p->hub, "5", "SELECT count(*) FROM learner WHERE call_name = 'unseen' AND ine = 'seen'");
+    found_is(p, f, "changed", "5");
+}
+
 static void a_change_from_the_hub_does_not_cover_the_unseen_one(void **state)
 {
     struct pair *p = *state;
@@ -697,6 +735,8 @@ int main(void)
         T(what_is_as_it_was_is_left_alone),
         T(a_large_table_is_compared_in_chunks),
         T(an_ordinary_edit_of_the_row_does_not_cover_the_unseen_one),
+        T(an_ordinary_edit_of_a_row_brings_the_unseen_one_to_light),
+        T(what_ordinary_edits_of_many_rows_cover_is_found_by_the_comparison),
         T(a_change_from_the_hub_does_not_cover_the_unseen_one),
         T(an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back),
         T(nothing_is_comparable_before_it_is_compared),

@@ -27,7 +27,8 @@ static struct perche_bytes learner_key(int n, uint8_t key[16])
     return (struct perche_bytes){key, 16};
 }
 
-/* Changes learner @n behind everybody's back, metadata and sums included: as a bug or a lost disk block would. */
+/* Changes learner @n behind everybody's back, metadata and sums included: as a bug or a lost disk block would. Under the stamp
+ * that the value has had it would be a program's unseen edit (test_replica_audit.c). */
 static void corrupt(struct fixture *f, int n, const char *name)
 {
     struct replica *r = f->r;
@@ -48,6 +49,7 @@ static void corrupt(struct fixture *f, int n, const char *name)
     assert_int_equal(data_update(r, t, learner_key(n, key), UINT64_C(1) << (num - 1), values),
                      PERCHE_OK);
     assert_int_equal(data_load(r, t, learner_key(n, key), values), PERCHE_OK);
+    m.cells[num].stamp ^= 1; /* a second time: as it was */
     digest_row(r, &m, values, m.digest);
     assert_int_equal(meta_save(r, &m), PERCHE_OK);
     meta_clear(&m);
