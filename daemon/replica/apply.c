@@ -52,6 +52,29 @@ static uint32_t interned(struct apply *a, uint32_t name)
 
 /* ---- values -------------------------------------------------------------- */
 
+/* A row that lives and is not in its table was taken out unseen, and nobody has compared the table yet. It is still what was
+ * stamped, and nobody is sent NULLs for it: the history has that. */
+static enum perche_rc values_of_missing(struct replica *r, struct meta *m, struct perche_value *values)
+{
+    struct recall f;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (m->kept_mask == 0) {
+        rc = recall_read(r, m, ~m->table->absent, &f);
+        if (rc == PERCHE_OK)
+            rc = keep_values(r, m, f.values, f.guessed, true); /* not stored with a row that lives */
+        recall_free(&f);
+    }
+    if (rc == PERCHE_CORRUPT) { /* a damaged history knows less; it stops nothing */
+        fail_clear(r);
+        rc = PERCHE_OK;
+    }
+    for (uint32_t num = 1; num < m->count; num++)
+        if (m->kept_mask >> (num - 1) & 1)
+            values[num] = m->kept[num];
+    return rc;
+}
+
 enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values)
 {
     enum perche_rc rc;
@@ -64,7 +87,7 @@ enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value
         return PERCHE_OK;
     }
     rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
-    return rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+    return rc == PERCHE_NOT_FOUND && m->stored ? values_of_missing(r, m, values) : rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
 }
 
 static uint64_t written_mask(const struct meta *m)

@@ -98,25 +98,6 @@ enum perche_rc audit_changed(struct replica *r, const struct meta *m, const stru
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
-enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t entries, uint64_t *mask)
-{
-    struct recall f;
-    enum perche_rc rc;
-
-    if (m->table->trigger_writes)
-        return PERCHE_OK;
-    rc = recall_newest(r, m, ~*mask & ~m->table->absent, entries, &f);
-    if (rc == PERCHE_CORRUPT) { /* as in recall_all() */
-        fail_clear(r);
-        rc = PERCHE_OK;
-    }
-    for (uint32_t num = 1; rc == PERCHE_OK && num < m->count; num++)
-        if (f.found >> (num - 1) & 1 && perche_value_compare(&values[num], &f.values[num]) != 0)
-            *mask |= UINT64_C(1) << (num - 1);
-    recall_free(&f);
-    return rc;
-}
-
 /* @mask as in perche_capture: -1 added, 0 removed, else the columns changed. The time is negative: no program noted it. */
 static enum perche_rc capture_put(struct replica *r, const struct table *t, const struct perche_value *keys, int64_t mask)
 {
@@ -283,6 +264,14 @@ static enum perche_rc ask_hub(struct chunk *c, struct meta *m)
     return sql_run(r, s, "remember a row to ask for");
 }
 
+/* Its parents may have got other sites while no statement found it. */
+static enum perche_rc follow_parents(struct replica *r, struct meta *m, const struct perche_value *values)
+{
+    uint32_t scope = r->hub && m->table->rule == RULE_PARENT ? scope_derive(r, m, values, 0) : 0;
+
+    return scope != 0 && scope != m->scope ? scope_follow(r, m, values, 0) : r->fail;
+}
+
 /* Puts the row back as it was, if the history has all of it; the digest says whether it has. */
 static enum perche_rc put_back(struct chunk *c, struct meta *m, const struct recall *f)
 {
@@ -299,6 +288,7 @@ static enum perche_rc put_back(struct chunk *c, struct meta *m, const struct rec
         rc = data_upsert(r, c->t, (struct perche_bytes){m->key, m->key_n}, f->want, f->values);
     if (rc == PERCHE_OK) {
         c->restored++;
+        rc = follow_parents(r, m, f->values);
     } else if (refused_here(r)) { /* a constraint that the table has now */
         rc = ask_hub(c, m);
     }
@@ -668,30 +658,53 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
     return rc == PERCHE_OK && found.found > 0 ? harvest_all(r) : rc;
 }
 
-enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key)
+enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t known, uint32_t entries, bool *found)
 {
-    struct chunk c = {.r = r, .t = t};
-    struct outcome found = {0};
-    struct perche_value keys[PERCHE_KEY_COLUMNS_MAX], values[PERCHE_COLUMNS_MAX + 1];
+    struct chunk c = {.r = r, .t = m->table};
+    struct perche_value keys[PERCHE_KEY_COLUMNS_MAX];
+    struct outcome noted = {0};
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     uint64_t mask = 0;
     uint32_t n;
+    struct recall f;
+    enum perche_rc rc;
+
+    if (m->table->trigger_writes || perche_key_decode((struct perche_bytes){m->key, m->key_n}, keys, &n, scratch) != PERCHE_OK)
+        return PERCHE_OK;
+    rc = recall_newest(r, m, ~known & ~m->table->absent, entries, &f);
+    if (rc == PERCHE_CORRUPT) { /* as in recall_all() */
+        fail_clear(r);
+        rc = PERCHE_OK;
+    }
+    for (uint32_t num = 1; rc == PERCHE_OK && num < m->count; num++)
+        if (f.found >> (num - 1) & 1 && perche_value_compare(&values[num], &f.values[num]) != 0)
+            mask |= UINT64_C(1) << (num - 1);
+    recall_free(&f);
+    if (rc != PERCHE_OK || mask == 0)
+        return rc;
+    *found = true;
+    c.changed = 1;
+    rc = capture_put(r, m->table, keys, (int64_t)mask);
+    return rc == PERCHE_OK ? note_found(&c, &noted) : rc;
+}
+
+enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool found;
     struct meta m;
     enum perche_rc rc;
 
-    if (perche_key_decode(key, keys, &n, scratch) != PERCHE_OK || n != t->keys_count)
+    if (!data_key_fits(t, key))
         return PERCHE_OK;
     rc = meta_load(r, t, key, &m);
     if (rc == PERCHE_OK && m.stored && meta_alive(&m) && !(m.flags & META_HELD)) {
         rc = data_load(r, t, key, values);
         if (rc == PERCHE_OK)
-            rc = audit_covered(r, &m, values, UINT32_MAX, &mask);
+            rc = audit_covered(r, &m, values, 0, UINT32_MAX, &found);
         else if (rc == PERCHE_NOT_FOUND) /* the comparison of the table finds it */
             rc = PERCHE_OK;
-        c.changed = mask != 0;
-        if (rc == PERCHE_OK && mask != 0)
-            rc = capture_put(r, t, keys, (int64_t)mask);
     }
     meta_clear(&m);
-    return rc == PERCHE_OK ? note_found(&c, &found) : rc;
+    return rc;
 }

@@ -290,12 +290,9 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             goto out;
         a->unseen |= mask != captured;
     } else if (present && m.stored && m.gen == before && meta_alive(&m) && c->items_count <= FEW_ROWS) {
-        uint64_t captured = mask;
-
-        rc = audit_covered(r, &m, values, FEW_ENTRIES, &mask);
+        rc = audit_covered(r, &m, values, mask, FEW_ENTRIES, &c->again);
         if (rc != PERCHE_OK)
             goto out;
-        a->unseen |= mask != captured;
     }
     big = present ? row_oversized(it->table, values, mask) : 0;
     if (big != 0) {
@@ -531,7 +528,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
         r->found_log = false;
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
-    *more = c.more || held_wishes(r);
+    *more = c.more || c.again || held_wishes(r);
     chunk_free(&c);
     return rc;
 }

@@ -44,7 +44,8 @@ struct chunk {
     uint32_t ops_count, items_count, buckets_count, rows_max;
     size_t keys_n, keys_cap;
     sqlite3_int64 newest;     /* capture row up to which it goes */
-    bool more;
+    bool more;                /* capture rows that it did not read, */
+    bool again;               /* or that it made: audit_covered() */
 };
 
 /* Reads up to rows_max capture rows, none beyond r->judged. */

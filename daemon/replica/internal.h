@@ -432,11 +432,12 @@ enum perche_rc audit(struct replica *r, struct outcome *o);
 /* Adds to @mask the columns of a living row that are not as they were when they were last stamped. @off: columns that are
  * not at their default. */
 enum perche_rc audit_changed(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t off, uint64_t *mask);
-/* Adds to @mask the columns whose values are not those that the history has under the very stamp that they bear, though the
- * row's digest may cover them by now: they were changed unseen, and the row was written again since. Looks at the newest
- * @entries of the row. Says nothing of a table that a program's trigger writes, which may be what has changed the row. */
-enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t entries, uint64_t *mask);
-/* The same of a row that the hub has otherwise: such columns become captured changes. */
+/* Columns beside the @known ones whose values are not those that the history has under the very stamp that they bear, though the
+ * row's digest may cover them by now: they were changed unseen, and the row was written again since. They become a captured
+ * change of their own, as what people sign is named apart from it. Looks at the newest @entries of the row, and says nothing
+ * of a table that a program's trigger writes, which may be what has changed the row. */
+enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t known, uint32_t entries, bool *found);
+/* The same of a row that the hub has otherwise. */
 enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key);
 /* Rows that a batch is about to change, of tables that wait for their comparison: compares and harvests them first, since
  * applying would take what it finds for what was there. When nothing captured waits. */

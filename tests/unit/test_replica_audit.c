@@ -406,6 +406,27 @@ static void an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back(void **stat
     proven(p, f);
 }
 
+/* Nobody has noticed that the row is gone: what is sent of it is what was stamped, and no NULL. */
+static void of_a_row_that_is_gone_unseen_the_stamped_values_are_sent(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    edit(p, f, "UPDATE learner SET call_name = 'unsent' WHERE id = '" LEARNER "1'"); /* harvested, not pushed */
+    program(f, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "1'"));
+    pair_push(p, f);
+    says(p->hub, "unsent ine 1", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "1'");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'of the hub' WHERE id = '" LEARNER "2'");
+    program(p->hub, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "2'"));
+    pair_pull(p, f);
+    says(f, "of the hub ine 2", "SELECT call_name || ' ' || ine FROM learner WHERE id = '" LEARNER "2'");
+    verified(p, f, 1, 0); /* then it is a deletion like any other */
+    verified(p, p->hub, 1, 0);
+    pair_sync(p, f);
+    proven(p, f);
+    says(p->hub, "1", "SELECT count(*) FROM learner");
+}
+
 static void nothing_is_comparable_before_it_is_compared(void **state)
 {
     struct pair *p = *state;
@@ -455,6 +476,24 @@ static void a_dropped_table_comes_back_with_its_rows_and_indexes(void **state)
     proven(p, f);
     says(p->hub, "30", "SELECT count(*) FROM learner");
     says(p->hub, "not sent yet", "SELECT call_name FROM learner WHERE id = '" LEARNER "7'");
+}
+
+static void rows_that_come_back_are_of_the_sites_that_their_parents_have_now(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 1), *other = p->sites[1];
+
+    edit(p, f, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" LEARNER "9', '" LEARNER "1', 'mail', 'a@b')");
+    pair_sync(p, f);
+    program(p->hub, "DROP TABLE learner_contact");
+    edit(p, p->hub, "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end)"
+                    " VALUES ('e1', '" LEARNER "1', 'k', '%s', '2026-01-01', '2026-02-01')", replica_site_id(other->r));
+    (void)harvested(p, p->hub, 4000);
+    (void)harvested(p, p->hub, 4000);
+    harvest_here(p, p->hub);
+    says(p->hub, "1", "SELECT count(*) FROM learner_contact");
+    pair_sync(p, other);
+    says(other, "a@b", "SELECT value FROM learner JOIN learner_contact ON learner_id = learner.id");
 }
 
 static void what_was_not_sent_from_a_dropped_table_is_not_passed_over(void **state)
@@ -739,8 +778,10 @@ int main(void)
         T(what_ordinary_edits_of_many_rows_cover_is_found_by_the_comparison),
         T(a_change_from_the_hub_does_not_cover_the_unseen_one),
         T(an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back),
+        T(of_a_row_that_is_gone_unseen_the_stamped_values_are_sent),
         T(nothing_is_comparable_before_it_is_compared),
         T(a_dropped_table_comes_back_with_its_rows_and_indexes),
+        T(rows_that_come_back_are_of_the_sites_that_their_parents_have_now),
         T(what_was_not_sent_from_a_dropped_table_is_not_passed_over),
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),

@@ -310,7 +310,7 @@ static void an_edit_that_hides_behind_an_ordinary_one_is_named(void **state)
     past(a, "UPDATE outcome_decision SET decided_by = 'nobody'");
     decide(p, a, "EMP_PERMANENT"); /* the row's new digest covers both */
     assert_string_equal(chain_at(p, a, "$.chain.records[0].column"), "decided_by");
-    assert_string_equal(chain_at(p, a, "$.chain.records[0].why"), "it is not what was written");
+    assert_string_equal(chain_at(p, a, "$.chain.records[0].why"), "it was written behind Perche's back");
 }
 
 static void a_row_that_moves_takes_its_chain_along(void **state)
