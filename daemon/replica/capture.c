@@ -338,6 +338,26 @@ static enum perche_rc make_texts(struct replica *r, const struct looks *looks, c
     return r->fail;
 }
 
+/* Decisions (perche_conflict) are replicated without capture: what a program did to one would stay here, and nobody be asked any more. (Of the
+ * chain, which is signed, a check tells.) */
+static enum perche_rc guard_texts(struct replica *r, const struct table *t, char *texts[TRIGGER_COUNT])
+{
+    static const char *const verbs[TRIGGER_COUNT] = {[TRIGGER_INSERT] = "INSERT", [TRIGGER_UPDATE] = "UPDATE", [TRIGGER_DELETE] = "DELETE"};
+
+    for (int i = TRIGGER_INSERT; i < TRIGGER_COUNT && r->fail == PERCHE_OK; i++) {
+        sqlite3_str *s = sqlite3_str_new(r->db);
+
+        append_head(s, t, i);
+        sqlite3_str_appendf(s, "BEFORE %s ON \"%w\"" GATE
+                            " BEGIN SELECT RAISE(ABORT, 'perche: a conflict is settled with perche conflicts resolve ID, and stays on record'); END",
+                            verbs[i], t->name);
+        texts[i] = sqlite3_str_finish(s);
+        if (texts[i] == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for a trigger");
+    }
+    return r->fail;
+}
+
 /* Which of the triggers stand on the table, in exactly this form? A bit each. */
 static unsigned standing(struct replica *r, sqlite3_stmt *look, const struct table *t, char *const texts[TRIGGER_COUNT])
 {
@@ -349,7 +369,7 @@ static unsigned standing(struct replica *r, sqlite3_stmt *look, const struct tab
         const char *sql = (const char *)sqlite3_column_text(look, 0);
 
         for (int i = 0; sql != NULL && i < TRIGGER_COUNT; i++)
-            if (strcmp(sql, texts[i]) == 0)
+            if (texts[i] != NULL && strcmp(sql, texts[i]) == 0)
                 found |= 1u << i;
     }
     if (rc != SQLITE_DONE)
@@ -364,10 +384,10 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     unsigned found = 0;
     bool renewed = false;
 
-    if (make_texts(r, looks, t, texts, changed) == PERCHE_OK)
+    if ((t->is_system ? guard_texts(r, t, texts) : make_texts(r, looks, t, texts, changed)) == PERCHE_OK)
         found = standing(r, looks->triggers, t, texts);
     for (int i = 0; r->fail == PERCHE_OK && i < TRIGGER_COUNT; i++) {
-        if (found >> i & 1)
+        if (found >> i & 1 || texts[i] == NULL)
             continue;
         /* of this name it may stand on a renamed table */
         if (run(r, sqlite3_mprintf("DROP TRIGGER IF EXISTS \"perche_%w_%s\"", t->name, ends[i])) == PERCHE_OK)
@@ -376,7 +396,7 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     }
     for (int i = 0; i < TRIGGER_COUNT; i++)
         sqlite3_free(texts[i]);
-    return renewed && r->fail == PERCHE_OK ? note_unscanned(r, t) : r->fail;
+    return renewed && r->fail == PERCHE_OK && !t->is_system ? note_unscanned(r, t) : r->fail;
 }
 
 enum perche_rc capture_install(struct replica *r, struct perche_err *err)
@@ -393,9 +413,11 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
                             " WHERE type IN ('table', 'index') AND tbl_name = ?2 COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
                             " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
-        if (t->is_system)
+        if (t->is_system && (!t->is_conflict || !t->present))
             continue;
-        if (!t->present)
+        if (t->is_system)
+            (void)install(r, &looks, t, &changed);
+        else if (!t->present)
             (void)note_gone(r, t);
         else if (install(r, &looks, t, &changed) == PERCHE_OK)
             (void)keep_made(r, &looks, t);

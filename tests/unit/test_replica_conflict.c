@@ -323,10 +323,11 @@ static void what_is_not_said_clearly_is_not_settled(void **state)
     /* two that begin alike */
     program(
         p->hub,
-        "INSERT INTO perche_conflict (id, tab, key, col, kind, state) SELECT substr(id, 1, 8) || 'x', tab, key, col, kind, 'open' FROM perche_conflict");
+        "UPDATE perche_flag SET applying = 1; INSERT INTO perche_conflict (id, tab, key, col, kind, state)"
+        " SELECT substr(id, 1, 8) || 'x', tab, key, col, kind, 'open' FROM perche_conflict; UPDATE perche_flag SET applying = 0");
     snprintf(args, sizeof args, "{\"id\": \"%.8s\", \"take\": \"a\"}", id);
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", args, PERCHE_USAGE);
-    program(p->hub, "DELETE FROM perche_conflict WHERE length(id) = 9");
+    program(p->hub, "UPDATE perche_flag SET applying = 1; DELETE FROM perche_conflict WHERE length(id) = 9; UPDATE perche_flag SET applying = 0");
     program_says(p->hub, OPEN, "1");
     free(pair_command(p, p->hub, "resolve", args));
     pair_refuses(p, p->hub, WORK_COMMAND, "resolve", args, PERCHE_STATE); /* settled already */
@@ -477,13 +478,30 @@ static void a_conflict_has_the_scope_of_the_row_that_it_names(void **state)
     assert_int_equal(tx_commit(r), PERCHE_OK);
 }
 
+/* It is replicated without capture: a program that deleted it would end the question here, and nowhere else. */
+static void a_program_does_not_make_a_conflict_vanish(void **state)
+{
+    static const char *const tries[] = {"DELETE FROM perche_conflict", "UPDATE perche_conflict SET state = 'resolved'",
+                                        "INSERT INTO perche_conflict (id, tab, key, col, kind, state) VALUES ('i', 't', 'k', 'c', 'lww', 'open')"};
+    struct pair *p = *state;
+
+    disagree(p, "birth_family_name", "'Durand'", "'Duval'");
+    for (int at_hub = 0; at_hub < 2; at_hub++)
+        for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+            struct fixture *f = at_hub ? p->hub : site_of(p);
+
+            assert_non_null(strstr(program_fails(f, tries[i]), "perche conflicts resolve"));
+            program_says(f, OPEN, "1");
+        }
+}
+
 static void a_site_does_not_decide_for_the_hub(void **state)
 {
     struct pair *p = *state;
     char args[200];
 
     disagree(p, "birth_family_name", "'Durand'", "'Duval'");
-    program(site_of(p), "UPDATE perche_conflict SET col = 'restricted', a_value = 0, b_value = 1");
+    program(site_of(p), "UPDATE perche_flag SET applying = 1; UPDATE perche_conflict SET col = 'restricted', a_value = 0, b_value = 1; UPDATE perche_flag SET applying = 0");
     snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}", only_id(p, site_of(p)));
     pair_refuses(p, site_of(p), WORK_COMMAND, "resolve", args, PERCHE_REFUSED);
     program_says(site_of(p), OPEN, "1");
@@ -510,6 +528,7 @@ int main(void)
         T(a_conflict_moves_with_its_row),
         T(a_conflict_has_the_scope_of_the_row_that_it_names),
         T(a_site_does_not_decide_for_the_hub),
+        T(a_program_does_not_make_a_conflict_vanish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
