@@ -216,7 +216,12 @@ static int run(struct client *c, int argc, char **argv)
             c->err);
         status = CLIENT_NO;
     } else {
-        fputs("The hub could not be asked, so only this side was read.\n", c->err);
+        const char *why = get_text(result, "hub");
+
+        fputs(strcmp(why, "parked") == 0 || strcmp(why, "table") == 0
+                  ? "What waits here is in no digest, so the hub was not asked and only this side was read.\n"
+                  : "The hub could not be asked, so only this side was read.\n",
+              c->err);
         status = CLIENT_NO;
     }
     json_decref(result);

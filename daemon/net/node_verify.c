@@ -95,6 +95,25 @@ static void on_compared(void *ctx, const char *json, const struct perche_err *er
     free(text);
 }
 
+/* What waits here for a column, a table or a trigger to go is in no digest: nothing is comparable before that, and the
+ * warnings have said it. */
+static const char *never_comparable(const json_t *answer)
+{
+    json_t *warning;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "warnings"), i, warning)
+    {
+        const char *reason = json_string_value(json_object_get(warning, "reason"));
+
+        if (reason && strcmp(reason, "parked") == 0)
+            return "{\"done\":false,\"missing\":\"parked\"}";
+        if (reason && strcmp(reason, "table") == 0)
+            return "{\"done\":false,\"missing\":\"table\"}";
+    }
+    return NULL;
+}
+
 static void on_verified(struct job *job)
 {
     struct verify *v = job->ctx;
@@ -113,6 +132,8 @@ static void on_verified(struct job *job)
     if (n->role == REPLICA_HUB || n->closing || !v->answer ||
         !json_is_true(json_object_get(v->answer, "equal"))) /* unequal already, whatever the hub has */
         verify_end(v, job->outcome.json ? job->outcome.json : "{}", NULL);
+    else if (n->joined && never_comparable(v->answer))
+        on_compared(v, never_comparable(v->answer), NULL);
     else if (n->joined)
         node_sync(n, true, 0, v, on_compared);
     else

@@ -39,7 +39,7 @@ enum step { STEP_ROWS, STEP_COUNT, STEP_TAKE, STEP_END };
 /* perche_rescan, of one table */
 struct stand {
     enum step step;
-    uint64_t gone_ms, live, missing;
+    uint64_t gone_ms, live, missing, emptied;
 };
 
 struct chunk {
@@ -111,6 +111,40 @@ static enum perche_rc capture_put(struct replica *r, const struct table *t, cons
     return sql_run(r, s, "note a change");
 }
 
+static enum perche_rc load_stand(struct replica *r, const struct table *t, struct stand *out);
+
+/* Columns that were made anew, with nothing in them: nobody wrote that. They come back as the history has them. */
+static enum perche_rc refill(struct chunk *c, const struct meta *m, uint64_t emptied, uint64_t *mask)
+{
+    struct replica *r = c->r;
+    bool begun = !r->applying;
+    struct recall f;
+    enum perche_rc rc = recall_read(r, m, emptied, &f);
+
+    if (rc == PERCHE_CORRUPT) { /* as in recall_all() */
+        fail_clear(r);
+        rc = PERCHE_OK;
+    }
+    emptied &= f.guessed;
+    if (rc == PERCHE_OK && begun)
+        rc = applying_begin(r);
+    if (rc == PERCHE_OK && emptied != 0)
+        rc = data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, emptied, f.values);
+    if (rc == PERCHE_OK) {
+        *mask &= ~emptied;
+        c->restored += emptied != 0;
+    } else if (refused_here(r)) { /* a constraint or a trigger is in its way: proof finds it later */
+        rc = PERCHE_OK;
+    }
+    if (begun && r->applying && r->fail == PERCHE_OK) {
+        enum perche_rc ended = applying_end(r);
+
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    recall_free(&f);
+    return rc;
+}
+
 /* @s: a row of rows_select(). */
 static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
 {
@@ -143,7 +177,13 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
         if (r->fail == PERCHE_OK && (memcmp(digest, m.digest, 16) != 0 || (off & ~written_mask(&m)) != 0)) {
             c->cost += COST_DIFFERS;
             rc = audit_changed(r, &m, values, off, &mask);
+            if (rc == PERCHE_OK && mask == 0 && (off & ~written_mask(&m)) == 0) { /* as it was stamped: the digest was made while a column was away */
+                memcpy(m.digest, digest, sizeof m.digest);
+                rc = meta_save(r, &m);
+            }
         }
+        if (rc == PERCHE_OK && (mask & ~off & c->stand.emptied) != 0)
+            rc = refill(c, &m, mask & ~off & c->stand.emptied, &mask);
         if (rc == PERCHE_OK && mask != 0) {
             c->changed++;
             rc = capture_put(r, t, keys, (int64_t)mask);
@@ -448,13 +488,14 @@ static enum perche_rc note_found(const struct chunk *c, struct outcome *o)
 
 static enum perche_rc load_stand(struct replica *r, const struct table *t, struct stand *out)
 {
-    sqlite3_stmt *s = ask(r, "SELECT step, gone_ms, live, missing FROM perche_rescan WHERE tab = ?1");
+    sqlite3_stmt *s = ask(r, "SELECT step, gone_ms, live, missing, emptied FROM perche_rescan WHERE tab = ?1");
 
     if (s != NULL)
         sqlite3_bind_int64(s, 1, t->num);
     if (ask_row(r, s, "read how far a comparison has come"))
         *out = (struct stand){(enum step)sqlite3_column_int(s, 0), (uint64_t)sqlite3_column_int64(s, 1),
-                              (uint64_t)sqlite3_column_int64(s, 2), (uint64_t)sqlite3_column_int64(s, 3)};
+                              (uint64_t)sqlite3_column_int64(s, 2), (uint64_t)sqlite3_column_int64(s, 3),
+                              (uint64_t)sqlite3_column_int64(s, 4)};
     sqlite3_finalize(s);
     return r->fail;
 }
@@ -647,7 +688,7 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
         if (c.t == NULL || !c.t->present || !capture_waits(r, c.t))
             continue;
         s = rows_select(r, c.t, " = (");
-        rc = r->fail;
+        rc = load_stand(r, c.t, &c.stand);
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
             if (data_key_fits(c.t, b->parts[p].rows[i].key)) /* else it is set aside */
                 rc = check_one(&c, s, b->parts[p].rows[i].key);
@@ -707,4 +748,21 @@ enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_b
     }
     meta_clear(&m);
     return rc;
+}
+
+enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t captured, uint64_t *mask, bool *refilled)
+{
+    struct chunk c = {.r = r, .t = m->table};
+    struct outcome found = {0};
+    uint64_t emptied = *mask & ~captured;
+    enum perche_rc rc = emptied == 0 ? PERCHE_OK : load_stand(r, m->table, &c.stand);
+
+    for (uint32_t num = 1; num < m->count; num++)
+        if (values[num].type != PERCHE_NULL)
+            emptied &= ~(UINT64_C(1) << (num - 1));
+    emptied &= c.stand.emptied;
+    if (rc == PERCHE_OK && emptied != 0)
+        rc = refill(&c, m, emptied, mask);
+    *refilled = c.restored != 0;
+    return rc == PERCHE_OK ? note_found(&c, &found) : rc;
 }

@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct capture {
     uint32_t *unscanned;
@@ -358,6 +359,79 @@ static enum perche_rc guard_texts(struct replica *r, const struct table *t, char
     return r->fail;
 }
 
+/* The @n-th column of a table in @db, from 0; NULL: there are no more. */
+static const char *nth_column(sqlite3 *db, const char *table, int n, sqlite3_stmt **s)
+{
+    if (*s == NULL && (sqlite3_prepare_v2(db, "SELECT name FROM pragma_table_info(?1) WHERE cid = ?2", -1, s, NULL) != SQLITE_OK ||
+                       sqlite3_bind_text(*s, 1, table, -1, SQLITE_STATIC) != SQLITE_OK))
+        return NULL;
+    (void)sqlite3_reset(*s); /* repeats the step's error */
+    (void)sqlite3_bind_int(*s, 2, n); /* a failed bind finds nothing */
+    return sqlite3_step(*s) == SQLITE_ROW ? (const char *)sqlite3_column_text(*s, 0) : NULL;
+}
+
+static int place_of(sqlite3 *db, const char *table, const char *column, sqlite3_stmt **s)
+{
+    const char *name;
+
+    for (int n = 0; (name = nth_column(db, table, n, s)) != NULL; n++)
+        if (strcasecmp(name, column) == 0)
+            return n;
+    return -1;
+}
+
+/* DROP COLUMN and ADD COLUMN of the same name: it stands behind columns that it was before, and its values are gone. The last
+ * one stays where it was; it was made anew if the text of the table is another and no row has a value. */
+static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was, bool other_text)
+{
+    sqlite3_stmt *then = NULL, *now = NULL;
+    uint64_t mask = 0;
+
+    for (uint32_t i = 0; i < t->columns_count && r->fail == PERCHE_OK; i++) {
+        const char *name = t->columns[i].name;
+        int before = t->columns[i].absent ? -1 : place_of(was, t->name, name, &then), after = place_of(r->db, t->name, name, &now);
+        bool passed = false;
+
+        for (uint32_t k = 0; before >= 0 && k < t->columns_count && !passed; k++)
+            passed = !t->columns[k].absent && place_of(was, t->name, t->columns[k].name, &then) > before &&
+                     place_of(r->db, t->name, t->columns[k].name, &now) < after;
+        if (before >= 0 && !passed && other_text && nth_column(was, t->name, before + 1, &then) == NULL)
+            passed = !finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NOT (%s) LIMIT 1", t->name, name,
+                                               t->columns[i].default_sql != NULL ? t->columns[i].default_sql : "NULL"));
+        mask |= (uint64_t)passed << i;
+    }
+    (void)sqlite3_finalize(then); /* what they could not read is no reason to change anything */
+    (void)sqlite3_finalize(now);
+    return mask;
+}
+
+/* Before it is noted how the table is made now. */
+static enum perche_rc note_emptied(struct replica *r, const struct table *t)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT m.sql, instr(m.sql, d.sql) = 0 FROM perche_made m, sqlite_schema d WHERE m.tab = ?1 AND d.type = 'table'"
+                                 " AND d.name = ?2 COLLATE NOCASE");
+    sqlite3 *was = NULL;
+    uint64_t mask = 0;
+    int rc;
+
+    if (s == NULL)
+        return r->fail;
+    (void)sqlite3_bind_int64(s, 1, t->num); /* a failed bind finds nothing */
+    (void)sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW && sqlite3_column_text(s, 0) != NULL && sqlite3_open(":memory:", &was) == SQLITE_OK) {
+        (void)sqlite3_exec(was, (const char *)sqlite3_column_text(s, 0), NULL, NULL, NULL); /* the table comes first */
+        mask = made_anew(r, t, was, sqlite3_column_int(s, 1) != 0);
+    } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        (void)fail_sqlite(r, rc, t->name);
+    }
+    (void)sqlite3_close(was); /* no statement of it is left */
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    if (r->fail != PERCHE_OK || mask == 0)
+        return r->fail;
+    return run(r, sqlite3_mprintf("UPDATE perche_rescan SET emptied = emptied | %lld WHERE tab = %u", (sqlite3_int64)mask, t->num));
+}
+
 /* Which of the triggers stand on the table, in exactly this form? A bit each. */
 static unsigned standing(struct replica *r, sqlite3_stmt *look, const struct table *t, char *const texts[TRIGGER_COUNT])
 {
@@ -396,7 +470,9 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     }
     for (int i = 0; i < TRIGGER_COUNT; i++)
         sqlite3_free(texts[i]);
-    return renewed && r->fail == PERCHE_OK && !t->is_system ? note_unscanned(r, t) : r->fail;
+    if (renewed && r->fail == PERCHE_OK && !t->is_system && note_unscanned(r, t) == PERCHE_OK)
+        (void)note_emptied(r, t);
+    return r->fail;
 }
 
 enum perche_rc capture_install(struct replica *r, struct perche_err *err)

@@ -35,7 +35,7 @@
 static const char *const own_sql =
     /* tables to be compared, and how far that has come; gone_ms: since when the table is missing */
     "CREATE TABLE perche_rescan (tab INTEGER PRIMARY KEY, step INTEGER NOT NULL DEFAULT 0, gone_ms INTEGER NOT NULL DEFAULT 0,"
-    " live INTEGER NOT NULL DEFAULT 0, missing INTEGER NOT NULL DEFAULT 0, k1 ANY, k2 ANY, k3 ANY, k4 ANY, at BLOB) STRICT;"
+    " live INTEGER NOT NULL DEFAULT 0, missing INTEGER NOT NULL DEFAULT 0, emptied INTEGER NOT NULL DEFAULT 0, k1 ANY, k2 ANY, k3 ANY, k4 ANY, at BLOB) STRICT;"
     /* how each registered table was made when it was last seen */
     "CREATE TABLE perche_made (tab INTEGER PRIMARY KEY, sql TEXT NOT NULL) STRICT;"
     /* what the comparisons found; told: a `verify` has reported it */
