@@ -165,7 +165,7 @@ static void an_open_question_and_a_living_child_keep_the_tombstone(void **state)
     days(p, 40);
     assert_string_equal(dead(p->hub), "2");
     edit(p, p->hub, "DELETE FROM learner_contact");
-    edit(p, p->hub, "UPDATE perche_conflict SET state = 'resolved'");
+    program(p->hub, "UPDATE perche_flag SET applying = 1; UPDATE perche_conflict SET state = 'resolved'; UPDATE perche_flag SET applying = 0");
     everybody(p);
     days(p, 1);
     everybody(p);
