@@ -199,7 +199,8 @@ static void add_extras(struct plan *p, uint64_t seed, const struct options *o)
 void plan_draw(struct plan *p, uint64_t seed, const struct options *o)
 {
     static const uint8_t sites[] = {1, 2, 2, 2, 3, 3, 3, 3, 4, 5};
-    static const uint32_t lengths[] = {20, 30, 40, 60, 80, 120};
+    /* As many defects are found in a given time by short stories as by long ones, and they read better. */
+    static const uint32_t lengths[] = {8, 10, 12, 16, 16, 20, 20, 24, 24, 30, 30, 36, 40, 50, 60, 120};
     struct chance c, many;
     uint32_t length, pace;
     uint64_t t = 0;

@@ -3,7 +3,6 @@
 this node like any other": also when a change of the other end for the same row comes before anybody has compared. The edit has to be
 in a table, a conflict, a history or refused somewhere."""
 import os
-import re
 import sys
 
 sys.dont_write_bytecode = True
