@@ -589,6 +589,8 @@ static enum perche_rc first_scope(struct apply *a, struct meta *m, const struct 
     m->scope = scope_derive(a->r, m, values, a->pusher);
     if (m->scope == 0)
         return a->r->fail != PERCHE_OK ? a->r->fail : fail(a->r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
+    if (!a->recovering && meta_alive(m) && rights_arrived(a->r, a->pusher, m, values) != PERCHE_OK)
+        return a->r->fail;
     if (row->scope != PERCHE_NO_SCOPE && interned(a, row->scope) == m->scope)
         m->flags |= META_AGREED;
     return a->r->fail;

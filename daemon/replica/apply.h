@@ -65,6 +65,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
  * the hub alone may write only if the hub has written it. (Stated limit: nothing but the origin says so.) */
 enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                               const char **reason, uint64_t *cols, const char **cols_reason);
+/* A new row of the hub, which @pusher (0: the hub itself) inserted and which is not saved yet: what others had written that
+ * makes its site a member of it is judged now. Sets m->scope anew when something of that was refused; then values that
+ * were read from the file are to be read again. */
+enum perche_rc rights_arrived(struct replica *r, uint32_t pusher, struct meta *m, const struct perche_value *values);
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
 

@@ -108,6 +108,14 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
         if (scope == 0)
             return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
         m->scope = scope;
+        if (r->hub && !m->stored && meta_alive(m) && m->table->rule == RULE_MEMBERS) {
+            rc = rights_arrived(r, 0, m, values);
+            if (rc == PERCHE_OK)
+                rc = row_values(r, m, again);
+            if (rc != PERCHE_OK)
+                return rc;
+            values = again;
+        }
     }
     rc = author_record(a, m, values, mask, gen);
     if (rc != PERCHE_OK)

@@ -488,6 +488,12 @@ enum perche_rc chain_own_key(struct replica *r);          /* the hub's own, when
 
 /* Scope of the row as its rule, its values and its relatives give it here and now (interned name); 0 with r->fail clear = cannot be told. @pusher: interned site or 0. */
 uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher);
+/* What the row's own columns give it, with the readers of that: without what other rows bring. Of a `members` rule. */
+uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_value *values);
+/* The row goes: a mark for each of its sites but @but. */
+enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
+/* A live row below @m that @site inserted: its table and key, NULL: none, or r->fail. */
+struct table *scope_child_of(struct replica *r, const struct meta *m, uint32_t site, uint8_t *key, uint32_t *key_n);
 /* After a row changed: re-derives it and whoever depends on it (hub). @m is saved already. */
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
 bool scope_holds(struct replica *r, uint32_t scope, uint32_t site);   /* * or contains */

@@ -18,7 +18,7 @@ struct listing {
     struct replica *r;
     struct meta *m;
     const char *key, *reason;
-    uint64_t mask, have;
+    uint64_t mask, have, seen; /* seen: columns that the blocks had a value of */
     bool whole;  /* the row was refused, not cells of it */
     bool listed; /* something of it stands in the list */
     uint64_t *blocks; /* newest first */
@@ -224,6 +224,7 @@ static bool list_block(void *ctx, const struct perche_batch *b, const struct per
         values[column->num] = c->value;
     }
     l->listed |= any;
+    l->seen |= before | cells;
     if (cells != 0 || (l->whole && !any && row->flags & PERCHE_ROW_GEN && !unheard(l, 0, row->gen_stamp)))
         (void)put_entry(l, block, values, cells); /* a failure stays in r->fail */
     return false;
@@ -269,10 +270,10 @@ static enum perche_rc list_present(struct listing *l)
     for (uint32_t num = 1; l->m->stored && num < l->m->count; num++) {
         const struct clock_cell *c = &l->m->cells[num];
 
-        if (c->written && c->via == VIA_LOCAL && c->lsn <= l->have && l->mask & ~before & bit(num))
+        if (c->written && c->via == VIA_LOCAL && c->lsn <= l->have && l->mask & ~before & ~l->seen & bit(num))
             cells |= bit(num);
     }
-    if (rc != PERCHE_OK || (cells == 0 && listed_ever(l)))
+    if (rc != PERCHE_OK || (cells == 0 && (l->listed || listed_ever(l))))
         return rc;
     return put_entry(l, l->m->block, values, cells);
 }
@@ -292,6 +293,11 @@ static uint64_t named(const struct table *t, const char *columns)
     return mask != 0 ? mask : UINT64_MAX;
 }
 
+static bool names_what_was_not_here(const struct perche_notice *n)
+{
+    return n->columns[0] == '\0' && (strcmp(n->reason, "member") == 0 || strcmp(n->reason, "parent") == 0);
+}
+
 enum perche_rc refused_note(struct replica *r, struct table *t, const struct perche_notice *n, uint64_t have)
 {
     struct meta m;
@@ -303,7 +309,7 @@ enum perche_rc refused_note(struct replica *r, struct table *t, const struct per
         return rc;
     l.key = key = key_text(r, n->key);
     rc = key != NULL ? list_blocks(&l) : r->fail;
-    if (rc == PERCHE_OK && !l.listed)
+    if (rc == PERCHE_OK && (!l.listed || names_what_was_not_here(n))) /* that judges what was told to be taken, too */
         rc = list_present(&l);
     sqlite3_free(key);
     meta_clear(&m);

@@ -471,6 +471,19 @@ uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perc
     return r->fail == PERCHE_OK ? intern(r, &s) : 0;
 }
 
+uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_value *values)
+{
+    struct perche_value v, keys[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    struct set s = {.count = 0};
+
+    for (uint32_t i = 0; i < m->table->parts_count; i++)
+        if (m->table->parts[i].child_site == NULL && part_value(m, values, &m->table->parts[i], &v, keys, scratch) && v.type == PERCHE_TEXT)
+            add_text(r, &s, v.p, v.n);
+    add_readers(r, m->table, &s);
+    return r->fail == PERCHE_OK ? intern(r, &s) : 0;
+}
+
 bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, const struct perche_value *values,
                      uint32_t site)
 {
@@ -546,6 +559,23 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
     for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
         rc = WITHOUT(B6_BACK_AT_HUB) ? PERCHE_OK : unmark_left(r, sites[i], m);
         n = scope_sites(r, m->scope, &sites);
+    }
+    return rc;
+}
+
+enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but)
+{
+    const uint32_t *sites;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < scope_sites(r, m->scope, &sites); i++) {
+        uint32_t site = sites[i];
+
+        if (site == but || site == r->node.site_num)
+            continue;
+        rc = mark_left(r, site, m, next_lsn(r));
+        if (rc == PERCHE_OK)
+            rc = woken_add(r, site);
     }
     return rc;
 }
@@ -674,6 +704,51 @@ bool scope_has_children(struct replica *r, const struct meta *m)
     bool any = false;
 
     return each_children(r, m, any_of_them, &any) != PERCHE_OK || any;
+}
+
+struct inserted {
+    uint32_t site;
+    struct table *table;
+    uint8_t *key;
+    uint32_t key_n;
+};
+
+static enum perche_rc inserted_by(struct replica *r, struct table *t, const struct rule_part *part, sqlite3_stmt *q,
+                                  const struct perche_value *key, void *ctx)
+{
+    struct inserted *one = ctx;
+    enum perche_rc rc = PERCHE_OK;
+
+    (void)part;
+    (void)key;
+    while (rc == PERCHE_OK && one->table == NULL && sql_row(r, q)) {
+        struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
+        struct meta *m;
+
+        for (uint32_t k = 0; k < t->keys_count; k++)
+            column_read(r, q, (int)k, &kv[k]);
+        if (perche_key_encode(kv, t->keys_count, one->key, &one->key_n) != PERCHE_OK)
+            continue;
+        m = malloc(sizeof *m);
+        if (m == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for a row's relative");
+        rc = meta_load(r, t, (struct perche_bytes){one->key, one->key_n}, m);
+        if (rc == PERCHE_OK && m->stored && m->cells[0].via == one->site)
+            one->table = t;
+        meta_clear(m);
+        free(m);
+    }
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+struct table *scope_child_of(struct replica *r, const struct meta *m, uint32_t site, uint8_t *key, uint32_t *key_n)
+{
+    struct inserted one = {.site = site, .key = key};
+
+    if (each_children(r, m, inserted_by, &one) != PERCHE_OK)
+        return NULL;
+    *key_n = one.key_n;
+    return one.table;
 }
 
 #define MEMBERS_OF_MAX 4 /* rows that one row makes its site a member of: each a column of a `members` rule */

@@ -152,6 +152,84 @@ static void naming_an_id_opens_no_door(void **state)
     says(a, "1", "SELECT count(*) FROM learner");
 }
 
+/* The hub learns whose it is when it arrives. Then what had named it is judged as if it had been there. */
+static void naming_it_before_it_arrives_opens_none_either(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    schooled(p, 0, ID(3), ID(4));
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(1) "' WHERE id = '" ID(4) "'");
+    edit(p, a, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+               " VALUES ('" ID(7) "', '" ID(1) "', '" ID(2) "', '%s', '%s', '" ID(9) "', '2026-01-01', '2026-03-01', 'ASKED')", SITE_ID(p, 1), SITE_ID(p, 0));
+    edit(p, a, "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+               " VALUES ('" ID(6) "', '" ID(8) "', '" ID(5) "', 'P', 210, 'PAPER', '2026-01-05', '%s')", SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    says(p->hub, "2 1 1", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM attendance) || ' ' || (SELECT count(*) FROM transfer)");
+    says(b, "1", "SELECT count(*) FROM transfer");
+    edit(p, a, "UPDATE enrolment SET pay_scheme = 'AREF' WHERE id = '" ID(5) "'"); /* not sent yet when it is judged */
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    contact(p, b, ID(2), ID(1), "a@b.org");
+    equal(p, b);
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    says(p->hub, "1 0 0", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM attendance) || ' ' || (SELECT count(*) FROM transfer)");
+    says(p->hub, ID(3), "SELECT learner_id FROM enrolment");
+    equal(p, a);
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    equal(p, b);
+    says(a, ID(3) " 0", "SELECT (SELECT group_concat(id) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact)");
+    says(a, ID(3), "SELECT group_concat(learner_id) FROM enrolment");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM attendance) || ' ' || (SELECT count(*) FROM transfer)");
+    says(b, "0", "SELECT count(*) FROM transfer");
+    says(p->hub, "", REFUSALS);
+    says(a, "transfer::member enrolment:learner_id:member enrolment::member attendance::parent",
+         "SELECT group_concat(said, ' ') FROM (SELECT DISTINCT tab || ':' || columns || ':' || reason AS said FROM perche_refused ORDER BY said DESC)");
+    says(a, "1 AREF " ID(1), "SELECT count(DISTINCT json_extract(image, '$.learner_id')) || ' ' || max(json_extract(image, '$.pay_scheme')) || ' ' || max(json_extract(image, '$.learner_id'))"
+                             " FROM perche_refused WHERE tab = 'enrolment' AND key = '" ID(5) "'");
+    says(a, "ASKED 210", "SELECT (SELECT json_extract(image, '$.state') FROM perche_refused WHERE tab = 'transfer') || ' ' || (SELECT json_extract(image, '$.minutes') FROM perche_refused WHERE tab = 'attendance')");
+}
+
+/* Who inserts it himself, or is lawfully a member of it, has named what is his. */
+static void what_was_named_before_by_who_holds_it_stays(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, a, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    enrolment(p, a, ID(4), ID(3), ID(9), SITE_ID(p, 0)); /* a transfer asked by the school that has the learner made it a member */
+    equal(p, a);
+    edit(p, b, "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state)"
+               " VALUES ('" ID(7) "', '" ID(3) "', '" ID(5) "', '%s', '%s', '" ID(9) "', '2026-01-01', '2026-03-01', 'ASKED')", SITE_ID(p, 1), SITE_ID(p, 0));
+    equal(p, b);
+    learner(p, b, ID(3), SITE_ID(p, 1));
+    equal(p, b);
+    enrolment(p, a, ID(6), ID(8), ID(9), SITE_ID(p, 0)); /* the hub gives it to that school */
+    equal(p, a);
+    learner(p, p->hub, ID(8), SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, a);
+    says(a, "3 3", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM learner)");
+    says(a, "", LISTED);
+    enrolment(p, a, ID(a), ID(b), ID(9), SITE_ID(p, 0)); /* and this one to the other */
+    equal(p, a);
+    learner(p, p->hub, ID(b), SITE_ID(p, 1));
+    equal(p, p->sites[1]);
+    equal(p, a);
+    equal(p, a);
+    says(a, "3 3", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM learner)");
+    says(a, "enrolment::member", LISTED);
+}
+
 static void nor_does_an_edit_that_names_it(void **state)
 {
     struct pair *p = *state;
@@ -416,6 +494,8 @@ int main(void)
         TEST(a_row_outside_its_scopes_is_refused_whole),
         TEST(a_row_is_given_to_no_site_that_nobody_knows),
         TEST(naming_an_id_opens_no_door),
+        TEST(naming_it_before_it_arrives_opens_none_either),
+        TEST(what_was_named_before_by_who_holds_it_stays),
         TEST(nor_does_an_edit_that_names_it),
         TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
         TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),
