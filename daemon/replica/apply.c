@@ -897,6 +897,8 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
         rc = fail(r, PERCHE_NOMEM, "no memory for a parked row");
     else if (perche_batch_decode(body, b, &err) != PERCHE_OK)
         rc = fail(r, err.rc, "a parked row: %s", err.text);
+    if (rc == PERCHE_OK) /* as before any batch: what was written unseen is recorded first */
+        rc = audit_batch(r, b);
     if (rc == PERCHE_OK) {
         s = sql(r, SQL_PARKED_END);
         sqlite3_bind_int64(s, 1, n);
@@ -912,8 +914,15 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
         a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .eplsn = pusher.eplsn, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
         a->recovering = r->hub && recovering(r);
-        if (rc == PERCHE_OK)
+        if (rc == PERCHE_OK) /* what is applied later is captured no more than what is applied at once */
+            rc = applying_begin(r);
+        if (rc == PERCHE_OK) {
+            enum perche_rc ended;
+
             rc = apply_rows(a);
+            ended = applying_end(r);
+            rc = rc != PERCHE_OK ? rc : ended;
+        }
         if (rc == PERCHE_OK && a->applied > 0)
             rc = append_block(a, body);
     }
@@ -927,7 +936,6 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
 enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key)
 {
     sqlite3_int64 after = 0, last = 0;
-    bool begun = false; /* what is applied later is captured no more than what is applied at once */
     enum perche_rc rc = PERCHE_OK;
     sqlite3_stmt *s;
 
@@ -938,10 +946,6 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
     if (sql_row(r, s))
         last = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
-    if (last > 0 && !r->applying) {
-        rc = applying_begin(r);
-        begun = rc == PERCHE_OK;
-    }
     while (rc == PERCHE_OK && after < last) {
         sqlite3_int64 n = 0;
         uint32_t via = 0;
@@ -979,11 +983,6 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
         rc = copy == NULL ? fail(r, PERCHE_NOMEM, "no memory for a parked row")
                           : retry_one(r, n, via, (struct perche_bytes){copy, copy_n});
         free(copy);
-    }
-    if (begun) {
-        enum perche_rc ended = applying_end(r);
-
-        rc = rc != PERCHE_OK ? rc : ended;
     }
     return rc;
 }

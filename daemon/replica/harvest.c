@@ -456,6 +456,21 @@ static bool captured_after(struct replica *r, int64_t n)
     return step == SQLITE_ROW;
 }
 
+/* What waited for a table, a column, or a program's trigger to go. Only when nothing is captured, and no table is to be
+ * compared: what is not recorded yet of a row would be overwritten, and nobody had seen it. */
+static enum perche_rc retry_parked(struct replica *r)
+{
+    enum perche_rc rc;
+
+    if (r->retried_at == r->schema_version || audit_waits(r))
+        return r->fail;
+    r->retried_at = r->schema_version; /* before: a row that is found unrecorded on the way is harvested, which comes back here */
+    rc = parked_retry(r, NULL, NULL);
+    if (tx_lost(r)) /* a program's trigger has ended it: once more, without that row */
+        r->retried_at = -1;
+    return rc;
+}
+
 enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more)
 {
     struct chunk c = {.rows_max = chunk_rows(r, rows_max), .keys_cap = 16384, .buckets_count = 1};
@@ -467,22 +482,16 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
 
     *rows = 0;
     *more = false;
-    if (r->retried_at != r->schema_version && !audit_waits(r)) { /* what waited for a table, a column, or a program's trigger to go */
-        rc = parked_retry(r, NULL, NULL);
-        if (!tx_lost(r)) /* else a program's trigger has ended it: once more, without that row */
-            r->retried_at = r->schema_version;
-    }
-    if (rc != PERCHE_OK)
-        return rc;
     s = sql(r, SQL_CAPTURE_ANY);
     any = sql_row(r, s);
     sql_done(s);
     if (r->fail != PERCHE_OK)
         return r->fail;
-    if (!any)
+    if (!any) {
         r->found_log = false;
-    if (!any)
-        return held_carry_out(r, c.rows_max, rows, &refused, more);
+        rc = retry_parked(r);
+        return rc == PERCHE_OK ? held_carry_out(r, c.rows_max, rows, &refused, more) : rc;
+    }
     rc = brake_judge(r);
     if (rc != PERCHE_OK)
         return rc;
@@ -534,9 +543,10 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
         r->found_log = false;
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
-    *more = c.more || c.again || held_wishes(r);
+    any = c.more || c.again;
+    *more = any || held_wishes(r);
     chunk_free(&c);
-    return rc;
+    return rc == PERCHE_OK && !any ? retry_parked(r) : rc;
 }
 
 enum perche_rc harvest_all(struct replica *r)

@@ -604,6 +604,98 @@ static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void *
     equal(p, a);
 }
 
+/* Is each of @words in this column of @table or in a conflict, here? */
+static void kept(struct fixture *f, const char *table, const char *column, const char *const *words, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char sql[300];
+
+        snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM %s WHERE %s = '%s') OR EXISTS (SELECT 1 FROM perche_conflict"
+                                  " WHERE tab = '%s' AND '%s' IN (a_value, b_value))", table, column, words[i], table, words[i]);
+        says(f, "1", sql);
+    }
+}
+
+/* Rows 1 and 2 of a table t of a node's own, with @word in them. */
+static void own_rows(struct pair *p, struct fixture *f, const char *columns, const char *word)
+{
+    char sql[600];
+
+    snprintf(sql, sizeof sql, "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, site_id TEXT%s); INSERT INTO t (id, site_id, v)"
+                              " VALUES ('" ID(1) "', '%s', '%s 1'), ('" ID(2) "', '%s', '%s 2')", columns, SITE_ID(p, 0), word, SITE_ID(p, 0), word);
+    program(f, sql);
+}
+
+static const char *const of_both[] = {"ours 1", "ours 2", "theirs 1", "theirs 2"};
+
+static void rows_of_both_in_a_table_that_is_replicated_now_are_all_kept(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    own_rows(p, p->hub, ", v TEXT", "theirs");
+    own_rows(p, a, ", v TEXT", "ours");
+    free(pair_replicate(p, "{\"table\": \"t\", \"scope\": \"site_id\", \"level\": \"P0\"}"));
+    harvest_here(p, p->hub);
+    pull_once(p, a, 1 << 20); /* before it has heard of the table */
+    assert_int_equal(state_of(p, a).parked, 2);
+    p->now += SECOND(1);
+    pair_prove(p, a);
+    assert_int_equal(state_of(p, a).parked, 0);
+    equal(p, a);
+    kept(a, "t", "v", of_both, 4);
+    kept(p->hub, "t", "v", of_both, 4);
+}
+
+static void rows_of_a_table_of_the_sites_own_that_is_made_to_fit_are_all_kept(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    equal(p, a);
+    own_rows(p, p->hub, ", v TEXT, w TEXT", "theirs");
+    own_rows(p, a, ", v TEXT", "ours");
+    free(pair_replicate(p, "{\"table\": \"t\", \"scope\": \"site_id\", \"level\": \"P0\"}"));
+    harvest_here(p, p->hub);
+    pair_prove(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_table WHERE name = 't'");
+    pair_sync(p, a);
+    assert_int_equal(state_of(p, a).parked, 2);
+    program(a, "ALTER TABLE t ADD COLUMN w TEXT");
+    fixture_close(a);
+    fixture_open(a);
+    p->now += SECOND(1);
+    pair_prove(p, a);
+    assert_int_equal(state_of(p, a).parked, 0);
+    equal(p, a);
+    kept(a, "t", "v", of_both, 4);
+    kept(p->hub, "t", "v", of_both, 4);
+}
+
+static void what_is_captured_when_a_row_waits_no_longer_is_recorded_first(void **state)
+{
+    static const char *const names[] = {"ours", "theirs"};
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    learner(p, p->hub, ID(2), SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE learner SET ine = substr(id, -1)");
+    equal(p, a);
+    program(a, "CREATE UNIQUE INDEX own ON learner (ine)");
+    edit(p, p->hub, "UPDATE learner SET ine = '2', call_name = 'theirs' WHERE id = '" ID(1) "'");
+    pair_sync(p, a);
+    says(a, "constraint", "SELECT reason FROM perche_parked");
+    program(a, "UPDATE learner SET call_name = 'ours' WHERE id = '" ID(1) "'; DROP INDEX own");
+    harvest_here(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_parked");
+    says(a, "2", "SELECT ine FROM learner WHERE id = '" ID(1) "'");
+    equal(p, a);
+    kept(a, "learner", "call_name", names, 2);
+    kept(p->hub, "learner", "call_name", names, 2);
+}
+
 static void a_row_that_leaves_takes_what_is_set_aside_of_it_along(void **state)
 {
     struct pair *p = *state;
@@ -842,6 +934,9 @@ int main(void)
         TEST(rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else),
         TEST(a_row_that_a_programs_trigger_keeps_out_is_not_held_for_there),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
+        TEST(rows_of_both_in_a_table_that_is_replicated_now_are_all_kept),
+        TEST(rows_of_a_table_of_the_sites_own_that_is_made_to_fit_are_all_kept),
+        TEST(what_is_captured_when_a_row_waits_no_longer_is_recorded_first),
         TEST(a_row_that_leaves_takes_what_is_set_aside_of_it_along),
         TEST(a_new_column_makes_no_traffic),
         TEST(a_full_disk_at_the_hub_acknowledges_nothing_and_recovers),
