@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MUST_FROM 500      /* seeds from which on everything in the mix must have happened */
+#define MUST_FROM 1500     /* seeds from which on everything in the mix must have happened */
 #define SHOWN_MAX 3        /* failing stories that are told */
 #define TIDY_EVERY 32      /* stories after which everything is freed: what leaks is seen */
 #define LUCKS 3            /* each shorter story is tried with as much other luck */
