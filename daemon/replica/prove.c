@@ -357,10 +357,9 @@ static enum perche_rc take_cursors(struct replica *r, const struct perche_prove_
 /* The hub's present: later than its answer was made, by the way and by what waited here. */
 static uint64_t hub_now(const struct work *w)
 {
-    int64_t now = (int64_t)w->now_ms + w->offset_ms;
-    uint64_t told = w->message.u.prove_reply.clock_ms;
+    uint64_t now = w->now_ms + (uint64_t)w->offset_ms, told = w->message.u.prove_reply.clock_ms; /* it may say any time */
 
-    return now > 0 && (uint64_t)now > told ? (uint64_t)now : told;
+    return now <= INT64_MAX && now > told ? now : told;
 }
 
 enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o)

@@ -86,10 +86,10 @@ void state_fill(struct replica *r, struct state *s)
     s->obstacles = registry_other_keys(r);
     s->tables_gone -= s->tables_gone < s->obstacles ? s->tables_gone : s->obstacles; /* these are not made again as they stand */
     s->obstacles += registry_obstacles(r);
-    if (r->reader && !r->hub) {
+    if (r->reader) /* a hub lists what its own programs wrote and nobody can be sent */
         s->refused = count(r, SQL_REFUSED_COUNT);
+    if (r->reader && !r->hub)
         s->captured = count(r, SQL_CAPTURED_COUNT);
-    }
 }
 
 static void begin_one(struct replica *r, const struct work *w, struct outcome *o)

@@ -612,7 +612,7 @@ static void kept(struct fixture *f, const char *table, const char *column, const
 
         snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM %s WHERE %s = '%s') OR EXISTS (SELECT 1 FROM perche_conflict"
                                   " WHERE tab = '%s' AND '%s' IN (a_value, b_value))", table, column, words[i], table, words[i]);
-        says(f, "1", sql);
+        says(f, "1", "%s", sql);
     }
 }
 
