@@ -70,9 +70,9 @@ static char *key_collation(struct replica *r, const char *name, const char *colu
         return NULL;
     (void)sqlite3_bind_text(s, 2, column, -1, SQLITE_STATIC); /* a failed bind finds nothing, and the column's own is looked at all the same */
     rc = sqlite3_step(s);
-    if (rc == SQLITE_ROW)
-        found = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(s, 0));
-    else if (rc != SQLITE_DONE)
+    if (rc == SQLITE_ROW && (found = sqlite3_mprintf("%s", (const char *)sqlite3_column_text(s, 0))) == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory to check %s", name);
+    else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, name);
     (void)sqlite3_finalize(s); /* its error was seen by the step */
     return found;

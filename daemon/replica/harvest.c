@@ -284,7 +284,6 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     }
     if (present && m.stored && m.gen == before && meta_alive(&m) && capture_waits(r, it->table)) {
         uint64_t captured = mask;
-
         bool refilled = false;
 
         rc = audit_changed(r, &m, values, 0, &mask); /* a new digest would cover what was changed unseen */

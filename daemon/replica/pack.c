@@ -76,9 +76,6 @@ enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_valu
     }
     if (rc != PERCHE_OK || !captured || !meta_alive(m))
         return rc;
-    *settled = m->kept_mask == 0 || m->flags & META_HELD; /* else it is gone from its table, and the harvest says why */
-    if (!*settled)
-        return rc;
     digest_row(r, m, values, digest);
     *settled = memcmp(digest, m->digest, sizeof digest) == 0;
     return rc;

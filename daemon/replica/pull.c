@@ -17,7 +17,7 @@
 #define PAGE_ROWS 512u       /* index entries read of a scope at a time */
 #define LOOKED_MAX 20000u    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
 #define NEWS_LOOKED 64u
-#define NOTHING_LOOKED (2 * PAGE_ROWS) /* of one site: the hub looks at all of them in one write transaction (floor.c) */
+#define NOTHING_LOOKED (2 * PAGE_ROWS) /* of one site: the hub looks at many of them in one write transaction (floor.c) */
 
 /* ---- the hub answers ------------------------------------------------------------ */
 
