@@ -22,32 +22,8 @@ static bool own(const struct merge_peer *p, const struct clock_cell *c)
     return c->via == p->via && (c->lsn > p->eplsn || WITHOUT(A13_PRESENT_EPOCH));
 }
 
-/* Newest position of the row but for what came over the peer's own link: a row that is not newer than
- * the peer's scan was merged there already. */
-static uint64_t row_position(const struct merge_peer *p, const struct meta *m)
-{
-    uint64_t all = 0, foreign = 0;
-    const struct clock_cell *gen = &m->cells[0];
-    bool own_entry = (m->flags & META_AGREED) && m->entered == gen->lsn && own(p, gen);
-
-    for (uint32_t num = 0; num < m->count; num++) {
-        const struct clock_cell *c = &m->cells[num];
-
-        if (!c->written)
-            continue;
-        if (c->lsn > all)
-            all = c->lsn;
-        if (!own(p, c) && c->lsn > foreign)
-            foreign = c->lsn;
-    }
-    if (m->entered > all)
-        all = m->entered;
-    if (!own_entry && m->entered > foreign)
-        foreign = m->entered;
-    return m->lsn > all ? m->lsn : foreign; /* above all: touched by a conflict, by whom is not kept */
-}
-
-/* Had the author of what came read this stored value? */
+/* Had the author of what came read this stored value? @position is the row's, all of it: what came over his own link moved the
+ * row as well, and a pull that was not there yet has to go further to meet it. */
 static bool seen(const struct merge_peer *p, uint64_t position, const struct clock_cell *c)
 {
     if (!p->at_hub)
@@ -189,7 +165,7 @@ static void replace_row(const struct merge_peer *p, const struct merge_ask *ask,
 void merge_row(const struct merge_peer *p, const struct merge_ask *ask, struct meta *m,
                const struct merge_in *in, struct merge_out *out)
 {
-    uint64_t position = p->at_hub ? row_position(p, m) : 0;
+    uint64_t position = m->lsn;
 
     memset(out, 0, offsetof(struct merge_out, lost));
     if (!WITHOUT(A0_CLEAN_ROW) && !WITHOUT(B9_IMAGE) && !p->at_hub && in->whole && in->has_gen && m->gen != 0 && !merge_dirty(p, m)) {
