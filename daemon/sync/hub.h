@@ -28,6 +28,7 @@ struct pipe {
     uint64_t number; /* pipes in the order they came */
     bool challenged;
     uint8_t challenge[32];
+    uint64_t challenge_number; /* challenges in the order they were given */
     uint32_t asked;    /* requests without a proof since the last proof */
     bool proving;      /* a work for it without a session is under way */
     bool proven;       /* it has had a session: its messages may be large */
@@ -49,6 +50,7 @@ struct peer {
     char site[PERCHE_ID_BYTES_MAX];
     uint64_t session;  /* 0 = none */
     uint64_t session_ms; /* wall clock when it began */
+    uint64_t answered;   /* number of the newest challenge that it answered rightly */
     struct pipe *pipe; /* that the session is bound to */
     uint64_t have;     /* pushed up to here, as far as is known */
     uint32_t busy;     /* works of this session under way */
@@ -89,6 +91,7 @@ struct job {
     uint8_t out;  /* PERCHE_NO_REVOKED or _LEFT: a proof that is being judged comes too late */
     bool proving; /* counted in hub->proving */
     uint8_t challenge[32];
+    uint64_t challenge_number;
     uint64_t pending;              /* push: what the site said */
     struct perche_message message; /* owned: question or answer that waits for another work */
 };
@@ -107,7 +110,7 @@ struct sync_hub {
     struct peer *all;
     uint32_t peers_count;
     struct job *jobs[HUB_BUCKETS];
-    uint64_t tags, pipe_numbers, queue_numbers;
+    uint64_t tags, pipe_numbers, queue_numbers, challenge_numbers;
     uint32_t pipes_count, strangers, sessionless, proving;
     uint32_t working, working_large, waiting;
     uint32_t wakes; /* peers marked `wake` */

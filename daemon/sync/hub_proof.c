@@ -34,6 +34,7 @@ void hub_hello(struct sync_hub *h, struct pipe *pipe, const struct sync_event *e
     }
     h->ops.random(h->ops.ctx, pipe->challenge, sizeof pipe->challenge);
     pipe->challenged = true;
+    pipe->challenge_number = ++h->challenge_numbers;
     pipe->offset_ms = (int64_t)(h->now_ms - hello->clock_ms);
     (void)snprintf(pipe->address, sizeof pipe->address, "%s", ev->address != NULL ? ev->address : "");
     memcpy(reply->challenge, pipe->challenge, sizeof reply->challenge);
@@ -85,6 +86,7 @@ void hub_prove(struct sync_hub *h, struct pipe *pipe, const struct sync_event *e
         return;
     pipe->challenged = false; /* a challenge is good for one answer */
     memcpy(job->challenge, pipe->challenge, sizeof job->challenge);
+    job->challenge_number = pipe->challenge_number;
     (void)snprintf(job->site, sizeof job->site, "%s", site);
     (void)snprintf(w->site, sizeof w->site, "%s", site);
     sync_message_move(&job->message, ev->message);
@@ -109,9 +111,17 @@ static void refuse(struct sync_hub *h, const struct job *job, enum perche_refusa
     hub_no(h, job->pipe, job->request, job->op, why);
 }
 
+/* A slow line may bring a proof after its process has ended, and after the next one has proven itself on a line of its own. A
+ * machine that still speaks there hears "session", says hello, and answers a newer challenge. */
+static bool is_late(const struct job *job, const struct peer *peer)
+{
+    return peer != NULL && job->challenge_number < peer->answered;
+}
+
 void hub_prove_keyed(struct sync_hub *h, struct job *job, struct outcome *o)
 {
     const struct pipe *pipe = hub_pipe_find(h, job->pipe);
+    struct peer *peer = hub_peer_find(h, job->site);
     struct work *w;
 
     if (pipe == NULL)
@@ -132,6 +142,12 @@ void hub_prove_keyed(struct sync_hub *h, struct job *job, struct outcome *o)
         refuse(h, job, PERCHE_NO_SIGNATURE);
         return;
     }
+    if (is_late(job, peer)) {
+        refuse(h, job, PERCHE_NO_SESSION);
+        return;
+    }
+    if (peer != NULL)
+        peer->answered = job->challenge_number;
     w = hub_work_again(h, WORK_PROVE_JUDGE, job);
     if (w == NULL)
         return;
@@ -185,10 +201,12 @@ void hub_prove_judged(struct sync_hub *h, struct job *job, struct outcome *o)
             hub_session_end(h, peer, PERCHE_NO_SESSION);
         reply->session = 0;
         actions_log(h->out, "hub.two_machines", "site=%s address=%s", job->site, pipe != NULL ? pipe->address : "");
-    } else if (pipe == NULL) {
-        hub_session_end(h, peer,
-                        PERCHE_NO_SESSION); /* what is stored is the new one, which nobody holds */
+    } else if (pipe == NULL || is_late(job, peer)) { /* what is stored is the new session, which nobody holds */
+        hub_session_end(h, peer, PERCHE_NO_SESSION);
+        refuse(h, job, PERCHE_NO_SESSION);
+        return;
     } else {
+        peer->answered = job->challenge_number;
         reply->session = job->session;
         hub_session_begin(h, peer, pipe, job->session, reply->have);
     }

@@ -17,6 +17,7 @@ struct script {
     /* a replica that counts */
     uint64_t lsn, have;
     bool revoked, left;
+    bool two_machines; /* what the latest judge was told */
     bool news, woken_all;
     uint64_t captured;
     uint64_t rows; /* what the next push says it held */
@@ -69,6 +70,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         m->u.prove_reply.have = sc->have;
         m->u.prove_reply.asof.lsn = sc->lsn;
         sc->session = w->session;
+        sc->two_machines = w->two_machines;
         assert_true(w->session != 0);
         break;
     case WORK_PUSH_APPLY:
@@ -675,6 +677,52 @@ static void test_a_pipe_that_goes_while_it_is_judged_gets_no_session(void **stat
     push(sc, 10, older, 1, 2);
     expect(sc, "106< push no session\n");
     script_free(sc);
+}
+
+/* Said before its process was killed, and brought by the line after the next process had proven itself. */
+static void test_a_proof_that_comes_after_a_later_one_makes_no_second_machine(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct script *sc = script_new(8);
+        uint8_t before[32];
+        uint64_t newer;
+
+        if (!first)
+            (void)proven(sc, 10, SITE);
+        hello(sc, 11);
+        memcpy(before, sc->challenge, sizeof before);
+        hello(sc, 12);
+        sc->hold = first;
+        prove(sc, 12, SITE);
+        newer = sc->session;
+        trace_clear(&sc->trace);
+        memcpy(sc->challenge, before, sizeof before);
+        prove(sc, 11, SITE);
+        works(sc);
+        if (first) { /* while the later one was being judged */
+            sc->hold = false;
+            assert_non_null(strstr(sc->trace.text, "log hub.proven\n3< prove\n"));
+            assert_non_null(strstr(sc->trace.text, "log hub.refused\n4< prove no session\n"));
+            assert_null(strstr(strstr(sc->trace.text, "hub.proven") + 1, "hub.proven"));
+        } else {
+            expect(sc, "   site_key\nlog hub.refused\n104< prove no session\n");
+            push(sc, 12, newer, 0, 10);
+            expect(sc, "   push_apply\n105< push have=10\n");
+        }
+        hello(sc, 12);
+        prove(sc, 12, SITE);
+        assert_false(sc->two_machines);
+        push(sc, 12, sc->session, first ? 0 : 10, 20);
+        assert_non_null(strstr(sc->trace.text, "< push have=20\n"));
+        hello(sc, 11); /* it lives, after all: another machine */
+        prove(sc, 11, SITE);
+        trace_clear(&sc->trace);
+        hello(sc, 12);
+        prove(sc, 12, SITE);
+        assert_true(sc->two_machines);
+        script_free(sc);
+    }
 }
 
 static void test_two_machines_stop_both(void **state)
@@ -1619,6 +1667,7 @@ int main(void)
         T(a_session_proven_again_on_its_own_pipe_goes_on),
         T(another_site_over_the_same_pipe_ends_the_first),
         T(a_pipe_that_goes_while_it_is_judged_gets_no_session),
+        T(a_proof_that_comes_after_a_later_one_makes_no_second_machine),
         T(two_machines_stop_both),
         T(one_proof_at_a_time_for_each_pipe),
         T(enrolling_is_one_work_and_its_answer),
