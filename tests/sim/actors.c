@@ -178,14 +178,14 @@ struct shown {
     bool null[10];
 };
 
-/* It comes with a migration, or goes with an older copy. */
+/* It comes with a migration, or goes with an older copy. Without triggers it is the hub's own: it died before it replicated it. */
 static bool has_club(struct world *w, struct node *n)
 {
     sqlite3_stmt *s = NULL;
 
     if (n->club || !w->plan->mix.extra[EXTRA_SCHEMA])
         return n->club;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'club'", -1, &s, NULL) == SQLITE_OK)
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'club'", -1, &s, NULL) == SQLITE_OK)
         n->club = sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
     return n->club;

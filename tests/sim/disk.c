@@ -83,7 +83,7 @@ static void file_room(struct file *f, int64_t size)
 {
     if (size <= f->cap)
         return;
-    f->cap = size + size / 2 + 65536;
+    f->cap = size + size / 2 + (1 << 20); /* untouched, it costs nothing */
     f->data = must(realloc(f->data, (size_t)f->cap));
 }
 
