@@ -26,6 +26,8 @@
 
 #define MUST_FROM 1500     /* seeds from which on everything in the mix must have happened */
 #define SHOWN_MAX 3        /* failing stories that are told */
+#define FAILED_MAX 64      /* that a worker remembers */
+#define SAYS_EVERY 5000    /* stories, a worker says how far it is */
 #define TIDY_EVERY 32      /* stories after which everything is freed: what leaks is seen */
 #define LUCKS 3            /* each shorter story is tried with as much other luck */
 #define TRIES_MAX 1500     /* stories played to make one shorter */
@@ -48,7 +50,7 @@ struct result { /* in memory that all processes share */
     bool ended;
     uint64_t passed, failed_count, events, lies, lies_found;
     uint64_t counts[COUNTS], stories[COUNTS]; /* how often, and in how many stories */
-    struct failed failed[64];
+    struct failed failed[FAILED_MAX];
 };
 
 static bool take_number(const char *name, const char *text, uint64_t *out)
@@ -509,11 +511,20 @@ static void worker(const struct arguments *a, uint32_t first, struct result *r)
     struct arguments lying = *a;
 
     lying.options.lie = true;
-    for (uint64_t i = first; i < a->seeds && !(a->first && r->failed_count > 0); i += a->jobs)
-        if (play_one(a, a->from + i, r) && !a->first && !a->options.lie && i < LIES) { /* and is the oracle awake? */
+    for (uint64_t i = first, played = 1; i < a->seeds && !(a->first && r->failed_count > 0); i += a->jobs, played++) {
+        bool passed = play_one(a, a->from + i, r);
+
+        if (passed && !a->first && !a->options.lie && i < LIES) { /* and is the oracle awake? */
             r->lies++;
             r->lies_found += !play_one(&lying, a->from + i, &lie);
         }
+        if (!passed && r->failed_count <= FAILED_MAX) /* at once: a long run may be ended before its report */
+            (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)(a->from + i), r->failed[r->failed_count - 1].kind, r->failed[r->failed_count - 1].text);
+        if (played % SAYS_EVERY == 0)
+            (void)printf("... seed %llu, %llu failed of the %llu that worker %u has played\n", (unsigned long long)(a->from + i), (unsigned long long)r->failed_count,
+                         (unsigned long long)played, first);
+        (void)fflush(stdout);
+    }
 }
 
 /* Tells the story of one seed. */
@@ -557,8 +568,8 @@ static void merge_results(struct result *to, const struct result *from)
     merge_counts(to, from);
     to->lies += from->lies;
     to->lies_found += from->lies_found;
-    for (uint64_t i = 0; i < from->failed_count && i < 64; i++)
-        if (to->failed_count + i < 64)
+    for (uint64_t i = 0; i < from->failed_count && i < FAILED_MAX; i++)
+        if (to->failed_count + i < FAILED_MAX)
             to->failed[to->failed_count + i] = from->failed[i];
     to->failed_count += from->failed_count;
 }
@@ -630,9 +641,6 @@ int main(int argc, char **argv)
         merge_results(&total, &results[j]);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    for (uint64_t i = 0; i < total.failed_count && i < 64; i++)
-        if (total.failed[i].kind[0] != '\0')
-            (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)total.failed[i].seed, total.failed[i].kind, total.failed[i].text);
     stages_begin();
     if (!a.options.lie && !a.first)
         for (uint64_t i = 0; i < total.failed_count && i < SHOWN_MAX; i++)
