@@ -210,8 +210,8 @@ static bool at_default(struct replica *r, const struct column *c, const struct p
     return same;
 }
 
-/* An older copy that was put back may have captured an insert that its former life has harvested, and handed out: who deletes the
- * row before the daemon starts has deleted what others have. */
+/* A copy of this file may have the insert captured and not the delete, or its former life may have harvested it and handed it
+ * out: who deletes the row has deleted what others have, or may have yet. */
 static bool was_deleted(const struct chunk *c, const struct item *it)
 {
     for (uint32_t i = it->first; i != 0; i = c->ops[i - 1].next)
@@ -332,8 +332,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = gone;
     }
     if (!m.stored && !meta_alive(&m)) { /* never was here, or came and went since the last harvest */
-        if (!r->found_log || !was_deleted(c, it))
-            goto out; /* nobody else has ever had it */
+        if (!was_deleted(c, it))
+            goto out;
         m.gen = m.gen != 0 ? m.gen : 2; /* its insert was in a chunk before */
     }
     gen = m.gen != before;
@@ -487,7 +487,6 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     if (r->fail != PERCHE_OK)
         return r->fail;
     if (!any) {
-        r->found_log = false;
         rc = retry_parked(r);
         return rc == PERCHE_OK ? held_carry_out(r, c.rows_max, rows, &refused, more) : rc;
     }
@@ -538,8 +537,6 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     }
     if (rc == PERCHE_OK && whole)
         rc = brake_judged(r);
-    if (rc == PERCHE_OK && !c.more)
-        r->found_log = false;
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
     any = c.more || c.again;

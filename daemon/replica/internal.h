@@ -198,7 +198,7 @@ struct floor_pass {
 struct saved {
     struct node node;
     struct floor_pass floor_pass;
-    bool node_dirty, applying, woken_all, found_log;
+    bool node_dirty, applying, woken_all;
     uint64_t names;
     uint32_t woken;
 };
@@ -226,7 +226,6 @@ struct replica {
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
-    bool found_log;              /* what was captured before this replica was opened is not all harvested yet */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */

@@ -559,7 +559,6 @@ static enum perche_rc make(struct replica *r)
         if (node_store(r) != PERCHE_OK)
             return r->fail;
     }
-    r->found_log = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_capture)", 0, NULL) != 0;
     if (r->hub && life_begin(r) != PERCHE_OK)
         return r->fail;
     if (first && r->hub && insert_hub_rows(r) != PERCHE_OK)

@@ -287,7 +287,6 @@ static void save(struct replica *r, struct saved *s)
     s->node_dirty = r->node_dirty;
     s->floor_pass = r->floor_pass;
     s->applying = r->applying;
-    s->found_log = r->found_log;
     s->names = names_mark(r);
     s->woken = r->woken->count;
     s->woken_all = r->woken->all;
@@ -299,7 +298,6 @@ static void restore(struct replica *r, const struct saved *s)
     r->node = s->node;
     r->node_dirty = s->node_dirty;
     r->floor_pass = s->floor_pass;
-    r->found_log = s->found_log;
     names_cut(r, s->names);
     r->woken->count = s->woken;
     r->woken->all = s->woken_all;

@@ -740,7 +740,7 @@ static void twin_begin(struct world *w, struct node *n, uint64_t down_ms)
     disk_copy_free(copy);
     t->index = (uint8_t)(t - w->nodes);
     t->twin_of = n->index;
-    t->twin_from = w->writes_count;
+    t->twin_from = n->slow ? n->slow_first - 1 : w->writes_count; /* what is not committed yet is not in a copy */
     (void)snprintf(t->name, sizeof t->name, "%.1s%s", n->name, t->index == NODES_MAX ? "'" : "\"");
     memcpy(t->id, n->id, sizeof t->id);
     memcpy(t->hub_id, n->hub_id, sizeof t->hub_id);
