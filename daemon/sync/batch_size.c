@@ -40,7 +40,7 @@ void batch_size_measured(struct batch_size *b, uint64_t bytes, uint64_t line_ms,
     }
     if (proposed < aim && ms > BATCH_LINE_MS)
         b->bytes = clamp(proposed > aim / STEP ? proposed : aim / STEP);
-    else if (full)
+    else if (full && bytes >= PERCHE_BATCH_BYTES_MIN) /* a smaller one was cut for its rows, and has no rate */
         b->bytes = clamp(proposed < aim * STEP ? proposed : aim * STEP);
 }
 

@@ -114,6 +114,19 @@ static void test_a_small_batch_says_nothing_about_a_fast_line(void **state)
     assert_int_equal(b.bytes, 65536 / 4);
 }
 
+/* Cut for its rows, or by the hub: growing by it, a line that died in silence would be waited for for half an hour. */
+static void test_a_batch_that_was_cut_short_of_its_bytes_does_not_make_the_next_ones_large(void **state)
+{
+    struct batch_size b;
+
+    (void)state;
+    batch_size_init(&b);
+    for (int i = 0; i < 10; i++)
+        batch_size_measured(&b, 400, 5, 4, true);
+    assert_int_equal(b.bytes, 65536);
+    assert_true(batch_size_allowance_ms(&b, b.bytes) < 120000);
+}
+
 static void test_one_huge_row_does_not_make_the_next_batches_small(void **state)
 {
     struct batch_size b;
@@ -296,6 +309,7 @@ int main(void)
         T(the_aim_settles_at_five_seconds_of_line_time),
         T(the_aim_stays_within_its_bounds),
         T(a_small_batch_says_nothing_about_a_fast_line),
+        T(a_batch_that_was_cut_short_of_its_bytes_does_not_make_the_next_ones_large),
         T(one_huge_row_does_not_make_the_next_batches_small),
         T(a_rate_limit_bounds_a_batch_to_its_five_seconds),
         T(a_window_keeps_the_order_of_its_batches),
