@@ -462,14 +462,17 @@ static enum perche_rc sign_rest(struct replica *r, const struct row *row, uint64
         rc = chain_load(r, t, (struct perche_bytes){row->key, row->key_n}, &have);
     if (rc != PERCHE_OK || !m.stored)
         goto out;
-    gen = m.cells[0].origin == r->node.site_num && chain_find(&have, "", r->node.site, m.gen, m.cells[0].stamp, NULL) == NULL;
+    rc = row_values(r, &m, values);
+    if (rc != PERCHE_OK)
+        goto out;
+    gen = m.cells[0].origin == r->node.site_num && !chain_vouches(&have, "", r->node.site, m.gen, m.cells[0].stamp, NULL);
     for (uint32_t num = 1; num < m.count && meta_alive(&m); num++)
         if (m.cells[num].written && m.cells[num].origin == r->node.site_num &&
-            chain_find(&have, t->columns[num - 1].name, r->node.site, m.gen, m.cells[num].stamp, NULL) == NULL)
+            !chain_vouches(&have, t->columns[num - 1].name, r->node.site, m.gen, m.cells[num].stamp, &values[num]))
             mask |= UINT64_C(1) << (num - 1);
     for (uint32_t i = 0; i < have.count; i++)
         if (have.held[i].arena != NULL && strcmp(have.held[i].entry.origin, r->node.site) == 0 &&
-            (newest == NULL || have.held[i].stamp > newest->stamp))
+            (newest == NULL || chain_later(&have.held[i], newest)))
             newest = &have.held[i];
     if (newest != NULL) {
         rc = head_put(r, &m, newest->entry.epoch, newest->entry.n, newest->id);
@@ -481,8 +484,6 @@ static enum perche_rc sign_rest(struct replica *r, const struct row *row, uint64
         ask_bind_bytes(s, 2, (struct perche_bytes){m.key, m.key_n});
         rc = ask_run(r, s, "forget an entry of the chain");
     }
-    if (rc == PERCHE_OK)
-        rc = row_values(r, &m, values);
     if (rc == PERCHE_OK && (gen || mask != 0))
         rc = chain_author(r, &m, values, mask, gen, row->unseen, next_lsn(r));
     if (rc == PERCHE_OK && (gen || mask != 0) && !r->hub)

@@ -26,9 +26,14 @@ struct chain_row {
 /* The entries of a row. End with chain_row_free(), also after a failure. */
 enum perche_rc chain_load(struct replica *r, const struct table *t, struct perche_bytes key, struct chain_row *row);
 void chain_row_free(struct chain_row *row);
-/* The entry that vouches for this cell; @cell: its place in it, may be NULL. */
+/* Is @a the later one of two entries of an author? */
+bool chain_later(const struct chain_held *a, const struct chain_held *b);
+/* The entry that vouches for this cell, the last of them: a shift may have given a stamp twice. @cell: its place in it. */
 const struct chain_held *chain_find(const struct chain_row *row, const char *column, const char *origin, uint32_t gen, uint64_t stamp,
                                     uint32_t *cell);
+/* Is there one, and is it about this value? (Whose salt was taken out can no longer tell.) */
+bool chain_vouches(const struct chain_row *row, const char *column, const char *origin, uint32_t gen, uint64_t stamp,
+                   const struct perche_value *value);
 /* Writes {"entries", "records"} of the answer: what is not as it was signed. *good: nothing. */
 enum perche_rc chain_check(struct replica *r, struct json *j, bool *good);
 

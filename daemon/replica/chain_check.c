@@ -104,22 +104,65 @@ enum perche_rc chain_load(struct replica *r, const struct table *t, struct perch
     return rc;
 }
 
+bool chain_later(const struct chain_held *a, const struct chain_held *b)
+{
+    if (a->entry.epoch == b->entry.epoch)
+        return a->entry.n > b->entry.n;
+    if (a->entry.prev_epoch == b->entry.epoch || b->entry.prev_epoch == a->entry.epoch)
+        return a->entry.prev_epoch == b->entry.epoch;
+    return a->stamp > b->stamp;
+}
+
 const struct chain_held *chain_find(const struct chain_row *row, const char *column, const char *origin, uint32_t gen, uint64_t stamp,
                                     uint32_t *cell)
 {
+    const struct chain_held *last = NULL;
+
     for (uint32_t i = 0; i < row->count; i++) {
         const struct chain_held *h = &row->held[i];
 
         if (h->arena == NULL || h->entry.gen != gen || strcmp(h->entry.origin, origin) != 0)
             continue;
         for (uint32_t k = 0; k < h->entry.cells_count; k++)
-            if (h->entry.cells[k].stamp == stamp && strcmp(h->entry.cells[k].column, column) == 0) {
-                if (cell != NULL)
-                    *cell = k;
-                return h;
+            if (h->entry.cells[k].stamp == stamp && strcmp(h->entry.cells[k].column, column) == 0 && (last == NULL || chain_later(h, last))) {
+                *cell = k;
+                last = h;
             }
     }
-    return NULL;
+    return last;
+}
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != 0)
+            return false;
+    return true;
+}
+
+static const uint8_t *salt_of(const struct chain_held *h, uint32_t cell)
+{
+    const uint8_t *salt = h->salts + (size_t)cell * CHAIN_SALT;
+
+    return h->salts_n < (cell + 1) * CHAIN_SALT || is_zero(salt, CHAIN_SALT) ? NULL : salt;
+}
+
+static bool is_hash_of(const struct chain_held *h, uint32_t cell, const uint8_t *salt, const struct perche_value *v)
+{
+    uint8_t hash[16];
+
+    perche_chain_hash(salt, v, hash);
+    return memcmp(hash, h->entry.cells[cell].hash, 16) == 0;
+}
+
+bool chain_vouches(const struct chain_row *row, const char *column, const char *origin, uint32_t gen, uint64_t stamp,
+                   const struct perche_value *value)
+{
+    uint32_t cell = 0;
+    const struct chain_held *h = chain_find(row, column, origin, gen, stamp, &cell);
+    const uint8_t *salt = h == NULL ? NULL : salt_of(h, cell);
+
+    return h != NULL && (*column == '\0' || salt == NULL || is_hash_of(h, cell, salt, value));
 }
 
 /* ---- the keys ----------------------------------------------------------------------------- */
@@ -312,14 +355,6 @@ static const struct chain_held *by_id(const struct chain_row *row, const uint8_t
     return NULL;
 }
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != 0)
-            return false;
-    return true;
-}
-
 static bool signed_well(struct check *c, const struct chain_held *h, const char **why)
 {
     const struct replica_signer *signer = &c->r->config.signer;
@@ -383,19 +418,17 @@ static const char *cell_wrong(struct check *c, const struct meta *m, const struc
 {
     const char *origin = name_text(c->r, m->cells[num].origin);
     const struct chain_held *h;
-    const uint8_t *salt;
-    uint8_t hash[16];
     uint32_t cell = 0;
 
     h = origin == NULL ? NULL : chain_find(row, num == 0 ? "" : m->table->columns[num - 1].name, origin, m->gen, m->cells[num].stamp, &cell);
     if (h == NULL)
         return origin != NULL && may_come(c, origin) ? NULL : "no entry of the chain vouches for it";
     if (num > 0) {
-        salt = h->salts + (size_t)cell * CHAIN_SALT;
-        if (h->salts_n < (cell + 1) * CHAIN_SALT || is_zero(salt, CHAIN_SALT))
+        const uint8_t *salt = salt_of(h, cell);
+
+        if (salt == NULL)
             return m->flags & META_ERASED ? NULL : "the salt of its entry is gone";
-        perche_chain_hash(salt, &values[num], hash);
-        if (memcmp(hash, h->entry.cells[cell].hash, 16) != 0)
+        if (!is_hash_of(h, cell, salt, &values[num]))
             return "it is not what was written";
     }
     if (h->entry.unseen && !(num == 0 && settled(row, h)))

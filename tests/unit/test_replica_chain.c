@@ -433,6 +433,30 @@ static void what_is_shifted_or_of_another_id_is_signed_anew(void **state)
     fixture_end(f);
 }
 
+/* The entry of the first value was sent, the value itself was not; then another one gets its stamp, as the clock was wrong by just as much. */
+static void a_shift_that_meets_a_stamp_that_was_signed_before_is_signed_once_more(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    enrol_at(p, a, ENROLMENT);
+    pair_push(p, a);
+    decide(p, a, "EMP_FIXED_TERM");
+    b = push_made(p, a, state_of(p, a).acked, 1);
+    push_told(p, a, &b, push_taken(p, a, &b));
+    parcel_end(&b);
+    p->now += 600000 - 1000;
+    decide(p, a, "EMP_PERMANENT");
+    prove_ahead(p, a, 600000);
+    sent_row_by_row(p, a, 2);
+    program_says(p->hub, "SELECT situation FROM outcome_decision", "EMP_PERMANENT");
+    is_clean(p, p->hub, "3");
+    is_clean(p, a, "3");
+    past(p->hub, "UPDATE outcome_decision SET situation = 'EMP_FIXED_TERM'"); /* signed, too, but not last */
+    assert_string_equal(chain_at(p, p->hub, "$.chain.records[0].why"), "it is not what was written");
+}
+
 static struct perche_chain_entry newest_entry(struct fixture *f, struct perche_arena **arena)
 {
     struct perche_chain_entry e;
@@ -504,6 +528,7 @@ int main(void)
         T(a_deletion_is_signed_too_and_the_chain_outlives_the_tombstone),
         T(a_salt_that_is_taken_out_breaks_no_chain),
         T(what_is_shifted_or_of_another_id_is_signed_anew),
+        T(a_shift_that_meets_a_stamp_that_was_signed_before_is_signed_once_more),
         T(a_new_epoch_begins_a_new_chain_that_names_the_last_entry_of_the_old_one),
         T(the_hub_takes_no_entry_that_is_not_its_authors_or_another_than_it_has),
     };
