@@ -483,6 +483,10 @@ enum perche_rc chain_judge(struct replica *r, uint32_t site, struct meta *m, con
 enum perche_rc chain_key(struct replica *r, const char *site, const uint8_t public_key[32]);
 enum perche_rc chain_own_key(struct replica *r);          /* the hub's own, when it is opened: as a program would write it */
 
+/* ---- hub_key.c ------------------------------------------------------------- */
+
+enum perche_rc hub_key_renewed(struct replica *r); /* before chain_own_key(): signs anew what an earlier key of the hub had signed */
+
 /* ---- scope.c --------------------------------------------------------------- */
 
 /* Scope of the row as its rule, its values and its relatives give it here and now (interned name); 0 with r->fail clear = cannot be told. @pusher: interned site or 0. */

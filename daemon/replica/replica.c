@@ -563,7 +563,9 @@ static enum perche_rc make(struct replica *r)
         return r->fail;
     if (first && r->hub && insert_hub_rows(r) != PERCHE_OK)
         return r->fail;
-    return r->hub ? chain_own_key(r) : PERCHE_OK;
+    if (r->hub && hub_key_renewed(r) == PERCHE_OK)
+        (void)chain_own_key(r);
+    return r->fail;
 }
 
 static enum perche_rc open_writer(struct replica *r)

@@ -457,6 +457,50 @@ static void a_shift_that_meets_a_stamp_that_was_signed_before_is_signed_once_mor
     assert_string_equal(chain_at(p, p->hub, "$.chain.records[0].why"), "it is not what was written");
 }
 
+static void signature_of_migration(struct fixture *f, const char *sql, char hex[129])
+{
+    struct perche_migration m = {.number = 1000, .name = "club", .sql = sql};
+    struct perche_buf buf = {0};
+    uint8_t signature[64];
+
+    assert_int_equal(perche_migration_signed(&m, &buf), PERCHE_OK);
+    f->config.signer.sign(f, buf.p, buf.n, signature);
+    sodium_bin2hex(hex, 129, signature, sizeof signature);
+    perche_buf_free(&buf);
+}
+
+/* Its replica alone was put back. What the old key vouched for the new one does; nothing else. */
+static void a_hub_without_its_old_key_signs_anew_what_that_had_signed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char hex[129], sql[1000];
+
+    enrol_at(p, a, ENROLMENT);
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET call_name = 'Bo'");
+    pair_sync(p, a);
+    is_clean(p, p->hub, "1");
+    signature_of_migration(p->hub, "SELECT 1", hex);
+    snprintf(sql, sizeof sql, "INSERT INTO perche_migration VALUES (1000, 'club', 'SELECT 1', x'%s', 0), (1001, 'club', 'SELECT 2', x'%s', 0);"
+                              " INSERT INTO site_key VALUES ('%s', '%064d', '%0128d')", hex, hex, replica_site_id(a->r), 7, 7);
+    program(p->hub, sql);
+    fixture_close(p->hub);
+    fixture_key(p->hub);
+    p->hub->config.random[0]++;
+    fixture_open(p->hub);
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET call_name = 'Lu'");
+    is_clean(p, p->hub, "1");
+    program_says(p->hub, "SELECT group_concat(number || (signature IS NULL)) FROM perche_migration WHERE number >= 1000", "10001,10010");
+    program_says(p->hub, "SELECT count(*) FROM site_key WHERE signature = printf('%0128d', 7)", "1");
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM site_key WHERE site_id = (SELECT site_id FROM perche_self)");
+    program_says(p->hub, sql, "2");
+    fixture_close(p->hub); /* once is enough */
+    p->hub->config.random[0]++;
+    fixture_open(p->hub);
+    program_says(p->hub, sql, "2");
+    is_clean(p, p->hub, "1");
+}
+
 static struct perche_chain_entry newest_entry(struct fixture *f, struct perche_arena **arena)
 {
     struct perche_chain_entry e;
@@ -528,6 +572,7 @@ int main(void)
         T(a_deletion_is_signed_too_and_the_chain_outlives_the_tombstone),
         T(a_salt_that_is_taken_out_breaks_no_chain),
         T(what_is_shifted_or_of_another_id_is_signed_anew),
+        T(a_hub_without_its_old_key_signs_anew_what_that_had_signed),
         T(a_shift_that_meets_a_stamp_that_was_signed_before_is_signed_once_more),
         T(a_new_epoch_begins_a_new_chain_that_names_the_last_entry_of_the_old_one),
         T(the_hub_takes_no_entry_that_is_not_its_authors_or_another_than_it_has),
