@@ -586,7 +586,7 @@ static enum perche_rc first_scope(struct apply *a, struct meta *m, const struct 
             return rc;
         values = stored;
     }
-    m->scope = scope_derive(a->r, m, values, a->pusher);
+    m->scope = scope_derive(a->r, m, values, a->pusher, &m->members);
     if (m->scope == 0)
         return a->r->fail != PERCHE_OK ? a->r->fail : fail(a->r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
     if (!a->recovering && meta_alive(m) && rights_arrived(a->r, a->pusher, m, values) != PERCHE_OK)

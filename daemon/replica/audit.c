@@ -307,9 +307,9 @@ static enum perche_rc ask_hub(struct chunk *c, struct meta *m)
 /* Its parents may have got other sites while no statement found it. */
 static enum perche_rc follow_parents(struct replica *r, struct meta *m, const struct perche_value *values)
 {
-    uint32_t scope = r->hub && m->table->rule == RULE_PARENT ? scope_derive(r, m, values, 0) : 0;
+    uint32_t members = 0, scope = r->hub && m->table->rule == RULE_PARENT ? scope_derive(r, m, values, 0, &members) : 0;
 
-    return scope != 0 && scope != m->scope ? scope_follow(r, m, values, 0) : r->fail;
+    return scope != 0 && (scope != m->scope || members != m->members) ? scope_follow(r, m, values, 0) : r->fail;
 }
 
 /* Puts the row back as it was, if the history has all of it; the digest says whether it has. */

@@ -104,7 +104,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     if (gen || !m->stored)
         m->entered = m->lsn;
     if (!m->stored || (!r->hub && m->scope == 0)) {
-        scope = scope_derive(r, m, values, 0);
+        scope = scope_derive(r, m, values, 0, &m->members);
         if (scope == 0)
             return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
         m->scope = scope;

@@ -592,7 +592,7 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
         return rc;
     s = ask(
         r,
-        "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2)"
+        "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2 AND NOT stays)"
         " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
         " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
         " OR EXISTS (SELECT 1 FROM perche_rescan)" /* not compared yet, or gone: its digests are no proof */
@@ -962,6 +962,7 @@ static enum perche_rc repair_row(struct repair *p, struct table *t, struct perch
         sqlite3_bind_int64(s, 2, t->num);
         sqlite3_bind_blob(s, 3, key.p, (int)key.n, SQLITE_STATIC);
         sqlite3_bind_int64(s, 4, (sqlite3_int64)next_lsn(r));
+        sqlite3_bind_int(s, 5, 0);
         rc = sql_run(r, s, "mark a row as left");
         if (rc == PERCHE_OK)
             rc = woken_add(r, p->site);

@@ -281,6 +281,7 @@ static enum perche_rc mark(struct replica *r, const struct meta *m, uint32_t old
         sqlite3_bind_int64(s, 2, m->table->num);
         sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
         sqlite3_bind_int64(s, 4, (sqlite3_int64)m->lsn);
+        sqlite3_bind_int(s, 5, 0);
         rc = sql_run(r, s, "mark a conflict as left");
         if (rc == PERCHE_OK)
             rc = woken_add(r, site);

@@ -51,8 +51,9 @@ static const char *const core_sql =
     " invited_ms INTEGER NOT NULL, joined_ms INTEGER, revoked_ms INTEGER, left_ms INTEGER) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_invitation (id BLOB NOT NULL PRIMARY KEY, secret_hash BLOB NOT NULL, site TEXT NOT NULL, expires_ms INTEGER NOT NULL,"
     " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
-    /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them */
-    "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL,"
+    /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them; stays: it
+     * only reads the row from then on and is not told to drop it */
+    "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
     " PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_left_lsn ON perche_left (site, lsn);"
     "CREATE TABLE perche_refusal (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, columns TEXT NOT NULL,"

@@ -353,7 +353,7 @@ enum perche_rc floor_bury(struct replica *r, struct apply *a, struct meta *m, st
     rc = keep_values(r, m, values, scope, false);
     if (rc != PERCHE_OK)
         return rc;
-    m->scope = scope_derive(r, m, values, a->pusher);
+    m->scope = scope_derive(r, m, values, a->pusher, &m->members);
     if (m->scope == 0)
         return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
     rc = row_digest(r, m, values, 0);

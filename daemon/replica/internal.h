@@ -319,7 +319,8 @@ enum { META_ERASED = 1, META_SUSPECT = 2,
        META_HELD = 4,          /* a program deleted it and a person is asked: alive but for its table, see brake.c */
        META_FRESH = 8,           /* a site's: never had from the hub: its pull pair is (0, 0) */
        META_AGREED = 16,         /* a hub's: the site that sent its generation named this very scope: no echo to it */
-       META_PAIR = 32 };         /* own pair stored */
+       META_PAIR = 32,           /* own pair stored */
+       META_READ = 64 };         /* `members` stored: meta_save() sets it */
 
 struct meta {
     struct table *table;
@@ -327,6 +328,7 @@ struct meta {
     uint32_t key_n;
     bool stored;                 /* it is in perche_row */
     uint32_t scope;              /* interned name, 0 = none yet */
+    uint32_t members;            /* a hub's: its sites without those that only read along (site_reader), interned like a scope; 0 = all of `scope` */
     uint64_t lsn, entered, first; /* first 0 = NULL */
     uint32_t gen, flags;
     uint64_t block;
@@ -489,8 +491,9 @@ enum perche_rc hub_key_renewed(struct replica *r); /* before chain_own_key(): si
 
 /* ---- scope.c --------------------------------------------------------------- */
 
-/* Scope of the row as its rule, its values and its relatives give it here and now (interned name); 0 with r->fail clear = cannot be told. @pusher: interned site or 0. */
-uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher);
+/* Scope of the row as its rule, its values and its relatives give it here and now (interned name); 0 with r->fail clear = cannot be told. @pusher: interned site or 0.
+ * *members: as in struct meta. */
+uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher, uint32_t *members);
 /* What the row's own columns give it, with the readers of that: without what other rows bring. Of a `members` rule. */
 uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_value *values);
 /* The row goes: a mark for each of its sites but @but. */

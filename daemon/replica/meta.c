@@ -7,6 +7,7 @@
  *   differs           mask of those whose entry is not the default's
  *   for each of them  flags (1 fixed, 2 based), stamp (8), origin, lsn, via [, base stamp (8), base origin]
  *   with META_PAIR    full, scan
+ *   with META_READ    members
  *   of a dead row, and of a held one (META_HELD: its image)
  *                     mask of kept columns, for each: type, then 8 bytes or length and bytes
  * A column that was never written has no entry, so that a new column makes no traffic. */
@@ -114,6 +115,8 @@ static void pack(struct packer *w, const struct meta *m)
         pack_uint(w, m->full);
         pack_uint(w, m->scan);
     }
+    if (m->flags & META_READ)
+        pack_uint(w, m->members);
     if (keeps(m))
         pack_kept(w, m);
 }
@@ -207,7 +210,7 @@ static void meta_reset(struct table *t, struct meta *m)
 {
     m->table = t;
     m->stored = false;
-    m->scope = m->gen = m->flags = m->was_scope = m->was_gen = 0;
+    m->scope = m->members = m->gen = m->flags = m->was_scope = m->was_gen = 0;
     m->lsn = m->entered = m->first = m->block = m->full = m->scan = 0;
     m->kept_mask = 0;
     m->kept_bytes = NULL;
@@ -275,6 +278,8 @@ enum perche_rc meta_unpack(struct replica *r, struct table *t, sqlite3_stmt *row
         m->full = take_uint(&u);
         m->scan = take_uint(&u);
     }
+    if (m->flags & META_READ)
+        m->members = (uint32_t)take_uint(&u);
     if (keeps(m))
         unpack_kept(&u, m);
     if (u.bad || u.p != u.end) {
@@ -320,6 +325,7 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
             return fail(r, PERCHE_NOMEM, "no memory for a row's metadata");
         w.p = big;
     }
+    m->flags = m->members != 0 ? m->flags | META_READ : m->flags & ~(uint32_t)META_READ;
     pack(&w, m);
     sqlite3_bind_int64(s, 1, m->table->num);
     sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);

@@ -573,7 +573,8 @@ enum perche_rc carry_out(struct replica *r)
         if (rc == PERCHE_OK)
             rc = end_entry(r, SQL_WANTED_END, t, (struct perche_bytes){key, key_n}, 1);
     }
-    if (rc == PERCHE_OK && (WITHOUT(B5_DONE) || !waits(r)) && r->node.done != r->node.full) {
+    /* nor while anything waits to be pushed: it may have been written before this site heard that it only reads the row now */
+    if (rc == PERCHE_OK && (WITHOUT(B5_DONE) || (!waits(r) && waiting == 0 && !captured)) && r->node.done != r->node.full) {
         r->node.done = r->node.full;
         r->node_dirty = true;
     }

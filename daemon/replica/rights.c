@@ -806,7 +806,7 @@ enum perche_rc rights_arrived(struct replica *r, uint32_t pusher, struct meta *m
     rc = row_values(r, m, again);
     if (rc != PERCHE_OK)
         return rc;
-    scope = scope_derive(r, m, again, pusher);
+    scope = scope_derive(r, m, again, pusher, &m->members);
     if (scope != 0)
         m->scope = scope;
     return r->fail;

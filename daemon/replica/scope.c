@@ -456,19 +456,28 @@ static void add_readers(struct replica *r, const struct table *t, struct set *s)
     sqlite3_finalize(q);
 }
 
-uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher)
+uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher, uint32_t *members)
 {
-    struct set s = {.count = 0};
+    struct set s = {.count = 0}, without;
+    uint32_t own = 0;
 
     /* The way of nearly every row of a bulk load: one site column, nobody reads along. */
     derive_set(r, m, values, pusher, &s, 0);
     if (!s.all && s.count == 0 && s.unknown) { /* its relative is not here yet */
-        if (m->scope != 0)
+        if (m->scope != 0) {
+            *members = m->members;
             return m->scope;
+        }
         add(r, &s, pusher != 0 ? pusher : r->hub ? 0 : r->node.site_num);
     }
+    without = s;
     add_readers(r, m->table, &s);
-    return r->fail == PERCHE_OK ? intern(r, &s) : 0;
+    if (r->hub && s.count != without.count && r->fail == PERCHE_OK)
+        own = intern(r, &without);
+    if (r->fail != PERCHE_OK)
+        return 0;
+    *members = own;
+    return intern(r, &s);
 }
 
 uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_value *values)
@@ -515,7 +524,8 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
 
 /* ---- following a change --------------------------------------------------- */
 
-static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct meta *m, uint64_t lsn)
+/* @stays: nobody tells the site to drop the row: it reads along from now on. */
+static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct meta *m, uint64_t lsn, bool stays)
 {
     sqlite3_stmt *s = sql(r, SQL_LEFT_PUT);
 
@@ -523,12 +533,14 @@ static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct m
     sqlite3_bind_int64(s, 2, m->table->num);
     sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
     sqlite3_bind_int64(s, 4, (sqlite3_int64)lsn);
+    sqlite3_bind_int(s, 5, stays);
     return sql_run(r, s, "mark a row as left");
 }
 
+/* It has the row: the mark is not told any more; the right that it gives ends at once only where it is a member's anyway. */
 static enum perche_rc unmark_left(struct replica *r, uint32_t site, const struct meta *m)
 {
-    sqlite3_stmt *s = sql(r, SQL_LEFT_END);
+    sqlite3_stmt *s = sql(r, m->members == 0 || scope_holds(r, m->members, site) ? SQL_LEFT_END : SQL_LEFT_STAYS);
 
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, m->table->num);
@@ -536,29 +548,30 @@ static enum perche_rc unmark_left(struct replica *r, uint32_t site, const struct
     return sql_run(r, s, "end a mark");
 }
 
-/* Every site that lost the row gets a mark, every one that has it now loses its. */
-static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old)
+/* Every site that lost the row gets a mark, every one that has it now loses its. Who was a member (@before: then, 0 = all of
+ * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken. */
+static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before)
 {
     const uint32_t *sites;
-    uint32_t n, all = scope_all(r);
+    uint64_t untold = m->scope == old ? next_lsn(r) : m->lsn; /* whoever has heard that far has heard of it */
     enum perche_rc rc = PERCHE_OK;
 
-    if (m->scope == all || old == all || old == 0)
-        return PERCHE_OK;
-    n = scope_sites(r, old, &sites);
-    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
-        if (scope_holds(r, m->scope, sites[i]) || sites[i] == r->node.site_num)
-            continue;
-        n = scope_sites(r, old, &sites); /* scope_holds may have moved the array */
-        rc = mark_left(r, sites[i], m, m->lsn);
-        if (rc == PERCHE_OK)
-            rc = scope_woken(r, sites[i], 0);
-        n = scope_sites(r, old, &sites);
-    }
-    n = scope_sites(r, m->scope, &sites);
-    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++) {
+    if (m->scope == scope_all(r) || old == scope_all(r) || old == 0)
+        return r->fail;
+    for (uint32_t i = 0; rc == PERCHE_OK && m->scope != old && i < scope_sites(r, m->scope, &sites); i++)
         rc = WITHOUT(B6_BACK_AT_HUB) ? PERCHE_OK : unmark_left(r, sites[i], m);
-        n = scope_sites(r, m->scope, &sites);
+    for (uint32_t i = 0; rc == PERCHE_OK && i < scope_sites(r, old, &sites); i++) {
+        uint32_t site = sites[i];
+
+        if (site == r->node.site_num)
+            continue;
+        if (!scope_holds(r, m->scope, site)) {
+            rc = mark_left(r, site, m, m->lsn, false);
+            if (rc == PERCHE_OK)
+                rc = scope_woken(r, site, 0);
+        } else if (m->members != 0 && !scope_holds(r, m->members, site) && (before == 0 || scope_holds(r, before, site))) {
+            rc = mark_left(r, site, m, untold, true);
+        }
     }
     return rc;
 }
@@ -573,7 +586,7 @@ enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but)
 
         if (site == but || site == r->node.site_num)
             continue;
-        rc = mark_left(r, site, m, next_lsn(r));
+        rc = mark_left(r, site, m, next_lsn(r), false);
         if (rc == PERCHE_OK)
             rc = woken_add(r, site);
     }
@@ -858,33 +871,40 @@ bool scope_orphans(struct replica *r)
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher)
 {
     struct member_of of[MEMBERS_OF_MAX];
-    uint32_t old = m->scope, scope, of_count;
+    uint32_t old = m->scope, before = m->members, scope, members = 0, of_count;
+    bool moved;
     enum perche_rc rc = PERCHE_OK;
 
     assert(r->hub);
     of_count = members_of(r, m, values, of);
-    scope = scope_derive(r, m, values, pusher);
+    scope = scope_derive(r, m, values, pusher, &members);
     if (scope == 0)
         return r->fail != PERCHE_OK ? r->fail : PERCHE_OK;
-    if (scope != old) {
+    moved = scope != old || members != before;
+    if (moved) {
         m->scope = scope;
-        m->lsn = m->entered = next_lsn(r);
-        m->flags &= ~(uint32_t)META_AGREED;
+        m->members = members;
+        if (scope != old) {
+            m->lsn = m->entered = next_lsn(r);
+            m->flags &= ~(uint32_t)META_AGREED;
+        }
         rc = meta_save(r, m);
         if (rc == PERCHE_OK)
-            rc = marks(r, m, old);
-        if (rc == PERCHE_OK && !m->table->is_system)
+            rc = marks(r, m, old, before);
+    }
+    if (rc == PERCHE_OK && scope != old) {
+        if (!m->table->is_system)
             rc = conflict_rescope(r, m);
         if (rc == PERCHE_OK)
             rc = scope_woken(r, scope, 0);
     }
     if (rc == PERCHE_OK && !WITHOUT(B3_LATE_MARK) && pusher != 0 && !scope_holds(r, m->scope, pusher)) { /* an accepted write that ends outside: it drops it again */
-        rc = mark_left(r, pusher, m, next_lsn(r));
+        rc = mark_left(r, pusher, m, next_lsn(r), false);
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);
     }
     /* The child may have been written here first: it was nobody's until now. */
-    if (rc == PERCHE_OK && (scope != old || ((pusher == 0 || r->orphans) && m->entered == m->lsn && m->lsn > r->tx_lsn)))
+    if (rc == PERCHE_OK && (moved || ((pusher == 0 || r->orphans) && m->entered == m->lsn && m->lsn > r->tx_lsn)))
         rc = follow_children(r, m, pusher);
     if (rc == PERCHE_OK)
         rc = follow_members(r, of, of_count, pusher);

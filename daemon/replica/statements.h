@@ -55,10 +55,11 @@
                   " WHERE scope = (SELECT num FROM perche_name WHERE text = '') LIMIT ?1")                             \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
-    R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 ORDER BY lsn LIMIT ?3")           \
+    R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 AND NOT stays ORDER BY lsn LIMIT ?3") \
     R(LEFT_HAS, "SELECT lsn FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                               \
-    W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn) VALUES (?1,?2,?3,?4)"                                   \
-                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn")                                                       \
+    W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn, stays) VALUES (?1,?2,?3,?4,?5)"                         \
+                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays")                               \
+    W(LEFT_STAYS, "UPDATE perche_left SET stays = 1 WHERE site = ?1 AND tab = ?2 AND key = ?3")                        \
     W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
     W(LEFT_DONE, "DELETE FROM perche_left WHERE site = ?1 AND lsn <= ?2")                                              \
     R(REFUSAL_ROWS, "SELECT lsn, tab, key, columns, reason FROM perche_refusal WHERE site = ?1 AND lsn > ?2"           \

@@ -253,6 +253,127 @@ static void a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads(void 
     says(b, "0 0 1", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment)");
 }
 
+/* A reads what is B's: after a move to B it has the rows still, and is not told that they have left. */
+static void former_school_reads(struct pair *p)
+{
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', 0)", SITE_ID(p, 1), SITE_ID(p, 0));
+}
+
+static void attendance(struct pair *p, struct fixture *f, const char *uuid)
+{
+    edit(p, f, "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+               " VALUES ('%s', '" ID(a) "', '" ID(4) "', 'P', 210, 'PAPER', '2026-01-05', 'x')", uuid);
+}
+
+/* Two batches, and an answer of the hub's before the first one and between them. */
+static void late(struct pair *p, struct fixture *a)
+{
+    struct parcel parcel;
+    uint32_t batches = 0;
+    bool more;
+
+    do {
+        struct state s;
+
+        while (pull_once(p, a, 1 << 20))
+            ;
+        s = state_of(p, a);
+        parcel = push_made(p, a, s.acked, 2);
+        more = parcel.more;
+        push_told(p, a, &parcel, push_taken(p, a, &parcel));
+        parcel_end(&parcel);
+        batches++;
+    } while (more);
+    assert_true(batches > 1);
+}
+
+static void late_edits_and_children_of_a_school_that_goes_on_reading_arrive(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    former_school_reads(p);
+    equal(p, a);
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1), SITE_ID(p, 1));
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), scope_text(p, 3));
+    edit(p, a, "UPDATE learner_contact SET value = 'late@b.org'");
+    contact(p, a, ID(8), ID(2), "new@b.org");
+    attendance(p, a, ID(9)); /* no reader's */
+    edit(p, a, "UPDATE enrolment SET pay_scheme = 'AREF'");
+    attendance(p, a, ID(b));
+    late(p, a);
+    says(p->hub, "", "SELECT group_concat(reason) FROM perche_refusal");
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    for (int i = 0; i < 2; i++)
+        says(i == 0 ? p->hub : b, "late@b.org new@b.org AREF 2", "SELECT group_concat(value, ' ') || ' ' || (SELECT pay_scheme FROM enrolment) || ' ' || (SELECT count(*) FROM attendance)"
+                                                                 " FROM (SELECT value FROM learner_contact ORDER BY id)");
+    says(a, "2 1 0", "SELECT (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM attendance)");
+    says(p->hub, "0", "SELECT count(*) FROM perche_left"); /* it has heard of it, and the right ends */
+    edit(p, a, "UPDATE learner_contact SET value = 'x'");
+    attendance(p, a, ID(c));
+    equal(p, a);
+    says(a, "attendance readonly,learner_contact readonly", "SELECT group_concat(x) FROM (SELECT DISTINCT tab || ' ' || reason AS x FROM perche_refused ORDER BY 1)");
+}
+
+/* The sites that hold the row are the same ones before and after. */
+static void so_do_those_of_a_school_that_was_read_by_the_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p);
+    reader(p, 0);
+    former_school_reads(p);
+    equal(p, a);
+    equal(p, b);
+    assert_string_equal(scope_of(p->hub, "enrolment", ID(4)), scope_text(p, 3));
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1), SITE_ID(p, 1));
+    assert_string_equal(scope_of(p->hub, "enrolment", ID(4)), scope_text(p, 3));
+    edit(p, a, "UPDATE learner_contact SET value = 'late@b.org'");
+    contact(p, a, ID(8), ID(2), "new@b.org");
+    attendance(p, a, ID(9));
+    edit(p, b, "UPDATE enrolment SET pay_scheme = 'AREF'"); /* who has only read it until then does not know better either */
+    equal(p, a);
+    says(p->hub, "2 late@b.org 1", "SELECT count(*) || ' ' || min(value) || ' ' || (SELECT count(*) FROM attendance) FROM learner_contact");
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    equal(p, b);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 0), SITE_ID(p, 0)); /* and back again */
+    edit(p, a, "UPDATE learner_contact SET value = 'mine'");
+    equal(p, a);
+    says(p->hub, "mine mine", "SELECT group_concat(value, ' ') FROM learner_contact");
+    edit(p, b, "UPDATE learner_contact SET value = 'late'");
+    equal(p, b);
+    equal(p, b);
+    says(p->hub, "late late 0", "SELECT group_concat(value, ' ') || ' ' || (SELECT count(*) FROM perche_left) FROM learner_contact");
+    edit(p, b, "UPDATE learner_contact SET value = 'x'");
+    equal(p, b);
+    says(b, "readonly", "SELECT group_concat(DISTINCT reason) FROM perche_refused");
+}
+
+/* What had left comes back to be read before its mark was heard. */
+static void a_right_that_a_mark_gave_outlasts_its_row_coming_back_to_be_read(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    schooled(p);
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1), SITE_ID(p, 1));
+    assert_string_equal(scope_of(p->hub, "learner", ID(2)), SITE_ID(p, 1));
+    former_school_reads(p);
+    contact(p, a, ID(8), ID(2), "new@b.org");
+    attendance(p, a, ID(9));
+    equal(p, a);
+    says(p->hub, "2 1 0", "SELECT (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM attendance) || ' ' || (SELECT count(*) FROM perche_refusal)");
+    equal(p, a);
+    says(a, "1 2 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM attendance)");
+    says(p->hub, "0", "SELECT count(*) FROM perche_left");
+}
+
 /* ---- who hears of it ---- */
 
 static void those_that_hold_the_row_are_woken_and_its_author_is_not(void **state)
@@ -347,6 +468,9 @@ int main(void)
         TEST(a_cohort_made_for_another_school_goes_there_and_does_not_stay),
         TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
+        TEST(late_edits_and_children_of_a_school_that_goes_on_reading_arrive),
+        TEST(so_do_those_of_a_school_that_was_read_by_the_other),
+        TEST(a_right_that_a_mark_gave_outlasts_its_row_coming_back_to_be_read),
         TEST(those_that_hold_the_row_are_woken_and_its_author_is_not),
         TEST(a_row_with_its_scope_unchanged_marks_nobody),
         TEST(a_scope_that_changed_since_the_last_pull_is_later_and_no_difference),
