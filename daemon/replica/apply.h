@@ -69,6 +69,8 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
  * makes its site a member of it is judged now. Sets m->scope anew when something of that was refused; then values that
  * were read from the file are to be read again. */
 enum perche_rc rights_arrived(struct replica *r, uint32_t pusher, struct meta *m, const struct perche_value *values);
+/* It is saved: so are the rows that had named it as their parent, and those that stay get its scope. */
+enum perche_rc rights_parent_arrived(struct replica *r, const struct meta *m);
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
 

@@ -82,6 +82,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     struct replica *r = a->r;
     struct perche_value again[PERCHE_COLUMNS_MAX + 1];
     uint64_t entry = m->lsn; /* of the chain: before the row */
+    bool born = !m->stored;
     uint32_t scope;
     enum perche_rc rc;
 
@@ -108,7 +109,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
         if (scope == 0)
             return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
         m->scope = scope;
-        if (r->hub && !m->stored && meta_alive(m) && m->table->rule == RULE_MEMBERS) {
+        if (r->hub && !m->stored && m->table->rule == RULE_MEMBERS) {
             rc = rights_arrived(r, 0, m, values);
             if (rc == PERCHE_OK)
                 rc = row_values(r, m, again);
@@ -127,6 +128,8 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
     if (rc != PERCHE_OK || !r->hub)
         return rc;
     rc = unique_check(r, m, mask);
+    if (rc == PERCHE_OK && born)
+        rc = rights_parent_arrived(r, m);
     if (rc == PERCHE_OK)
         rc = scope_woken(r, m->scope, 0);
     if (rc != PERCHE_OK)

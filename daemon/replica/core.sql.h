@@ -56,6 +56,9 @@ static const char *const core_sql =
     "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
     " PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_left_lsn ON perche_left (site, lsn);"
+    /* rows that a site was let write though a row that they name was not here: judged when it arrives; shown: while this hub recovered */
+    "CREATE TABLE perche_named (tab INTEGER NOT NULL, key BLOB NOT NULL, by_tab INTEGER NOT NULL, by_key BLOB NOT NULL, shown INTEGER NOT NULL,"
+    " PRIMARY KEY (tab, key, by_tab, by_key)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE perche_refusal (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, columns TEXT NOT NULL,"
     " reason TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_refusal_lsn ON perche_refusal (site, lsn);"

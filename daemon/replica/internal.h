@@ -229,6 +229,7 @@ struct replica {
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */
+    enum { NAMED_UNKNOWN, NAMED_NONE, NAMED_SOME } named; /* a hub's: is anything in perche_named? */
     bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */

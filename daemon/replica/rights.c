@@ -41,9 +41,23 @@ static bool holds(struct replica *r, uint32_t site, const struct meta *m)
     return scope_holds(r, m->scope, site) || rights_left(r, site, m->table->num, m->key, m->key_n);
 }
 
-/* A relative named by the row: held, or not here and not refused; else no door opens. */
-static enum perche_rc relative_ok(struct replica *r, uint32_t site, struct table *t, const uint8_t *key, uint32_t key_n,
-                                  bool *ok)
+/* @m names a row that is not here. */
+static enum perche_rc note_named(struct replica *r, const struct meta *m, const struct table *t, const uint8_t *key, uint32_t key_n)
+{
+    sqlite3_stmt *s = sql(r, SQL_NAMED_PUT);
+
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, key, (int)key_n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, m->table->num);
+    sqlite3_bind_blob(s, 4, m->key, (int)m->key_n, SQLITE_STATIC);
+    sqlite3_bind_int(s, 5, recovering(r));
+    r->named = NAMED_SOME;
+    return sql_run(r, s, "note a row that names another");
+}
+
+/* A relative named by the row @by: held, or not here and not refused, and then judged when it arrives; else no door opens. */
+static enum perche_rc relative_ok(struct replica *r, uint32_t site, const struct meta *by, struct table *t, const uint8_t *key,
+                                  uint32_t key_n, bool *ok)
 {
     struct meta m;
     enum perche_rc rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
@@ -51,14 +65,18 @@ static enum perche_rc relative_ok(struct replica *r, uint32_t site, struct table
     if (rc != PERCHE_OK)
         return rc;
     *ok = m.stored ? holds(r, site, &m) : WITHOUT(B10_CHILDREN) || !refused_before(r, site, t->num, key, key_n);
+    *ok = *ok || recovering(r); /* nothing is judged then, only noted */
+    if (!m.stored && *ok)
+        rc = note_named(r, by, t, key, key_n);
     meta_clear(&m);
-    return PERCHE_OK;
+    return rc;
 }
 
 /* The row would make its site a member of another one: only if the site holds that one already. */
-static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct table *t,
-                                const struct perche_value *values, bool *ok)
+static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct meta *m, const struct perche_value *values, bool *ok)
 {
+    const struct table *t = m->table;
+
     *ok = true;
     for (uint32_t i = 0; t->member_child && *ok && registry_at(r, i) != NULL; i++) {
         struct table *parent = registry_at(r, i);
@@ -76,7 +94,7 @@ static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct t
             if (via == NULL || values[via->num].type == PERCHE_NULL ||
                 perche_key_encode(&values[via->num], 1, key, &key_n) != PERCHE_OK)
                 continue;
-            rc = relative_ok(r, site, parent, key, key_n, ok);
+            rc = relative_ok(r, site, m, parent, key, key_n, ok);
             if (rc != PERCHE_OK)
                 return rc;
         }
@@ -149,7 +167,7 @@ static enum perche_rc member_cells(struct replica *r, uint32_t site, struct meta
             }
             if (touched == 0 || perche_key_encode(&values[table_column(t, part->child_via)->num], 1, key, &key_n) != PERCHE_OK)
                 continue;
-            rc = relative_ok(r, site, parent, key, key_n, &ok);
+            rc = relative_ok(r, site, m, parent, key, key_n, &ok);
             if (rc != PERCHE_OK)
                 return rc;
             for (uint32_t k = 0; !ok && k < in->cells_count; k++) {
@@ -164,8 +182,10 @@ static enum perche_rc member_cells(struct replica *r, uint32_t site, struct meta
 }
 
 /* The cell would give the row to another parent: only to one that is held as well. */
-static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct table *t, const struct merge_cell *c, bool *ok)
+static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct meta *m, const struct merge_cell *c, bool *ok)
 {
+    const struct table *t = m->table;
+
     *ok = true;
     for (uint32_t p = 0; *ok && p < t->parts_count; p++) {
         struct table *parent = registry_table(r, t->parts[p].table);
@@ -176,7 +196,7 @@ static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct t
         if (parent == NULL || t->parts[p].key_index >= 0 || t->parts[p].num != c->num || c->value->type == PERCHE_NULL ||
             perche_key_encode(c->value, 1, key, &key_n) != PERCHE_OK)
             continue;
-        rc = relative_ok(r, site, parent, key, key_n, ok);
+        rc = relative_ok(r, site, m, parent, key, key_n, ok);
         if (rc != PERCHE_OK)
             return rc;
     }
@@ -204,6 +224,22 @@ static bool nobodys(struct replica *r, uint32_t site, const struct table *t, uin
     return false;
 }
 
+/* Rows named by its parts; *ok: all are held, or not here. */
+static enum perche_rc parents_ok(struct replica *r, uint32_t site, const struct meta *m, const struct perche_value *values, bool *ok)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && *ok && i < m->table->parts_count; i++) {
+        struct table *parent;
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+
+        if (scope_parent_key(r, m, values, i, &parent, key, &key_n))
+            rc = relative_ok(r, site, m, parent, key, key_n, ok);
+    }
+    return rc;
+}
+
 static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                                 const char **reason)
 {
@@ -216,14 +252,7 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
     for (uint32_t i = 0; i < in->cells_count; i++)
         values[in->cells[i].num] = *in->cells[i].value;
     if (t->rule == RULE_PARENT) {
-        for (uint32_t i = 0; rc == PERCHE_OK && ok && i < t->parts_count; i++) {
-            struct table *parent;
-            uint8_t key[PERCHE_KEY_BYTES_MAX];
-            uint32_t key_n;
-
-            if (scope_parent_key(r, m, values, i, &parent, key, &key_n))
-                rc = relative_ok(r, site, parent, key, key_n, &ok);
-        }
+        rc = parents_ok(r, site, m, values, &ok);
         if (rc == PERCHE_OK && !ok)
             *reason = "parent";
         if (rc != PERCHE_OK || !ok)
@@ -244,7 +273,7 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "readonly";
         return r->fail;
     }
-    rc = member_ok(r, site, t, values, &ok);
+    rc = member_ok(r, site, m, values, &ok);
     if (rc == PERCHE_OK && !ok)
         *reason = "member";
     return rc != PERCHE_OK ? rc : r->fail;
@@ -360,7 +389,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             perche_value_compare(&values[c->num], c->value) != 0) {
             bool ok;
 
-            rc = parent_ok(r, site, t, c, &ok);
+            rc = parent_ok(r, site, m, c, &ok);
             if (rc != PERCHE_OK)
                 return rc;
             why = ok ? NULL : "parent";
@@ -375,6 +404,23 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         *cols_reason = why;
     }
     return r->fail;
+}
+
+/* What it names that is not here: its turn comes when the recovery is over, if it does. */
+static enum perche_rc note_shown(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    bool ok = true;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (m->table->is_system || (m->table->rule != RULE_PARENT && !m->table->member_child))
+        return PERCHE_OK;
+    memset(values, 0, m->count * sizeof values[0]);
+    for (uint32_t i = 0; i < in->cells_count; i++)
+        values[in->cells[i].num] = *in->cells[i].value;
+    if (m->table->rule == RULE_PARENT)
+        rc = parents_ok(r, site, m, values, &ok);
+    return rc == PERCHE_OK ? member_ok(r, site, m, values, &ok) : rc;
 }
 
 enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
@@ -400,6 +446,8 @@ enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, 
             foreign = true;
         }
     }
+    if (*reason == NULL && note_shown(r, site, m, in) != PERCHE_OK)
+        return r->fail;
     return foreign && !t->is_system && *reason == NULL ? recovery_took(r, site, m) : PERCHE_OK;
 }
 
@@ -488,6 +536,48 @@ enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const ch
 
 /* ---- named before it was here ---- */
 
+/* Has a row that a site wrote named this one? */
+static bool was_named(struct replica *r, const struct meta *m)
+{
+    sqlite3_stmt *s;
+    bool yes;
+
+    if (r->named == NAMED_UNKNOWN) {
+        s = sql(r, SQL_NAMED_ANY);
+        yes = sql_row(r, s) && sqlite3_column_int(s, 0) != 0;
+        sql_done(s);
+        if (r->fail == PERCHE_OK)
+            r->named = yes ? NAMED_SOME : NAMED_NONE;
+    }
+    if (r->named != NAMED_SOME)
+        return false;
+    s = sql(r, SQL_NAMED_FIRST);
+    sqlite3_bind_int64(s, 1, m->table->num);
+    sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+    yes = sql_row(r, s);
+    sql_done(s);
+    return yes;
+}
+
+/* Is it shown to a hub that still recovers, where nothing is judged? What was taken before that is. */
+static bool is_shown(struct replica *r, const struct meta *m, const struct table *t, struct perche_bytes key)
+{
+    sqlite3_stmt *s;
+    bool taken;
+
+    if (!recovering(r))
+        return false;
+    s = sql(r, SQL_NAMED_HAS);
+
+    sqlite3_bind_int64(s, 1, m->table->num);
+    sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, t->num);
+    sqlite3_bind_blob(s, 4, key.p, (int)key.n, SQLITE_STATIC);
+    taken = sql_row(r, s) && sqlite3_column_int(s, 0) == 0;
+    sql_done(s);
+    return !taken;
+}
+
 /* A row that makes its site a member of one that was not here when it came. */
 struct waiting {
     struct table *table;
@@ -515,7 +605,7 @@ static const struct clock_cell *written_cell(const struct meta *m, const struct 
 }
 
 /* Is this row one, now? */
-static enum perche_rc look_at(struct replica *r, struct waitings *all, struct table *t, const struct rule_part *part,
+static enum perche_rc look_at(struct replica *r, const struct meta *of, struct waitings *all, struct table *t, const struct rule_part *part,
                               struct perche_bytes key, const struct perche_value *parent)
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
@@ -547,6 +637,7 @@ static enum perche_rc look_at(struct replica *r, struct waitings *all, struct ta
         memcpy(id, values[site->num].p, values[site->num].n);
         id[values[site->num].n] = '\0';
         w->brings = name_number(r, id);
+        w->lawful = is_shown(r, of, t, key);
         for (int i = 0; i < 3; i++) { /* what is older than the name has made it no member */
             const struct clock_cell *c = written_cell(&m, deciding(w, i));
 
@@ -599,11 +690,11 @@ static enum perche_rc find_waiting(struct replica *r, const struct meta *m, stru
             for (uint32_t k = 0; k < t->keys_count; k++)
                 column_read(r, q, (int)k, &kv[k]);
             if (perche_key_encode(kv, t->keys_count, key, &key_n) == PERCHE_OK)
-                rc = look_at(r, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
+                rc = look_at(r, m, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
         }
         sqlite3_finalize(q);
         for (key_n = 0; rc == PERCHE_OK && held_next(r, t, key, &key_n);)
-            rc = look_at(r, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
+            rc = look_at(r, m, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
     }
     return rc != PERCHE_OK ? rc : r->fail;
 }
@@ -681,7 +772,7 @@ static bool former_row(void *ctx, const struct perche_batch *b, const struct per
 }
 
 /* The row was there before: the cell is as it was, and its author hears of it. *done: there was a value to go back to. */
-static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m, const struct column *c, bool *done)
+static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m, const struct column *c, const char *reason, bool *done)
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     struct former f = {.r = r, .m = m, .column = c};
@@ -693,7 +784,7 @@ static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m,
     if (rc == PERCHE_OK && f.found) {
         memset(values, 0, m->count * sizeof values[0]);
         values[c->num] = f.value;
-        rc = refuse(r, site, m, c->name, "member");
+        rc = refuse(r, site, m, c->name, reason);
         if (rc == PERCHE_OK)
             rc = m->flags & META_HELD ? keep_values(r, m, values, bit, true)
                                       : data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, bit, values);
@@ -729,7 +820,7 @@ static enum perche_rc refuse_waiting(struct replica *r, const struct waiting *w,
         i++;
     c = deciding(w, i);
     if (m.stored && written_cell(&m, c)->lsn > m.cells[0].lsn)
-        rc = put_back(r, w->by[i], &m, c, &done);
+        rc = put_back(r, w->by[i], &m, c, "member", &done);
     if (rc == PERCHE_OK && m.stored && !done) /* not stored: it stood below another one */
         rc = withdraw(r, w->by[i], &m, "member", 0);
     meta_clear(&m);
@@ -810,4 +901,113 @@ enum perche_rc rights_arrived(struct replica *r, uint32_t pusher, struct meta *m
     if (scope != 0)
         m->scope = scope;
     return r->fail;
+}
+
+/* The part of the row's rule by which it names @m as its parent; NULL: it does not, now. */
+static const struct rule_part *names_parent(struct replica *r, const struct meta *child, const struct perche_value *values, const struct meta *m)
+{
+    for (uint32_t i = 0; child->table->rule == RULE_PARENT && i < child->table->parts_count; i++) {
+        struct table *parent;
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+
+        if (scope_parent_key(r, child, values, i, &parent, key, &key_n) && parent == m->table && key_n == m->key_n &&
+            memcmp(key, m->key, key_n) == 0)
+            return &child->table->parts[i];
+    }
+    return NULL;
+}
+
+/* As it would have been if its parent had been here: a new row as one, an edit of the cell that names it as that. */
+static enum perche_rc judge_child(struct replica *r, const struct meta *m, struct table *t, struct perche_bytes key, bool shown)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    const struct rule_part *part = NULL;
+    const struct column *c;
+    const char *reason = NULL;
+    bool edit, done = false, begun = false;
+    uint32_t by;
+    struct meta child;
+    enum perche_rc rc = meta_load(r, t, key, &child), ended;
+
+    if (rc == PERCHE_OK && child.stored && meta_alive(&child))
+        rc = row_values(r, &child, values);
+    if (rc == PERCHE_OK && child.stored && meta_alive(&child))
+        part = names_parent(r, &child, values, m);
+    if (rc != PERCHE_OK || part == NULL) {
+        meta_clear(&child);
+        return rc != PERCHE_OK ? rc : r->fail;
+    }
+    c = part->key_index >= 0 ? NULL : &t->columns[part->num - 1];
+    by = written_cell(&child, c)->via;
+    edit = written_cell(&child, c)->lsn > child.cells[0].lsn;
+    if (!shown && by != VIA_LOCAL && by != VIA_HUB && by != m->cells[0].via) { /* who inserts a row may have begun with its child */
+        if (!holds(r, by, m))
+            reason = "parent";
+        else if (!edit && !relative_left(r, by, &child, values) && !scope_may_write(r, t, &child, values, by))
+            reason = "readonly";
+        rc = row_values(r, &child, values); /* its relatives were read over it */
+    }
+    if (rc == PERCHE_OK && reason == NULL)
+        rc = scope_follow(r, &child, values, 0);
+    if (rc == PERCHE_OK && reason != NULL) {
+        if (!r->applying) { /* not captured: what a site wrote is not deleted */
+            rc = applying_begin(r);
+            begun = rc == PERCHE_OK;
+        }
+        if (rc == PERCHE_OK && edit)
+            rc = put_back(r, by, &child, c, reason, &done);
+        if (rc == PERCHE_OK && !done)
+            rc = withdraw(r, by, &child, reason, 0);
+        ended = begun ? applying_end(r) : PERCHE_OK;
+        rc = rc != PERCHE_OK ? rc : ended;
+    }
+    meta_clear(&child);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+#define NAMED_PAGE 64u
+
+enum perche_rc rights_parent_arrived(struct replica *r, const struct meta *m)
+{
+    struct { struct table *table; sqlite3_int64 tab; uint32_t key_n; bool shown; uint8_t key[PERCHE_KEY_BYTES_MAX]; } *page, last = {.tab = -1};
+    bool recovers = r->named != NAMED_NONE && recovering(r);
+    sqlite3_stmt *s;
+    uint32_t n = NAMED_PAGE;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (!was_named(r, m))
+        return r->fail;
+    page = malloc(NAMED_PAGE * sizeof *page);
+    if (page == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the rows that name a row");
+    while (rc == PERCHE_OK && n == NAMED_PAGE) {
+        s = sql(r, SQL_NAMED_ROWS);
+        sqlite3_bind_int64(s, 1, m->table->num);
+        sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, last.tab);
+        sqlite3_bind_blob(s, 4, last.key, (int)last.key_n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 5, NAMED_PAGE);
+        for (n = 0; sql_row(r, s); n++) {
+            last.tab = sqlite3_column_int64(s, 0);
+            last.table = registry_table_num(r, (uint32_t)last.tab);
+            last.key_n = (uint32_t)sqlite3_column_bytes(s, 1);
+            memcpy(last.key, sqlite3_column_blob(s, 1), last.key_n);
+            last.shown = recovers && sqlite3_column_int(s, 2) != 0;
+            page[n] = last;
+        }
+        sql_done(s);
+        rc = r->fail;
+        for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
+            if (page[i].table != NULL && page[i].table->present)
+                rc = judge_child(r, m, page[i].table, (struct perche_bytes){page[i].key, page[i].key_n}, page[i].shown);
+    }
+    free(page);
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_NAMED_END);
+    sqlite3_bind_int64(s, 1, m->table->num);
+    sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+    r->named = NAMED_UNKNOWN;
+    return sql_run(r, s, "forget what named a row");
 }

@@ -62,6 +62,13 @@
     W(LEFT_STAYS, "UPDATE perche_left SET stays = 1 WHERE site = ?1 AND tab = ?2 AND key = ?3")                        \
     W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
     W(LEFT_DONE, "DELETE FROM perche_left WHERE site = ?1 AND lsn <= ?2")                                              \
+    R(NAMED_ANY, "SELECT EXISTS (SELECT 1 FROM perche_named)")                                                         \
+    R(NAMED_ROWS, "SELECT by_tab, by_key, shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND (by_tab, by_key) > (?3, ?4)" \
+                  " ORDER BY by_tab, by_key LIMIT ?5")                                                                 \
+    R(NAMED_FIRST, "SELECT 1 FROM perche_named WHERE tab = ?1 AND key = ?2 LIMIT 1")                                   \
+    R(NAMED_HAS, "SELECT shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND by_tab = ?3 AND by_key = ?4")         \
+    W(NAMED_PUT, "INSERT INTO perche_named (tab, key, by_tab, by_key, shown) VALUES (?1,?2,?3,?4,?5) ON CONFLICT DO NOTHING")\
+    W(NAMED_END, "DELETE FROM perche_named WHERE tab = ?1 AND key = ?2")                                               \
     R(REFUSAL_ROWS, "SELECT lsn, tab, key, columns, reason FROM perche_refusal WHERE site = ?1 AND lsn > ?2"           \
                     " ORDER BY lsn LIMIT ?3")                                                                          \
     R(REFUSAL_HAS, "SELECT lsn, columns FROM perche_refusal WHERE site = ?1 AND tab = ?2 AND key = ?3")                         \

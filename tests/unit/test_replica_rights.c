@@ -195,6 +195,28 @@ static void naming_it_before_it_arrives_opens_none_either(void **state)
     says(a, "ASKED 210", "SELECT (SELECT json_extract(image, '$.state') FROM perche_refused WHERE tab = 'transfer') || ' ' || (SELECT json_extract(image, '$.minutes') FROM perche_refused WHERE tab = 'attendance')");
 }
 
+/* It made nobody a member when it came, and what makes it so now is the hub's. */
+static void whoever_else_wrote_the_condition(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    schooled(p, 0, ID(3), ID(4));
+    edit(p, a, "UPDATE enrolment SET exit_reason = 'TRANSFER'");
+    equal(p, a);
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(1) "'");
+    equal(p, a);
+    edit(p, p->hub, "UPDATE enrolment SET exit_reason = NULL");
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(3), "SELECT group_concat(id) FROM learner");
+    says(a, "enrolment:learner_id:member", LISTED);
+}
+
 /* Who inserts it himself, or is lawfully a member of it, has named what is his. */
 static void what_was_named_before_by_who_holds_it_stays(void **state)
 {
@@ -228,6 +250,181 @@ static void what_was_named_before_by_who_holds_it_stays(void **state)
     equal(p, a);
     says(a, "3 3", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM learner)");
     says(a, "enrolment::member", LISTED);
+}
+
+/* Rows of A that name a parent which comes from B later, and one that A inserts itself. */
+static void children(struct pair *p, struct fixture *a)
+{
+    contact(p, a, ID(3), ID(1), "new@b.org");
+    edit(p, a, "INSERT INTO outcome_decision VALUES ('" ID(2) "', 'W4', 'EMP', 'o', 'r', 'x', '2026-01-05')"); /* named by its key */
+    edit(p, a, "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site)"
+               " VALUES ('" ID(4) "', '" ID(8) "', '" ID(2) "', 'P', 210, 'PAPER', '2026-01-05', 'x')");
+}
+
+#define COUNTED "SELECT (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM outcome_decision) || ' ' || (SELECT count(*) FROM attendance)"
+#define LISTED_ONCE "SELECT group_concat(said, ' ') FROM (SELECT DISTINCT tab || ':' || columns || ':' || reason AS said FROM perche_refused ORDER BY said)"
+
+static void a_child_that_came_before_its_parent_is_judged_when_that_comes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    schooled(p, 0, ID(6), ID(7));
+    contact(p, a, ID(5), ID(6), "mine@b.org");
+    equal(p, a);
+    children(p, a);
+    edit(p, a, "UPDATE learner_contact SET learner_id = '" ID(1) "', value = 'edited@b.org' WHERE id = '" ID(5) "'");
+    equal(p, a);
+    says(p->hub, "2 1 1", COUNTED);
+    says(p->hub, "4", "SELECT count(*) FROM perche_named");
+    schooled(p, 1, ID(1), ID(2));
+    says(p->hub, "0", "SELECT count(*) FROM perche_named");
+    says(p->hub, "1 0 0", COUNTED);
+    says(p->hub, ID(6) " edited@b.org", "SELECT learner_id || ' ' || value FROM learner_contact");
+    assert_string_equal(header_at(p->hub, "learner_contact", ID(5)).scope, SITE_ID(p, 0));
+    equal(p, b);
+    says(b, "0 0 0", COUNTED);
+    equal(p, a);
+    equal(p, a);
+    says(a, "1 0 0", COUNTED);
+    says(a, ID(6) " edited@b.org", "SELECT learner_id || ' ' || value FROM learner_contact");
+    says(a, "attendance::parent learner_contact::parent learner_contact:learner_id:parent outcome_decision::parent", LISTED_ONCE);
+    says(p->hub, "", REFUSALS);
+}
+
+/* A reader of the parent's school: what he may not write goes, what he may is given to that school. */
+static void children_of_a_reader(struct pair *p, int may_write, const char *stay, const char *listed)
+{
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', %d)", SITE_ID(p, 1), SITE_ID(p, 0), may_write);
+    equal(p, a);
+    equal(p, b);
+    children(p, a);
+    equal(p, a);
+    says(b, "0 0 0", COUNTED);
+    schooled(p, 1, ID(1), ID(2));
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    says(b, stay, COUNTED);
+    says(a, stay, COUNTED);
+    says(a, listed, LISTED_ONCE);
+}
+
+static void so_is_one_of_a_site_that_only_reads_the_parent(void **state)
+{
+    children_of_a_reader(*state, 0, "0 0 0", "attendance::readonly learner_contact::readonly outcome_decision::readonly");
+}
+
+static void a_reader_who_may_write_goes_on_where_he_may(void **state)
+{
+    children_of_a_reader(*state, 1, "1 1 0", "attendance::readonly"); /* which is of no area */
+}
+
+/* The hub's own row, and the author's: the child stays, and goes to all that hold its parent. */
+static void a_child_whose_parent_turns_out_to_be_its_authors_stays(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', 0)", SITE_ID(p, 0), SITE_ID(p, 1));
+    equal(p, a);
+    equal(p, b);
+    children(p, a);
+    equal(p, a);
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    enrolment(p, a, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, b);
+    says(p->hub, "1 1 1", COUNTED);
+    says(a, "1 1 1", COUNTED);
+    says(b, "1 1 0", COUNTED);
+    says(a, "", LISTED);
+    edit(p, a, "INSERT INTO half_day (id, cohort_id, day, half, mode) VALUES ('" ID(5) "', '" ID(6) "', '2026-01-05', 'AM', 'SITE')");
+    equal(p, a);
+    cohort(p, a, ID(6), SITE_ID(p, 1)); /* made for the other school */
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    says(a, "0 0", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day)");
+    says(b, "1 1", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day)");
+    says(a, "", LISTED);
+    says(p->hub, "0", "SELECT count(*) FROM perche_named");
+}
+
+/* What was taken before a hub was put back is judged while it recovers, too; what it is shown then is not. */
+static void it_is_judged_while_the_hub_recovers_too(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    children(p, a);
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    enrolment(p, b, ID(2), ID(1), ID(9), SITE_ID(p, 1));
+    program(p->hub, "UPDATE perche_peer SET recovery = 1");
+    contact(p, a, ID(6), ID(1), "shown@b.org");
+    learner(p, b, ID(a), SITE_ID(p, 1));
+    enrolment(p, a, ID(b), ID(a), ID(9), SITE_ID(p, 0));
+    pair_push(p, a);
+    says(p->hub, "2 1 1", COUNTED);
+    pair_push(p, b);
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    assert_string_equal(header_at(p->hub, "learner", ID(a)).scope, scope_text(p, 3));
+    says(p->hub, "1 0 0", COUNTED);
+    says(p->hub, "shown@b.org " ID(2) "," ID(b), "SELECT value || ' ' || (SELECT group_concat(id) FROM enrolment) FROM learner_contact");
+    program(p->hub, "UPDATE perche_peer SET recovery = 0");
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(a) " " ID(b), "SELECT (SELECT group_concat(id) FROM learner) || ' ' || (SELECT group_concat(id) FROM enrolment)");
+    says(a, "attendance::parent enrolment::member learner_contact::parent outcome_decision::parent", LISTED_ONCE);
+}
+
+/* Whoever held it has shown it by then. */
+static void what_was_shown_in_a_recovery_is_judged_when_that_is_over(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    program(p->hub, "UPDATE perche_peer SET recovery = 1");
+    children(p, a);
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    pair_push(p, a);
+    program(p->hub, "UPDATE perche_peer SET recovery = 0");
+    schooled(p, 1, ID(1), ID(2));
+    says(p->hub, "0 0 0", COUNTED);
+    equal(p, a);
+    equal(p, a);
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM enrolment)");
+    says(a, "attendance::parent enrolment::member learner_contact::parent outcome_decision::parent", LISTED_ONCE);
+}
+
+/* It comes dead, and lives later. */
+static void it_is_judged_when_what_it_named_comes_as_a_tombstone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    contact(p, a, ID(3), ID(1), "new@b.org");
+    equal(p, a);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    edit(p, b, "DELETE FROM learner");
+    equal(p, b);
+    assert_string_equal(header_at(p->hub, "learner", ID(1)).scope, SITE_ID(p, 1));
+    says(p->hub, "0 0", "SELECT (SELECT count(*) FROM enrolment) || ' ' || (SELECT count(*) FROM learner_contact)");
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    equal(p, a);
+    equal(p, a);
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM enrolment)");
+    says(a, "enrolment::member learner_contact::parent", LISTED_ONCE);
 }
 
 static void nor_does_an_edit_that_names_it(void **state)
@@ -495,7 +692,15 @@ int main(void)
         TEST(a_row_is_given_to_no_site_that_nobody_knows),
         TEST(naming_an_id_opens_no_door),
         TEST(naming_it_before_it_arrives_opens_none_either),
+        TEST(whoever_else_wrote_the_condition),
         TEST(what_was_named_before_by_who_holds_it_stays),
+        TEST(a_child_that_came_before_its_parent_is_judged_when_that_comes),
+        TEST(so_is_one_of_a_site_that_only_reads_the_parent),
+        TEST(a_reader_who_may_write_goes_on_where_he_may),
+        TEST(a_child_whose_parent_turns_out_to_be_its_authors_stays),
+        TEST(it_is_judged_while_the_hub_recovers_too),
+        TEST(what_was_shown_in_a_recovery_is_judged_when_that_is_over),
+        TEST(it_is_judged_when_what_it_named_comes_as_a_tombstone),
         TEST(nor_does_an_edit_that_names_it),
         TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
         TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),

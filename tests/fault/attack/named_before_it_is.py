@@ -102,4 +102,24 @@ def _():
     expect("contacts of La Loupe's learner at Dreux", thief.sql("SELECT value FROM learner_contact"), "")
 
 
+def contact(n, learner_n):
+    return f"""INSERT INTO learner_contact (id, learner_id, kind, value)
+        VALUES ('{CHILD % n}', '{LEARNER % learner_n}', 'MAIL', 'planted@example.org')"""
+
+
+@case("a contact that Dreux adds below a learner who arrives later, and one that it gives to him")
+def _():
+    own = learner(6).replace(owner.id, thief.id)
+    thief.sql(own + ";" + contact(61, 6))
+    settle()
+    thief.sql(contact(62, 7) + f"; UPDATE learner_contact SET learner_id = '{LEARNER % 7}' WHERE id = '{CHILD % 61}'")
+    thief.sync_wait()
+    owner.sql(learner(7))
+    settle()
+    expect("contacts below La Loupe's learner, at the hub, at La Loupe and at Dreux",
+           tuple(n.count("learner_contact", f"learner_id = '{LEARNER % 7}'") for n in (hub, owner, thief)), (0, 0, 0))
+    expect("the one that was there before is below its own learner again", thief.sql(f"SELECT learner_id FROM learner_contact WHERE id = '{CHILD % 61}'"), LEARNER % 6)
+    expect_in("what was refused, with its values", LEARNER % 7, thief.sql("SELECT image FROM perche_refused WHERE tab = 'learner_contact' AND reason = 'parent' AND columns = ''"))
+
+
 perche_net.main(build, [net])
