@@ -589,7 +589,7 @@ static enum perche_rc first_scope(struct apply *a, struct meta *m, const struct 
     m->scope = scope_derive(a->r, m, values, a->pusher, &m->members);
     if (m->scope == 0)
         return a->r->fail != PERCHE_OK ? a->r->fail : fail(a->r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
-    if (rights_arrived(a->r, a->pusher, m, values) != PERCHE_OK)
+    if (named_arrived(a->r, a->pusher, m, values) != PERCHE_OK)
         return a->r->fail;
     if (row->scope != PERCHE_NO_SCOPE && interned(a, row->scope) == m->scope)
         m->flags |= META_AGREED;
@@ -751,7 +751,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     if (rc == PERCHE_OK && a->peer.at_hub)
         rc = unique_check(r, &m, out.write);
     if (rc == PERCHE_OK && a->peer.at_hub && born)
-        rc = rights_parent_arrived(r, &m);
+        rc = named_parent_arrived(r, &m);
     if (rc != PERCHE_OK)
         goto out;
     if (a->peer.at_hub)

@@ -65,13 +65,22 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
  * the hub alone may write only if the hub has written it. (Stated limit: nothing but the origin says so.) */
 enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                               const char **reason, uint64_t *cols, const char **cols_reason);
+enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
+bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
+bool rights_holds(struct replica *r, uint32_t site, const struct meta *m); /* is it in the row's scope, or has it a mark? */
+/* A relative of the row has left the site, which cannot have known it when it wrote: until `done` passes the mark, its
+ * edits and new children are taken (DESIGN 4.6). */
+bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, const struct perche_value *values);
+/* Does the child row bring its site into the set of the row that it names? */
+bool rights_brings(struct table *t, const struct rule_part *part, const struct perche_value *values);
+
+/* named.c, at the hub. @m names a row that is not here. */
+enum perche_rc named_note(struct replica *r, const struct meta *m, const struct table *t, const uint8_t *key, uint32_t key_n);
 /* A new row of the hub, which @pusher (0: the hub itself) inserted and which is not saved yet: what others had written that
  * makes its site a member of it is judged now. Sets m->scope anew when something of that was refused; then values that
  * were read from the file are to be read again. */
-enum perche_rc rights_arrived(struct replica *r, uint32_t pusher, struct meta *m, const struct perche_value *values);
+enum perche_rc named_arrived(struct replica *r, uint32_t pusher, struct meta *m, const struct perche_value *values);
 /* It is saved: so are the rows that had named it as their parent, and those that stay get its scope. */
-enum perche_rc rights_parent_arrived(struct replica *r, const struct meta *m);
-enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
-bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
+enum perche_rc named_parent_arrived(struct replica *r, const struct meta *m);
 
 #endif

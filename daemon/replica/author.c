@@ -110,7 +110,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
             return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
         m->scope = scope;
         if (r->hub && !m->stored && m->table->rule == RULE_MEMBERS) {
-            rc = rights_arrived(r, 0, m, values);
+            rc = named_arrived(r, 0, m, values);
             if (rc == PERCHE_OK)
                 rc = row_values(r, m, again);
             if (rc != PERCHE_OK)
@@ -129,7 +129,7 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
         return rc;
     rc = unique_check(r, m, mask);
     if (rc == PERCHE_OK && born)
-        rc = rights_parent_arrived(r, m);
+        rc = named_parent_arrived(r, m);
     if (rc == PERCHE_OK)
         rc = scope_woken(r, m->scope, 0);
     if (rc != PERCHE_OK)

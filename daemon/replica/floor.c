@@ -356,7 +356,7 @@ enum perche_rc floor_bury(struct replica *r, struct apply *a, struct meta *m, st
     m->scope = scope_derive(r, m, values, a->pusher, &m->members);
     if (m->scope == 0)
         return r->fail != PERCHE_OK ? r->fail : fail(r, PERCHE_INTERNAL, "a row of %s has no scope", m->table->name);
-    rc = rights_arrived(r, a->pusher, m, values);
+    rc = named_arrived(r, a->pusher, m, values);
     if (rc == PERCHE_OK)
         rc = row_digest(r, m, values, 0);
     if (rc == PERCHE_OK)
@@ -364,7 +364,7 @@ enum perche_rc floor_bury(struct replica *r, struct apply *a, struct meta *m, st
     if (rc == PERCHE_OK)
         rc = chain_author(r, m, values, 0, true, false, next_lsn(r));
     if (rc == PERCHE_OK)
-        rc = rights_parent_arrived(r, m);
+        rc = named_parent_arrived(r, m);
     return rc == PERCHE_OK ? scope_woken(r, m->scope, 0) : rc;
 }
 

@@ -510,6 +510,10 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
 bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i, struct table **parent, uint8_t *key, uint32_t *key_n);
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
+/* The keys of the living rows of @t whose column is @key, those that are held left out; NULL: r->fail. scope_naming_key() reads one,
+ * false: no key of a replicated row. */
+sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key);
+bool scope_naming_key(struct replica *r, const struct table *t, sqlite3_stmt *q, uint8_t *key, uint32_t *key_n);
 bool scope_orphans(struct replica *r);                                 /* may a live row be the hub's alone for want of its parent? */
 bool scope_has_children(struct replica *r, const struct meta *m);      /* does a live row take its scope from this one? (hub) */
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */

@@ -614,16 +614,58 @@ static enum perche_rc follow_row(struct replica *r, struct table *t, struct perc
     return rc;
 }
 
-/* The row of @t whose key the statement's first columns are. */
-static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stmt *q, uint32_t pusher)
+/* Keys of the rows of @t, of those alone whose @column is ?1 where one is given. */
+static sqlite3_stmt *keys_of(struct replica *r, const struct table *t, const char *column)
+{
+    sqlite3_str *text = sqlite3_str_new(r->db);
+    sqlite3_stmt *q;
+    char *made;
+
+    sqlite3_str_appendall(text, "SELECT ");
+    for (uint32_t k = 0; k < t->keys_count; k++) {
+        sqlite3_str_appendall(text, k ? ", " : "");
+        append_name(text, t->keys[k].name);
+    }
+    sqlite3_str_appendall(text, " FROM ");
+    append_name(text, t->name);
+    if (column != NULL) {
+        sqlite3_str_appendall(text, " WHERE ");
+        append_name(text, column);
+        sqlite3_str_appendall(text, " = ?1");
+    }
+    made = sqlite3_str_finish(text);
+    q = made == NULL ? NULL : prepare(r, made);
+    sqlite3_free(made);
+    if (q == NULL && r->fail == PERCHE_OK)
+        (void)fail(r, PERCHE_NOMEM, "no memory for the rows of a table");
+    return q;
+}
+
+sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key)
+{
+    sqlite3_stmt *q = keys_of(r, t, column);
+
+    if (q != NULL)
+        bind_value(q, 1, key);
+    return q;
+}
+
+bool scope_naming_key(struct replica *r, const struct table *t, sqlite3_stmt *q, uint8_t *key, uint32_t *key_n)
 {
     struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
-    uint8_t key[PERCHE_KEY_BYTES_MAX];
-    uint32_t key_n;
 
     for (uint32_t k = 0; k < t->keys_count; k++)
         column_read(r, q, (int)k, &kv[k]);
-    if (perche_key_encode(kv, t->keys_count, key, &key_n) != PERCHE_OK)
+    return perche_key_encode(kv, t->keys_count, key, key_n) == PERCHE_OK;
+}
+
+/* The row of @t whose key the statement's first columns are. */
+static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stmt *q, uint32_t pusher)
+{
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n;
+
+    if (!scope_naming_key(r, t, q, key, &key_n))
         return PERCHE_OK; /* no key of a replicated row */
     return follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, pusher);
 }
@@ -648,7 +690,7 @@ typedef enum perche_rc (*children_cb)(struct replica *r, struct table *t, const 
 static enum perche_rc each_children(struct replica *r, const struct meta *m, children_cb cb, void *ctx)
 {
     struct perche_value key_values[PERCHE_KEY_COLUMNS_MAX];
-    char scratch[37 * PERCHE_KEY_COLUMNS_MAX], text[1024];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     uint32_t n = 0;
     enum perche_rc rc = PERCHE_OK;
 
@@ -661,20 +703,14 @@ static enum perche_rc each_children(struct replica *r, const struct meta *m, chi
             continue;
         for (uint32_t p = 0; rc == PERCHE_OK && p < t->parts_count; p++) {
             const char *column;
-            size_t used;
             sqlite3_stmt *q;
 
             if (strcmp(t->parts[p].table, m->table->name) != 0)
                 continue;
             column = t->parts[p].key_index >= 0 ? t->keys[t->parts[p].key_index].name : t->columns[t->parts[p].num - 1].name;
-            used = (size_t)snprintf(text, sizeof text, "SELECT ");
-            for (uint32_t k = 0; k < t->keys_count; k++)
-                used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", k ? ", " : "", t->keys[k].name);
-            (void)snprintf(text + used, sizeof text - used, " FROM \"%s\" WHERE \"%s\" = ?1", t->name, column);
-            q = prepare(r, text);
+            q = scope_naming(r, t, column, &key_values[0]);
             if (q == NULL)
                 return r->fail;
-            bind_value(q, 1, &key_values[0]);
             rc = cb(r, t, &t->parts[p], q, &key_values[0], ctx);
             sqlite3_finalize(q);
         }
@@ -735,12 +771,9 @@ static enum perche_rc inserted_by(struct replica *r, struct table *t, const stru
     (void)part;
     (void)key;
     while (rc == PERCHE_OK && one->table == NULL && sql_row(r, q)) {
-        struct perche_value kv[PERCHE_KEY_COLUMNS_MAX];
         struct meta *m;
 
-        for (uint32_t k = 0; k < t->keys_count; k++)
-            column_read(r, q, (int)k, &kv[k]);
-        if (perche_key_encode(kv, t->keys_count, one->key, &one->key_n) != PERCHE_OK)
+        if (!scope_naming_key(r, t, q, one->key, &one->key_n))
             continue;
         m = malloc(sizeof *m);
         if (m == NULL)
@@ -821,15 +854,9 @@ static enum perche_rc follow_members(struct replica *r, const struct member_of *
 /* Every live row of @t: its scope may be another now. */
 static enum perche_rc follow_table(struct replica *r, struct table *t)
 {
-    char text[1024];
-    size_t used = (size_t)snprintf(text, sizeof text, "SELECT ");
     enum perche_rc rc = PERCHE_OK;
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = keys_of(r, t, NULL);
 
-    for (uint32_t k = 0; k < t->keys_count; k++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", k ? ", " : "", t->keys[k].name);
-    (void)snprintf(text + used, sizeof text - used, " FROM \"%s\"", t->name);
-    q = prepare(r, text);
     if (q == NULL)
         return r->fail;
     while (rc == PERCHE_OK && sql_row(r, q))
