@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/apply.h"
 #include "replica/ask.h"
 #include "replica/digest.h"
 #include "replica/statements.h"
@@ -236,32 +237,47 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
 
 /* ---- scope ----------------------------------------------------------------------------- */
 
-uint32_t conflict_scope(struct replica *r, struct table *conflicts,
-                        const struct perche_value *values)
+/* The row that a conflict of these values speaks of; false: it is not here, or r->fail. */
+static bool subject(struct replica *r, struct table *conflicts, const struct perche_value *values, struct meta *m)
 {
     const struct column *tab = table_column(conflicts, "tab"),
                         *key = table_column(conflicts, "key");
     char name[PERCHE_NAME_BYTES_MAX], *json;
     uint8_t encoded[PERCHE_KEY_BYTES_MAX];
-    uint32_t encoded_n, scope = 0;
+    uint32_t encoded_n;
     struct table *t;
-    struct meta m;
+    bool found = false;
 
     if (tab == NULL || key == NULL || values[tab->num].type != PERCHE_TEXT ||
         values[key->num].type != PERCHE_TEXT || values[tab->num].n >= sizeof name)
-        return 0;
+        return false;
     memcpy(name, values[tab->num].p, values[tab->num].n);
     name[values[tab->num].n] = '\0';
     t = registry_table(r, name);
     json = strndup((const char *)values[key->num].p, values[key->num].n);
     if (t != NULL && !t->is_system && json != NULL &&
         ask_key_parse(r, t, json, encoded, &encoded_n) &&
-        meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, &m) == PERCHE_OK) {
-        scope = m.stored ? m.scope : 0;
-        meta_clear(&m);
+        meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, m) == PERCHE_OK) {
+        found = m->stored;
+        meta_clear(m);
     }
     free(json);
-    return scope;
+    return found;
+}
+
+uint32_t conflict_scope(struct replica *r, struct table *conflicts,
+                        const struct perche_value *values)
+{
+    struct meta m;
+
+    return subject(r, conflicts, values, &m) ? m.scope : 0;
+}
+
+bool conflict_left(struct replica *r, struct table *conflicts, const struct perche_value *values, uint32_t site)
+{
+    struct meta m;
+
+    return subject(r, conflicts, values, &m) && rights_left(r, site, m.table->num, m.key, m.key_n);
 }
 
 /* Sites that had the conflict and have it no more get a mark, those that have it now lose theirs. */

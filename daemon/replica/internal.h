@@ -461,6 +461,8 @@ enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_
                               const struct conflict_side *a, const struct conflict_side *b);
 /* Scope of the row that a conflict with these values (by num) speaks of; 0 = that row is not here. */
 uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values);
+/* Has the row that it speaks of left this site, which may not know it? (hub) */
+bool conflict_left(struct replica *r, struct table *conflicts, const struct perche_value *values, uint32_t site);
 /* The same value twice where it is declared unique: a question about @row, open, in its scope. @columns: names joined by
  * ','. Names the other's site and time, not its key nor its value. */
 enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,

@@ -261,7 +261,8 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
-/* A site finds questions by itself, about rows that it holds; one about a row that is not here yet goes to the hub alone. */
+/* A site finds questions by itself, about rows that it holds, or that have left it: by what came in the same batch, perhaps. One
+ * about a row that is not here yet goes to the hub alone. */
 static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, const struct merge_in *in)
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
@@ -270,7 +271,7 @@ static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, c
     for (uint32_t i = 0; i < in->cells_count; i++)
         values[in->cells[i].num] = *in->cells[i].value;
     scope = conflict_scope(r, conflicts, values);
-    return scope == 0 || scope_holds(r, scope, site);
+    return scope == 0 || scope_holds(r, scope, site) || conflict_left(r, conflicts, values, site);
 }
 
 /* A cell that may not be shifted is taken whatever the clock (DESIGN 4.2), but not from a time that no clock can say that

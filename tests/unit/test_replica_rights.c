@@ -680,6 +680,30 @@ static void a_site_may_ask_only_questions_about_rows_that_it_holds(void **state)
     says(p->hub, "perche_conflict::scope", REFUSALS);
 }
 
+/* The question is numbered before the row and judged behind it: the row has left by then. */
+static void a_site_may_ask_about_a_row_that_its_own_write_moves_away(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    equal(p, b);
+    edit(p, a, "UPDATE cohort SET code = 'lost'");
+    edit(p, p->hub, "UPDATE cohort SET code = 'hub'");
+    while (pull_once(p, a, 1 << 20))
+        ;
+    says(a, "1", "SELECT count(*) FROM perche_conflict");
+    edit(p, a, "UPDATE cohort SET site_id = '%s'", SITE_ID(p, 1));
+    pair_push(p, a);
+    says(p->hub, "", REFUSALS);
+    equal(p, a);
+    equal(p, a);
+    equal(p, b);
+    says(b, "hub lost", "SELECT code || ' ' || (SELECT group_concat(a_value) FROM perche_conflict) FROM cohort");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM perche_conflict)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -713,6 +737,7 @@ int main(void)
         TEST(a_refusal_holds_no_values),
         TEST(a_site_may_settle_only_questions_about_rows_that_it_holds),
         TEST(a_site_may_ask_only_questions_about_rows_that_it_holds),
+        TEST(a_site_may_ask_about_a_row_that_its_own_write_moves_away),
     };
 
     return cmocka_run_group_tests_name("replica_rights", tests, NULL, NULL);
