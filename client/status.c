@@ -205,6 +205,23 @@ static void add_wal(struct client *c, struct fields *f, const json_t *status)
                (unsigned long long)(get_number(held, "bytes") >> 20), name, *name ? " (" : "", process, *name ? ")" : "", when);
 }
 
+/* Somebody removed -wal or -shm: what came of it. */
+static void add_files(struct client *c, struct fields *f, const json_t *status)
+{
+    const json_t *put_back = json_object_get(status, "put_back");
+    const char *lost = get_text(status, "wal_lost");
+    char when[TEXT_TIME_MAX] = "a while ago";
+    uint64_t ms;
+
+    if (*lost)
+        fields_add(f, "lost", "%s has commits that are not in replica.db, whose -wal and -shm somebody replaced: see perched(8)", lost);
+    if (!json_is_object(put_back))
+        return;
+    if (get_time(put_back, "at", &ms))
+        text_when(ms, client_now(c), when);
+    fields_add(f, "put back", "%s, which somebody removed at %s while perched ran: nothing is lost", get_text(put_back, "file"), when);
+}
+
 void status_print(struct client *c, const struct json_t *status, FILE *out)
 {
     uint64_t conflicts = get_number(status, "conflicts_open");
@@ -248,6 +265,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
         add_count(f, "parked", parked, "value waits for a newer version of the schema, or for a trigger to go",
                   "values wait for a newer version of the schema, or for a trigger to go");
     add_wal(c, f, status);
+    add_files(c, f, status);
     if (!is_hub(status)) {
         add_hub(f, status);
         add_time(c, f, "last contact", status, "last_contact");

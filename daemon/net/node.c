@@ -62,7 +62,7 @@ static void drop_lines(struct node *n)
 
 void node_end(struct node *n, const char *fmt, ...)
 {
-    char text[300];
+    char text[PATH_MAX + 300];
     va_list args;
 
     if (n->ended || n->closing)
@@ -463,10 +463,7 @@ static void on_replaced(void *ctx)
 {
     struct node *n = ctx;
 
-    node_end(n,
-             "%s was replaced or removed under the running daemon: nothing more is acknowledged. "
-             "Stop perched before a restore, then start it again",
-             n->db);
+    node_end(n, "%s %s", n->db, wal_files_why(&n->files));
 }
 
 static void writer_perform(void *ctx, const struct work *works, struct outcome *outcomes,
@@ -484,11 +481,12 @@ static bool writer_others_wrote(void *ctx)
     return replica_others_wrote(n->replica);
 }
 
-static bool writer_same_file(void *ctx)
+/* Any thread. */
+static bool files_stand(void *ctx)
 {
     struct node *n = ctx;
 
-    return file_id_is(n->db, &n->file); /* neither changes once the thread runs */
+    return wal_files_look(&n->files) == WAL_FILES_SAME;
 }
 
 static enum perche_rc reader_open(void *ctx, void **out, struct perche_err *err)
@@ -638,7 +636,8 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                                 .now_ms = node_wall_ms(),
                                                 .keep_deleted_ms = config->keep_deleted_ms,
                                                 .silent_ms_max = config->retire_after_ms,
-                                                .seeds = config->seeds};
+                                                .seeds = config->seeds,
+                                                .files = {.ctx = n, .stand = files_stand}};
     n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
     memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);
     identity_random(n->replica_config.random, sizeof(n->replica_config.random));
@@ -656,7 +655,7 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
     (void)snprintf(path, sizeof(path), "%s-shm", n->db);
     open_to_group(path);
     wal_readers_init(&n->wal_readers, n->db);
-    return file_id_of(n->db, &n->file, err);
+    return PERCHE_OK;
 }
 
 static enum perche_rc load_keys(struct node *n, struct perche_err *err)
@@ -812,7 +811,9 @@ static void node_free(struct node *n)
     sync_site_free(n->sync_site);
     sync_hub_free(n->sync_hub);
     sync_actions_free(&n->actions);
+    wal_files_rescue(&n->files); /* by the descriptors that SQLite still has */
     replica_free(n->replica);
+    wal_files_close(&n->files);
     identity_free(n->identity);
     tls_identity_free(&n->tls);
     upstream_clear(&n->upstream);
@@ -836,11 +837,11 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
 {
     struct writer_ops writer_ops = {.perform = writer_perform,
                                     .others_wrote = writer_others_wrote,
-                                    .same_file = writer_same_file};
+                                    .same_file = files_stand};
     struct writer_events writer_events = {.on_file_replaced = on_replaced};
     struct reader_ops reader_ops = {
         .open = reader_open, .close = reader_close, .perform = reader_perform};
-    struct wal_watch_events watch_events = {.on_changed = on_changed, .on_replaced = on_replaced};
+    struct wal_watch_events watch_events = {.on_changed = on_changed, .on_replaced = on_replaced, .stand = files_stand};
     struct state state = {0};
     struct node *n = calloc(1, sizeof(*n));
     char note[300];
@@ -870,6 +871,8 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
         if (rc == PERCHE_NOT_FOUND)
             rc = PERCHE_OK; /* has not joined */
     }
+    if (rc == PERCHE_OK)
+        rc = wal_files_open(&n->files, n->data, n->db, err);
     if (rc == PERCHE_OK)
         rc = read_state(n, &state, err);
     if (rc == PERCHE_OK)

@@ -86,7 +86,7 @@ void node_command(struct node *n, const char *name, const char *args_json, void 
 
 /* perche status: {role, name, id, epoch, lsn, state, pending, last_contact,
  * proven_equal_at, conflicts_open, parked, clock_offset_ms, version}, and beside the
- * contract: {reason, rtt_ms, next_try, hub, hub_url, held, held_since, wal_held, bytes_out, bytes_in,
+ * contract: {reason, rtt_ms, next_try, hub, hub_url, held, held_since, wal_held, wal_lost, put_back, bytes_out, bytes_in,
  * rows_out, rows_in, bad_messages, works}; at a hub also {sites, listen}. What it does
  * not know is null. */
 void node_status(struct node *n, void *ctx, node_answer_cb on_answer);

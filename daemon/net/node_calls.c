@@ -333,6 +333,29 @@ static json_t *wal_held(const struct node *n)
     return j;
 }
 
+/* A file of SQLite's that somebody removed since the start, or null. */
+static json_t *put_back(const struct node *n)
+{
+    uint64_t at_ms;
+    const char *name = wal_files_put_back(&n->files, &at_ms);
+    json_t *j;
+
+    if (!name)
+        return json_null();
+    j = json_object();
+    json_object_set_new(j, "file", json_string(name));
+    json_object_set_new(j, "at", node_json_time(at_ms));
+    return j;
+}
+
+static json_t *wal_lost(const struct node *n)
+{
+    char name[NAME_MAX + 1];
+
+    wal_files_lost(n->data, name, sizeof(name));
+    return text_or_null(name);
+}
+
 static json_t *status_of_state(const struct node *n, const struct state *state)
 {
     json_t *j = json_object();
@@ -354,6 +377,8 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "obstacles", number(state->obstacles));
     json_object_set_new(j, "refused", number(state->refused));
     json_object_set_new(j, "wal_held", wal_held(n));
+    json_object_set_new(j, "wal_lost", wal_lost(n));
+    json_object_set_new(j, "put_back", put_back(n));
     json_object_set_new(j, "version", json_string(PERCHE_VERSION));
     json_object_set_new(j, "bad_messages", number(n->bad_messages));
     json_object_set_new(j, "works", number(n->works));
@@ -448,6 +473,8 @@ static void on_state(struct job *job)
     } else {
         status_of_site(call->n, j);
     }
+    if (!json_is_null(json_object_get(j, "wal_lost")) && json_is_null(json_object_get(j, "reason")))
+        json_object_set_new(j, "reason", json_string("wal_lost"));
     if (job->outcome.state.tables_gone > 0 && json_is_null(json_object_get(j, "reason")))
         json_object_set_new(j, "reason", json_string("table"));
     if (job->outcome.state.obstacles > 0 && json_is_null(json_object_get(j, "reason")))

@@ -15,6 +15,7 @@
 #include "net/tls.h"
 #include "net/uplink.h"
 #include "net/upstream.h"
+#include "net/wal_files.h"
 #include "net/wal_readers.h"
 #include "net/wal_watch.h"
 #include "net/writer.h"
@@ -56,7 +57,7 @@ struct node {
 
     struct replica_config replica_config; /* for the readers; its texts are the node's */
     struct replica *replica;              /* the writer thread's from its start to its end */
-    struct file_id file;                  /* of replica.db when it was opened */
+    struct wal_files files;               /* replica.db, -wal and -shm as they were opened */
     struct writer *writer;
     struct readers *readers;
     struct wal_watch *watch;

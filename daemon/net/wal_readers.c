@@ -23,14 +23,14 @@ void wal_readers_init(struct wal_readers *w, const char *path)
     (void)snprintf(w->shm, sizeof(w->shm), "%s-shm", path);
 }
 
-static bool is_file(int fd, const struct stat *file)
+static bool is_file(int fd, dev_t dev, ino_t ino)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+    return fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-static int find_descriptor(const struct stat *file)
+static int find_descriptor(dev_t dev, ino_t ino)
 {
     DIR *folder = opendir("/proc/self/fd");
     struct dirent *entry;
@@ -40,7 +40,7 @@ static int find_descriptor(const struct stat *file)
         char *end;
         long fd = strtol(entry->d_name, &end, 10);
 
-        if (*end == '\0' && end != entry->d_name && is_file((int)fd, file))
+        if (*end == '\0' && end != entry->d_name && is_file((int)fd, dev, ino))
             found = (int)fd;
     }
     if (folder)
@@ -57,8 +57,8 @@ void wal_readers_look(struct wal_readers *w, uint64_t now_ms)
     w->looked_ms = now_ms;
     if (stat(w->shm, &file) != 0)
         w->fd = -1;
-    else if (w->fd < 0 || !is_file(w->fd, &file))
-        w->fd = find_descriptor(&file);
+    else if (w->fd < 0 || !is_file(w->fd, file.st_dev, file.st_ino))
+        w->fd = find_descriptor(file.st_dev, file.st_ino);
     for (unsigned i = 0; i < WAL_READERS_MARKS; i++) {
         struct flock lock = {
             .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = FIRST_MARK + (off_t)i, .l_len = 1};
@@ -105,5 +105,21 @@ bool wal_readers_held(const struct wal_readers *w, uint64_t now_ms, struct wal_h
     out->ms = now_ms - oldest;
     out->bytes = (uint64_t)wal.st_size;
     name_of(out->pid, out->name, sizeof(out->name));
+    return true;
+}
+
+int wal_readers_descriptor(const struct file_id *id)
+{
+    return find_descriptor(id->dev, id->ino);
+}
+
+bool wal_readers_has_open(int shm, pid_t *pid, char *name, size_t name_n)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = FIRST_MARK + WAL_READERS_MARKS, .l_len = 1};
+
+    if (fcntl(shm, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return false;
+    *pid = lock.l_pid;
+    name_of(lock.l_pid, name, name_n);
     return true;
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "net/wal_watch.h"
+
 #define WAL_READERS_MARKS   5u
 #define WAL_READERS_LOOK_MS 1000u
 /* From here on a person should know: twice what a site lets the WAL grow to, and longer
@@ -42,5 +44,9 @@ void wal_readers_look(struct wal_readers *w, uint64_t now_ms);
 /* Is the WAL larger than WAL_READERS_BYTES, with a program that has been reading for
  * WAL_READERS_LONG_MS? Tells of the one that has for longest. */
 bool wal_readers_held(const struct wal_readers *w, uint64_t now_ms, struct wal_held *out);
+/* The descriptor that this process, SQLite that is, has of a file; -1 = none, or no /proc. */
+int wal_readers_descriptor(const struct file_id *id);
+/* Has another process the wal-index open of which @shm is our descriptor? One of them. */
+bool wal_readers_has_open(int shm, pid_t *pid, char *name, size_t name_n);
 
 #endif

@@ -53,7 +53,7 @@ bool file_id_is(const char *path, const struct file_id *id)
 
 static void look(struct wal_watch *w)
 {
-    if (w->replaced || file_id_is(w->path, &w->id))
+    if (w->replaced || (w->events.stand ? w->events.stand(w->events.ctx) : file_id_is(w->path, &w->id)))
         return;
     w->replaced = true;
     w->events.on_replaced(w->events.ctx);
@@ -78,13 +78,13 @@ static void on_folder(uv_fs_event_t *watch, const char *name, int events, int st
         w->changed = w->look = true; /* events were lost: look at everything */
         return;
     }
-    if (strcmp(name, w->wal) == 0) {
+    if (strcmp(name, w->wal) == 0)
         w->changed = true;
-        if (events & UV_RENAME)
-            open_to_group(w, w->wal);
-    } else if (strcmp(name, w->shm) == 0) {
-        if (events & UV_RENAME)
-            open_to_group(w, w->shm);
+    if ((strcmp(name, w->wal) == 0 || strcmp(name, w->shm) == 0) && (events & UV_RENAME)) {
+        w->look = true; /* what follows of it */
+        if (w->events.stand)
+            (void)w->events.stand(w->events.ctx); /* now: a file that is gone is put back before a program makes another */
+        open_to_group(w, name);
     } else if (strcmp(name, w->name) == 0) {
         w->look = true;
     }

@@ -32,6 +32,9 @@ struct wal_watch_events {
     /* The WAL was written, at most once each turn of the loop; or the timer went by. */
     void (*on_changed)(void *ctx);
     void (*on_replaced)(void *ctx); /* the file is another, or gone; once */
+    /* Are the files the ones that are open? Asked when one has come or gone, at once, and each time
+     * that the timer goes by. NULL: replica.db is looked at, alone. */
+    bool (*stand)(void *ctx);
 };
 
 /* @path is that of replica.db, which exists. Copied. */

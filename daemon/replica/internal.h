@@ -256,6 +256,7 @@ enum perche_rc fail_sqlite(struct replica *r, int sqlite_rc, const char *what); 
 
 /* BEGIN IMMEDIATE with 200 us busy steps, or BEGIN. Clears r->fail; reads the registry again when the schema moved (struct table
  * pointers of earlier transactions are then gone), and a writer renews its triggers; a reader reads its node row again. */
+bool files_stand(struct replica *r); /* config.files */
 enum perche_rc tx_begin(struct replica *r, bool write);
 enum perche_rc tx_commit(struct replica *r);              /* stores node, mark, digests; then COMMIT; any failure rolls back */
 void tx_rollback(struct replica *r);                      /* nothing when there is none; memory follows disk: reloads node, drops caches that ran ahead */

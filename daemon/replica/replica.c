@@ -658,6 +658,8 @@ void replica_free(struct replica *r)
     statements_free(r);
     names_free(r);
     tx_free(r);
+    if (r->db != NULL && !files_stand(r)) /* the last close would write the old -wal into replica.db, and delete the new one */
+        (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* cannot fail on an open connection */
     if (sqlite3_close(r->db) != SQLITE_OK)    /* its last checkpoint may fail, the WAL then stays */
         (void)sqlite3_close_v2(r->db);        /* a statement was left: it goes with its owner. Never finalized from a list
                                                  here, as virtual tables (a program's FTS5) have theirs on it, too */

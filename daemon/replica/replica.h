@@ -24,6 +24,13 @@ struct replica_signer {
     uint8_t public_key[32];
 };
 
+/* The files as SQLite has them open here, for whom @stand is NULL: they are. Asked, on any thread, within each
+ * transaction: when it says no nothing is written any more, also by the close. */
+struct replica_files {
+    void *ctx;
+    bool (*stand)(void *ctx);
+};
+
 struct replica_config {
     const char *path;        /* replica.db; -wal and -shm appear beside it */
     enum replica_role role;
@@ -35,6 +42,7 @@ struct replica_config {
     uint64_t silent_ms_max;   /* a hub: a site that says nothing for longer is retired, 0 = none is */
     bool seeds;              /* hub, first start: load the code lists (seed_*.sql) */
     struct replica_signer signer;
+    struct replica_files files;
 };
 
 /* Opens the writer, creating the file, the school's tables, the registry and the

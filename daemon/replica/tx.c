@@ -324,6 +324,20 @@ static enum perche_rc look_at_schema(struct replica *r)
     return PERCHE_OK;
 }
 
+bool files_stand(struct replica *r)
+{
+    const struct replica_files *files = &r->config.files;
+
+    return files->stand == NULL || files->stand(files->ctx);
+}
+
+/* Another program may be on another -wal or -shm: what is read here may be no snapshot of anything, and what is written may
+ * overwrite what that one has committed. */
+static enum perche_rc files_check(struct replica *r)
+{
+    return files_stand(r) ? PERCHE_OK : fail(r, PERCHE_STATE, "the replica's files were replaced");
+}
+
 enum perche_rc tx_begin(struct replica *r, bool write)
 {
     struct tx *t = r->tx;
@@ -341,7 +355,9 @@ enum perche_rc tx_begin(struct replica *r, bool write)
     woken_clear(r);
     r->tx_lsn = r->node.lsn;
     save(r, &t->begun);
-    if (!write && r->reader)
+    if (write)
+        (void)files_check(r); /* now that nobody else writes */
+    if (r->fail == PERCHE_OK && !write && r->reader)
         (void)node_load(r);
     if (r->fail == PERCHE_OK)
         (void)look_at_schema(r);
@@ -400,6 +416,8 @@ enum perche_rc tx_commit(struct replica *r)
             (void)node_store(r);
     }
     reset_busy(r);
+    if (r->fail == PERCHE_OK)
+        (void)files_check(r);
     if (r->fail == PERCHE_OK)
         (void)run(r, TX_COMMIT);
     if (r->fail != PERCHE_OK) {

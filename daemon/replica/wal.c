@@ -20,7 +20,7 @@ static int on_wal(void *ctx, sqlite3 *db, const char *name, int pages)
     struct replica *r = ctx;
 
     r->wal_pages = pages;
-    if (pages >= checkpoint_pages(r))
+    if (pages >= checkpoint_pages(r) && files_stand(r))
         (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* does what readers let it do */
     return SQLITE_OK;
 }
@@ -33,7 +33,7 @@ void wal_open(struct replica *r)
 
 void wal_committed(struct replica *r)
 {
-    if (r->wal_pages < r->wal_restart_pages)
+    if (r->wal_pages < r->wal_restart_pages || !files_stand(r))
         return;
     r->busy_steps_max = WAL_RESTART_STEPS;
     if (sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) == SQLITE_OK)

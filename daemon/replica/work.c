@@ -241,6 +241,8 @@ static void read_all(struct replica *r, const struct work *works, struct outcome
         state_fill(r, &outcomes[i].state);
     if (rc == PERCHE_OK)
         rc = r->fail;
+    if (rc == PERCHE_OK && !files_stand(r))
+        rc = fail(r, PERCHE_STATE, "the replica's files were replaced");
     if (r->in_tx)
         tx_rollback(r);
     if (rc == PERCHE_OK)

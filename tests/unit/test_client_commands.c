@@ -1589,6 +1589,39 @@ static void status_names_a_program_that_keeps_the_wal_from_beginning_anew(void *
            "");
 }
 
+static void status_says_what_became_of_files_that_somebody_removed(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 0, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0, 'wal_held': null, "
+           "'wal_lost': 'replica.db-wal.lost-20250901T120000Z', 'put_back': {'file': 'replica.db-shm', "
+           "'at': '2025-09-01T12:01:00Z'}}}\n",
+           /* asked */
+           "{'command':'status','args':{}}", CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live, proven equal with the hub at 16:05:12, 12 s ago\n"
+           "records           safe: all that was written here is at the hub too\n"
+           "to send           0 rows\n"
+           "to decide         0 conflicts\n"
+           "lost              replica.db-wal.lost-20250901T120000Z has commits that are not\n"
+           "                  in replica.db, whose -wal and -shm somebody replaced: see\n"
+           "                  perched(8)\n"
+           "put back          replica.db-shm, which somebody removed at 14:01:00 while\n"
+           "                  perched ran: nothing is lost\n"
+           "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
 static void verify_says_what_else_a_person_should_look_at(void **state)
 {
     (void)state;
@@ -1692,6 +1725,7 @@ int main(void)
         cmocka_unit_test(watch_on_a_terminal_draws_the_page_anew),
         cmocka_unit_test(heads_are_bold_on_a_terminal),
         cmocka_unit_test(status_names_a_program_that_keeps_the_wal_from_beginning_anew),
+        cmocka_unit_test(status_says_what_became_of_files_that_somebody_removed),
         cmocka_unit_test(verify_says_what_else_a_person_should_look_at),
     };
 

@@ -1,4 +1,5 @@
-/* Who keeps the WAL open: other processes are sqlite3 shells, as people leave them. */
+/* Who keeps the WAL open, and what becomes of -wal and -shm when somebody removes them: other processes are sqlite3 shells,
+ * as people leave them. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,18 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "net/wal_files.h"
 #include "net/wal_readers.h"
 
 struct world {
     char dir[64], db[96];
     sqlite3 *daemon;
     struct wal_readers readers;
+    struct wal_files files;
     uint64_t now;
 };
 
@@ -55,6 +59,7 @@ static int teardown(void **state)
     char command[128];
 
     sqlite3_close(w->daemon);
+    wal_files_close(&w->files);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
     assert_int_equal(system(command), 0);
     free(w);
@@ -217,6 +222,180 @@ static void without_its_files_nobody_is_named(void **state)
     assert_false(wal_readers_held(&w->readers, w->now, &held));
 }
 
+/* ---- removed files ------------------------------------------------------------------------- */
+
+static char *beside(struct world *w, const char *end)
+{
+    static char path[2][128];
+    static unsigned next;
+    char *p = path[next++ % 2];
+
+    (void)snprintf(p, sizeof(path[0]), "%s%s", w->db, end);
+    return p;
+}
+
+static void make_empty(const char *path)
+{
+    FILE *f = fopen(path, "wbx");
+
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* As the daemon leaves files that are not its own any more: nothing is written by the last close. */
+static void abandon(struct world *w)
+{
+    assert_int_equal(sqlite3_db_config(w->daemon, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(w->daemon), SQLITE_OK);
+    w->daemon = NULL;
+}
+
+static ino_t inode(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_ino;
+}
+
+static void lost_file(struct world *w, char *path, size_t n)
+{
+    char name[64];
+
+    wal_files_lost(w->dir, name, sizeof(name));
+    (void)snprintf(path, n, "%s/%s", w->dir, name);
+    if (!*name)
+        path[0] = '\0';
+}
+
+static void files_that_were_only_removed_are_put_back(void **state)
+{
+    struct world *w = *state;
+    struct shell s;
+    uint64_t at = 0;
+    ino_t wal = inode(beside(w, "-wal")), shm = inode(beside(w, "-shm"));
+
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_SAME);
+    assert_null(wal_files_put_back(&w->files, &at));
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    assert_int_equal(unlink(beside(w, "-shm")), 0);
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_SAME);
+    assert_int_equal(inode(beside(w, "-wal")), wal);
+    assert_int_equal(inode(beside(w, "-shm")), shm);
+    assert_non_null(wal_files_put_back(&w->files, &at));
+    assert_true(at > 0);
+    s = shell_start(w);
+    shell_ask(&s, "BEGIN IMMEDIATE; INSERT INTO t VALUES (2); SELECT count(*) FROM t", "2");
+    assert_int_equal(sqlite3_exec(w->daemon, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_BUSY); /* one index, one lock */
+    shell_ask(&s, "COMMIT; SELECT 'done'", "done");
+    run(w->daemon, "INSERT INTO t VALUES (3)");
+    shell_ask(&s, "SELECT count(*) FROM t", "3");
+    shell_end(&s);
+}
+
+static void what_the_old_wal_held_goes_into_the_new_one_while_one_index_serves_both(void **state)
+{
+    struct world *w = *state;
+    struct shell s;
+    char lost[128];
+
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    make_empty(beside(w, "-wal"));
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_REPLACED);
+    wal_files_rescue(&w->files);
+    abandon(w);
+    lost_file(w, lost, sizeof(lost));
+    assert_string_equal(lost, "");
+    s = shell_start(w);
+    shell_ask(&s, "SELECT count(*) FROM t", "1");
+    shell_ask(&s, "PRAGMA quick_check", "ok");
+    shell_end(&s);
+}
+
+static void a_wal_that_cannot_be_put_back_is_made_again(void **state)
+{
+    struct world *w = *state;
+    struct shell s;
+
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(unlink(w->files.wal.kept), 0); /* as where a file cannot have two names */
+    w->files.wal.kept[0] = '\0';
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_REPLACED);
+    wal_files_rescue(&w->files);
+    abandon(w);
+    s = shell_start(w);
+    shell_ask(&s, "SELECT count(*) FROM t", "1");
+    shell_end(&s);
+}
+
+static void what_a_new_wal_with_its_own_index_lacks_is_set_aside(void **state)
+{
+    struct world *w = *state;
+    struct shell s;
+    char lost[128], command[500];
+
+    run(w->daemon, "PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES (2)"); /* in the WAL alone */
+    (void)snprintf(command, sizeof(command), "cp '%s' '%s/was.db'", w->db, w->dir);
+    assert_int_equal(system(command), 0); /* another process: its close drops none of our locks */
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    assert_int_equal(unlink(beside(w, "-shm")), 0);
+    s = shell_start(w);
+    shell_ask(&s, "INSERT INTO t VALUES (3); INSERT INTO t VALUES (4); SELECT count(*) FROM t", "3");
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_REPLACED);
+    wal_files_rescue(&w->files);
+    abandon(w);
+    shell_ask(&s, "SELECT group_concat(x) FROM t", "1,3,4"); /* what it was told is there */
+    shell_end(&s);
+    lost_file(w, lost, sizeof(lost));
+    assert_string_not_equal(lost, "");
+    /* beside replica.db as it was it is read as any WAL is */
+    (void)snprintf(command, sizeof(command), "cp '%s' '%s/was.db-wal' && sqlite3 '%s/was.db' 'SELECT group_concat(x) FROM t' | grep -qx 1,2", lost,
+                   w->dir, w->dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_wal_that_was_wholly_copied_leaves_nothing_behind(void **state)
+{
+    struct world *w = *state;
+    struct shell s;
+    char lost[128];
+
+    run(w->daemon, "PRAGMA wal_checkpoint(FULL)");
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    assert_int_equal(unlink(beside(w, "-shm")), 0);
+    s = shell_start(w);
+    shell_ask(&s, "INSERT INTO t VALUES (3); SELECT count(*) FROM t", "2");
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_REPLACED);
+    wal_files_rescue(&w->files);
+    abandon(w);
+    shell_end(&s);
+    lost_file(w, lost, sizeof(lost));
+    assert_string_equal(lost, "");
+}
+
+static void beside_another_database_nothing_that_was_put_back_stays(void **state)
+{
+    struct world *w = *state;
+    char command[500];
+
+    assert_int_equal(wal_files_open(&w->files, w->dir, w->db, NULL), PERCHE_OK);
+    assert_int_equal(unlink(beside(w, "-wal")), 0);
+    assert_int_equal(unlink(beside(w, "-shm")), 0);
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_SAME);
+    (void)snprintf(command, sizeof(command), "cp '%s' '%s/x' && mv '%s/x' '%s'", w->db, w->dir, w->dir, w->db);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(wal_files_look(&w->files), WAL_FILES_DB_REPLACED);
+    assert_int_equal(access(beside(w, "-wal"), F_OK), -1);
+    assert_int_equal(access(beside(w, "-shm"), F_OK), -1);
+    wal_files_rescue(&w->files);
+    assert_int_equal(access(beside(w, "-wal"), F_OK), -1);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -226,6 +405,12 @@ int main(void)
         CASE(a_short_question_and_our_own_readers_are_nobody),
         CASE(a_look_drops_no_lock_of_ours),
         CASE(without_its_files_nobody_is_named),
+        CASE(files_that_were_only_removed_are_put_back),
+        CASE(what_the_old_wal_held_goes_into_the_new_one_while_one_index_serves_both),
+        CASE(a_wal_that_cannot_be_put_back_is_made_again),
+        CASE(what_a_new_wal_with_its_own_index_lacks_is_set_aside),
+        CASE(a_wal_that_was_wholly_copied_leaves_nothing_behind),
+        CASE(beside_another_database_nothing_that_was_put_back_stays),
     };
 
     return cmocka_run_group_tests_name("net_wal", tests, NULL, NULL);
