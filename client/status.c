@@ -55,7 +55,8 @@ static char *proven(struct client *c, const json_t *status)
         return text_copy("", 0);
     text_when(ms, now, when);
     text_ago(ms, now, ago);
-    return text_print(", proven equal with the hub at %s, %s", when, ago);
+    return text_print(", proven equal with the hub at %s, %s%s", when, ago,
+                      get_number(status, "kept_here") > 0 ? ", but for what is kept here" : "");
 }
 
 static char *headline(struct client *c, const json_t *status)
@@ -101,6 +102,7 @@ static char *headline(struct client *c, const json_t *status)
 static char *safety(const json_t *status)
 {
     uint64_t pending = get_number(status, "pending");
+    uint64_t kept = get_number(status, "kept_here");
     bool line = is_state(status, "live") || is_state(status, "syncing");
     char *rows, *out;
 
@@ -112,6 +114,12 @@ static char *safety(const json_t *status)
         return text_print("not known");
     if (line && strcmp(get_text(status, "reason"), "internal") == 0)
         return text_print("not in step: an exchange with the hub fails on this machine (journalctl -u perched says why)");
+    if (pending == 0 && kept > 0) {
+        rows = count(kept, "row", "rows");
+        out = text_print("%s on this machine only, too large to travel; all else %s at the hub too", rows, line ? "is" : "was");
+        free(rows);
+        return out;
+    }
     if (pending == 0)
         return text_print(line ? "safe: all that was written here is at the hub too"
                                : "safe: all that was written here had reached the hub");
@@ -230,6 +238,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     uint64_t gone = get_number(status, "tables_gone");
     uint64_t refused = get_number(status, "refused");
     uint64_t obstacles = get_number(status, "obstacles");
+    uint64_t kept = get_number(status, "kept_here");
     struct fields *f = fields_new();
     char *node = status_node(status);
     char *head = headline(c, status);
@@ -249,6 +258,10 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
         fields_hint(f, "perche conflicts");
     if (refused > 0) {
         add_count(f, "refused", refused, "change that was not taken", "changes that were not taken");
+        fields_hint(f, "perche refused");
+    }
+    if (kept > 0) {
+        add_count(f, "kept here", kept, "row is too large to travel, or its key is", "rows are too large to travel, or their keys are");
         fields_hint(f, "perche refused");
     }
     if (held > 0)

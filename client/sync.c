@@ -19,6 +19,7 @@ static char *missing(const char *code)
         {"not_pushed", "not everything that was written here has reached the hub"},
         {"not_pulled", "not everything that the hub has for this site has arrived"},
         {"not_equal", "all has arrived, but no comparison has said equal yet"},
+        {"kept_here", "all else has arrived, but here are rows that are too large to travel (perche refused)"},
         {"offline", "there is no line to the hub"},
         {"unjoined", "this site has not joined a hub"},
         {"refused", "the hub refuses this site"},

@@ -376,6 +376,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     json_object_set_new(j, "tables_gone", number(state->tables_gone));
     json_object_set_new(j, "obstacles", number(state->obstacles));
     json_object_set_new(j, "refused", number(state->refused));
+    json_object_set_new(j, "kept_here", number(state->kept_here));
     json_object_set_new(j, "wal_held", wal_held(n));
     json_object_set_new(j, "wal_lost", wal_lost(n));
     json_object_set_new(j, "put_back", put_back(n));

@@ -21,6 +21,7 @@
 #include "replica/apply.h"
 #include "replica/command.h"
 #include "replica/pack.h"
+#include "replica/refused.h"
 #include "replica/statements.h"
 
 /* A chunk holds SQLite's lock: about 25 ms. A row that is compared counts 1, one that differs is looked up in the history. */
@@ -163,7 +164,7 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
         column_read(r, s, (int)(t->keys_count + num - 1), &values[num]);
     off = (uint64_t)sqlite3_column_int64(s, (int)(t->keys_count + t->columns_count));
     if (perche_key_encode(keys, t->keys_count, key, &key_n) != PERCHE_OK)
-        return PERCHE_OK; /* it stays here and nowhere else, as harvest has listed */
+        return key_list(r, t, keys, true);
     rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
     if (rc != PERCHE_OK)
         return rc;

@@ -4,7 +4,7 @@
  * For each table: after INSERT, UPDATE and DELETE a row in perche_capture (table,
  * mask, time, key; mask -1 inserted, 0 deleted, else the bitmap of changed
  * columns, bit num - 1), for a DELETE the old row in perche_gone_TABLE too; and
- * before an UPDATE of the key a refusal. The outer statement's conflict policy
+ * before an UPDATE of the key a refusal, as of a key that is too long to travel. The outer statement's conflict policy
  * overrides the ones in a trigger (INSERT OR IGNORE would turn into REPLACE), so
  * bodies hold plain INSERTs into tables without any constraint.
  *
@@ -27,6 +27,9 @@ struct capture {
     uint32_t count, cap;
     int64_t installed; /* schema version at which every trigger was found to stand; -1 or 0 = look */
 };
+
+#define KEY_TEXT_HEAD  3u  /* of an encoded key that is one long text: its type and its length */
+#define KEY_UUID_SAVES 19u /* 36 letters, or 1 + 16 bytes */
 
 enum { TRIGGER_KEY, TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE, TRIGGER_COUNT };
 
@@ -77,9 +80,22 @@ static void append_key_trigger(sqlite3_str *s, const struct table *t)
     sqlite3_str_appendall(s, " BEGIN SELECT RAISE(ABORT, 'perche: a key does not change: delete the row and insert it again'); END");
 }
 
+/* A key that no message can carry: the program hears of it, as its row would stay here for ever. Of several columns what
+ * is surely too long: a UUID takes 19 bytes less than its text, and a number's text is never so much longer than it. */
+static void append_key_check(sqlite3_str *s, const struct table *t)
+{
+    uint32_t n = t->keys_count, bytes_max = n == 1 ? PERCHE_KEY_BYTES_MAX - KEY_TEXT_HEAD : PERCHE_KEY_BYTES_MAX + n * KEY_UUID_SAVES;
+
+    sqlite3_str_appendall(s, "SELECT RAISE(ABORT, 'perche: a key is 1,021 bytes long at most') WHERE ");
+    for (uint32_t i = 0; i < n; i++)
+        sqlite3_str_appendf(s, "%slength(CAST(NEW.\"%w\" AS BLOB))", i == 0 ? "" : " + ", t->keys[i].name);
+    sqlite3_str_appendf(s, " > %u; ", bytes_max);
+}
+
 static void append_insert_trigger(sqlite3_str *s, const struct table *t)
 {
     sqlite3_str_appendf(s, "AFTER INSERT ON \"%w\"" GATE " BEGIN ", t->name);
+    append_key_check(s, t);
     append_insert(s, t);
     sqlite3_str_appendf(s, "VALUES (%u, -1, julianday('now')", t->num);
     append_keys(s, t, "NEW");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "replica/harvest.h"
+#include "replica/refused.h"
 #include "replica/statements.h"
 
 void chunk_free(struct chunk *c)
@@ -133,27 +134,6 @@ static uint64_t captured_ms(sqlite3_stmt *s, int i)
     return at > 0 && at < 1e15 ? (uint64_t)(at + 0.5) : 0;
 }
 
-/* A row whose key is too long stays here and nowhere else; the beginning of the key says which one it is. A NULL never
- * came through a registered table: it was written by hand. */
-static enum perche_rc list_key(struct replica *r, const struct table *t, const struct perche_value *key)
-{
-    sqlite3_stmt *s;
-
-    if (key->type == PERCHE_NULL)
-        return PERCHE_OK;
-    s = sql(r, SQL_REFUSED_PUT);
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
-    sqlite3_bind_text(s, 2, t->name, -1, SQLITE_STATIC);
-    if (key->type == PERCHE_TEXT)
-        sqlite3_bind_text(s, 3, (const char *)key->p, key->n < 200 ? (int)key->n : 200, SQLITE_STATIC);
-    else
-        sqlite3_bind_text(s, 3, "", 0, SQLITE_STATIC);
-    sqlite3_bind_text(s, 4, "", 0, SQLITE_STATIC);
-    sqlite3_bind_text(s, 5, "key", -1, SQLITE_STATIC);
-    sqlite3_bind_null(s, 6);
-    return sql_run(r, s, "list a key that is too long");
-}
-
 enum perche_rc chunk_read(struct replica *r, struct chunk *c)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_READ);
@@ -180,7 +160,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
         for (uint32_t i = 0; i < t->keys_count; i++)
             column_read(r, s, 4 + (int)i, &values[i]);
         if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK) {
-            if (list_key(r, t, &values[0]) != PERCHE_OK)
+            if (key_list(r, t, values, sqlite3_column_int64(s, 2) != 0) != PERCHE_OK)
                 break;
             continue;
         }

@@ -61,6 +61,34 @@ static char *hex_of(struct replica *r, const struct perche_value *v)
     return hex;
 }
 
+/* Is the row on the list already, as one that stays here for this column? */
+static bool large_listed(struct replica *r, const struct meta *m, const char *key, uint32_t num)
+{
+    sqlite3_stmt *s = sql(r, SQL_LARGE_KEPT);
+    bool listed;
+
+    sqlite3_bind_text(s, 1, m->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, key != NULL ? key : "", -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 3, m->table->columns[num - 1].name, -1, SQLITE_STATIC);
+    listed = sql_row(r, s);
+    sql_done(s);
+    return listed;
+}
+
+/* A row that stayed here for its size goes, or is gone: it is on the list no longer. */
+static enum perche_rc large_end(struct replica *r, const struct meta *m)
+{
+    char *key = ask_key_json(r, (struct perche_bytes){m->key, m->key_n});
+    sqlite3_stmt *s = sql(r, SQL_LARGE_END);
+    enum perche_rc rc;
+
+    sqlite3_bind_text(s, 1, m->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, key != NULL ? key : "", -1, SQLITE_STATIC);
+    rc = sql_run(r, s, "take a row off the list");
+    free(key);
+    return rc;
+}
+
 enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t big, bool goes)
 {
     enum perche_rc rc = PERCHE_OK;
@@ -74,6 +102,11 @@ enum perche_rc row_list_oversized(struct replica *r, const struct meta *m, const
         if (goes && values[num].type == PERCHE_BLOB && (hex = hex_of(r, &values[num])) == NULL)
             return r->fail;
         key = ask_key_json(r, (struct perche_bytes){m->key, m->key_n});
+        if (!goes && large_listed(r, m, key, num)) {
+            free(key);
+            continue;
+        }
+        r->kept_here |= !goes;
         s = sql(r, SQL_REFUSED_PUT);
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
         sqlite3_bind_text(s, 2, m->table->name, -1, SQLITE_STATIC);
@@ -311,6 +344,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         if (rc != PERCHE_OK)
             goto out;
     }
+    if (!m.stored && r->kept_here && (rc = large_end(r, &m)) != PERCHE_OK)
+        goto out;
     alive = meta_alive(&m);
     if (alive && !present && c->more)
         goto out; /* its delete stands further on in the capture log, and there its old values */

@@ -226,6 +226,7 @@ struct replica {
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
+    bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */

@@ -7,8 +7,11 @@
  * is told. */
 #include "replica/refused.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <xxhash.h>
 
 #include "replica/json.h"
 #include "replica/pack.h"
@@ -326,4 +329,41 @@ enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask)
 
     sqlite3_free(key);
     return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* ---- keys too long ------------------------------------------------------------------ */
+
+enum perche_rc key_list(struct replica *r, const struct table *t, const struct perche_value *keys, bool here)
+{
+    char size[64];
+    uint64_t bytes = 0, sum = 0;
+    int longest = 0;
+    sqlite3_stmt *s;
+
+    for (uint32_t i = 0; i < t->keys_count; i++) {
+        if (keys[i].type == PERCHE_NULL)
+            return PERCHE_OK; /* never came through a registered table: it was written by hand */
+        if (keys[i].type != PERCHE_TEXT && keys[i].type != PERCHE_BLOB) {
+            sum = sum * 31 + (uint64_t)keys[i].i;
+            continue;
+        }
+        bytes += keys[i].n;
+        sum = sum * 31 + XXH3_64bits(keys[i].p, keys[i].n);
+        if (keys[i].n > keys[longest].n || keys[longest].type < PERCHE_TEXT)
+            longest = (int)i;
+    }
+    (void)snprintf(size, sizeof size, "a key of %llu bytes (%08llx)", (unsigned long long)bytes, (unsigned long long)(sum & 0xffffffff));
+    s = sql(r, here ? SQL_KEPT_PUT : SQL_KEPT_END);
+    if (here)
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+    sqlite3_bind_text(s, here ? 2 : 1, t->name, -1, SQLITE_STATIC);
+    if (keys[longest].type == PERCHE_TEXT)
+        bind_value(s, here ? 3 : 2, &keys[longest]);
+    else
+        sqlite3_bind_text(s, here ? 3 : 2, "", 0, SQLITE_STATIC);
+    if (here)
+        sqlite3_bind_text(s, 4, "", 0, SQLITE_STATIC);
+    sqlite3_bind_text(s, here ? 5 : 3, size, -1, SQLITE_STATIC);
+    r->kept_here |= here;
+    return sql_run(r, s, "list a key that is too long");
 }

@@ -107,6 +107,7 @@
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
     R(REFUSED_COUNT, "SELECT count(*) FROM perche_refused")                                                            \
+    R(KEPT_HERE, "SELECT count(*) FROM perche_refused WHERE reason = 'key' OR (reason = 'too_large' AND image IS NULL)") \
     R(TABLES_GONE, "SELECT count(*) FROM perche_rescan WHERE gone_ms > 0")                                             \
     R(CAPTURED_COUNT, "SELECT count(*) FROM (SELECT 1 FROM perche_capture LIMIT 2000)")                                \
     R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
@@ -119,6 +120,12 @@
                       " ON CONFLICT DO UPDATE SET epoch = excluded.epoch, n = excluded.n, id = excluded.id")           \
     R(REFUSED_OF, "SELECT cells FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block = ?3")                       \
     R(REFUSED_ANY, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block IS NOT NULL LIMIT 1")           \
+    W(KEPT_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image)"                                 \
+                " SELECT ?1, ?2, substr(?3, 1, 200), ?4, 'key', ?5 WHERE NOT EXISTS"                                   \
+                " (SELECT 1 FROM perche_refused WHERE tab = ?2 AND key = substr(?3, 1, 200) AND reason = 'key' AND image = ?5)") \
+    W(KEPT_END, "DELETE FROM perche_refused WHERE tab = ?1 AND key = substr(?2, 1, 200) AND reason = 'key' AND image = ?3") \
+    R(LARGE_KEPT, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND key = ?2 AND columns = ?3 AND reason = 'too_large' AND image IS NULL") \
+    W(LARGE_END, "DELETE FROM perche_refused WHERE tab = ?1 AND key = ?2 AND reason = 'too_large' AND image IS NULL")  \
     W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image, block, cells)"                \
                    " VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")
 

@@ -88,6 +88,8 @@ void state_fill(struct replica *r, struct state *s)
     s->obstacles += registry_obstacles(r);
     if (r->reader) /* a hub lists what its own programs wrote and nobody can be sent */
         s->refused = count(r, SQL_REFUSED_COUNT);
+    if (r->reader || r->kept_here)
+        s->kept_here = count(r, SQL_KEPT_HERE);
     if (r->reader && !r->hub)
         s->captured = count(r, SQL_CAPTURED_COUNT);
 }

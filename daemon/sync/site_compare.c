@@ -109,8 +109,11 @@ void site_equal(struct sync_site *s, uint64_t changes)
     while (waiters_take_equal(&s->waiters, s->compared, &tag)) {
         struct sync_action *a = actions_add(s->out, SYNC_SYNCED);
 
-        if (a != NULL)
-            a->tag = tag;
+        if (a == NULL)
+            return;
+        a->tag = tag;
+        if (s->st.kept_here > 0) /* all that can travel is equal */
+            a->reason = "kept_here";
     }
 }
 

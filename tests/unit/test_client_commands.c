@@ -1589,6 +1589,38 @@ static void status_names_a_program_that_keeps_the_wal_from_beginning_anew(void *
            "");
 }
 
+static void status_says_what_cannot_travel(void **state)
+{
+    (void)state;
+    expect("status", 80, NULL,
+           "{'ok': true, 'result': {'role': 'site', 'name': 'La Loupe', "
+           "'id': '01990c5e-0000-7000-8000-000000000001', 'epoch': '4611686018427387905', "
+           "'lsn': 1204, 'state': 'live', 'pending': 0, 'last_contact': '2025-09-01T14:05:12Z', "
+           "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 0, 'parked': 0, "
+           "'clock_offset_ms': 200, 'version': '0.1.0', 'reason': null, 'rtt_ms': 38, "
+           "'next_try': null, 'hub': '01990c5e-0000-7000-8000-00000000000f', "
+           "'hub_url': 'tls+tcp://hub.example.org:7447', 'held': 0, 'wal_held': null, "
+           "'refused': 1, 'kept_here': 1}}\n",
+           /* asked */
+           "{'command':'status','args':{}}", CLIENT_DONE,
+           /* out */
+           "La Loupe (site)   live, proven equal with the hub at 16:05:12, 12 s ago, but for\n"
+           "                  what is kept here\n"
+           "records           1 row on this machine only, too large to travel; all else is\n"
+           "                  at the hub too\n"
+           "to send           0 rows\n"
+           "to decide         0 conflicts\n"
+           "refused           1 change that was not taken     perche refused\n"
+           "kept here         1 row is too large to travel, or its key is\n"
+           "                  perche refused\n"
+           "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
+           "last contact      16:05:12\n"
+           "position          1,204, epoch 4611686018427387905\n"
+           "version           0.1.0\n",
+           /* err */
+           "");
+}
+
 static void status_says_what_became_of_files_that_somebody_removed(void **state)
 {
     (void)state;
@@ -1725,6 +1757,7 @@ int main(void)
         cmocka_unit_test(watch_on_a_terminal_draws_the_page_anew),
         cmocka_unit_test(heads_are_bold_on_a_terminal),
         cmocka_unit_test(status_names_a_program_that_keeps_the_wal_from_beginning_anew),
+        cmocka_unit_test(status_says_what_cannot_travel),
         cmocka_unit_test(status_says_what_became_of_files_that_somebody_removed),
         cmocka_unit_test(verify_says_what_else_a_person_should_look_at),
     };

@@ -115,6 +115,26 @@ static void replace_on_the_key_is_seen_as_an_insert(void **state)
     fixture_end(f);
 }
 
+/* What could not travel is not taken: the program hears of it. */
+static void a_key_too_long_to_travel_is_refused_to_the_program(void **state)
+{
+    static const char *const writes[] = {
+        "INSERT INTO t VALUES (hex(zeroblob(511)), 'a', 1)",
+        "INSERT OR REPLACE INTO t VALUES (hex(zeroblob(100000)), 'a', 1)",
+        "INSERT OR IGNORE INTO t VALUES (printf('%.*c', 1022, 'k'), 'a', 1)",
+        "INSERT INTO t VALUES (CAST(zeroblob(1022) AS TEXT), 'a', 1)", /* to length() it is empty */
+    };
+    struct fixture *f = ordinary();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
+        assert_string_equal(program_fails(f, writes[i]), "perche: a key is 1,021 bytes long at most");
+    captured(f, "");
+    program(f, "INSERT INTO t VALUES (printf('%.*c', 1021, 'k'), 'a', 1)");
+    program_says(f, "SELECT count(*) FROM perche_capture WHERE length(k1) = 1021", "1");
+    fixture_end(f);
+}
+
 static void keep_unique(void *ctx, const char *code, const char *table, const char *text)
 {
     if (strcmp(code, "unique") == 0 && strcmp(table, "t") == 0)
@@ -701,6 +721,7 @@ int main(void)
         cmocka_unit_test(an_update_that_changes_nothing_leaves_nothing),
         cmocka_unit_test(null_to_a_value_and_back_is_a_change),
         cmocka_unit_test(replace_on_the_key_is_seen_as_an_insert),
+        cmocka_unit_test(a_key_too_long_to_travel_is_refused_to_the_program),
         cmocka_unit_test(replace_by_a_unique_index_added_later_is_warned_of),
         cmocka_unit_test(the_outer_conflict_clause_reaches_no_captured_row),
         cmocka_unit_test(insert_or_ignore_never_keeps_the_row_and_loses_its_capture),

@@ -108,9 +108,14 @@ static void a_new_row_travels_without_what_is_too_large_of_it(void **state)
     says(a, "name 9000000 0,kind 9000000 0,body 18000006 c0ffee,small 0 0",
          "SELECT group_concat(columns || ' ' || coalesce(length(image), 0) || ' ' || CASE WHEN columns = 'body' THEN substr(image, 1, 6) ELSE 0 END)"
          " FROM (SELECT * FROM perche_refused ORDER BY n)");
+    assert_int_equal(state_of(p, a).kept_here, 1);
+    written(a, "UPDATE file SET name = 'm' WHERE id = 'b'");
+    harvest_here(p, a);
+    assert_int_equal(state_of(p, a).kept_here, 1); /* listed once */
     written(a, "UPDATE file SET small = 'short' WHERE id = 'b'");
     equal(p, a);
     says(p->hub, "2", "SELECT count(*) FROM file");
+    assert_int_equal(state_of(p, a).kept_here, 0);
 }
 
 static void many_large_rows_are_harvested_in_smaller_chunks(void **state)
@@ -130,11 +135,23 @@ static void a_key_too_long_is_listed_and_nothing_waits_for_it(void **state)
     struct pair *p = *state;
     struct fixture *a = p->sites[0];
 
-    written(a, "INSERT INTO learner (id, home_site_id) SELECT hex(zeroblob(1000)), site_id FROM perche_self");
+    /* a program that went past the triggers */
+    sqlite3_db_config(a->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    program(a, "INSERT INTO learner (id, home_site_id) SELECT hex(zeroblob(1000)), site_id FROM perche_self;"
+               " INSERT INTO perche_capture (tab, mask, at, k1) SELECT num, -1, julianday('now'), hex(zeroblob(1000)) FROM perche_tab WHERE name = 'learner'");
+    sqlite3_db_config(a->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
     learner(p, a, ID(1), SITE_ID(p, 0));
     equal(p, a);
     says(p->hub, "1", "SELECT count(*) FROM learner");
-    says(a, "learner key 200", "SELECT tab || ' ' || reason || ' ' || length(key) FROM perche_refused");
+    says(a, "learner key 200 a key of 2000 bytes", "SELECT tab || ' ' || reason || ' ' || length(key) || ' ' || substr(image, 1, 19) FROM perche_refused");
+    assert_int_equal(state_of(p, a).kept_here, 1);
+    written(a, "UPDATE learner SET call_name = 'Again' WHERE length(id) = 2000");
+    harvest_here(p, a);
+    assert_int_equal(state_of(p, a).kept_here, 1); /* it is one row */
+    written(a, "DELETE FROM learner WHERE length(id) = 2000");
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_refused");
+    assert_int_equal(state_of(p, a).kept_here, 0);
 }
 
 static void what_a_row_holds_already_is_not_what_makes_it_too_large(void **state)
