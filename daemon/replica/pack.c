@@ -30,9 +30,7 @@ size_t pack_size(const struct pack *p)
     return perche_batch_bytes(p->batch);
 }
 
-/* Taken out past the triggers, and nobody has compared the table yet: until then it lives, with the values that were stamped. To send
- * what the table has of it would be to say that they are all NULL. @there: the history has them. */
-static enum perche_rc recalled(struct replica *r, struct meta *m, struct perche_value *values, bool *there)
+enum perche_rc row_recalled(struct replica *r, struct meta *m, struct perche_value *values, bool *there)
 {
     uint8_t digest[sizeof m->digest];
     struct recall f;
@@ -69,7 +67,7 @@ enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_valu
         memset(values, 0, m->count * sizeof values[0]);
         rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
         if (rc == PERCHE_NOT_FOUND && !captured)
-            return recalled(r, m, values, there);
+            return row_recalled(r, m, values, there);
         rc = rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
     } else {
         rc = row_values(r, m, values);

@@ -18,6 +18,10 @@ size_t pack_size(const struct pack *p);
 /* row_values(), and whether they are those that @m stamps: a program's change of the row may wait to be harvested. A row that somebody
  * has taken out past the triggers has those of the history; @there: false when that does not know them, and it cannot be sent. */
 enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_value *values, bool *settled, bool *there);
+/* The values of a row that lives and is not in its table, from the history: taken out past the triggers, and nobody has compared the
+ * table yet, or the table is gone. Until then they are what was stamped; what the table has of it would say that they are all
+ * NULL. @there: the history has them. */
+enum perche_rc row_recalled(struct replica *r, struct meta *m, struct perche_value *values, bool *there);
 /* Adds the row with the written cells of @mask; with PERCHE_ROW_GEN its generation's event. @bases: local cells carry
  * the identity of what they replaced, and PERCHE_CELL_FIXED. */
 enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perche_value *values, uint64_t mask,

@@ -237,15 +237,26 @@ static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
     return PERCHE_OK;
 }
 
+/* Of a row whose table somebody has dropped: it is made again, from the history, and the handshake does not wait for it. */
+static enum perche_rc values_of_gone(struct replica *r, struct meta *m, struct perche_value *values)
+{
+    bool there = true;
+    enum perche_rc rc;
+
+    memset(values, 0, m->count * sizeof values[0]);
+    rc = row_recalled(r, m, values, &there);
+    return rc == PERCHE_OK && !there ? fail(r, PERCHE_BUSY, "%s is gone, and has to be made again first", m->table->name) : rc;
+}
+
 static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
 {
     struct shift *sh = ctx;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    bool fixed = false, gen = false;
+    bool fixed = false, gen = false, gone = !m->table->present && meta_alive(m) && !(m->flags & META_HELD);
     uint64_t mask = 0;
-    enum perche_rc rc;
+    enum perche_rc rc = gone ? values_of_gone(r, m, values) : PERCHE_OK; /* by the stamps that the history has them under */
 
-    for (uint32_t num = 0; num < m->count; num++) {
+    for (uint32_t num = 0; num < m->count && rc == PERCHE_OK; num++) {
         struct unpushed_cell key = {.stamp = m->cells[num].stamp}, *found;
 
         if (stays(r, &m->cells[num], sh->limit))
@@ -261,9 +272,9 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
         else
             mask |= UINT64_C(1) << (num - 1);
     }
-    if (!gen && mask == 0)
-        return fixed ? meta_save(r, m) : PERCHE_OK;
-    rc = row_values(r, m, values);
+    if (rc != PERCHE_OK || (!gen && mask == 0))
+        return rc == PERCHE_OK && fixed ? meta_save(r, m) : rc;
+    rc = gone ? rc : row_values(r, m, values);
     if (rc == PERCHE_OK && sh->author.prev_count > 0 &&
         (sh->author.prev_count == BLOCK_ROWS || perche_batch_bytes(sh->author.batch) > BLOCK_BYTES)) {
         rc = author_end(&sh->author, PERCHE_OK);

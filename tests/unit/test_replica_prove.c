@@ -461,6 +461,37 @@ static void what_a_handshake_has_shifted_its_author_has_seen(void **state)
     says(p->hub, "60", "SELECT count(*) FROM learner WHERE given_names = 'Grace'");
 }
 
+/* It is made again within seconds; a handshake does not wait for it, and its rows are put right as the others are. */
+static void a_clock_is_put_right_while_a_table_is_gone(void **state)
+{
+    static const char *const tables[] = {"project", "thing"};
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    program(p->hub, "CREATE TABLE thing (id TEXT NOT NULL PRIMARY KEY, site_id TEXT, v TEXT)");
+    free(pair_replicate(p, "{\"table\": \"thing\", \"scope\": \"site_id\"}"));
+    pair_prove(p, a);
+    equal(p, a);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char drop[64];
+
+        edit_offset(p, a, -HOUR, "INSERT INTO thing SELECT 't' || count(*), (SELECT site_id FROM perche_self), 'ahead' FROM thing");
+        edit_offset(p, a, -HOUR, "INSERT INTO project (site_id, title, kind) SELECT site_id, 'ahead', 'k' FROM perche_self");
+        (void)snprintf(drop, sizeof drop, "DROP TABLE %s", tables[i]);
+        program(a, drop);
+        p->now += 60000;
+        prove_offset(p, a, -HOUR);
+        says(a, "0", "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", tables[i]);
+        for (int k = 0; k < 5; k++) { /* it is made again, and its rows are put back */
+            p->now += 4000;
+            harvest_here(p, a);
+        }
+        equal(p, a);
+    }
+    says(p->hub, "2 2", "SELECT (SELECT count(*) FROM thing WHERE v = 'ahead') || ' ' || (SELECT count(*) FROM project WHERE title = 'ahead')");
+    says(a, "0", "SELECT count(*) FROM perche_refused");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +514,7 @@ int main(void)
         TEST(a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_present),
         TEST(a_shifted_row_has_its_digest),
         TEST(many_rows_of_one_moment_keep_their_order),
+        TEST(a_clock_is_put_right_while_a_table_is_gone),
         TEST(what_a_handshake_has_shifted_its_author_has_seen),
     };
 
