@@ -6,6 +6,8 @@
 #include "sync/actions.h"
 #include "sync/message.h"
 
+#define CLOCK_MS_MAX (UINT64_C(1) << 47) /* a stamp has 48 bits of milliseconds; until the year 6429 */
+
 void site_hello(struct sync_site *s)
 {
     struct perche_message m = {.op = PERCHE_OP_HELLO};
@@ -29,6 +31,10 @@ void site_hello_answered(struct sync_site *s, const struct sync_event *ev, uint6
     }
     if (reply->version < PERCHE_PROTOCOL_LOWEST || reply->version > PERCHE_PROTOCOL_HIGHEST) {
         site_give_up(s, SYNC_REFUSED, perche_refusal_name(PERCHE_NO_VERSION));
+        return;
+    }
+    if (reply->clock_ms >= CLOCK_MS_MAX) {
+        site_bad_reply(s, "a time that no clock says");
         return;
     }
     memcpy(s->challenge, reply->challenge, sizeof s->challenge);
@@ -73,6 +79,10 @@ void site_prove_answered(struct sync_site *s, struct perche_message *m)
 {
     struct work *w;
 
+    if (m->u.prove_reply.clock_ms >= CLOCK_MS_MAX) {
+        site_bad_reply(s, "a time that no clock says");
+        return;
+    }
     s->session = m->u.prove_reply.session;
     s->verdict = m->u.prove_reply.verdict;
     s->hub_lsn = m->u.prove_reply.asof.lsn;

@@ -1275,6 +1275,35 @@ static void test_another_hub_than_the_one_joined_is_refused(void **state)
     script_free(sc);
 }
 
+static void test_a_hub_that_says_a_time_that_no_clock_says_is_no_hub(void **state)
+{
+    static const char refused[] = "log sync.bad_reply\ndisconnect bad_message\nlog uplink.lost\nstate offline bad_message\n";
+    struct script *sc = started();
+    struct perche_message m = {.op = PERCHE_OP_HELLO};
+
+    (void)state;
+    plain(sc, SYNC_EV_LINE_UP);
+    trace_clear(&sc->trace);
+    m.u.hello_reply.hub = HUB;
+    m.u.hello_reply.version = 1;
+    m.u.hello_reply.clock_ms = UINT64_C(1) << 47;
+    answer(sc, 0, m);
+    expect(sc, refused);
+    script_free(sc);
+
+    sc = started();
+    plain(sc, SYNC_EV_LINE_UP);
+    hub_hello(sc);
+    trace_clear(&sc->trace);
+    m = (struct perche_message){.op = PERCHE_OP_PROVE};
+    m.u.prove_reply.verdict = PERCHE_PROVEN;
+    m.u.prove_reply.session = 1;
+    m.u.prove_reply.clock_ms = UINT64_C(1) << 47;
+    answer(sc, 0, m);
+    expect(sc, refused);
+    script_free(sc);
+}
+
 static void test_a_version_that_nobody_offered_is_refused(void **state)
 {
     struct script *sc = started();
@@ -2441,6 +2470,7 @@ int main(void)
         T(revoked_unknown_signature_and_version_are_states_with_a_reason_and_retried_slowly),
         T(a_revocation_while_live_comes_by_the_watch),
         T(another_hub_than_the_one_joined_is_refused),
+        T(a_hub_that_says_a_time_that_no_clock_says_is_no_hub),
         T(a_version_that_nobody_offered_is_refused),
         T(no_session_shakes_hands_again_on_the_same_line),
         T(a_watch_that_ends_with_its_session_shakes_hands_again),
