@@ -4,7 +4,6 @@
 #define TESTS_FUZZ_CONVERSATION_H
 
 #include <sanitizer/allocator_interface.h>
-#include <sanitizer/lsan_interface.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #include "sync/message.h"
 #include "sync/sync.h"
 
+#include "fuzz/image.h"
+#include "fuzz/records.h"
 #include "sim/disk.h"
 #include "sim/lock.h"
 #include "sim/random.h"
@@ -29,10 +30,6 @@
 
 /* ---- the input ------------------------------------------------------------- */
 
-struct input {
-    const uint8_t *p, *end;
-};
-
 static inline uint8_t in_byte(struct input *in)
 {
     return in->p < in->end ? *in->p++ : 0;
@@ -41,6 +38,12 @@ static inline uint8_t in_byte(struct input *in)
 static inline uint32_t in_below(struct input *in, uint32_t n)
 {
     return in_byte(in) % n;
+}
+
+/* Where an input has ended, it does not happen. */
+static inline bool in_rarely(struct input *in, uint32_t n)
+{
+    return in_below(in, n) == n - 1;
 }
 
 static inline bool in_bit(struct input *in)
@@ -83,102 +86,6 @@ static inline void in_bytes(struct input *in, uint8_t *out, size_t n)
         out[i] = in_byte(in);
 }
 
-/* ---- SQLite's memory ----------------------------------------------------------- */
-
-/* Opening a replica is thousands of small allocations of SQLite's, each slow under the
- * sanitizer, which would look at SQLite instead of us. So it gets lists of free blocks by
- * size. What we forget to finalize is still found: sqlite3_memory_used() says it. */
-#define UNSEEN __attribute__((no_sanitize("coverage", "address", "undefined")))
-
-static void *free_blocks[64];
-
-UNSEEN static inline int block_class(int n)
-{
-    int c = 5; /* 32 bytes, of which 16 say how large it is */
-
-    while ((INT64_C(1) << c) < (int64_t)n + 16)
-        c++;
-    return c;
-}
-
-UNSEEN static void *block_new(int n)
-{
-    int c = block_class(n);
-    uint64_t *p = free_blocks[c];
-
-    if (p != NULL) {
-        memcpy(&free_blocks[c], p + 2, sizeof p);
-    } else {
-        static char *room, *room_end;
-        size_t size = (size_t)1 << c;
-
-        if (size > (size_t)(room_end - room)) {
-            size_t more = size > (1 << 22) ? size : 1 << 22;
-
-            room = malloc(more); /* for as long as the process lives */
-            if (room == NULL)
-                abort();
-            __lsan_ignore_object(room);
-            room_end = room + more;
-        }
-        p = (void *)room;
-        room += size;
-    }
-    p[0] = (uint64_t)c;
-    return p + 2;
-}
-
-UNSEEN static void block_free(void *block)
-{
-    uint64_t *p = (uint64_t *)block - 2;
-
-    memcpy(block, &free_blocks[p[0]], sizeof p);
-    free_blocks[p[0]] = p;
-}
-
-UNSEEN static int block_size(void *block)
-{
-    return block == NULL ? 0 : (int)((1u << ((uint64_t *)block)[-2]) - 16);
-}
-
-UNSEEN static void *block_resize(void *block, int n)
-{
-    void *more;
-
-    if (n <= block_size(block))
-        return block;
-    more = block_new(n);
-    memcpy(more, block, (size_t)block_size(block));
-    block_free(block);
-    return more;
-}
-
-UNSEEN static int block_round(int n)
-{
-    return (int)((1u << block_class(n)) - 16);
-}
-
-static int block_init(void *ctx)
-{
-    (void)ctx;
-    return SQLITE_OK;
-}
-
-static void block_end(void *ctx)
-{
-    (void)ctx;
-}
-
-static inline void memory_of_its_own(void)
-{
-    static const struct sqlite3_mem_methods methods = {block_new,   block_free, block_resize, block_size,
-                                                       block_round, block_init, block_end,    NULL};
-
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK ||
-        sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK)
-        BROKEN("SQLite was used before");
-}
-
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -189,7 +96,6 @@ const char *__asan_default_options(void)
 
 struct node {
     struct disk *disk;
-    struct disk_copy *copy;
     enum replica_role role;
     uint64_t now_ms, mono_ms;
     struct chance chance;
@@ -229,6 +135,15 @@ static inline bool node_verify(void *ctx, const uint8_t public_key[32], const ui
     (void)ctx;
     mix(public_key, p, n, right);
     return memcmp(right, signature, sizeof right) == 0;
+}
+
+static inline void node_disk(struct node *n)
+{
+    n->disk = disk_new("fuzz", node_clock, n);
+    disk_standard(n->disk);
+    disk_seed(n->disk, 1);
+    sqlite3_randomness(0, NULL);
+    chance_seed(&n->chance, 1, 1);
 }
 
 static inline void node_open(struct node *n)
@@ -363,41 +278,6 @@ static inline void node_end(struct node *n, bool power)
     }
 }
 
-/* As it was before the first input. */
-static inline void node_again(struct node *n)
-{
-    disk_put_back(n->disk, n->copy);
-    disk_seed(n->disk, 1);
-    sqlite3_randomness(0, NULL);
-    chance_seed(&n->chance, 1, 1);
-    n->now_ms = START_MS + 3600000;
-    n->mono_ms = 1000;
-    node_open(n);
-}
-
-static inline void node_keep(struct node *n)
-{
-    node_end(n, false);
-    n->copy = disk_copy(n->disk);
-    n->sqlite_bytes = sqlite3_memory_used();
-}
-
-static inline struct node *node_new(enum replica_role role, const char *vfs)
-{
-    struct node *n = calloc(1, sizeof *n);
-
-    memory_of_its_own();
-    n->role = role;
-    n->now_ms = START_MS;
-    n->disk = disk_new(vfs, node_clock, n);
-    disk_standard(n->disk);
-    disk_seed(n->disk, 1);
-    sqlite3_randomness(0, NULL);
-    chance_seed(&n->chance, 1, 1);
-    node_open(n);
-    return n;
-}
-
 /* Whatever was said to it: the file is whole, and its digests are those of its rows. */
 static inline void node_check(struct node *n)
 {
@@ -416,6 +296,72 @@ static inline void node_check(struct node *n)
         BROKEN("verify: %s %s", o.err.text, o.json != NULL ? o.json : "");
     outcome_free(&o);
     work_free(&w);
+}
+
+static struct node kept;
+
+/* As it was before the first input: open, and nothing done since. */
+static inline void node_again(struct node *n)
+{
+    image_put_back();
+    *n = kept;
+}
+
+/* After an input, with all that it needed. One in eight closes its connections to the end, to see what we forget. */
+static inline void node_gone(struct node *n, const uint8_t *data, size_t size)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + data[i];
+    if (sum % 8 == 0) {
+        node_end(n, false);
+        if (sqlite3_memory_used() > n->sqlite_bytes)
+            BROKEN("SQLite has %lld bytes left", (long long)sqlite3_memory_used());
+        disk_free(n->disk);
+    } else {
+        image_light();
+        node_end(n, false);
+        disk_burn(n->disk);
+    }
+}
+
+/* What is on its disk now is what each input finds. */
+static inline void node_keep(struct node *n)
+{
+    const struct perche_bytes empty = {(const uint8_t *)"\x80", 1};
+    struct disk_copy *copy;
+    struct perche_batch *b = perche_batch_new();
+
+    (void)perche_batch_decode(empty, b, NULL); /* what the wire keeps for its thread is no part of the image */
+    perche_batch_free(b);
+    node_end(n, false);
+    copy = disk_copy(n->disk);
+    disk_free(n->disk);
+    n->sqlite_bytes = sqlite3_memory_used();
+    n->now_ms = START_MS + 3600000;
+    n->mono_ms = 1000;
+    image_begin();
+    node_disk(n);
+    disk_put_back(n->disk, copy);
+    node_open(n);
+    (void)node_reader(n);
+    node_check(n); /* its questions are parsed then */
+    image_keep();
+    disk_copy_free(copy);
+    kept = *n;
+}
+
+static inline struct node *node_new(enum replica_role role)
+{
+    struct node *n = calloc(1, sizeof *n);
+
+    image_of_sqlite();
+    n->role = role;
+    n->now_ms = START_MS;
+    node_disk(n);
+    node_open(n);
+    return n;
 }
 
 /* ---- rows and values that an input chooses among ------------------------------- */
@@ -505,12 +451,105 @@ static inline struct perche_bytes word_key(struct input *in, struct words *w)
     return (struct perche_bytes){key, n};
 }
 
-/* A batch of a few rows, said as an input likes; its bytes are appended to @out. */
-static inline void word_batch(struct input *in, struct words *w, const char *const *sites,
-                              uint32_t sites_count, uint64_t now_ms, struct perche_batch *b,
-                              struct perche_buf *out)
+/* Rows as the school has them: a column, and what it holds. Without them no batch of bytes that mean nothing would be
+ * more than refused. */
+#define PLAUSIBLE_COLUMNS 8u
+
+enum plausible_value { P_END, P_SITE, P_ANY_SITE, P_ID, P_WORD, P_DATE, P_NUMBER };
+
+static const struct plausible {
+    const char *table;
+    struct {
+        const char *name;
+        enum plausible_value value;
+    } columns[PLAUSIBLE_COLUMNS + 1];
+} plausible[] = {
+    {"learner", {{"home_site_id", P_SITE}, {"call_name", P_WORD}, {"birth_date", P_DATE}, {"sex", P_WORD}}},
+    {"learner_contact", {{"learner_id", P_ID}, {"kind", P_WORD}, {"value", P_WORD}}},
+    {"cohort", {{"site_id", P_SITE}, {"training_id", P_ID}, {"code", P_WORD}, {"starts_on", P_DATE}, {"ends_on", P_DATE},
+                {"capacity", P_NUMBER}, {"mode", P_WORD}, {"status", P_WORD}}},
+    {"enrolment", {{"learner_id", P_ID}, {"cohort_id", P_ID}, {"site_id", P_SITE}, {"planned_start", P_DATE},
+                   {"planned_end", P_DATE}, {"exit_reason", P_WORD}}},
+    {"transfer", {{"learner_id", P_ID}, {"enrolment_id", P_ID}, {"from_site", P_SITE}, {"to_site", P_ANY_SITE},
+                  {"to_cohort_id", P_ID}, {"asked_on", P_DATE}, {"effective_on", P_DATE}, {"state", P_WORD}}},
+    {"half_day", {{"cohort_id", P_ID}, {"day", P_DATE}, {"half", P_WORD}, {"mode", P_WORD}, {"minutes", P_NUMBER}}},
+    {"attendance", {{"half_day_id", P_ID}, {"enrolment_id", P_ID}, {"mark", P_WORD}, {"minutes", P_NUMBER}, {"proof", P_WORD},
+                    {"recorded_at", P_DATE}, {"recorded_site", P_SITE}, {"voids", P_ID}}},
+    {"organisation", {{"name", P_WORD}, {"siret", P_WORD}}},
+};
+
+static inline struct perche_value plausible_value(struct input *in, struct words *w, enum plausible_value kind,
+                                                  const char *const *sites, uint32_t sites_count)
 {
-    uint32_t parts = 1 + in_below(in, 3);
+    char *out = w->text[w->texts++ % 128];
+    uint32_t c = in_below(in, 16);
+
+    if (c == 15)
+        return word_value(in, w, sites, sites_count);
+    switch (kind) {
+    case P_SITE: (void)snprintf(out, 40, "%s", sites[0]); break;
+    case P_ANY_SITE: (void)snprintf(out, 40, "%s", sites[c % sites_count]); break;
+    case P_ID: id_text(c, out); break;
+    case P_DATE: (void)snprintf(out, 40, "2026-09-%02u", c + 1); break;
+    case P_NUMBER: return (struct perche_value){.type = PERCHE_INTEGER, .i = c};
+    default: (void)snprintf(out, 40, "w%u", c);
+    }
+    return (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(out), .p = (const uint8_t *)out};
+}
+
+/* @by: whose cells they are mostly. */
+static inline void word_plausible(struct input *in, struct words *w, const char *const *sites, uint32_t sites_count,
+                                  uint32_t by, uint64_t now_ms, struct perche_batch *b)
+{
+    const struct plausible *p = &plausible[in_below(in, sizeof plausible / sizeof *plausible)];
+    uint32_t columns = 0, rows = 1 + in_below(in, 3), part;
+    const char *names[PLAUSIBLE_COLUMNS];
+
+    for (; p->columns[columns].value != P_END; columns++)
+        names[columns] = p->columns[columns].name;
+    part = perche_batch_part(b, p->table, names, columns);
+    for (uint32_t r = 0; part != UINT32_MAX && r < rows; r++) {
+        struct perche_row *row = perche_batch_row(b, part, word_key(in, w));
+        uint8_t how = in_byte(in); /* an insert; an edit; a deletion; again, after it */
+        uint64_t stamp;
+
+        if (row == NULL)
+            break;
+        row->gen = (how & 3) < 2 ? 1 : how & 3;
+        row->flags = (how & 3) == 1 ? 0 : PERCHE_ROW_GEN;
+        row->flags |= how & 4 ? 0 : PERCHE_ROW_WHOLE;
+        row->flags |= (how & 24) == 24 ? PERCHE_ROW_PAIR : 0;
+        row->scope = how & 32 ? in_below(in, b->names_count) : PERCHE_NO_SCOPE;
+        stamp = in_number(in, now_ms) << 16 | in_byte(in);
+        row->gen_stamp = stamp;
+        row->gen_origin = (how & 192) == 192 ? in_below(in, b->names_count) : by;
+        row->full = row->flags & PERCHE_ROW_PAIR ? in_number(in, 1) : 0;
+        row->scan = row->flags & PERCHE_ROW_PAIR ? row->full + in_byte(in) : 0;
+        for (uint32_t c = 0; c < columns && row->gen % 2 == 1; c++) {
+            struct perche_value v;
+            struct perche_cell *cell;
+            uint8_t what = in_byte(in);
+
+            if ((what & 7) == 7 || ((how & 3) == 1 && what & 1))
+                continue;
+            v = plausible_value(in, w, p->columns[c].value, sites, sites_count);
+            cell = perche_batch_cell(b, part, (uint16_t)c, &v);
+            if (cell == NULL)
+                break;
+            cell->stamp = stamp + (what >> 6);
+            cell->origin = (what & 56) == 56 ? in_below(in, b->names_count) : by;
+            if ((what & 56) == 48)
+                (void)perche_batch_base(b, part, in_number(in, now_ms) << 16, in_below(in, b->names_count));
+        }
+    }
+}
+
+/* A batch of a few rows, said as an input likes; its bytes are appended to @out. */
+static inline void word_batch(struct input *in, struct words *w, const char *const *sites, uint32_t sites_count,
+                              uint32_t by, uint64_t now_ms, struct perche_batch *b, struct perche_buf *out)
+{
+    uint8_t first = in_byte(in);
+    uint32_t parts = 1 + first % 3;
 
     perche_batch_clear(b);
     for (uint32_t i = 0; i < sites_count; i++)
@@ -519,10 +558,17 @@ static inline void word_batch(struct input *in, struct words *w, const char *con
     (void)perche_batch_name(b, "");
     for (uint32_t p = 0; p < parts; p++) {
         const char *names[4];
-        uint32_t first = in_below(in, 26), columns = in_below(in, 4), rows = in_below(in, 4), part;
+        uint32_t from, columns, rows, part;
 
+        if (first >= 128) {
+            word_plausible(in, w, sites, sites_count, by, now_ms, b);
+            continue;
+        }
+        from = in_below(in, 26);
+        columns = in_below(in, 4);
+        rows = in_below(in, 4);
         for (uint32_t c = 0; c < columns; c++)
-            names[c] = the_columns[(first + c) % 26];
+            names[c] = the_columns[(from + c) % 26];
         part = perche_batch_part(b, the_tables[in_below(in, 16)], names, columns);
         for (uint32_t r = 0; part != UINT32_MAX && r < rows; r++) {
             struct perche_row *row = perche_batch_row(b, part, word_key(in, w));
@@ -569,7 +615,7 @@ static inline void word_batch(struct input *in, struct words *w, const char *con
     }
     if (perche_batch_encode(b, 0, out, NULL) != PERCHE_OK)
         out->n = 0; /* it cannot be said */
-    else if (in_below(in, 16) == 0 && out->n > 0) /* damaged on the way */
+    else if (in_rarely(in, 16) && out->n > 0) /* damaged on the way */
         out->p[in_u64(in) % out->n] ^= in_byte(in);
 }
 
@@ -583,7 +629,7 @@ static inline bool word_line(const struct perche_message *m, struct input *in, s
     memset(out, 0, sizeof *out);
     if (perche_message_encode(m, &buf, NULL) != PERCHE_OK)
         buf.n = 0;
-    if (in_below(in, 32) == 0 && buf.n > 0)
+    if (in_rarely(in, 32) && buf.n > 0)
         buf.p[in_u64(in) % buf.n] ^= in_byte(in);
     *bytes = buf.n;
     good = buf.n > 0 && perche_message_decode((struct perche_bytes){buf.p, (uint32_t)buf.n}, out,

@@ -34,6 +34,7 @@ struct pipe {
 static struct talk {
     struct input in;
     uint32_t restarts;
+    uint8_t how;
     struct sync_hub *hub;
     struct pipe pipes[PIPES];
     uint64_t pipes_opened, requests, epoch;
@@ -42,7 +43,7 @@ static struct talk {
     bool hold;          /* works wait until they are told to go on */
     uint32_t signed_as; /* bit of each site that was ever proven with the right key */
     bool enrolled;      /* E: with keys[0] or keys[2] */
-    uint8_t enrolled_key, enrol_key[64]; /* which of them; by request */
+    uint8_t enrolled_key; /* which of them */
     uint64_t acked; /* the hub has said that it has so much of A */
     uint64_t acked_epoch;
     struct words words;
@@ -144,7 +145,7 @@ static void prepare(void)
 {
     sqlite3_stmt *s;
 
-    node = node_new(REPLICA_HUB, "fuzz-hub");
+    node = node_new(REPLICA_HUB);
     memcpy(hub_id, replica_site_id(node->writer), 37);
     for (uint32_t i = 0; i < 5; i++)
         invite(i, i < 4);
@@ -192,7 +193,7 @@ static void look_at_work(const struct work *w)
     case WORK_ENROL:
     case WORK_PEER_NOTE: return; /* of a session that has ended */
     default:
-        if (!(t.signed_as & site_bit(w->site)))
+        if (!(t.signed_as & site_bit(w->site)) || (strcmp(w->site, site[4]) == 0 && !(t.enrolled && t.enrolled_key == 0)))
             BROKEN("%s for %s, which has proven nothing", work_name(w->kind), w->site);
     }
 }
@@ -323,10 +324,8 @@ static void look_at_reply(struct sync_action *a)
     case PERCHE_OP_ROWS: look_at_batch(m->u.rows_reply.batch); break;
     case PERCHE_OP_DIGEST: look_at_sums(&m->u.digest_reply); break;
     case PERCHE_OP_ENROL:
-        if (t.enrolled && t.enrolled_key != t.enrol_key[a->request % 64])
-            BROKEN("an invitation was used twice");
-        t.enrolled = true;
-        t.enrolled_key = t.enrol_key[a->request % 64];
+        if (!t.enrolled)
+            BROKEN("E hears that it is a member, and is none");
         break;
     default: break;
     }
@@ -336,6 +335,19 @@ static void look_at_reply(struct sync_action *a)
 
 static void step(struct sync_event *ev);
 
+/* Whether its answer is heard or not. */
+static void look_at_enrol(const struct work *w, const struct outcome *o)
+{
+    uint8_t key = memcmp(w->message.u.enrol.public_key, keys[0], 32) == 0 ? 0 : 2;
+
+    if (o->rc != PERCHE_OK || o->message.refused)
+        return;
+    if (t.enrolled && t.enrolled_key != key)
+        BROKEN("an invitation was used twice");
+    t.enrolled = true;
+    t.enrolled_key = key;
+}
+
 static void go_on(uint32_t count)
 {
     while (count-- > 0 && node->lane_count > 0) {
@@ -344,7 +356,7 @@ static void go_on(uint32_t count)
         struct outcome o = {0};
 
         memmove(node->lane, node->lane + 1, --node->lane_count * sizeof w);
-        if (t.hold && in_below(&t.in, 8) == 0) { /* it fails, for a reason that is not the peer's */
+        if (t.hold && in_rarely(&t.in, 8)) { /* it fails, for a reason that is not the peer's */
             static const enum perche_rc rcs[] = {PERCHE_BUSY, PERCHE_DISK, PERCHE_FULL, PERCHE_NOMEM, PERCHE_CORRUPT, PERCHE_INTERNAL};
 
             o.kind = w.kind;
@@ -353,6 +365,8 @@ static void go_on(uint32_t count)
             o = node_work(node, &w);
             if (o.rc == PERCHE_INTERNAL || o.rc == PERCHE_CORRUPT || o.rc == PERCHE_DISK || o.rc == PERCHE_NOMEM)
                 BROKEN("%s: %s: %s", work_name(w.kind), perche_rc_name(o.rc), o.err.text);
+            if (w.kind == WORK_ENROL)
+                look_at_enrol(&w, &o);
         }
         o.tag = w.tag;
         ev.outcome = &o;
@@ -434,25 +448,28 @@ static void say(struct pipe *p, struct perche_message *m)
 
 /* ---- what the peer says ------------------------------------------------------------------ */
 
-static void sign(struct perche_prove *prove, const struct pipe *p, const uint8_t key[32])
+/* False: it has a number that cannot be said. */
+static bool sign(struct perche_prove *prove, const struct pipe *p, const uint8_t key[32])
 {
     struct perche_buf buf = {0};
+    bool said = perche_prove_signed(prove, p->challenge, hub_id, &buf) == PERCHE_OK;
 
-    if (perche_prove_signed(prove, p->challenge, hub_id, &buf) != PERCHE_OK)
-        BROKEN("what is signed");
-    mix(key, buf.p, buf.n, prove->signature);
+    if (said)
+        mix(key, buf.p, buf.n, prove->signature);
     perche_buf_free(&buf);
+    return said;
 }
 
 static uint64_t mark(uint64_t lsn)
 {
-    return lsn * 7 + 1;
+    return lsn == 0 ? 0 : lsn * 7 + 1; /* 0 has none */
 }
 
 static void say_prove(struct pipe *p, struct perche_message *m, bool right)
 {
     struct perche_prove *prove = &m->u.prove;
     uint32_t who = right ? 0 : (uint32_t[]){0, 0, 0, 1, 4}[in_below(&t.in, 5)];
+    bool said;
 
     m->op = PERCHE_OP_PROVE;
     *prove = (struct perche_prove){.site = site[who], .epoch = t.epoch, .lsn = t.have, .full = t.full, .scan = t.scan,
@@ -481,10 +498,10 @@ static void say_prove(struct pipe *p, struct perche_message *m, bool right)
             prove->list[i] = (struct perche_pull_entry){in_number(&t.in, t.full), in_number(&t.in, t.scan), t.asof,
                                                         in_number(&t.in, 1), in_number(&t.in, t.have)};
     }
-    sign(prove, p, right || who == 0 || who == 4 ? keys[0] : keys[2]); /* not B's key: that it does not have */
+    said = sign(prove, p, right || who == 0 || who == 4 ? keys[0] : keys[2]); /* not B's key: that it does not have */
     if (!right && in_below(&t.in, 8) == 0)
         prove->signature[in_below(&t.in, 64)] ^= 1;
-    else if (p->challenged && (who == 0 || (who == 4 && t.enrolled && t.enrolled_key == 0)))
+    else if (said && p->challenged && (who == 0 || who == 4)) /* E may be enrolled before this is judged */
         t.signed_as |= 1u << who;
 }
 
@@ -522,12 +539,12 @@ static void remember_push(uint64_t request)
 
 static void say_something(struct pipe *p)
 {
-    static const uint8_t ops[] = {1, 2, 3, 3, 3, 4, 4, 5, 6, 6, 7, 8, 3, 4, 6, 3};
+    static const uint8_t ops[] = {1, 2, 3, 3, 3, 4, 4, 5, 6, 6, 7, 8, 3, 4, 6, 9};
     static struct perche_want wants[8];
     static struct perche_sum sums[16];
     struct perche_message m = {.op = ops[in_below(&t.in, 16)]};
     struct perche_buf body = {0};
-    uint64_t session = in_below(&t.in, 16) == 0 ? in_u64(&t.in) : p->session;
+    uint64_t session = in_rarely(&t.in, 16) ? in_u64(&t.in) : p->session;
     uint32_t count = in_below(&t.in, 4) == 0 ? in_below(&t.in, 8) : 0;
 
     for (uint32_t i = 0; i < count; i++)
@@ -540,7 +557,7 @@ static void say_something(struct pipe *p)
     case PERCHE_OP_PROVE: say_prove(p, &m, false); break;
     case PERCHE_OP_PUSH:
         if (in_below(&t.in, 8) != 0)
-            word_batch(&t.in, &t.words, site_names, 6, node->now_ms, batch, &body);
+            word_batch(&t.in, &t.words, site_names, 6, 0, node->now_ms, batch, &body);
         m.u.push.session = session;
         m.u.push.from = in_number(&t.in, t.have);
         m.u.push.to = in_number(&t.in, m.u.push.from + 1);
@@ -551,7 +568,8 @@ static void say_something(struct pipe *p)
         m.u.push.done = in_number(&t.in, t.full);
         m.u.push.pending = in_number(&t.in, 1);
         m.u.push.batch = (struct perche_bytes){body.p, (uint32_t)body.n};
-        if (body.n > 0 && m.u.push.from == t.have)
+        /* Of two that say one position the hub takes the first, and says to both that it has it. */
+        if (body.n > 0 && m.u.push.from == t.have && node->lane_count == 0 && t.signed_as == 1)
             remember_push(t.requests + 1);
         break;
     case PERCHE_OP_PULL:
@@ -582,19 +600,21 @@ static void say_something(struct pipe *p)
     case PERCHE_OP_WATCH:
         m.u.watch = (struct perche_watch){session, in_number(&t.in, t.full), in_number(&t.in, t.scan), in_number(&t.in, t.full)};
         break;
+    case PERCHE_OP_LEAVE:
+        m.u.leave = (struct perche_leave){session, in_number(&t.in, t.have), in_number(&t.in, t.full), in_number(&t.in, t.scan), in_number(&t.in, t.full)};
+        break;
     default:
         m.op = PERCHE_OP_ENROL;
         memcpy(m.u.enrol.invitation, invitation, 16);
         memcpy(m.u.enrol.secret, secret, 32);
-        t.enrol_key[(t.requests + 1) % 64] = in_below(&t.in, 3) == 0 ? 2 : 0;
-        memcpy(m.u.enrol.public_key, keys[t.enrol_key[(t.requests + 1) % 64]], 32);
+        memcpy(m.u.enrol.public_key, keys[in_below(&t.in, 3) == 0 ? 2 : 0], 32);
         m.u.enrol.name = "peer";
         if (in_below(&t.in, 4) == 0)
             m.u.enrol.secret[0] ^= 1;
         if (in_below(&t.in, 4) == 0)
             m.u.enrol.invitation[0] ^= 1;
     }
-    if (in_below(&t.in, 32) == 0)
+    if (in_rarely(&t.in, 32))
         m = sample_message(m.op, MESSAGE_REPLY + (int)in_below(&t.in, 2)); /* an answer, unasked */
     say(p, &m);
     perche_buf_free(&body);
@@ -674,7 +694,7 @@ static void take_command(void)
     case 4: go_on(1 + in_below(&t.in, 4)); break;
     case 5: program(); break;
     case 6:
-        if (t.restarts++ >= RESTARTS_MAX)
+        if (!(t.how & HOW_RESTARTS) || t.restarts++ >= RESTARTS_MAX)
             break;
         sync_hub_free(t.hub);
         node_end(node, in_bit(&t.in));
@@ -698,31 +718,35 @@ static void take_command(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct input rest;
     size_t before;
 
     if (node == NULL)
         prepare();
     node_again(node);
     memset(&t, 0, sizeof t);
-    t.in = (struct input){data, data + size};
+    rest = (struct input){data, data + size};
+    t.in = (struct input){data, data + (size > 0)};
+    rest.p = t.in.end;
     t.epoch = EPOCH_A;
     before = __sanitizer_get_current_allocated_bytes();
-    t.hold = in_bit(&t.in);
+    t.how = in_byte(&t.in);
+    t.hold = t.how & HOW_HOLDS;
     start();
-    if (in_bit(&t.in))
+    if (t.how & HOW_SHAKEN)
         handshake(some_pipe());
-    for (uint32_t i = 0; i < STEPS_MAX && t.in.p < t.in.end; i++) {
+    for (uint32_t i = 0; i < STEPS_MAX && rest.p < rest.end; i++) {
+        t.in = record_next(&rest);
         take_command();
         if (__sanitizer_get_current_allocated_bytes() > before + BYTES_MAX)
             BROKEN("P10: the hub has taken %zu MiB", (__sanitizer_get_current_allocated_bytes() - before) >> 20);
     }
     t.hold = false;
+    t.in = rest; /* empty, or too long */
     go_on(UINT32_MAX);
     sync_hub_free(t.hub);
     still_there();
     node_check(node);
-    node_end(node, false);
-    if (sqlite3_memory_used() > node->sqlite_bytes)
-        BROKEN("SQLite has %lld bytes left", (long long)sqlite3_memory_used());
+    node_gone(node, data, size);
     return 0;
 }

@@ -31,6 +31,7 @@ struct asked {
 static struct talk {
     struct input in;
     uint32_t restarts;
+    uint8_t how;
     struct sync_site *site;
     struct asked channels[SYNC_CHANNELS];
     uint64_t last_tag[SYNC_CHANNELS];
@@ -46,7 +47,7 @@ static void prepare(void)
 {
     struct work w = {.kind = WORK_COMMAND, .name = "joined"};
 
-    node = node_new(REPLICA_SITE, "fuzz-site");
+    node = node_new(REPLICA_SITE);
     w.args = strdup("{\"site\":\"" SITE "\",\"code\":\"LLP\",\"name\":\"La Loupe\",\"hub\":\"" HUB "\"}");
     node_must_work(node, w);
     for (uint32_t i = 1; i < 4; i++) {
@@ -142,7 +143,7 @@ static bool hubs_fault(enum work_kind kind, enum perche_rc rc)
     if (rc == PERCHE_CORRUPT || rc == PERCHE_TOO_LARGE || rc == PERCHE_STALE || rc == PERCHE_STATE || rc == PERCHE_REFUSED ||
         rc == PERCHE_NEWER || rc == PERCHE_AUTH)
         return kind == WORK_PULL_APPLY || kind == WORK_ROWS_APPLY || kind == WORK_PROVED || kind == WORK_PUSH_ACKED ||
-               kind == WORK_DIGEST_TAKE || kind == WORK_DIGEST_BUILD;
+               kind == WORK_DIGEST_TAKE || kind == WORK_DIGEST_BUILD || (kind == WORK_LEAVE_BUILD && rc == PERCHE_STATE);
     return rc == PERCHE_OK || rc == PERCHE_BUSY;
 }
 
@@ -154,7 +155,7 @@ static void go_on(uint32_t count)
         struct outcome o = {0};
 
         memmove(node->lane, node->lane + 1, --node->lane_count * sizeof w);
-        if (t.hold && in_below(&t.in, 8) == 0) {
+        if (t.hold && in_rarely(&t.in, 8)) {
             static const enum perche_rc rcs[] = {PERCHE_BUSY, PERCHE_DISK, PERCHE_FULL, PERCHE_NOMEM, PERCHE_CORRUPT, PERCHE_INTERNAL};
 
             o.kind = w.kind;
@@ -227,7 +228,7 @@ static void word_reply(const struct perche_message *q, struct perche_message *m,
     case PERCHE_OP_HELLO:
         in_bytes(&t.in, m->u.hello_reply.challenge, 4);
         m->u.hello_reply.clock_ms = in_number(&t.in, node->now_ms);
-        m->u.hello_reply.hub = in_below(&t.in, 8) == 0 ? OTHER : HUB;
+        m->u.hello_reply.hub = in_rarely(&t.in, 8) ? OTHER : HUB;
         m->u.hello_reply.epoch = HUB_EPOCH;
         m->u.hello_reply.version = (uint32_t)in_number(&t.in, 1);
         break;
@@ -241,7 +242,7 @@ static void word_reply(const struct perche_message *q, struct perche_message *m,
         if (q->u.prove.marks_count > 0)
             m->u.prove_reply.have_asof = q->u.prove.marks[in_below(&t.in, q->u.prove.marks_count)];
         m->u.prove_reply.have_asof.lsn = in_number(&t.in, m->u.prove_reply.have_asof.lsn);
-        if (in_below(&t.in, 8) == 0) {
+        if (in_below(&t.in, 8) == 0 && (t.how & HOW_MIGRATES)) {
             migration = (struct perche_migration){.number = in_number(&t.in, 1000), .name = "m",
                                                   .sql = (const char *[]){"ALTER TABLE learner ADD COLUMN phone TEXT", "CREATE INDEX i ON learner (ine)",
                                                                           "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
@@ -257,14 +258,14 @@ static void word_reply(const struct perche_message *q, struct perche_message *m,
     case PERCHE_OP_PULL:
         t.hub_lsn += in_below(&t.in, 4);
         if (in_below(&t.in, 4) != 0)
-            word_batch(&t.in, &t.words, names, 4, node->now_ms, batch, body);
+            word_batch(&t.in, &t.words, names, 4, 1, node->now_ms, batch, body);
         m->u.pull_reply = (struct perche_pull_reply){
             .from_full = in_number(&t.in, q->u.pull.full), .from_scan = in_number(&t.in, q->u.pull.scan),
-            .full = in_number(&t.in, t.hub_lsn), .scan = in_number(&t.in, t.hub_lsn), .more = in_below(&t.in, 8) == 0,
+            .full = in_number(&t.in, t.hub_lsn), .scan = in_number(&t.in, t.hub_lsn), .more = in_rarely(&t.in, 8),
             .asof = {in_number(&t.in, t.hub_lsn), 3}, .life = 1, .have = in_number(&t.in, 0), .batch = {body->p, (uint32_t)body->n}};
         break;
     case PERCHE_OP_ROWS:
-        word_batch(&t.in, &t.words, names, 4, node->now_ms, batch, body);
+        word_batch(&t.in, &t.words, names, 4, 1, node->now_ms, batch, body);
         m->u.rows_reply = (struct perche_rows_reply){.have = in_number(&t.in, 0), .batch = {body->p, (uint32_t)body->n}};
         break;
     case PERCHE_OP_DIGEST:
@@ -277,6 +278,7 @@ static void word_reply(const struct perche_message *q, struct perche_message *m,
     case PERCHE_OP_WATCH:
         m->u.watch_reply = (struct perche_watch_reply){in_bit(&t.in), in_number(&t.in, t.hub_lsn), in_number(&t.in, 0)};
         break;
+    case PERCHE_OP_LEAVE: m->u.leave_reply.clock_ms = in_number(&t.in, node->now_ms); break;
     default: BROKEN("a site asks op %u", q->op);
     }
 }
@@ -305,7 +307,7 @@ static void answer(void)
         channel = (channel + 1) % SYNC_CHANNELS;
     if (!t.channels[channel].waits)
         return;
-    if (how == 0) { /* one that nobody asked for, late or of another op */
+    if (how == 15) { /* one that nobody asked for, late or of another op */
         m = sample_message((uint8_t)(1 + in_below(&t.in, 8)), (int)in_below(&t.in, 3));
         hear(channel, in_bit(&t.in) ? t.last_tag[channel] : in_byte(&t.in), &m);
         return;
@@ -350,6 +352,39 @@ static void program(void)
     step(&ev);
 }
 
+static void settle(void)
+{
+    struct sync_event ev = {.kind = SYNC_EV_LINE_UP};
+
+    if (t.dialling) {
+        t.dialling = false;
+        t.up = true;
+        step(&ev);
+    }
+    if (!t.hold)
+        go_on(UINT32_MAX);
+}
+
+/* The hub says the right things until hands are shaken. */
+static void handshake(void)
+{
+    bool hold = t.hold;
+
+    t.hold = false;
+    for (int i = 0; i < 8 && !t.shaken; i++) {
+        struct sync_event ev = {.kind = SYNC_EV_TIME};
+
+        settle();
+        answer();
+        if (!t.up) {
+            node->mono_ms += 5000; /* it dials when its turn has come */
+            step(&ev);
+        }
+    }
+    settle();
+    t.hold = hold;
+}
+
 static void take_command(void)
 {
     struct sync_event ev = {0};
@@ -372,7 +407,7 @@ static void take_command(void)
     case 2: go_on(1 + in_below(&t.in, 4)); break;
     case 3: program(); break;
     case 4:
-        if (t.restarts++ >= RESTARTS_MAX)
+        if (!(t.how & HOW_RESTARTS) || t.restarts++ >= RESTARTS_MAX)
             break;
         sync_site_free(t.site);
         line_ends();
@@ -381,7 +416,7 @@ static void take_command(void)
         start();
         break;
     case 5:
-        ev.kind = SYNC_EV_SYNC_NOW;
+        ev.kind = in_rarely(&t.in, 8) ? SYNC_EV_LEAVE : SYNC_EV_SYNC_NOW;
         ev.tag = ++t.syncs;
         ev.wait = in_bit(&t.in);
         step(&ev);
@@ -389,35 +424,36 @@ static void take_command(void)
     case 6: ev.kind = SYNC_EV_BAD; step(&ev); break;
     default: answer();
     }
-    if (t.dialling) {
-        t.dialling = false;
-        t.up = true;
-        ev = (struct sync_event){.kind = SYNC_EV_LINE_UP};
-        step(&ev);
-    }
-    if (!t.hold)
-        go_on(UINT32_MAX);
+    settle();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct input rest;
     size_t before;
 
     if (node == NULL)
         prepare();
     node_again(node);
     memset(&t, 0, sizeof t);
-    t.in = (struct input){data, data + size};
+    rest = (struct input){data, data + size};
+    t.in = (struct input){data, data + (size > 0)};
+    rest.p = t.in.end;
     t.hub_lsn = 10;
     before = __sanitizer_get_current_allocated_bytes();
-    t.hold = in_bit(&t.in);
+    t.how = in_byte(&t.in);
+    t.hold = t.how & HOW_HOLDS;
     start();
-    for (uint32_t i = 0; i < STEPS_MAX && t.in.p < t.in.end; i++) {
+    if (t.how & HOW_SHAKEN)
+        handshake();
+    for (uint32_t i = 0; i < STEPS_MAX && rest.p < rest.end; i++) {
+        t.in = record_next(&rest);
         take_command();
         if (__sanitizer_get_current_allocated_bytes() > before + BYTES_MAX)
             BROKEN("P10: the site has taken %zu MiB", (__sanitizer_get_current_allocated_bytes() - before) >> 20);
     }
     t.hold = false;
+    t.in = rest; /* empty, or too long */
     go_on(UINT32_MAX);
     sync_site_free(t.site);
     line_ends();
@@ -429,8 +465,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (node_asks(node, "SELECT 1 FROM learner WHERE ?1 IS NOT NULL AND birth_country = ?2", (struct perche_bytes){(const uint8_t *)"", 0}, text) < 0)
             BROKEN("P1: '%s' is gone", text);
     }
-    node_end(node, false);
-    if (sqlite3_memory_used() > node->sqlite_bytes)
-        BROKEN("SQLite has %lld bytes left", (long long)sqlite3_memory_used());
+    node_gone(node, data, size);
     return 0;
 }

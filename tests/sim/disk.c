@@ -652,7 +652,8 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
         struct change *c = change_add(f, 0, (uint32_t)f->size);
 
         c->truncate = true;
-        memcpy(c->bytes, f->data, (size_t)f->size);
+        if (f->size > 0)
+            memcpy(c->bytes, f->data, (size_t)f->size);
         f->size = 0;
         f->exists = false;
     } else {
@@ -761,6 +762,15 @@ void disk_free(struct disk *d)
     }
     (void)sqlite3_vfs_unregister(&d->vfs); /* it was registered */
     free(d);
+}
+
+void disk_burn(struct disk *d)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        d->files[i].mapped = NULL;
+        regions_free(&d->files[i]);
+    }
+    disk_free(d);
 }
 
 const char *disk_vfs(const struct disk *d)

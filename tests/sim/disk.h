@@ -24,6 +24,7 @@ enum disk_process { DISK_DAEMON = 0, DISK_PROGRAM = 1 };
 struct disk *disk_new(const char *name, uint64_t (*clock)(void *ctx), void *ctx);
 void disk_standard(struct disk *d); /* it is SQLite's default VFS now, and so the source of its randomness */
 void disk_free(struct disk *d); /* every connection is closed */
+void disk_burn(struct disk *d); /* frees it with whatever is open: nobody uses that any more */
 const char *disk_vfs(const struct disk *d);
 /* Whose calls follow: files that are opened now are this process's. */
 void disk_run_as(struct disk *d, enum disk_process process);
