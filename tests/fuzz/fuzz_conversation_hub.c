@@ -306,7 +306,8 @@ static void look_at_reply(struct sync_action *a)
     case PERCHE_OP_PROVE:
         if (t.signed_as == 0)
             BROKEN("a verdict without a signature");
-        pipe->session = m->u.prove_reply.session;
+        if (m->u.prove_reply.verdict != PERCHE_RESTORED) /* what it had before it showed an older copy is its own until it ends */
+            pipe->session = m->u.prove_reply.session;
         t.have = m->u.prove_reply.have;
         t.hub_lsn = m->u.prove_reply.asof.lsn;
         if (m->u.prove_reply.verdict == PERCHE_PROVEN || m->u.prove_reply.verdict == PERCHE_GO_BACK) {
