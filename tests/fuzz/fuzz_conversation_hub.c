@@ -242,6 +242,8 @@ static struct pipe *pipe_of(uint64_t id)
 static void acknowledged(uint64_t request, uint64_t have)
 {
     t.have = have;
+    if (t.signed_as != 1)
+        return; /* it may be E's, whose numbers are not A's */
     if (t.acked_epoch != t.epoch || have > t.acked)
         t.acked = have;
     t.acked_epoch = t.epoch;
