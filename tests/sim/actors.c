@@ -593,6 +593,26 @@ static int table_of(struct world *w, const struct node *n, uint64_t pick)
     return T_PROJECT;
 }
 
+/* Whether a site still has the row that this one hangs below: what left it with that is no more its to write. */
+static bool has_parent(struct world *w, struct node *n, const struct row_note *r)
+{
+    static const int above[TABLES] = {[T_CONTACT] = T_LEARNER + 1, [T_ENROLMENT] = T_LEARNER + 1, [T_STATUS] = T_ENROLMENT + 1,
+                                      [T_ATTENDANCE] = T_ENROLMENT + 1, [T_OBSERVATION] = T_ENROLMENT + 1, [T_DECISION] = T_ENROLMENT + 1,
+                                      [T_HALF_DAY] = T_COHORT + 1, [T_LEASE] = T_UNIT + 1};
+
+    if (n->index == HUB || !w->plan->mix.moves || above[r->table] == 0)
+        return true;
+    for (uint32_t i = 0; i < w->rows_count; i++) {
+        struct shown shown;
+
+        if (w->rows[i].table != above[r->table] - 1 || strcmp(w->rows[i].key[0], r->links[0]) != 0)
+            continue;
+        show(w, n, (int)i, &shown);
+        return shown.there;
+    }
+    return false;
+}
+
 /* A row of @table that this node's file does not have now, but that was there once, with its links. */
 static int choose_gone(struct world *w, struct node *n, int table, uint64_t pick)
 {
@@ -601,7 +621,7 @@ static int choose_gone(struct world *w, struct node *n, int table, uint64_t pick
     for (uint32_t i = 0; i < w->rows_count; i++) {
         bool mine = false;
 
-        if (w->rows[i].table != table || w->rows[i].tainted)
+        if (w->rows[i].table != table || w->rows[i].tainted || !has_parent(w, n, &w->rows[i]))
             continue;
         for (uint32_t k = 1; k <= w->writes_count; k++) /* deleted here: so the key was known here */
             mine |= w->writes[k].row == i && w->writes[k].node == n->index && w->writes[k].col == COL_DELETE && !w->writes[k].dead;
