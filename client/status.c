@@ -20,6 +20,68 @@ char *status_reason(const char *code)
     return words;
 }
 
+/* Why the hub may lack what it had, or nobody can know, and what to do; NULL = the reason says no such thing. These all
+ * come from a hub that does not let this site go on, or from a machine that may not be it. */
+static const char *doubt(const char *state, const char *reason)
+{
+    static const struct {
+        const char *reason, *words;
+    } all[] = {
+        {"unknown_site", "the hub does not know this machine, so it may have lost what it had from here"},
+        {"revoked", "the hub does not let this machine in any more: ask its operator for a new line (perche invite NAME --replace)"},
+        {"left", "this site has left the hub: a new line (perche invite NAME at the hub) brings it back"},
+        {"signature", "the hub does not know the key of this machine: ask its operator for a new line (perche invite NAME --replace)"},
+        {"version", "this machine and the hub have no version in common: update the older of the two"},
+        {"recovery", "the hub may have been put back to an older copy, and waits until its operator says so (there: perche recover --begin)"},
+        {"bad_message", "this machine and the hub do not understand each other: look at journalctl -u perched at both, update the older"},
+        {"certificate", "another machine answers at the hub's address: ask the hub's operator; a hub that was set up anew gives a new line"},
+        {"two_machines", "a second machine speaks as this site: switch one of them off, then the hub's operator lets the other go on"},
+        {"hub_restored", "the hub was put back to an older copy: look at journalctl -u perched here"},
+        {"restored", "this machine was put back to an older copy: look at journalctl -u perched here"},
+        {"differs", "a comparison has found rows that are not the same at the hub: they are looked for now"},
+        {"disk", "this machine or the hub has no room on its disk: make room, and it goes on by itself"},
+        {"internal", "an exchange with the hub fails on this machine: journalctl -u perched says why"},
+        {"corrupt", "the data on this machine failed a check: journalctl -u perched says which; keep the file"},
+        {"schema", "the hub cannot take what this machine writes before one of the two is updated"},
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (strcmp(all[i].reason, reason) == 0)
+            return all[i].words;
+    if (strcmp(state, "refused") == 0)
+        return "the hub does not let this machine in: ask its operator";
+    if (strcmp(state, "held") == 0)
+        return "a person has to decide first: journalctl -u perched says what";
+    return NULL;
+}
+
+char *status_no_line(const char *state, const char *reason)
+{
+    static const struct {
+        const char *reason, *words;
+    } all[] = {
+        {"refused", "nobody listens at its address"},
+        {"timeout", "it does not answer"},
+        {"name", "its name is not known to this network"},
+        {"route", "this machine has no way to its network"},
+        {"port", "something else listens at its address"},
+        {"lost", "the line was lost"},
+        {"clock", "the clocks differ too much: set this machine's"},
+    };
+    const char *why = doubt(state, reason);
+    char *words, *out;
+
+    if (why)
+        return text_copy(why, strlen(why));
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (strcmp(all[i].reason, reason) == 0)
+            return text_print("there is no line to the hub: %s", all[i].words);
+    words = status_reason(reason);
+    out = text_print("there is no line to the hub%s%s%s", *words ? " (" : "", words, *words ? ")" : "");
+    free(words);
+    return out;
+}
+
 char *status_node(const json_t *status)
 {
     return text_print("%s (%s)", get_text(status, "name"), get_text(status, "role"));
@@ -97,10 +159,23 @@ static char *headline(struct client *c, const json_t *status)
     return out;
 }
 
+/* Nothing waits here. Is it at the hub? Only a comparison in this membership has said that it has anything of this site. */
+static char *nothing_waits(const json_t *status, bool line)
+{
+    uint64_t ms;
+
+    if (!get_time(status, "proven_equal_at", &ms))
+        return text_print(line ? "not known yet: nothing waits to go, and the first comparison with the hub has not ended"
+                               : "not known: this site and the hub have not been compared since it joined");
+    return text_print(line ? "safe: all that was written here is at the hub too"
+                           : "safe: all that was written here had reached the hub");
+}
+
 /* Are the records safe? In words for whoever answers for them, from acknowledged positions
- * alone (DESIGN 5, "Status tells the truth"). */
+ * alone (DESIGN 5, "Status tells the truth"). "Safe" is said where nothing speaks against it. */
 static char *safety(const json_t *status)
 {
+    const char *why = doubt(get_text(status, "state"), get_text(status, "reason"));
     uint64_t pending = get_number(status, "pending");
     uint64_t kept = get_number(status, "kept_here");
     bool line = is_state(status, "live") || is_state(status, "syncing");
@@ -112,22 +187,19 @@ static char *safety(const json_t *status)
         return text_print("on this machine only, until it joins a hub");
     if (!json_is_integer(json_object_get(status, "pending")))
         return text_print("not known");
-    if (line && strcmp(get_text(status, "reason"), "internal") == 0)
-        return text_print("not in step: an exchange with the hub fails on this machine (journalctl -u perched says why)");
-    if (pending == 0 && kept > 0) {
+    if (pending == 0 && kept > 0 && !why) {
         rows = count(kept, "row", "rows");
         out = text_print("%s on this machine only, too large to travel; all else %s at the hub too", rows, line ? "is" : "was");
         free(rows);
         return out;
     }
     if (pending == 0)
-        return text_print(line ? "safe: all that was written here is at the hub too"
-                               : "safe: all that was written here had reached the hub");
+        return why ? text_print("not known to be safe: %s", why) : nothing_waits(status, line);
     rows = count(pending, "row", "rows");
-    if (line)
+    if (why)
+        out = text_print("not safe: %s on this machine only; %s", rows, why);
+    else if (line)
         out = text_print("%s on the way to the hub, kept here meanwhile", rows);
-    else if (is_state(status, "refused"))
-        out = text_print("%s on this machine only: the hub takes nothing from here", rows);
     else
         out = text_print("%s on this machine only, to go when the line is back", rows);
     free(rows);

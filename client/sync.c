@@ -11,8 +11,10 @@
 #include "text.h"
 
 /* What is missing, in words; the conversation's codes. malloc. */
-static char *missing(const char *code)
+static char *missing(const json_t *result)
 {
+    const char *code = get_text(result, "missing");
+
     static const struct {
         const char *code, *words;
     } all[] = {
@@ -20,12 +22,11 @@ static char *missing(const char *code)
         {"not_pulled", "not everything that the hub has for this site has arrived"},
         {"not_equal", "all has arrived, but no comparison has said equal yet"},
         {"kept_here", "all else has arrived, but here are rows that are too large to travel (perche refused)"},
-        {"offline", "there is no line to the hub"},
         {"unjoined", "this site has not joined a hub"},
-        {"refused", "the hub refuses this site"},
-        {"held", "a person has to decide first"},
     };
 
+    if (strcmp(code, "offline") == 0)
+        return status_no_line(get_text(result, "state"), get_text(result, "reason"));
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (strcmp(all[i].code, code) == 0)
             return text_copy(all[i].words, strlen(all[i].words));
@@ -62,14 +63,21 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     if (!wait) {
-        if (!c->json)
+        const char *state = get_text(result, "state");
+        bool line = !*state || strcmp(state, "live") == 0 || strcmp(state, "syncing") == 0;
+        char *why = status_no_line(state, get_text(result, "reason"));
+
+        if (!c->json && !line)
+            fprintf(c->err, "The daemon tries now, and syncs when the line is there. Until then: %s.\n", why);
+        else if (!c->json)
             fputs("The daemon is syncing now; \"perche sync --wait\" waits for the end.\n", c->err);
+        free(why);
     } else if (json_is_true(json_object_get(result, "done"))) {
         if (!c->json)
             fputs("Done: everything has arrived at both ends, and they are proven equal.\n",
                   c->err);
     } else {
-        char *words = missing(get_text(result, "missing"));
+        char *words = missing(result);
 
         fprintf(c->err, "Not done: %s.\n", words);
         free(words);

@@ -237,6 +237,17 @@ static void on_dial_failed(struct inbox_item *item)
     node_step(n, &ev);
 }
 
+void node_site_view(struct node *n, struct sync_site_view *out)
+{
+    *out = (struct sync_site_view){.state = SYNC_UNJOINED, .reason = ""};
+    if (n->sync_site)
+        sync_site_view(n->sync_site, out);
+    if (*out->reason || out->state != SYNC_CONNECTING)
+        n->no_line = out->reason;
+    else if (n->no_line)
+        out->reason = n->no_line;
+}
+
 static void tell_status(struct node *n)
 {
     struct sync_site_view view;
@@ -244,7 +255,7 @@ static void tell_status(struct node *n)
 
     if (!n->sync_site)
         return;
-    sync_site_view(n->sync_site, &view);
+    node_site_view(n, &view);
     (void)snprintf(text, sizeof(text), "%s%s%s, %llu rows to send", sync_state_name(view.state),
                    *view.reason ? ": " : "", view.reason, (unsigned long long)view.pending);
     n->on_event(n->ctx, NODE_STATUS, text);

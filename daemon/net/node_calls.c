@@ -21,7 +21,7 @@ struct later {
     void *ctx;
     node_answer_cb on_answer;
     struct perche_err err;
-    char json[64]; /* "" = the error */
+    char json[200]; /* "" = the error */
 };
 
 static void on_later(struct inbox_item *item)
@@ -386,13 +386,12 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     return j;
 }
 
-static void status_of_site(const struct node *n, json_t *j)
+static void status_of_site(struct node *n, json_t *j)
 {
-    struct sync_site_view view = {.state = SYNC_UNJOINED, .reason = ""};
+    struct sync_site_view view;
     bool met;
 
-    if (n->sync_site)
-        sync_site_view(n->sync_site, &view);
+    node_site_view(n, &view);
     met = view.last_contact_ms != 0;
     json_object_set_new(j, "state", json_string(sync_state_name(view.state)));
     json_object_set_new(j, "reason", text_or_null(view.reason));
@@ -582,17 +581,27 @@ void node_sites(struct node *n, void *ctx, node_answer_cb on_answer)
 
 /* ---- sync --------------------------------------------------------------------------- */
 
+/* How the line is, for an answer that says that there is none. Codes need no escaping. */
+static void line_text(struct node *n, char *out, size_t out_n)
+{
+    struct sync_site_view view;
+
+    node_site_view(n, &view);
+    (void)snprintf(out, out_n, ",\"state\":\"%s\",\"reason\":\"%s\"", sync_state_name(view.state), view.reason);
+}
+
 void node_waiter_done(struct node *n, uint64_t tag, const char *missing)
 {
     for (size_t i = 0; i < NODE_WAITERS_MAX; i++) {
         struct waiter *w = &n->waiters[i];
-        char json[160];
+        char json[200], line[120];
 
         if (w->tag != tag || tag == 0)
             continue;
         w->tag = 0;
+        line_text(n, line, sizeof(line));
         if (missing) /* a reason code: needs no escaping */
-            (void)snprintf(json, sizeof(json), "{\"done\":false,\"missing\":\"%s\"}", missing);
+            (void)snprintf(json, sizeof(json), "{\"done\":false,\"missing\":\"%s\"%s}", missing, line);
         else
             (void)snprintf(json, sizeof(json), "{\"done\":true,\"missing\":null}");
         answer_later(n, w->ctx, w->on_answer, json, PERCHE_OK, NULL);
@@ -630,6 +639,7 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
 {
     struct sync_event ev = {.kind = SYNC_EV_SYNC_NOW, .wait = wait, .timeout_ms = timeout_ms};
     struct waiter *w = NULL;
+    char json[200], line[120];
 
     if (n->role == REPLICA_HUB || !n->joined) {
         node_answer_later(n, ctx, on_answer, PERCHE_STATE,
@@ -647,13 +657,16 @@ void node_sync(struct node *n, bool wait, uint64_t timeout_ms, void *ctx, node_a
         return;
     }
     ev.tag = ++n->waiter_tags;
-    if (w)
+    if (w) {
         *w = (struct waiter){.tag = ev.tag,
                              .limit = timeout_ms > 0 ? node_mono_ms() + timeout_ms : 0,
                              .ctx = ctx,
                              .on_answer = on_answer};
-    else
-        answer_later(n, ctx, on_answer, "{\"done\":null,\"missing\":null}", PERCHE_OK, NULL);
+    } else {
+        line_text(n, line, sizeof(line)); /* as it was before this try */
+        (void)snprintf(json, sizeof(json), "{\"done\":null,\"missing\":null%s}", line);
+        answer_later(n, ctx, on_answer, json, PERCHE_OK, NULL);
+    }
     node_step(n, &ev); /* may have answered already, and that comes later too */
 }
 

@@ -89,6 +89,7 @@ struct node {
 
     int lock; /* descriptor of the data folder's lock, -1 = none */
     uint64_t bad_messages, works;
+    const char *no_line; /* why the last try for a line failed (static): told of the next one, until the hub has let it in */
     struct {
         enum perche_rc rc; /* why a work wrote nothing, the latest one */
         uint64_t kinds;    /* a bit for each kind that failed and has not written since; 0 = no trouble */
@@ -123,6 +124,7 @@ enum perche_rc node_uplink(struct node *n, struct perche_err *err);
 
 /* "2026-01-31T08:00:00.000Z", JSON null for 0. */
 json_t *node_json_time(uint64_t ms);
+void node_site_view(struct node *n, struct sync_site_view *out); /* what is told of a site's line */
 void node_waiter_done(struct node *n, uint64_t tag, const char *missing);
 void node_waiters_again(struct node *n); /* a new conversation has to answer them */
 void node_waiters_fail(struct node *n);  /* the node is closing */

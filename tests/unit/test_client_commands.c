@@ -200,7 +200,9 @@ static void status_of_a_site_that_is_refused_says_so(void **state)
            "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
            "La Loupe (site)   refused by the hub (revoked)\n"
-           "records           3 rows on this machine only: the hub takes nothing from here\n"
+           "records           not safe: 3 rows on this machine only; the hub does not let\n"
+           "                  this machine in any more: ask its operator for a new line\n"
+           "                  (perche invite NAME --replace)\n"
            "to send           3 rows\n"
            "to decide         0 conflicts\n"
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
@@ -209,6 +211,44 @@ static void status_of_a_site_that_is_refused_says_so(void **state)
            "version           0.1.0\n",
            /* err */
            "");
+}
+
+/* Nothing waits to be sent, and something speaks against "safe": @state, @reason, proven or not, what is said. */
+static void expect_records(const char *site_state, const char *reason, unsigned pending, bool proven, const char *words)
+{
+    char *answer = NULL, line[600];
+    struct ran *r;
+
+    assert_true(asprintf(&answer, "{\"ok\": true, \"result\": {\"role\": \"site\", \"name\": \"La Loupe\", \"id\": \"x\", \"state\": \"%s\","
+                         " \"reason\": \"%s\", \"pending\": %u, \"proven_equal_at\": %s}}\n",
+                         site_state, reason, pending, proven ? "\"2025-09-01T14:05:12Z\"" : "null") > 0);
+    r = run_answered("status", 400, NULL, answer);
+    snprintf(line, sizeof(line), "records           %s\n", words);
+    if (!strstr(r->out, line))
+        fail_msg("%s (%s): not \"%s\" in:\n%s", site_state, reason, words, r->out);
+    ran_free(r);
+    free(answer);
+}
+
+static void status_says_safe_only_where_nothing_speaks_against_it(void **state)
+{
+    (void)state;
+    expect_records("offline", "refused", 0, true, "safe: all that was written here had reached the hub");
+    expect_records("live", "", 0, true, "safe: all that was written here is at the hub too");
+    expect_records("syncing", "", 0, false, "not known yet: nothing waits to go, and the first comparison with the hub has not ended");
+    expect_records("offline", "timeout", 0, false, "not known: this site and the hub have not been compared since it joined");
+    expect_records("refused", "unknown_site", 0, true,
+                   "not known to be safe: the hub does not know this machine, so it may have lost what it had from here");
+    expect_records("connecting", "recovery", 0, true,
+                   "not known to be safe: the hub may have been put back to an older copy, and waits until its operator says so (there: perche recover --begin)");
+    expect_records("offline", "bad_message", 0, true,
+                   "not known to be safe: this machine and the hub do not understand each other: look at journalctl -u perched at both, update the older");
+    expect_records("offline", "certificate", 0, true,
+                   "not known to be safe: another machine answers at the hub's address: ask the hub's operator; a hub that was set up anew gives a new line");
+    expect_records("held", "two_machines", 2, true,
+                   "not safe: 2 rows on this machine only; a second machine speaks as this site: switch one of them off, then the hub's operator lets the other go on");
+    expect_records("held", "new_reason", 0, true, "not known to be safe: a person has to decide first: journalctl -u perched says what");
+    expect_records("refused", "new_reason", 0, true, "not known to be safe: the hub does not let this machine in: ask its operator");
 }
 
 static void status_of_a_site_that_has_not_joined_says_what_to_do(void **state)
@@ -443,6 +483,25 @@ static void sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing(voi
            "",
            /* err */
            "Not done: not everything that was written here has reached the hub.\n");
+}
+
+static void sync_without_a_line_says_so_and_why(void **state)
+{
+    (void)state;
+    expect("sync", 80, NULL, "{'ok': true, 'result': {'done': null, 'missing': null, 'state': 'offline', 'reason': 'refused'}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000}}", CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "The daemon tries now, and syncs when the line is there. Until then: there is no line to the hub: nobody listens at its address.\n");
+    expect("sync --wait", 80, NULL, "{'ok': true, 'result': {'done': false, 'missing': 'offline', 'state': 'refused', 'reason': 'left'}}\n",
+           /* asked */
+           "{'command':'sync','args':{'timeout_ms':60000,'wait':true}}", CLIENT_NO,
+           /* out */
+           "",
+           /* err */
+           "Not done: this site has left the hub: a new line (perche invite NAME at the hub) brings it back.\n");
 }
 
 static void sync_wait_says_a_reason_that_it_does_not_know_as_it_is(void **state)
@@ -1685,6 +1744,7 @@ int main(void)
         cmocka_unit_test(status_while_rows_go_says_how_many),
         cmocka_unit_test(status_with_nothing_waiting_but_no_line_is_still_safe),
         cmocka_unit_test(status_of_a_site_that_is_refused_says_so),
+        cmocka_unit_test(status_says_safe_only_where_nothing_speaks_against_it),
         cmocka_unit_test(status_of_a_site_that_has_not_joined_says_what_to_do),
         cmocka_unit_test(status_of_a_hub_counts_its_sites),
         cmocka_unit_test(status_of_a_hub_that_does_not_listen_says_so),
@@ -1697,6 +1757,7 @@ int main(void)
         cmocka_unit_test(sync_tells_the_daemon_and_comes_back),
         cmocka_unit_test(sync_wait_that_is_done_exits_with_0),
         cmocka_unit_test(sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing),
+        cmocka_unit_test(sync_without_a_line_says_so_and_why),
         cmocka_unit_test(sync_wait_says_a_reason_that_it_does_not_know_as_it_is),
         cmocka_unit_test(sync_wait_in_json_exits_with_1_too),
         cmocka_unit_test(sites_are_a_row_each),

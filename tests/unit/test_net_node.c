@@ -589,7 +589,14 @@ static void a_sync_whose_hub_is_away_ends_in_time_and_says_what_is_missing(void 
     wait_reply(w, &r);
     assert_int_equal(r.rc, PERCHE_OK);
     assert_true(json_is_false(json_object_get(r.json, "done")));
-    assert_true(json_is_string(json_object_get(r.json, "missing")));
+    assert_string_equal(json_string_value(json_object_get(r.json, "missing")), "offline");
+    assert_string_not_equal(json_string_value(json_object_get(r.json, "reason")), ""); /* "lost" or "refused" */
+    reply_clear(&r);
+    node_sync(w->site.node, false, 0, &r, on_answer);
+    wait_reply(w, &r);
+    assert_int_equal(r.rc, PERCHE_OK);
+    assert_string_not_equal(json_string_value(json_object_get(r.json, "state")), "live");
+    assert_string_not_equal(json_string_value(json_object_get(r.json, "reason")), "");
     reply_clear(&r);
 }
 
