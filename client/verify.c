@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "status.h"
 #include "table.h"
 #include "text.h"
 
@@ -180,12 +181,58 @@ static void say_chain(struct client *c, const json_t *result)
         fprintf(c->err, "Some of it is on its way: verify again once all is in step.\n");
 }
 
+static bool any_table_differs(const json_t *result)
+{
+    const json_t *table;
+    bool any = false;
+    size_t i;
+
+    json_array_foreach(get_array(result, "tables"), i, table)
+    {
+        const json_t *differs = json_object_get(table, "differs");
+
+        any |= json_is_true(differs) || json_integer_value(differs) != 0 || json_is_true(json_object_get(table, "gone"));
+    }
+    return any;
+}
+
+static void say_equal(struct client *c, const json_t *result)
+{
+    const json_t *equal = json_object_get(result, "equal");
+    const char *hub = get_text(result, "hub");
+    char *why;
+
+    if (json_is_true(equal)) {
+        fprintf(c->err, "Equal: the records are those that the digests were made of%s.\n",
+                strcmp(hub, "equal") == 0 ? ", and the hub has the same" : "");
+    } else if (json_is_false(equal) && strcmp(hub, "not_equal") == 0) {
+        fputs("Not equal: every record here is the one that its digest was made of, and the hub's are others.\n"
+              "They are looked for and brought in step: verify again once \"perche status\" says proven equal.\n", c->err);
+    } else if (json_is_false(equal) && json_is_object(json_object_get(result, "chain")) && !any_table_differs(result)) {
+        fputs("Not as it was written: every record is the one that its digest was made of, but the history or\n"
+              "a signature is not (see above). The hub was not asked. Keep this file, and a copy of the last backup.\n", c->err);
+    } else if (json_is_false(equal)) {
+        fputs("Not equal: where it says \"differs\", the records are not those that the digests were\n"
+              "made of.\n", c->err);
+    } else if (strcmp(hub, "parked") == 0 || strcmp(hub, "table") == 0) {
+        fputs("What waits here is in no digest, so the hub was not asked and only this side was read.\n", c->err);
+    } else if (strcmp(hub, "unjoined") == 0) {
+        fputs("Only this side was read, and agrees with its digests: this site has not joined a hub.\n", c->err);
+    } else if (strcmp(hub, "offline") == 0) {
+        why = status_no_line(get_text(result, "state"), get_text(result, "reason"));
+        fprintf(c->err, "Only this side was read, and agrees with its digests. The hub was not asked: %s.\n", why);
+        free(why);
+    } else {
+        fputs("The hub could not be asked, so only this side was read.\n", c->err);
+    }
+}
+
 static int run(struct client *c, int argc, char **argv)
 {
     bool chain = false;
     const struct args_option options[] = {{"chain", ARGS_FLAG, &chain}, {0}};
     struct args args;
-    json_t *ask_args = NULL, *result = NULL, *equal;
+    json_t *ask_args = NULL, *result = NULL;
     int status = args_take(c, &command_verify, argc, argv, options, 0, 0, &args);
 
     if (status != ARGS_GO_ON)
@@ -197,7 +244,6 @@ static int run(struct client *c, int argc, char **argv)
     status = ask(c, "verify", ask_args, ASK_LONG_MS, &result);
     if (status != CLIENT_DONE)
         return status;
-    equal = json_object_get(result, "equal");
     if (c->json) {
         ask_print(c, result);
     } else {
@@ -206,24 +252,10 @@ static int run(struct client *c, int argc, char **argv)
         say_found(c, result);
     }
     say_chain(c, result);
-    if (json_is_true(equal)) {
-        if (!c->json)
-            fputs("Equal: the records are those that the digests were made of.\n", c->err);
-    } else if (json_is_false(equal)) {
-        fputs(
-            "Not equal: where it says \"differs\", the records are not those that the digests were\n"
-            "made of, or not the hub's.\n",
-            c->err);
+    if (!json_is_true(json_object_get(result, "equal")))
         status = CLIENT_NO;
-    } else {
-        const char *why = get_text(result, "hub");
-
-        fputs(strcmp(why, "parked") == 0 || strcmp(why, "table") == 0
-                  ? "What waits here is in no digest, so the hub was not asked and only this side was read.\n"
-                  : "The hub could not be asked, so only this side was read.\n",
-              c->err);
-        status = CLIENT_NO;
-    }
+    if (status != CLIENT_DONE || !c->json)
+        say_equal(c, result);
     json_decref(result);
     return status;
 }

@@ -78,13 +78,17 @@ static void on_compared(void *ctx, const char *json, const struct perche_err *er
     const char *missing = json_string_value(json_object_get(said, "missing"));
     char *text;
 
-    if (!json_is_true(json_object_get(said, "done"))) {
+    if (json_is_true(json_object_get(said, "done"))) {
+        json_object_set_new(v->answer, "hub", json_string("equal"));
+    } else {
         bool differs = missing && strcmp(missing, "not_equal") == 0;
 
         json_object_set_new(v->answer, "equal", differs ? json_false() : json_null());
         json_object_set_new(
             v->answer, "hub",
             json_string(missing ? missing : perche_rc_name(err ? err->rc : PERCHE_TIMEOUT)));
+        json_object_set(v->answer, "state", json_object_get(said, "state")); /* of the line; not there: nothing is set */
+        json_object_set(v->answer, "reason", json_object_get(said, "reason"));
     }
     json_decref(said);
     text = json_dumps(v->answer, JSON_COMPACT);
@@ -114,11 +118,24 @@ static const char *never_comparable(const json_t *answer)
     return NULL;
 }
 
+/* There is no line, and why is known: nobody waits for one. False: it may be asked. */
+static bool no_line(struct node *n, char *out, size_t out_n)
+{
+    struct sync_site_view view;
+
+    node_site_view(n, &view);
+    (void)snprintf(out, out_n, "{\"done\":false,\"missing\":\"offline\",\"state\":\"%s\",\"reason\":\"%s\"}",
+                   sync_state_name(view.state), view.reason);
+    return view.state == SYNC_OFFLINE || view.state == SYNC_REFUSED || view.state == SYNC_HELD ||
+           (view.state == SYNC_CONNECTING && *view.reason);
+}
+
 static void on_verified(struct job *job)
 {
     struct verify *v = job->ctx;
     struct node *n = v->n;
     struct job *told;
+    char line[200];
 
     if (job->outcome.rc != PERCHE_OK) {
         verify_end(v, NULL, &job->outcome.err);
@@ -134,6 +151,8 @@ static void on_verified(struct job *job)
         verify_end(v, job->outcome.json ? job->outcome.json : "{}", NULL);
     else if (n->joined && never_comparable(v->answer))
         on_compared(v, never_comparable(v->answer), NULL);
+    else if (n->joined && no_line(n, line, sizeof(line)))
+        on_compared(v, line, NULL);
     else if (n->joined)
         node_sync(n, true, 0, v, on_compared);
     else

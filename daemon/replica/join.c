@@ -454,6 +454,8 @@ enum perche_rc command_leave(struct replica *r, const struct work *w, struct arg
         *r->node.hub = '\0';
         r->node.proven_ms = 0;
         r->node_dirty = true;
+    } else if (ask_number(r, "SELECT hub_was = '' FROM perche_node", 0, NULL) != 0) {
+        return fail(r, PERCHE_STATE, "this site is not a member of a hub's network, so there is nothing to leave: perche join LINE makes it one");
     }
     out_key(j, "left");
     out_bool(j, true);

@@ -1450,7 +1450,38 @@ static void verify_that_differs_exits_with_1_and_says_where(void **state)
            /* err */
            "Not equal: where it says \"differs\", "
            "the records are not those that the digests were\n"
-           "made of, or not the hub's.\n");
+           "made of.\n");
+}
+
+static void verify_says_whose_word_it_is(void **state)
+{
+    static const struct {
+        const char *result, *words;
+        int status;
+    } all[] = {
+        {"'equal': true, 'hub': 'equal'", "Equal: the records are those that the digests were made of, and the hub has the same.\n", CLIENT_DONE},
+        {"'equal': false, 'chain': {'blocks': 6, 'broken': 7, 'why': 'it is missing'}",
+         "The history is broken at block 7: it is missing. The 6 before it are as written.\n"
+         "Not as it was written: every record is the one that its digest was made of, but the history or\n"
+         "a signature is not (see above). The hub was not asked. Keep this file, and a copy of the last backup.\n", CLIENT_NO},
+        {"'equal': false, 'hub': 'not_equal'",
+         "Not equal: every record here is the one that its digest was made of, and the hub's are others.\n"
+         "They are looked for and brought in step: verify again once \"perche status\" says proven equal.\n", CLIENT_NO},
+        {"'equal': null, 'hub': 'offline', 'state': 'offline', 'reason': 'refused'",
+         "Only this side was read, and agrees with its digests. The hub was not asked: there is no line to the hub: nobody listens at its address.\n", CLIENT_NO},
+        {"'equal': null, 'hub': 'unjoined'", "Only this side was read, and agrees with its digests: this site has not joined a hub.\n", CLIENT_NO},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        char answer[600];
+
+        snprintf(answer, sizeof(answer), "{'ok': true, 'result': {'tables': [{'table': 'cohort', 'rows': 1, 'digest': '0123456789ab', 'differs': false}], %s}}\n", all[i].result);
+        expect("verify", 80, NULL, answer, "{'command':'verify','args':{}}", all[i].status,
+               "table   rows  digest\n"
+               "cohort     1  0123456789ab\n",
+               all[i].words);
+    }
 }
 
 static void verify_says_what_was_taken_over_and_put_back(void **state)
@@ -1491,7 +1522,7 @@ static void verify_says_what_was_taken_over_and_put_back(void **state)
            "Some of it is on its way: verify again once all is in step.\n"
            "Not equal: where it says \"differs\", "
            "the records are not those that the digests were\n"
-           "made of, or not the hub's.\n");
+           "made of.\n");
 }
 
 static void verify_without_the_hub_exits_with_1(void **state)
@@ -1526,7 +1557,7 @@ static void verify_in_json_exits_with_1_too(void **state)
            /* err */
            "Not equal: where it says \"differs\", "
            "the records are not those that the digests were\n"
-           "made of, or not the hub's.\n");
+           "made of.\n");
 }
 
 static void replicate_by_a_column(void **state)
@@ -1808,6 +1839,7 @@ int main(void)
         cmocka_unit_test(leave_in_json_is_what_the_daemon_said),
         cmocka_unit_test(verify_that_is_equal_exits_with_0),
         cmocka_unit_test(verify_that_differs_exits_with_1_and_says_where),
+        cmocka_unit_test(verify_says_whose_word_it_is),
         cmocka_unit_test(verify_says_what_was_taken_over_and_put_back),
         cmocka_unit_test(verify_without_the_hub_exits_with_1),
         cmocka_unit_test(verify_in_json_exits_with_1_too),

@@ -446,6 +446,40 @@ static void leave(struct world *w, struct reply *r)
     wait_reply(w, r);
 }
 
+static void a_site_that_never_joined_has_nothing_to_leave(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+
+    must_start(w, &w->site, REPLICA_SITE, "site");
+    leave(w, &r);
+    assert_int_equal(r.rc, PERCHE_STATE);
+    assert_non_null(strstr(r.text, "not a member"));
+    reply_clear(&r);
+}
+
+static void verify_without_a_line_says_so_at_once(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+
+    joined(w);
+    sync_wait(w, &w->site);
+    node_query(w->site.node, "verify", "{}", &r, on_answer);
+    wait_reply(w, &r);
+    assert_true(json_is_true(json_object_get(r.json, "equal")));
+    assert_string_equal(json_string_value(json_object_get(r.json, "hub")), "equal");
+    reply_clear(&r);
+    stop(w, &w->hub);
+    until(w, &w->site, "state", "offline");
+    node_query(w->site.node, "verify", "{}", &r, on_answer);
+    wait_reply(w, &r); /* 60 s and more, would it wait for the line */
+    assert_true(json_is_null(json_object_get(r.json, "equal")));
+    assert_string_equal(json_string_value(json_object_get(r.json, "hub")), "offline");
+    assert_string_not_equal(json_string_value(json_object_get(r.json, "reason")), "");
+    reply_clear(&r);
+}
+
 static void a_site_does_not_leave_a_hub_that_is_down(void **state)
 {
     struct world *w = *state;
@@ -837,6 +871,8 @@ int main(void)
         CASE(a_close_answers_everything_once),
         CASE(a_close_in_the_middle_of_a_join_answers_it),
         CASE(a_site_does_not_leave_a_hub_that_is_down),
+        CASE(a_site_that_never_joined_has_nothing_to_leave),
+        CASE(verify_without_a_line_says_so_at_once),
         CASE(a_revoked_site_has_nothing_to_leave_and_joins_anew),
         CASE(a_node_that_closes_answers_who_wanted_to_join_or_to_leave),
         CASE(a_message_that_does_not_decode_drops_that_line_alone),
