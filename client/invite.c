@@ -46,7 +46,8 @@ static int run(struct client *c, int argc, char **argv)
         ask_print(c, result);
     } else {
         fprintf(c->out, "%s\n", get_text(result, "line"));
-        fprintf(c->err, "For %s, once", args.words[0]);
+        fprintf(c->err, "For %s%s%s%s, once", args.words[0], *get_text(result, "code") ? " (code " : "",
+                get_text(result, "code"), *get_text(result, "code") ? ")" : "");
         if (get_time(result, "expires", &ms)) {
             text_exact(ms, when);
             fprintf(c->err, ", until %s", when);
@@ -54,6 +55,8 @@ static int run(struct client *c, int argc, char **argv)
         fputs(". On its server: perche join LINE\n"
               "Whoever has the line can join in its place: hand it over like a key.\n",
               c->err);
+        if (json_is_true(json_object_get(result, "withdrawn")))
+            fputs("The line that was made for this site before has not been used: it serves no more.\n", c->err);
     }
     json_decref(result);
     return CLIENT_DONE;

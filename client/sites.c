@@ -36,7 +36,7 @@ static bool has_left(const json_t *site)
 
 static void print(struct client *c, const json_t *sites)
 {
-    static const char *const heads[] = {"site",      "state",  "last contact",
+    static const char *const heads[] = {"site",      "code",   "state",  "last contact",
                                         "to send",   "behind", "proven equal",
                                         "to decide", "clock",  "version"};
     const json_t *site;
@@ -45,21 +45,24 @@ static void print(struct client *c, const json_t *sites)
     size_t i;
 
     json_array_foreach(sites, i, site) versions |= *get_text(site, "version") != '\0';
-    t = table_new(heads, versions ? 9 : 8);
+    t = table_new(heads, versions ? 10 : 9);
 
     table_keep(t, 0);
     table_keep(t, 1);
-    table_right(t, 3);
+    table_keep(t, 2);
     table_right(t, 4);
-    table_right(t, 6);
+    table_right(t, 5);
     table_right(t, 7);
+    table_right(t, 8);
     json_array_foreach(sites, i, site)
     {
         json_t *offset = json_object_get(site, "clock_offset_ms");
 
         table_row(t);
         table_cell(t, get_text(site, "name"));
-        table_cell(t, has_left(site)                                              ? "left"
+        table_cell(t, get_text(site, "code"));
+        table_cell(t, json_is_string(json_object_get(site, "revoked_at"))   ? "revoked"
+                      : has_left(site)                                      ? "left"
                       : json_is_string(json_object_get(site, "retired_at")) ? "retired"
                                                                              : get_text(site, "state"));
         cell_time(c, t, site, "last_contact");

@@ -728,7 +728,10 @@ static void on_invited(struct job *job)
         json_object_set_new(out, "line", json_stringn((const char *)line.p, line_length(&line)));
         json_object_set_new(out, "site", json_string(invitation.site));
         json_object_set_new(out, "name", json_string(invitation.name));
+        json_object_set(out, "code", json_object_get(answer, "code"));
         json_object_set_new(out, "expires", node_json_time(invitation.expires_ms));
+        json_object_set(out, "withdrawn", json_object_get(answer, "withdrawn"));
+        log_notice("node.invited", "site=%s expires_ms=%llu", invitation.site, (unsigned long long)invitation.expires_ms);
         call_end_with(job, out);
     }
     perche_buf_free(&line);

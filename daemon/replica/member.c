@@ -325,6 +325,20 @@ static enum perche_rc site_rows(struct replica *r)
     return harvest_all(r); /* what programs wrote comes before */
 }
 
+static enum perche_rc called_alike(struct replica *r, const char *text, const char *one, const char *other)
+{
+    return fail(r, PERCHE_USAGE, "two sites are called %s: say which by its code, %s or %s", text, one, other);
+}
+
+/* A name stands in lists and messages: on one line, and steering no terminal. */
+static enum perche_rc check_name(struct replica *r, const char *what, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
+        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) || (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)))
+            return fail(r, PERCHE_USAGE, "the %s has a line break or another control character: write it without", what);
+    return PERCHE_OK;
+}
+
 /* The site whose code or name it is; found = false when there is none. */
 static enum perche_rc site_find(struct replica *r, const char *text, bool by_code_only,
                                 struct site *site, bool *found)
@@ -346,7 +360,7 @@ static enum perche_rc site_find(struct replica *r, const char *text, bool by_cod
         (void)snprintf(site->kind, sizeof site->kind, "%s", ask_text(s, 3));
         code = strcmp(site->code, text) == 0;
         if (ask_row(r, s, "look up a site") && (!code || strcmp(ask_text(s, 1), text) == 0))
-            (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
+            (void)called_alike(r, text, site->code, ask_text(s, 1));
     }
     sqlite3_finalize(s);
     return r->fail;
@@ -446,6 +460,10 @@ static enum perche_rc invited_site(struct replica *r, struct args *a, struct sit
     if (rc == PERCHE_OK)
         rc = args_text(r, a, "site", id, sizeof id);
     if (rc == PERCHE_OK)
+        rc = check_name(r, "name", name);
+    if (rc == PERCHE_OK)
+        rc = check_name(r, "code", code);
+    if (rc == PERCHE_OK)
         rc = site_rows(r);
     if (rc == PERCHE_OK)
         rc = *code != '\0' ? site_find(r, code, true, site, &found)
@@ -508,6 +526,7 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     uint64_t expires_ms;
     sqlite3_stmt *s;
     enum perche_rc rc = invited_site(r, a, &site);
+    bool withdrawn = false;
 
     if (rc == PERCHE_OK && strcmp(site.id, r->node.site) == 0)
         rc = fail(r, PERCHE_REFUSED, "%s is this hub itself", site.name);
@@ -517,10 +536,13 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
             "SELECT EXISTS (SELECT 1 FROM perche_member WHERE site = ?2 AND public_key IS NOT NULL AND revoked_ms IS NULL AND left_ms IS NULL) AND ?1",
             1, site.id))
         rc = fail(r, PERCHE_REFUSED,
-                  "%s has a living node: say replace if the new one takes its place", site.name);
+                  "%s has a living node: say --replace if the new one takes its place", site.name);
     expires_ms = (uint64_t)args_number(r, a, "expires_ms", (int64_t)(w->now_ms + INVITATION_MS));
     if (rc == PERCHE_OK && expires_ms <= w->now_ms)
         rc = fail(r, PERCHE_USAGE, "the invitation would have expired already");
+    if (rc == PERCHE_OK)
+        withdrawn = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_invitation WHERE site = ?2 AND used_ms IS NULL AND expires_ms > ?1)",
+                               (int64_t)w->now_ms, site.id) != 0;
     if (rc == PERCHE_OK)
         rc = member_put(r, &site);
     if (rc != PERCHE_OK)
@@ -545,6 +567,8 @@ enum perche_rc command_invite(struct replica *r, const struct work *w, struct ar
     out_text(j, site.code);
     out_key(j, "kind");
     out_text(j, site.kind);
+    out_key(j, "withdrawn");
+    out_bool(j, withdrawn);
     out_key(j, "invitation");
     out_hex(j, id, sizeof id);
     out_key(j, "secret");
@@ -578,7 +602,7 @@ static enum perche_rc member_find(struct replica *r, struct args *a, struct site
         (void)snprintf(site->name, sizeof site->name, "%s", ask_text(s, 2));
         if (strcmp(site->id, text) != 0 && strcmp(site->code, text) != 0 &&
             ask_row(r, s, "look up a member"))
-            (void)fail(r, PERCHE_USAGE, "two sites are called so: say which by its code");
+            (void)called_alike(r, text, site->code, ask_text(s, 1));
     } else if (r->fail == PERCHE_OK) {
         (void)fail(r, PERCHE_NOT_FOUND, "no site of this name, code or id was ever invited");
     }

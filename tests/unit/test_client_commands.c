@@ -537,26 +537,26 @@ static void sites_are_a_row_each(void **state)
 {
     (void)state;
     expect("sites", 120, NULL,
-           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'id': 'x1', 'state': 'live', "
+           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'code': 'LLP', 'id': 'x1', 'state': 'live', "
            "'last_contact': '2025-09-01T14:05:12Z', 'pending': 0, 'behind': 0, "
            "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, "
-           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'id': 'x2', "
+           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'code': 'CHR', 'id': 'x2', "
            "'state': 'offline', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 1204, "
            "'behind': 38, 'proven_equal_at': null, 'conflicts_open': 0, "
-           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'id': 'x3', "
+           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'code': 'DRX', 'id': 'x3', "
            "'state': 'unjoined', 'last_contact': null, 'pending': null, 'behind': null, "
            "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
            "'version': null}]}}\n",
            /* asked */
            "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
-           "site      state     last contact  to send  behind  proven equal  to decide    clock  "
+           "site      code  state     last contact  to send  behind  proven equal  to decide    clock  "
            "version\n"
-           "La Loupe  live      16:05:12            0       0  16:05:12              1   +0.2 s  "
+           "La Loupe  LLP   live      16:05:12            0       0  16:05:12              1   +0.2 s  "
            "0.1.0\n"
-           "Chartres  offline   30 Aug 10:00    1,204      38  never                 0  -61.0 s  "
+           "Chartres  CHR   offline   30 Aug 10:00    1,204      38  never                 0  -61.0 s  "
            "0.1.0\n"
-           "Dreux     unjoined  never               ?       ?  never                 ?        ?\n",
+           "Dreux     DRX   unjoined  never               ?       ?  never                 ?        ?\n",
            /* err */
            "");
 }
@@ -565,16 +565,32 @@ static void a_site_that_left_is_shown_so_with_the_date(void **state)
 {
     (void)state;
     expect("sites", 120, NULL,
-           "{'ok': true, 'result': {'sites': [{'name': 'Dreux', 'id': 'x3', 'code': 'DRX', 'state': 'unjoined', "
+           "{'ok': true, 'result': {'sites': [{'name': 'Dreux', 'code': 'DRX', 'id': 'x3', 'state': 'unjoined', "
            "'left_at': '2025-08-30T08:00:00Z', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 0, 'behind': 0, "
            "'proven_equal_at': '2025-08-30T08:00:00Z', 'conflicts_open': 0, 'clock_offset_ms': 0, 'version': null}]}}\n",
            /* asked */
            "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
-           "site   state  last contact  to send  behind  proven equal  to decide   clock\n"
-           "Dreux  left   30 Aug 10:00        0       0  30 Aug 10:00          0  +0.0 s\n"
+           "site   code  state  last contact  to send  behind  proven equal  to decide   clock\n"
+           "Dreux  DRX   left   30 Aug 10:00        0       0  30 Aug 10:00          0  +0.0 s\n"
            "\n"
            "Dreux left on 2025-08-30 10:00:00. It comes back with a new line: perche invite DRX\n",
+           /* err */
+           "");
+}
+
+static void a_revoked_site_is_shown_so(void **state)
+{
+    (void)state;
+    expect("sites", 120, NULL,
+           "{'ok': true, 'result': {'sites': [{'name': 'Dreux', 'code': 'DRX', 'id': 'x3', 'state': 'refused', "
+           "'revoked_at': '2025-08-30T08:00:00Z', 'last_contact': null, 'pending': 0, 'behind': 0, "
+           "'proven_equal_at': null, 'conflicts_open': 0, 'clock_offset_ms': 0, 'version': null}]}}\n",
+           /* asked */
+           "{'command':'sites','args':{}}", CLIENT_DONE,
+           /* out */
+           "site   code  state    last contact  to send  behind  proven equal  to decide   clock\n"
+           "Dreux  DRX   revoked  never               0       0  never                 0  +0.0 s\n",
            /* err */
            "");
 }
@@ -583,23 +599,23 @@ static void sites_on_a_narrow_terminal_keep_name_and_state(void **state)
 {
     (void)state;
     expect("sites", 40, NULL,
-           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'id': 'x1', 'state': 'live', "
+           "{'ok': true, 'result': {'sites': [{'name': 'La Loupe', 'code': 'LLP', 'id': 'x1', 'state': 'live', "
            "'last_contact': '2025-09-01T14:05:12Z', 'pending': 0, 'behind': 0, "
            "'proven_equal_at': '2025-09-01T14:05:12Z', 'conflicts_open': 1, "
-           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'id': 'x2', "
+           "'clock_offset_ms': 200, 'version': '0.1.0'}, {'name': 'Chartres', 'code': 'CHR', 'id': 'x2', "
            "'state': 'offline', 'last_contact': '2025-08-30T08:00:00Z', 'pending': 1204, "
            "'behind': 38, 'proven_equal_at': null, 'conflicts_open': 0, "
-           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'id': 'x3', "
+           "'clock_offset_ms': -61000, 'version': '0.1.0'}, {'name': 'Dreux', 'code': 'DRX', 'id': 'x3', "
            "'state': 'unjoined', 'last_contact': null, 'pending': null, 'behind': null, "
            "'proven_equal_at': null, 'conflicts_open': null, 'clock_offset_ms': null, "
            "'version': null}]}}\n",
            /* asked */
            "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
-           "site      state     last …  to se…\n"
-           "La Loupe  live      16:05…       0\n"
-           "Chartres  offline   30 Au…   1,204\n"
-           "Dreux     unjoined  never        ?\n",
+           "site      code  state     last …  to se…\n"
+           "La Loupe  LLP   live      16:05…       0\n"
+           "Chartres  CHR   offline   30 Au…   1,204\n"
+           "Dreux     DRX   unjoined  never        ?\n",
            /* err */
            "");
 }
@@ -1793,6 +1809,7 @@ int main(void)
         cmocka_unit_test(sync_wait_in_json_exits_with_1_too),
         cmocka_unit_test(sites_are_a_row_each),
         cmocka_unit_test(a_site_that_left_is_shown_so_with_the_date),
+        cmocka_unit_test(a_revoked_site_is_shown_so),
         cmocka_unit_test(sites_on_a_narrow_terminal_keep_name_and_state),
         cmocka_unit_test(no_site_yet_says_what_comes_first),
         cmocka_unit_test(sites_in_json_are_what_the_daemon_said),

@@ -84,7 +84,11 @@ static void an_invitation_takes_the_site_that_is_there(void **state)
     json = pair_command(p, p->hub, "invite", "{\"name\": \"Double\", \"code\": \"D3\"}");
     assert_string_equal(json_at(json, "$.site"), "site-d3");
     free(json);
-    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Double\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Double\"}", PERCHE_USAGE); /* its words name D2 and D3 */
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Two\\nlines\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Esc\\u001b[2J\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"C1\\u009b2J\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Fine\", \"code\": \"A\\tB\"}", PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Other\", \"code\": \"DRX\"}",
                  PERCHE_USAGE);
     pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"HUB\"}", PERCHE_REFUSED);
@@ -203,7 +207,11 @@ static void an_invitation_expires_and_a_newer_one_ends_the_older(void **state)
     second = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
     assert_string_equal(json_at(second, "$.site"), json_at(first, "$.site"));
     assert_string_equal(json_at(second, "$.code"), "DREUX");
+    assert_string_equal(json_at(second, "$.withdrawn"), "0"); /* the first had expired */
     enrols(p, first, 7, PERCHE_NO_INVITATION_UNKNOWN);
+    free(second);
+    second = pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\"}");
+    assert_string_equal(json_at(second, "$.withdrawn"), "1");
     enrols(p, second, 7, 0);
     free(first);
     free(second);
