@@ -315,7 +315,7 @@ static int run_resolve(struct client *c, int argc, char **argv)
     if (status != ARGS_GO_ON)
         return status;
     if (!take == !value)
-        return args_wrong(c, &command_conflicts, "one of --take and --value is needed.");
+        return args_wrong(c, &command_conflicts, take ? "--take or --value, not both." : "--take or --value is needed.");
     if (take && strcmp(take, "a") != 0 && strcmp(take, "b") != 0)
         return args_wrong(c, &command_conflicts, "--take is a or b, not \"%s\".", take);
     if (!reason || !*reason)

@@ -272,6 +272,9 @@ static void unknown(struct parser *p, const char *section, const char *name)
         (void)perche_err_set(p->err, PERCHE_CONFIG,
                              "%s:%u: [%s] %s: no such key; this section has %s", p->path, p->line,
                              section, name, known);
+    else if (*section == '\0')
+        (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: %s stands before the first section: write [node], or the one that it belongs to, above it",
+                             p->path, p->line, name);
     else
         (void)perche_err_set(p->err, PERCHE_CONFIG,
                              "%s:%u: [%s] %s: no such section; there are node, hub, upstream, "
@@ -331,7 +334,10 @@ static char *on_line(char *out, int n, void *stream)
         for (size_t i = 0; i < KEY_COUNT; i++)
             known |= strlen(keys[i].section) == name_n &&
                      strncmp(keys[i].section, text + 1, name_n) == 0;
-        if (text[1 + name_n] == ']' && !known)
+        if (text[1 + name_n] != ']')
+            (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: a section ends with ]: write [%.*s]", p->path, p->line,
+                                 (int)strcspn(text + 1, " \t\r\n"), text + 1);
+        else if (!known)
             (void)perche_err_set(p->err, PERCHE_CONFIG,
                                  "%s:%u: [%.*s]: no such section; there are node, hub, upstream, "
                                  "control, web and sync",
@@ -446,7 +452,11 @@ enum perche_rc config_load(const char *path, bool may_be_missing, struct config 
     if (!c.lines)
         return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", path);
     p.file = fopen(path, "re");
-    if (p.file) {
+    if (is_folder(path)) {
+        (void)perche_err_set(&first, PERCHE_CONFIG, "%s is a folder: name the file in it, for example %s/perched.conf", path, path);
+        if (p.file)
+            fclose(p.file);
+    } else if (p.file) {
         parse(&p);
         if (ferror(p.file) && !has_failed(&p))
             (void)perche_err_set(&first, PERCHE_CONFIG, "%s: %s", path, strerror(errno));
@@ -495,6 +505,47 @@ struct node_config config_node(const struct config *c)
                                 .seeds = c->role == REPLICA_HUB};
 }
 
+/* SQLite's first bytes. By path, in a process that has no replica open: a close() would drop its locks. */
+static bool is_database(const char *path)
+{
+    static const char head[16] = "SQLite format 3";
+    char got[sizeof(head)];
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(got, 1, sizeof(got), f) : 0;
+
+    if (f)
+        fclose(f);
+    return n == 0 || (n == sizeof(got) && memcmp(got, head, sizeof(head)) == 0); /* empty is a new one */
+}
+
+enum perche_rc config_check_data(const struct config *c, struct perche_err *err)
+{
+    char replica[PATH_MAX + 16], certificate[PATH_MAX + 16], upstream[PATH_MAX + 20], folder[PATH_MAX];
+    bool there = access(c->data, F_OK) == 0;
+    struct stat st;
+
+    (void)snprintf(replica, sizeof(replica), "%s/replica.db", c->data);
+    (void)snprintf(certificate, sizeof(certificate), "%s/hub.crt", c->data);
+    (void)snprintf(upstream, sizeof(upstream), "%s/upstream.conf", c->data);
+    folder_of(c->data, folder);
+    if (access(there ? c->data : folder, R_OK | W_OK | X_OK) != 0)
+        return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as (sudo -u perche perched --check), and who owns it",
+                              there ? c->data : folder, strerror(errno));
+    if (stat(replica, &st) != 0)
+        return errno == ENOENT ? PERCHE_OK : perche_err_set(err, PERCHE_CONFIG, "%s: %s", replica, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", replica);
+    if (access(replica, R_OK | W_OK) != 0)
+        return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as, and who owns it", replica, strerror(errno));
+    if (!is_database(replica))
+        return perche_err_set(err, PERCHE_CONFIG, "%s is not an SQLite database: move it away and put a backup back under its name, or start without it",
+                              replica);
+    if (access(c->role == REPLICA_HUB ? upstream : certificate, F_OK) == 0)
+        return perche_err_set(err, PERCHE_CONFIG, "%s is the replica of a %s, but the configuration says role = %s: put the role right, or choose another data folder",
+                              replica, c->role == REPLICA_HUB ? "site" : "hub", c->role == REPLICA_HUB ? "hub" : "site");
+    return PERCHE_OK;
+}
+
 static void describe_ages(const struct config *c, FILE *to)
 {
     if (c->retire_after_ms > 0)
@@ -519,7 +570,8 @@ void config_describe(const struct config *c, const char *path, FILE *to)
     fprintf(to, "replica    %s%s\n", replica, access(replica, F_OK) == 0 ? "" : ", would be made");
     if (c->role == REPLICA_HUB) {
         fprintf(to, "listens    %s\n", c->listen);
-        fprintf(to, "invites    to %s\n", c->advertise);
+        fprintf(to, "invites    to %s%s\n", c->advertise,
+                c->lines[KEY_HUB_ADVERTISE] != 0 ? "" : ", made of this machine's name: set [hub] advertise if sites reach it by another");
         describe_ages(c, to);
     } else if (access(upstream, F_OK) == 0) {
         fprintf(to, "dials      %s%s\n", c->upstream_url ? c->upstream_url : "the hub of ",
@@ -528,7 +580,8 @@ void config_describe(const struct config *c, const char *path, FILE *to)
         fprintf(to, "dials      nobody: has not joined a hub (perche join LINE)\n");
     }
     fprintf(to, "socket     %s\n", c->socket);
-    fprintf(to, "page       %s\n", *c->web ? c->web : "off");
+    if (c->lines[KEY_WEB_LISTEN] != 0)
+        fprintf(to, "page       none in this version: [web] listen is kept for one that has it\n");
     fprintf(to, "sync       every %" PRIu64 " s at the latest, ", c->interval_ms / 1000u);
     if (c->max_rate > 0)
         fprintf(to, "%" PRIu64 " bytes/s at most\n", c->max_rate);

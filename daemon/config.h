@@ -21,6 +21,9 @@ struct config {
     unsigned *lines; /* owned: where each key was given, 0 = its default */
 };
 
+/* Can the data folder be used so? What can be told from outside: rights, what the files are, whose they are. Reads only. */
+enum perche_rc config_check_data(const struct config *c, struct perche_err *err);
+
 /* Reads @path; a file that is not there is all defaults when @may_be_missing. On failure
  * nothing is left and err->text is the line to print. */
 enum perche_rc config_load(const char *path, bool may_be_missing, struct config *out,

@@ -289,8 +289,13 @@ int main(int argc, char **argv)
     }
     if (check) {
         config_describe(&d.config, d.path, stdout);
+        status = 0;
+        if (config_check_data(&d.config, &err) != PERCHE_OK) {
+            fflush(stdout);
+            status = complain(2, err.text);
+        }
         config_free(&d.config);
-        return 0;
+        return status;
     }
     status = run(&d);
     config_free(&d.config);

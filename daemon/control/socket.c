@@ -40,7 +40,7 @@ static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
         return perche_err_set(err, PERCHE_CONFIG,
                               "%s is there and is not a socket; it is left alone", path);
     if (somebody_answers(to))
-        return perche_err_set(err, PERCHE_BUSY, "another perched answers at %s", path);
+        return perche_err_set(err, PERCHE_BUSY, "another perched answers at %s: stop that one first, or name another [control] socket", path);
     if (unlink(path) != 0 && errno != ENOENT)
         return perche_err_set(err, PERCHE_CONFIG, "%s: a dead socket that cannot be removed: %s",
                               path, strerror(errno));

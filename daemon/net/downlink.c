@@ -703,8 +703,9 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
     rv = nng_listener_start(d->listener, 0);
     if (rv != 0) {
         downlink_close(d, NULL, on_failed_closed);
-        return perche_err_set(err, PERCHE_NET, "cannot listen at %s: %s", config->url,
-                              nng_strerror(rv));
+        return perche_err_set(err, PERCHE_NET, "cannot listen at %s: %s%s", config->url, nng_strerror(rv),
+                              rv == NNG_EADDRINUSE ? ": another program has this port (ss -ltnp shows which); end it, or name another port as [hub] listen"
+                                                   : "");
     }
     d->port = port_of(d->listener, config->url);
     slots_grow(d, DOWNLINK_CONTEXTS_START);

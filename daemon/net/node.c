@@ -638,7 +638,9 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                    struct perche_err *err)
 {
     const struct sync_ops ops = identity_ops(n->identity);
+    static const char *const beside[] = {"", "-wal", "-shm"};
     char path[PATH_MAX + 8];
+    struct stat st;
     enum perche_rc rc;
 
     n->replica_config = (struct replica_config){.path = n->db,
@@ -652,8 +654,18 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
     n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
     memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);
     identity_random(n->replica_config.random, sizeof(n->replica_config.random));
+    if (stat(n->db, &st) == 0 && !S_ISREG(st.st_mode))
+        return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", n->db);
     rc = replica_open(&n->replica_config, &n->replica, err);
     if (rc != PERCHE_OK) {
+        /* SQLite names the database alone; what keeps it from being opened may be a file beside it. */
+        for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+            (void)snprintf(path, sizeof(path), "%s%s", n->db, beside[i]);
+            if (access(path, R_OK | W_OK) != 0 && errno != ENOENT) {
+                perche_err_wrap(err, "%s: %s (it belongs to user and group perche, mode 0660)", path, strerror(errno));
+                return rc;
+            }
+        }
         if (!strstr(err->text, n->db))
             perche_err_wrap(err, "%s", n->db);
         return rc;

@@ -398,7 +398,7 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
 
         free(json);
         if (!good)
-            return fail(r, PERCHE_USAGE, "a key of %s has %u values", t->name, t->keys_count);
+            return fail(r, PERCHE_USAGE, "a key of %s has %u value%s", t->name, t->keys_count, t->keys_count == 1 ? "" : "s");
     } else {
         if (arg.kind != 't' && arg.kind != 'i' && arg.kind != 'r')
             return fail(r, PERCHE_USAGE, "%s is missing", name);

@@ -46,7 +46,8 @@ static char *check_kind(struct replica *r, const char *name, struct form *form)
         form->without_rowid = sqlite3_column_int(s, 2) != 0;
         form->strict = sqlite3_column_int(s, 3) != 0;
         if (strcmp(type, "table") != 0)
-            why = sqlite3_mprintf("%s is a %s table or view; only an ordinary table can be replicated", name, type);
+            why = sqlite3_mprintf("%s is a %s%s; only an ordinary table can be replicated", name, type,
+                                  strcmp(type, "virtual") == 0 || strcmp(type, "shadow") == 0 ? " table" : "");
         else if (strcmp(exact, name) != 0)
             why = sqlite3_mprintf("the table is called %s: write it that way", exact);
     } else if (rc == SQLITE_DONE) {

@@ -130,7 +130,7 @@ static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlit
     bool notnull = sqlite3_column_int(s, 2) != 0;
 
     if (!is_level(level))
-        return fail(r, PERCHE_USAGE, "the level of %s is P0, P1, P2 or P3", name);
+        return fail(r, PERCHE_USAGE, "%s is no level of %s: write P0, P1, P2 or P3", level, name);
     if (level[1] == '1' || level[1] == '3') {
         if (num == 0)
             return fail(

@@ -393,7 +393,7 @@ static enum perche_rc orphans(struct replica *r, struct json *j)
         if (n > 0) {
             char say[300];
 
-            (void)snprintf(say, sizeof say, "%s names rows of %s that are not here", ask_text(s, 1),
+            (void)snprintf(say, sizeof say, "values of %s name rows of %s that are not here", ask_text(s, 1),
                            parent->name);
             warning(j, "orphan", child->name, n, say);
         }
@@ -432,7 +432,7 @@ static enum perche_rc shared_values(struct replica *r, struct json *j)
             if (n > 0) {
                 char say[300];
 
-                (void)snprintf(say, sizeof say, "several rows share one value of %s",
+                (void)snprintf(say, sizeof say, "values of %s that several rows share",
                                ask_text(s, 1));
                 warning(j, "shared", t->name, n, say);
             }

@@ -1389,6 +1389,21 @@ static void revoke_names_the_site(void **state)
            "let a new machine take its place: perche invite LLP --replace\n");
 }
 
+static void invite_says_the_code_and_that_an_older_line_serves_no_more(void **state)
+{
+    (void)state;
+    expect("invite Dreux", 80, NULL,
+           "{'ok': true, 'result': {'line': 'perche1:abc', 'site': 'x3', 'name': 'Dreux', 'code': 'DREUX', 'expires': null, 'withdrawn': true}}\n",
+           /* asked */
+           "{'command':'invite','args':{'name':'Dreux','expires_in_ms':604800000}}", CLIENT_DONE,
+           /* out */
+           "perche1:abc\n",
+           /* err */
+           "For Dreux (code DREUX), once. On its server: perche join LINE\n"
+           "Whoever has the line can join in its place: hand it over like a key.\n"
+           "The line that was made for this site before has not been used: it serves no more.\n");
+}
+
 static void revoke_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
@@ -1851,6 +1866,7 @@ int main(void)
         cmocka_unit_test(join_reads_the_line_from_the_input),
         cmocka_unit_test(join_in_json_is_what_the_daemon_said),
         cmocka_unit_test(revoke_names_the_site),
+        cmocka_unit_test(invite_says_the_code_and_that_an_older_line_serves_no_more),
         cmocka_unit_test(revoke_in_json_is_what_the_daemon_said),
         cmocka_unit_test(leave_says_what_it_means),
         cmocka_unit_test(leave_in_json_is_what_the_daemon_said),

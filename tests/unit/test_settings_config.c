@@ -131,7 +131,8 @@ static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
         {PLACES "nmae = x\n", ":5: [node] nmae:", "no such key; this section has role, name, data"},
         {PLACES "[nodes]\nname = x\n", ":5: [nodes]", "no such section"},
         {PLACES "[webb]\n", ":5: [webb]", "no such section"},
-        {"name = x\n", ":1: [] name:", "no such section"},
+        {"name = x\n", ":1: name", "before the first section"},
+        {PLACES "[hub\nname = x\n", ":5:", "write [hub]"},
         {PLACES "role = server\n", ":5: [node] role:", "site or hub"},
         {PLACES "name = a\nname = b\n", ":6: [node] name:", "second time"},
         {PLACES "this is not a line\n", ":5:", "key = value"},
@@ -229,6 +230,46 @@ static void durations_have_units(void **state)
         assert_false(config_duration(bad[i], &ms));
 }
 
+static void check_refuses_a_data_folder_that_the_start_would_refuse(void **state)
+{
+    struct place *p = *state;
+    struct config c = {0};
+    struct perche_err err = {0};
+    char path[128], replica[160];
+    FILE *f;
+
+    put(p, PLACES "role = site\n");
+    assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_OK);
+    assert_int_equal(config_check_data(&c, &err), PERCHE_OK); /* nothing there yet */
+    (void)snprintf(path, sizeof(path), "%s/data", p->dir);
+    (void)snprintf(replica, sizeof(replica), "%s/replica.db", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(mkdir(replica, 0700), 0);
+    assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "not a file"));
+    assert_int_equal(rmdir(replica), 0);
+    f = fopen(replica, "w");
+    assert_non_null(f);
+    fputs("this was a replica once", f);
+    fclose(f);
+    assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "not an SQLite database"));
+    f = fopen(replica, "w");
+    assert_non_null(f);
+    fwrite("SQLite format 3", 1, 16, f);
+    fclose(f);
+    assert_int_equal(config_check_data(&c, &err), PERCHE_OK);
+    (void)snprintf(path, sizeof(path), "%s/data/hub.crt", p->dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "replica of a hub"));
+    config_free(&c);
+    assert_int_equal(config_load(p->dir, false, &c, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "is a folder"));
+}
+
 static void check_says_what_would_be_done(void **state)
 {
     struct place *p = *state;
@@ -260,6 +301,7 @@ int main(void)
         CASE(the_first_mistake_is_the_one_that_is_told),
         CASE(a_line_that_is_too_long_is_told),
         CASE(durations_have_units),
+        CASE(check_refuses_a_data_folder_that_the_start_would_refuse),
         CASE(check_says_what_would_be_done),
     };
 
