@@ -42,10 +42,27 @@ static size_t prefix_length(const json_t *conflicts)
     return n;
 }
 
-/* "EMP_PERMANENT  La Loupe  1 Sep" */
-static char *side_text(struct client *c, const json_t *side)
+static bool is_kind(const json_t *conflict, const char *kind)
+{
+    return strcmp(get_text(conflict, "kind"), kind) == 0;
+}
+
+/* A side's value in words. Of two records that bear one value, the other one's side has none; that of a deletion neither. malloc. */
+static char *side_value(const json_t *conflict, const json_t *side)
 {
     char *value = get_shown(json_object_get(side, "value"));
+    const char *words = is_kind(conflict, "unique") ? "(another record)" : "(empty)";
+
+    if (*value)
+        return value;
+    free(value);
+    return text_copy(words, strlen(words));
+}
+
+/* "EMP_PERMANENT  La Loupe  1 Sep" */
+static char *side_text(struct client *c, const json_t *conflict, const json_t *side)
+{
+    char *value = side_value(conflict, side);
     char when[TEXT_TIME_MAX] = "";
     const char *site = get_text(side, "site");
     char *out;
@@ -53,7 +70,7 @@ static char *side_text(struct client *c, const json_t *side)
 
     if (get_time(side, "at", &ms))
         text_day(ms, client_now(c), when);
-    out = text_print("%s  %s  %s", *value ? value : "(empty)", site, when);
+    out = text_print("%s  %s  %s", value, site, when);
     free(value);
     return out;
 }
@@ -76,21 +93,24 @@ static char own_side(const json_t *conflict, const json_t *self)
     return 0;
 }
 
-/* What it is about: the label of the record, and the column unless the label is all. */
+/* What it is about: the label of the record, the column unless the label is all, and what is the matter with it where two
+ * values alone do not say it. */
 static char *what(const json_t *conflict)
 {
     const char *label = get_text(conflict, "label");
     const char *column = get_text(conflict, "column_label");
+    const char *matter = is_kind(conflict, "unique") ? ", two records bear the same value"
+                         : is_kind(conflict, "deleted") ? ", deleted at the one, edited at the other" : "";
     char *row, *out;
 
     if (!*column)
         column = get_text(conflict, "column");
     if (*label)
-        return *column ? text_print("%s: %s", label, column) : text_copy(label, strlen(label));
+        return text_print("%s%s%s%s", label, *column ? ": " : "", column, matter);
     row = json_is_array(json_object_get(conflict, "row"))
               ? record_joined(json_object_get(conflict, "row"), ",")
               : get_shown(json_object_get(conflict, "row"));
-    out = text_print("%s %s%s%s", get_text(conflict, "table"), row, *column ? ": " : "", column);
+    out = text_print("%s %s%s%s%s", get_text(conflict, "table"), row, *column ? ": " : "", column, matter);
     free(row);
     return out;
 }
@@ -98,7 +118,7 @@ static char *what(const json_t *conflict)
 static char *with_letter(struct client *c, const json_t *conflict, char side)
 {
     const char key[] = {side, '\0'};
-    char *text = side_text(c, json_object_get(conflict, key));
+    char *text = side_text(c, conflict, json_object_get(conflict, key));
     char *out = text_print("%c: %s", side, text);
 
     free(text);
@@ -164,6 +184,7 @@ static void print_list(struct client *c, const json_t *result, size_t prefix)
     }
     (void)table_print(t, c->out, c->width, c->tty); /* four columns fit */
     table_free(t);
+    (void)fflush(c->out); /* both may go to one file: the hint comes behind the rows */
     if (all_open)
         fputs("Decide with: perche conflicts resolve ID --take a --reason TEXT\n", c->err);
 }
@@ -224,13 +245,13 @@ static void add_side(struct fields *f, const json_t *conflict, const char *key)
 {
     const json_t *side = json_object_get(conflict, key);
     const char *site = get_text(side, "site");
-    char *value = get_shown(json_object_get(side, "value"));
+    char *value = side_value(conflict, side);
     char when[TEXT_TIME_MAX] = "at an unknown time";
     uint64_t ms;
 
     if (get_time(side, "at", &ms))
         text_exact(ms, when);
-    fields_add(f, key, "%s", *value ? value : "(empty)");
+    fields_add(f, key, "%s", value);
     fields_add(f, "", "%s, %s", site, when);
     free(value);
 }
@@ -332,7 +353,9 @@ static int run_resolve(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        fputs("Decided. The decision goes to the other sites like any other change.\n", c->err);
+        fprintf(c->err, "Decided. The decision goes to the other sites like any other change.\n%s",
+                json_is_true(json_object_get(result, "brought_back"))
+                    ? "The record had been deleted: it is back everywhere. If it was to stay deleted, delete it again.\n" : "");
     json_decref(result);
     return CLIENT_DONE;
 }

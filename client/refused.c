@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -62,9 +63,21 @@ static void print(struct client *c, const json_t *refused)
         table_cell(t, words(get_text(entry, "reason")));
         table_cell(t, get_text(entry, "image"));
     }
-    if (table_print(t, c->out, c->width, c->tty) > 0)
+    if (table_print(t, c->out, c->width, c->tty) > 0 && fflush(c->out) == 0)
         fputs("Not all columns fit here: --json has them.\n", c->err);
     table_free(t);
+    /* Of a change of the schema it is one sentence that says what to do: whole, whatever the width. */
+    json_array_foreach(refused, i, entry)
+    {
+        if (strcmp(get_text(entry, "reason"), "schema") == 0) {
+            char *row = text_clean(get_text(entry, "columns"), strlen(get_text(entry, "columns")));
+            char *why = text_clean(get_text(entry, "image"), strlen(get_text(entry, "image")));
+
+            fprintf(c->out, "\n%s: %s\n", row, why);
+            free(row);
+            free(why);
+        }
+    }
 }
 
 static int run(struct client *c, int argc, char **argv)

@@ -154,15 +154,20 @@ static void start_watch(struct request *r)
 
 static void start_sync(struct request *r)
 {
+    const json_t *wait = json_object_get(r->args, "wait");
     uint64_t timeout_ms;
 
     if (!arg_number(r, "timeout_ms", 0, CONTROL_SYNC_MS_MAX, &timeout_ms)) {
         refuse(r, PERCHE_USAGE, "timeout_ms is a number of milliseconds, one day at most");
         return;
     }
+    if (wait && !json_is_boolean(wait) && !json_is_null(wait)) {
+        refuse(r, PERCHE_USAGE, "wait is true or false");
+        return;
+    }
     if (timeout_ms > 0)
         client_limit(r->client, timeout_ms + CONTROL_MARGIN_MS);
-    node_sync(r->control->node, json_is_true(json_object_get(r->args, "wait")), timeout_ms, r,
+    node_sync(r->control->node, json_is_true(wait), timeout_ms, r,
               on_answer);
 }
 

@@ -190,7 +190,13 @@ int64_t args_number(struct replica *r, struct args *a, const char *name, int64_t
 {
     struct arg arg = args_find(r, a, name);
 
-    return arg.kind == 0 || arg.kind == 'n' ? otherwise : sqlite3_column_int64(a->stmt, 1);
+    if (arg.kind == 0 || arg.kind == 'n')
+        return otherwise;
+    if (arg.kind != 'i' && arg.kind != 'b') {
+        (void)fail(r, PERCHE_USAGE, "%s is a number, or true or false", name); /* a text would count as 0 */
+        return otherwise;
+    }
+    return sqlite3_column_int64(a->stmt, 1);
 }
 
 bool args_true(struct replica *r, struct args *a, const char *name)

@@ -666,6 +666,18 @@ static bool is_deletion(struct replica *r, const struct question *q, const struc
     return yes;
 }
 
+static bool is_alive(struct replica *r, const struct question *q)
+{
+    struct meta m;
+    bool yes;
+
+    if (meta_load(r, q->table, (struct perche_bytes){q->key, q->key_n}, &m) != PERCHE_OK)
+        return false;
+    yes = m.stored && meta_alive(&m);
+    meta_clear(&m);
+    return yes;
+}
+
 /* Decides which value it is to be: take a or b, or the text that was given. */
 static enum perche_rc choose(struct replica *r, struct args *a, struct question *q,
                              struct perche_value *value, const struct side **side)
@@ -705,7 +717,7 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     const struct side *side = NULL;
     struct json j = {0};
     int64_t closed = 0;
-    bool more = true;
+    bool more = true, was_alive;
     uint64_t rows, stamp;
     enum perche_rc rc = args_parse(r, w->args, &a);
 
@@ -725,6 +737,7 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
         rc = fail(r, PERCHE_REFUSED, "only the hub decides %s.%s", q.table->name, q.column->name);
     if (rc != PERCHE_OK)
         goto out;
+    was_alive = is_alive(r, &q);
     stamp = next_stamp(r, w->now_ms);
     rc = applying_begin(r);
     if (rc != PERCHE_OK)
@@ -751,8 +764,10 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     out_value(&j, &value);
     out_key(&j, "closed");
     out_int(&j, closed);
+    out_key(&j, "brought_back"); /* it had been deleted, and the decision for a value makes it live again */
+    out_bool(&j, !was_alive && is_alive(r, &q));
     out_close(&j, '}');
-    rc = json_done(r, &j, o);
+    rc = r->fail == PERCHE_OK ? json_done(r, &j, o) : r->fail;
 out:
     out_free(&j);
     question_free(&q);

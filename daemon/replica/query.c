@@ -208,14 +208,18 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
 static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct json *j)
 {
     struct ask_sites sites = {0};
-    bool more = false;
+    bool more = false, all = args_true(r, a, "all");
+    struct arg only = args_find(r, a, "table");
+    struct table *t = only.kind != 0 && only.kind != 'n' ? ask_table(r, a) : NULL;
     sqlite3_stmt *s =
-        ask(r, args_true(r, a, "all")
-                   ? "SELECT " CONFLICT_COLUMNS
-                     " FROM perche_conflict ORDER BY max(a_at, b_at), tab, key, col, id"
+        ask(r, all ? "SELECT " CONFLICT_COLUMNS
+                     " FROM perche_conflict WHERE ?1 IS NULL OR tab = ?1 ORDER BY max(a_at, b_at), tab, key, col, id"
                    : "SELECT " CONFLICT_COLUMNS
-                     ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open'"
+                     ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open' AND (?1 IS NULL OR tab = ?1)"
                      " GROUP BY tab, key, col ORDER BY 18, tab, key, col");
+
+    if (t != NULL)
+        ask_bind_text(s, 1, t->name);
 
     out_key(j, "conflicts");
     out_open(j, '[');

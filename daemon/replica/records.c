@@ -435,7 +435,7 @@ static void take_conflicts(struct entries *e, const char *key)
     ask_bind_text(s, 2, key);
     while (ask_row(e->r, s, "read a row's conflicts")) {
         const struct column *c = table_column(e->m->table, ask_text(s, 1));
-        bool deleted = strcmp(ask_text(s, 2), "deleted") == 0;
+        bool deleted = strcmp(ask_text(s, 2), "deleted") == 0, unique = strcmp(ask_text(s, 2), "unique") == 0;
 
         for (int i = 0; c != NULL && i < 2; i++) {
             struct perche_value v;
@@ -443,8 +443,8 @@ static void take_conflicts(struct entries *e, const char *key)
             struct entry *it;
 
             column_read(e->r, s, 3 + 3 * i, &v);
-            if (deleted && v.type == PERCHE_NULL)
-                continue; /* the deletion has an entry of its own */
+            if ((deleted || unique) && v.type == PERCHE_NULL)
+                continue; /* the deletion has an entry of its own; of two records with one value, the other is not this one */
             it = entry(e, c->num, (uint64_t)sqlite3_column_int64(s, 5 + 3 * i) << 16, false,
                        ask_text(s, 4 + 3 * i), &v);
             if (it != NULL && (i == 0 || deleted || e->count > before))

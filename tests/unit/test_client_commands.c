@@ -773,6 +773,47 @@ static void held_release_and_undo_say_what_was_done(void **state)
            "{\n  \"id\": 12\n}\n", "");
 }
 
+static void refused_says_all_of_what_to_do_about_a_change_of_the_schema(void **state)
+{
+    (void)state;
+    expect("refused", 72, NULL,
+           "{'ok': true, 'result': {'refused': [{'n': 1, 'at': '2025-09-01T13:05:24Z', 'table': 'perche_migration', "
+           "'row': '12', 'columns': 'replicate note', 'reason': 'schema', 'image': 'there is a table note already, with other columns: rename it and start perched again'}], 'more': false}}\n",
+           /* asked */
+           "{'command':'refused','args':{}}", CLIENT_DONE,
+           /* out */
+           "when    table             row  colum…  why                        what …\n"
+           "15:05…  perche_migration  12   repli…  a change of the schema t…  there…\n"
+           "\n"
+           "replicate note: there is a table note already, with other columns: rename it and start perched again\n",
+           /* err */
+           "");
+}
+
+static void conflicts_say_what_is_the_matter_and_a_decision_what_comes_of_it(void **state)
+{
+    (void)state;
+    expect("conflicts", 160, NULL,
+           "{'ok': true, 'result': {'conflicts': [{'id': '7f3a1111', 'kind': 'unique', 'table': 'learner', 'row': ['x'], 'column': 'ine', 'label': 'Lea', 'state': 'open', "
+           "'a': {'value': '123', 'site': 'La Loupe', 'site_id': 'x1', 'at': '2025-09-01T13:05:24Z'}, "
+           "'b': {'value': null, 'site': 'Chartres', 'site_id': 'x2', 'at': '2025-09-01T13:05:24Z'}}], 'more': false, 'self': {'id': 'x1', 'name': 'La Loupe'}}}\n",
+           /* asked */
+           "{'command':'conflicts','args':{}}", CLIENT_DONE,
+           /* out */
+           "id    what                                       here                     there\n"
+           "7f3a  Lea: ine, two records bear the same value  a: 123  La Loupe  1 Sep  b: (another record)  Chartres  1 Sep\n",
+           /* err */
+           "Decide with: perche conflicts resolve ID --take a --reason TEXT\n");
+    expect("conflicts resolve 7f3a --take b --reason x", 80, NULL, "{'ok': true, 'result': {'id': '7f3a', 'closed': 1, 'brought_back': true}}\n",
+           /* asked */
+           "{'command':'resolve','args':{'id':'7f3a','take':'b','reason':'x'}}", CLIENT_DONE,
+           /* out */
+           "",
+           /* err */
+           "Decided. The decision goes to the other sites like any other change.\n"
+           "The record had been deleted: it is back everywhere. If it was to stay deleted, delete it again.\n");
+}
+
 static void refused_says_why_and_what_was_written(void **state)
 {
     (void)state;
@@ -1836,6 +1877,8 @@ int main(void)
         cmocka_unit_test(held_show_has_the_rows_with_what_they_say),
         cmocka_unit_test(held_release_and_undo_say_what_was_done),
         cmocka_unit_test(refused_says_why_and_what_was_written),
+        cmocka_unit_test(refused_says_all_of_what_to_do_about_a_change_of_the_schema),
+        cmocka_unit_test(conflicts_say_what_is_the_matter_and_a_decision_what_comes_of_it),
         cmocka_unit_test(list_says_which_columns_do_not_fit),
         cmocka_unit_test(list_says_that_there_are_more),
         cmocka_unit_test(list_of_nothing_says_so),

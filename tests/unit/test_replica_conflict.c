@@ -385,7 +385,7 @@ static void edit_deleted(struct pair *p)
 static void an_edit_of_a_deleted_row_can_bring_it_back(void **state)
 {
     struct pair *p = *state;
-    char args[200];
+    char args[200], *json;
     bool edit_is_a;
 
     edit_deleted(p);
@@ -393,7 +393,9 @@ static void an_edit_of_a_deleted_row_can_bring_it_back(void **state)
         strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
     snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub),
              edit_is_a ? "a" : "b");
-    free(pair_command(p, p->hub, "resolve", args));
+    json = pair_command(p, p->hub, "resolve", args);
+    assert_string_equal(json_at(json, "$.brought_back"), "1");
+    free(json);
     program_says(p->hub, "SELECT birth_family_name || ' ' || call_name FROM learner",
                  "Duval Camille");
     proven(p, site_of(p));
@@ -405,7 +407,7 @@ static void an_edit_of_a_deleted_row_can_bring_it_back(void **state)
 static void a_deletion_can_be_confirmed(void **state)
 {
     struct pair *p = *state;
-    char args[200];
+    char args[200], *json;
     bool edit_is_a;
 
     edit_deleted(p);
@@ -413,7 +415,9 @@ static void a_deletion_can_be_confirmed(void **state)
         strcmp(asked(p->hub->program, "SELECT a_value IS NOT NULL FROM perche_conflict"), "1") == 0;
     snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"%s\"}", only_id(p, p->hub),
              edit_is_a ? "b" : "a");
-    free(pair_command(p, p->hub, "resolve", args));
+    json = pair_command(p, p->hub, "resolve", args);
+    assert_string_equal(json_at(json, "$.brought_back"), "0");
+    free(json);
     program_says(p->hub, "SELECT count(*) FROM learner", "0");
     program_says(p->hub, OPEN, "0");
     proven(p, site_of(p));

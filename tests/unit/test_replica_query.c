@@ -259,6 +259,11 @@ static void the_queue_shows_a_contested_cell_once(void **state)
     expect(p, f, "conflicts", "{}", "$.conflicts[1].row[0]", LEARNER "2");
     expect(p, f, "conflicts", "{}", "$.conflicts[2]", "null");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].table", "learner");
+    expect(p, f, "conflicts", "{\"table\": \"learner\"}", "$.conflicts[1].row[0]", LEARNER "2");
+    expect(p, f, "conflicts", "{\"table\": \"cohort\"}", "$.conflicts[0]", "null");
+    pair_refuses(p, f, WORK_QUERY, "conflicts", "{\"table\": \"nonsense\"}", PERCHE_NOT_FOUND);
+    pair_refuses(p, f, WORK_QUERY, "held", "{\"id\": \"x\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_QUERY, "conflicts", "{\"all\": \"yes\"}", PERCHE_USAGE);
     expect(p, f, "conflicts", "{}", "$.conflicts[0].column", "birth_family_name");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].kind", "review");
     expect(p, f, "conflicts", "{}", "$.conflicts[0].state", "open");

@@ -63,6 +63,28 @@ static void the_hubs_own_rows_are_looked_at_too(void **state)
     program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE kind = 'unique' AND state = 'open'", "2");
 }
 
+/* The other record's side of the question has no value: nobody wrote an empty one here. */
+static void the_history_names_no_empty_value_for_the_other_record(void **state)
+{
+    struct pair *p = *state;
+    char args[200], *json;
+    int sirets = 0;
+
+    the_hubs_own_rows_are_looked_at_too(state);
+    snprintf(args, sizeof args, "{\"table\": \"organisation\", \"id\": \"%s\"}", asked(p->hub->program, "SELECT id FROM organisation WHERE name = 'A'"));
+    json = pair_query(p, p->hub, "history", args);
+    for (int i = 0; i < 8; i++) { /* of siret there is one value, whatever the order */
+        snprintf(args, sizeof args, "$.entries[%d].column", i);
+        if (strcmp(json_at(json, args), "siret") != 0)
+            continue;
+        sirets++;
+        snprintf(args, sizeof args, "$.entries[%d].value", i);
+        assert_string_equal(json_at(json, args), "12345678900011");
+    }
+    assert_int_equal(sirets, 1);
+    free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +92,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_same_half_day_twice_is_a_question_and_a_different_one_is_none, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(a_value_that_is_not_known_is_not_used_twice, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_hubs_own_rows_are_looked_at_too, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(the_history_names_no_empty_value_for_the_other_record, pair_setup, pair_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
