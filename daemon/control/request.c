@@ -15,6 +15,8 @@ struct request {
     struct control *control; /* valid while client is set */
     const struct kind *kind;
     json_t *args; /* owned */
+    unsigned uid; /* who asked, also after the client has gone */
+    int pid;
 };
 
 struct kind {
@@ -51,9 +53,19 @@ static struct client *finish(struct request *r)
     return client;
 }
 
+/* A command that changes something: who asked for it, and what came of it. */
+static void log_command(const struct request *r, enum perche_rc rc)
+{
+    if (r->kind->changes)
+        log_notice("control.command", "name=%s uid=%u pid=%d rc=%s", r->kind->name, r->uid, r->pid, perche_rc_name(rc));
+}
+
 static void refuse(struct request *r, enum perche_rc rc, const char *text)
 {
-    struct client *client = finish(r);
+    struct client *client;
+
+    log_command(r, rc);
+    client = finish(r);
 
     if (client)
         client_refuse(client, rc, text);
@@ -61,8 +73,10 @@ static void refuse(struct request *r, enum perche_rc rc, const char *text)
 
 static void on_answer(void *ctx, const char *json, const struct perche_err *err)
 {
-    struct client *client = finish(ctx);
+    struct client *client;
 
+    log_command(ctx, json ? PERCHE_OK : err->rc);
+    client = finish(ctx);
     if (!client)
         return;
     if (json)
@@ -345,9 +359,8 @@ void request_start(struct client *client, const char *line, size_t n)
     r->args = args ? json_incref(args) : json_object();
     json_decref(doc);
     client->request = r;
-    if (kind->changes)
-        log_notice("control.command", "name=%s uid=%u pid=%d", kind->name,
-                   (unsigned)client->peer.uid, (int)client->peer.pid);
+    r->uid = (unsigned)client->peer.uid;
+    r->pid = (int)client->peer.pid;
     client_limit(client, kind->limit_ms);
     kind->start(r);
 }
