@@ -2,6 +2,7 @@
 """Nodes that are not what they were: a site and a hub put back to an older copy, a site's folder on a second machine.
 
 Each case is a story, told line by line; nothing but the copies is done by hand."""
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -154,9 +155,11 @@ def _():
     llp.sql(f"DELETE FROM learner_contact WHERE learner_id = '{LEARNER % 7}'")
     net.proven()
     tell("today La Loupe calls learner 5 Lise and deletes contacts, the hub calls learner 6 Marie and adds a code")
-    put_back(hub, old)
-    if called(hub, 5) == "Lise" or called(hub, 6) == "Marie":
+    with contextlib.closing(sqlite3.connect(f"file:{old}?immutable=1", uri=True)) as db:  # the hub itself may be whole again at once
+        names = {name for (name,) in db.execute("SELECT call_name FROM learner")}
+    if names & {"Lise", "Marie"}:
         raise Failure("the copy is not older")
+    put_back(hub, old)
     tell("yesterday's copy is put back at the hub, and it knows nothing of all that")
     net.proven()
     expect("learners 5 and 6 at the hub", [called(hub, n) for n in (5, 6)], ["Lise", "Marie"])
