@@ -61,7 +61,8 @@ static enum perche_rc keep(struct wal_files *f, struct wal_file *file, const cha
     (void)snprintf(file->kept, sizeof(file->kept), "%s%s", f->folder, strrchr(file->path, '/'));
     rc = file_id_of(file->path, &file->id, err);
     if (rc != PERCHE_OK)
-        return rc;
+        return perche_err_set(err, PERCHE_DISK, "%s: SQLite could not make it. Nothing is lost. Look for room and rights on the disk, and start again",
+                              file->path);
     (void)unlink(file->kept); /* of a daemon that was killed */
     if (link(file->path, file->kept) != 0) {
         log_info("replica.no_second_name", "file=%s err=\"%s\": if it is removed it cannot be put back", file->path,
