@@ -390,6 +390,37 @@ static void a_clean_site_takes_the_hubs_whole_row_whatever_its_generation(void *
     assert_int_equal(out.lost_count, 0);
 }
 
+/* After a restore one identity may be that of two values: the hub's is the one that stays, as everything of its row. */
+static void a_clean_site_takes_the_hubs_value_of_the_same_identity(void **state)
+{
+    struct merge_peer p = hub_sends(9);
+    struct world w = world_of(&one);
+    struct meta m = row(10, B, VIA_HUB, 5);
+    struct merge_in in = {.gen = 1, .has_gen = true, .whole = true, .gen_stamp = 10, .gen_origin = B, .cells_count = 1};
+    struct merge_out out;
+
+    (void)state;
+    in.cells[0] = (struct merge_cell){.num = 2, .stamp = 10, .origin = B, .value = &two};
+    out = merged(&p, &w, &m, &in);
+    assert_true(out.write == BIT(2));
+    assert_int_equal(out.lost_count, 0);
+}
+
+/* What he says he replaced is older, but the value here came from him as well. */
+static void an_own_value_is_seen_whatever_the_next_one_says_it_replaced(void **state)
+{
+    struct merge_peer p = site_pushes(4, 4);
+    struct world w = world_of(&one);
+    struct meta m = row(10, A, A, 5);
+    struct merge_in in = cell(2, 20, A, &two);
+
+    (void)state;
+    in.cells[0].based = true;
+    in.cells[0].base_stamp = 3;
+    in.cells[0].base_origin = B;
+    assert_int_equal(merged(&p, &w, &m, &in).lost_count, 0);
+}
+
 static void a_value_that_comes_back_equal_keeps_its_way_and_position(void **state)
 {
     struct merge_peer p = hub_sends(9);
@@ -601,6 +632,8 @@ int main(void)
         cmocka_unit_test(a_key_inserted_again_is_the_next_generation_and_starts_anew),
         cmocka_unit_test(two_inserts_of_one_key_merge_cell_by_cell),
         cmocka_unit_test(a_clean_site_takes_the_hubs_whole_row_whatever_its_generation),
+        cmocka_unit_test(a_clean_site_takes_the_hubs_value_of_the_same_identity),
+        cmocka_unit_test(an_own_value_is_seen_whatever_the_next_one_says_it_replaced),
         cmocka_unit_test(a_value_that_comes_back_equal_keeps_its_way_and_position),
         cmocka_unit_test(a_conflict_renumbers_what_waits_to_be_pushed_and_nothing_else),
         cmocka_unit_test(every_order_of_the_same_cells_ends_the_same),
