@@ -15,6 +15,7 @@
 
 #include "replica/apply.h"
 #include "replica/ask.h"
+#include "replica/command.h"
 #include "replica/chain.h"
 #include "replica/position.h"
 #include "replica/statements.h"
@@ -191,13 +192,6 @@ static void keys_add(struct author_keys *a, const uint8_t key[32])
         memcpy(a->keys[a->count++], key, 32);
 }
 
-static bool unhex(const char *text, uint8_t *out, size_t n)
-{
-    size_t got = 0;
-
-    return sodium_hex2bin(out, n, text, strlen(text), NULL, &got, NULL) == 0 && got == n;
-}
-
 static enum perche_rc keys_read(struct check *c, struct author_keys *a)
 {
     struct replica *r = c->r;
@@ -214,7 +208,7 @@ static enum perche_rc keys_read(struct check *c, struct author_keys *a)
         uint8_t key[32], signature[64];
         struct perche_buf buf = {0};
 
-        if (!unhex(ask_text(s, 0), key, sizeof key) || !unhex(ask_text(s, 1), signature, sizeof signature))
+        if (!hex_parse(ask_text(s, 0), key, sizeof key) || !hex_parse(ask_text(s, 1), signature, sizeof signature))
             continue;
         if (perche_site_key_signed(a->site, key, &buf) != PERCHE_OK)
             (void)fail(r, PERCHE_NOMEM, "no memory for a site's key");

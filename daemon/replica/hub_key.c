@@ -10,6 +10,7 @@
 #include <sodium.h>
 
 #include "replica/ask.h"
+#include "replica/command.h"
 
 #define OLD_KEYS_MAX 16
 
@@ -17,13 +18,6 @@ struct old_keys {
     uint32_t count;
     uint8_t keys[OLD_KEYS_MAX][32];
 };
-
-static bool unhex(const char *text, uint8_t *out, size_t n)
-{
-    size_t got = 0;
-
-    return sodium_hex2bin(out, n, text, strlen(text), NULL, &got, NULL) == 0 && got == n;
-}
 
 static bool signed_by(struct replica *r, const struct old_keys *old, const struct perche_buf *buf, const uint8_t signature[64])
 {
@@ -45,7 +39,7 @@ static bool is_new(struct replica *r, struct old_keys *old)
     while (ask_row(r, s, "look up the hub's keys")) {
         uint8_t key[32];
 
-        if (!unhex(ask_text(s, 0), key, sizeof key))
+        if (!hex_parse(ask_text(s, 0), key, sizeof key))
             continue;
         known |= memcmp(key, r->config.signer.public_key, sizeof key) == 0;
         if (old->count < OLD_KEYS_MAX)
@@ -62,7 +56,7 @@ static enum perche_rc sign_key(struct replica *r, const struct old_keys *old, co
     uint8_t key[32], signature[64];
     char hex[129], *text = NULL;
 
-    if (!unhex(key_hex, key, sizeof key) || !unhex(signature_hex, signature, sizeof signature))
+    if (!hex_parse(key_hex, key, sizeof key) || !hex_parse(signature_hex, signature, sizeof signature))
         return PERCHE_OK;
     if (perche_site_key_signed(site, key, &buf) != PERCHE_OK)
         return fail(r, PERCHE_NOMEM, "no memory to sign a key");
