@@ -60,6 +60,7 @@
     X(A28_OWN_LSN, "A28 D", "--narrow", "the rows of one harvest share a position") \
     X(B2_ANY_ORIGIN, "B2", "--backups", "a hub that was put back judges rights before it has merged what sites show") \
     X(B3_LATE_MARK, "B3", "--moves", "an accepted write that ends outside the pusher's scopes gives it no new mark") \
+    X(B3_TOMBSTONES, "B3", "--moves", "the tombstones of what was below a row stay in the scope that it had when they died") \
     X(B4_DEFER, "B4", "--moves", "a mark is carried out though changes wait to be pushed") \
     X(B5_DONE, "B5 C11", "--moves", "done follows full though marks and refusals wait to be carried out") \
     X(B6_ONE_ORDER, "B6", "--narrow", "rows, marks and refusals of an answer are not in one order") \

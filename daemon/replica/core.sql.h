@@ -32,6 +32,9 @@ static const char *const core_sql =
     "CREATE INDEX perche_row_scope ON perche_row (scope, lsn);"
     "CREATE INDEX perche_row_first ON perche_row (first) WHERE first IS NOT NULL;"
     "CREATE INDEX perche_row_dead ON perche_row (lsn) WHERE gen % 2 = 0;"
+    /* a hub: tombstones by the parents that their kept cells name, for they are in no table. More than those that do so now may be there */
+    "CREATE TABLE perche_dead_child (parent_tab INTEGER NOT NULL, parent_key BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL,"
+    " PRIMARY KEY (parent_tab, parent_key, tab, key)) STRICT, WITHOUT ROWID;"
     /* a hub's record of each site: have = its changes are here up to, asof = its newest when that batch was built, eplsn = our lsn when its present epoch began */
     "CREATE TABLE perche_peer (site INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, prev_epoch INTEGER NOT NULL DEFAULT 0, eplsn INTEGER NOT NULL DEFAULT 0,"
     " have INTEGER NOT NULL DEFAULT 0, asof_lsn INTEGER NOT NULL DEFAULT 0, asof_mark INTEGER NOT NULL DEFAULT 0, stamp INTEGER NOT NULL DEFAULT 0,"

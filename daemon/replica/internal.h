@@ -501,30 +501,39 @@ enum perche_rc hub_key_renewed(struct replica *r); /* before chain_own_key(): si
 uint32_t scope_derive(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t pusher, uint32_t *members);
 /* What the row's own columns give it, with the readers of that: without what other rows bring. Of a `members` rule. */
 uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_value *values);
-/* The row goes: a mark for each of its sites but @but. */
-enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
-/* A live row below @m that @site inserted: its table and key, NULL: none, or r->fail. */
-struct table *scope_child_of(struct replica *r, const struct meta *m, uint32_t site, uint8_t *key, uint32_t *key_n);
-/* After a row changed: re-derives it and whoever depends on it (hub). @m is saved already. */
-enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
 bool scope_holds(struct replica *r, uint32_t scope, uint32_t site);   /* * or contains */
 /* May this site write rows of @t whose members (without readers) are @m's? A reader needs may_write. */
 bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, const struct perche_value *values, uint32_t site);
+/* The value of a rule's column: of the row, or of its key; false: it is NULL. @keys, @scratch: room for the key's values and their bytes. */
+bool scope_part_value(const struct meta *m, const struct perche_value *values, const struct rule_part *part,
+                      struct perche_value *out, struct perche_value *keys, char *scratch);
 /* Key of the relative that part @i of the rule names; false when a column of it is NULL or another type. */
 bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i, struct table **parent, uint8_t *key, uint32_t *key_n);
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
-/* The keys of the living rows of @t whose column is @key, those that are held left out; NULL: r->fail. scope_naming_key() reads one,
- * false: no key of a replicated row. */
-sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key);
-bool scope_naming_key(struct replica *r, const struct table *t, sqlite3_stmt *q, uint8_t *key, uint32_t *key_n);
-bool scope_orphans(struct replica *r);                                 /* may a live row be the hub's alone for want of its parent? */
-bool scope_has_children(struct replica *r, const struct meta *m);      /* does a live row take its scope from this one? (hub) */
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */
 enum perche_rc scope_indexes(struct replica *r);                       /* a hub: what finding relatives needs; in a transaction */
 void scopes_forget(struct replica *r);                                 /* after a rollback */
 void scopes_free(struct replica *r);
 enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* sites of the scope have news */
+
+/* ---- follow.c --------------------------------------------------------------- */
+
+/* After a row changed: re-derives it and whoever depends on it (hub). @m is saved already. */
+enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
+/* The row goes: a mark for each of its sites but @but. */
+enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
+/* A tombstone is written, or dropped: by its kept cells it is found when its parent moves. Of the hub; nothing for other rows. */
+enum perche_rc scope_dead_put(struct replica *r, struct meta *m);
+enum perche_rc scope_dead_end(struct replica *r, struct meta *m);
+/* The keys of the living rows of @t whose column is @key, those that are held left out; NULL: r->fail. scope_naming_key() reads one,
+ * false: no key of a replicated row. */
+sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key);
+bool scope_naming_key(struct replica *r, const struct table *t, sqlite3_stmt *q, uint8_t *key, uint32_t *key_n);
+/* A live row below @m that @site inserted: its table and key, NULL: none, or r->fail. */
+struct table *scope_child_of(struct replica *r, const struct meta *m, uint32_t site, uint8_t *key, uint32_t *key_n);
+bool scope_orphans(struct replica *r);                                 /* may a live row be the hub's alone for want of its parent? */
+bool scope_has_children(struct replica *r, const struct meta *m);      /* does a live row take its scope from this one? (hub) */
 
 /* ---- unique.c, at a hub ----------------------------------------------------- */
 

@@ -344,6 +344,8 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
     if (rc == PERCHE_OK)
         rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->stored && (m->was_gen % 2 == 1 || WITHOUT(B12_TOMBSTONES)),
                            m->was_digest, m->scope, meta_alive(m) || WITHOUT(B12_TOMBSTONES), m->digest);
+    if (rc == PERCHE_OK && r->hub && !meta_alive(m))
+        rc = scope_dead_put(r, m);
     if (rc != PERCHE_OK)
         return rc;
     m->stored = true;
@@ -368,6 +370,8 @@ enum perche_rc meta_drop(struct replica *r, struct meta *m)
     if (rc == PERCHE_OK)
         rc = digest_change(r, m->table, m->key, m->key_n, m->was_scope, m->was_gen % 2 == 1 || WITHOUT(B12_TOMBSTONES), m->was_digest,
                            m->was_scope, false, none);
+    if (rc == PERCHE_OK && r->hub && m->was_gen % 2 == 0)
+        rc = scope_dead_end(r, m);
     m->stored = false;
     return rc;
 }

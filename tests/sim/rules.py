@@ -77,6 +77,7 @@ FIRST = {
     "A28_OWN_LSN": "replica_harvest what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one",
     "B2_ANY_ORIGIN": "replica_position a_hub_put_back_is_made_whole_by_its_sites",
     "B3_LATE_MARK": "replica_scope late_edits_and_children_of_a_transferred_learner_arrive",
+    "B3_TOMBSTONES": "replica_scope tombstones_go_where_their_parent_goes",
     "B4_DEFER": "replica_pull a_mark_waits_until_nothing_is_unpushed",
     "B5_DONE": "replica_pull a_refusal_comes_by_pull_however_many_answers_are_lost",
     "B6_ONE_ORDER": "replica_pull rows_of_several_scopes_come_in_one_order",

@@ -194,6 +194,58 @@ static void a_cohort_that_its_school_hands_over_takes_its_half_days_along(void *
     says(b, "1 2", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM half_day)");
 }
 
+static const char *dead_scopes(struct fixture *f)
+{
+    return asked(f->program, "SELECT coalesce(group_concat(said, ', '), '') FROM (SELECT t.name || ' ' || n.text AS said FROM perche_row r JOIN perche_tab t ON t.num = r.tab"
+                             " JOIN perche_name n ON n.num = r.scope WHERE r.gen % 2 = 0 ORDER BY said)");
+}
+
+/* An outcome that was decided at A and taken back, and a contact that was deleted there. */
+static void once_decided(struct pair *p)
+{
+    struct fixture *a = p->sites[0];
+
+    schooled(p);
+    edit(p, a, "INSERT INTO outcome_decision VALUES ('" ID(4) "', 'W4', 'EMP', 'o', 'r', 'x', '2026-01-05')");
+    equal(p, a);
+    edit(p, a, "DELETE FROM outcome_decision; DELETE FROM learner_contact");
+    equal(p, a);
+}
+
+static void decides_again(struct pair *p, struct fixture *f)
+{
+    edit(p, f, "INSERT INTO outcome_decision VALUES ('" ID(4) "', 'W4', 'TRAIN', 'o', 'r', 'x', '2026-07-05')");
+    equal(p, f);
+    says(p->hub, "TRAIN 0", "SELECT (SELECT situation FROM outcome_decision) || ' ' || (SELECT count(*) FROM perche_conflict)");
+}
+
+static void tombstones_go_where_their_parent_goes(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    char *text;
+
+    once_decided(p);
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1), SITE_ID(p, 1));
+    equal(p, a);
+    equal(p, b);
+    assert_string_equal(dead_scopes(a), "");
+    text = sqlite3_mprintf("learner_contact %s, outcome_decision %s", SITE_ID(p, 1), SITE_ID(p, 1));
+    assert_string_equal(dead_scopes(b), text);
+    assert_string_equal(dead_scopes(p->hub), text);
+    sqlite3_free(text);
+    decides_again(p, b);
+    says(p->hub, "3", "SELECT gen FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'outcome_decision')");
+
+    /* what lives again is followed as a living row, once */
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'", SITE_ID(p, 0));
+    says(p->hub, "learner_contact", "SELECT group_concat(t.name) FROM perche_dead_child d JOIN perche_tab t ON t.num = d.tab");
+    equal(p, b);
+    equal(p, a);
+    says(a, "TRAIN", "SELECT situation FROM outcome_decision");
+    says(b, "0", "SELECT count(*) FROM outcome_decision");
+}
+
 static void a_cohort_made_for_another_school_goes_there_and_does_not_stay(void **state)
 {
     struct pair *p = *state;
@@ -213,6 +265,19 @@ static void a_cohort_made_for_another_school_goes_there_and_does_not_stay(void *
 static void reader(struct pair *p, int may_write)
 {
     edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', %d)", SITE_ID(p, 0), SITE_ID(p, 1), may_write);
+}
+
+static void tombstones_come_to_who_reads_from_now_on(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    once_decided(p);
+    reader(p, 1);
+    equal(p, p->sites[0]);
+    equal(p, b);
+    says(b, "outcome_decision", "SELECT name FROM perche_tab WHERE num IN (SELECT tab FROM perche_row WHERE gen %% 2 = 0) AND name LIKE 'o%%'");
+    decides_again(p, b);
 }
 
 static void a_reader_gets_the_rows_of_the_area_and_of_no_other(void **state)
@@ -465,7 +530,9 @@ int main(void)
         TEST(an_exit_for_another_reason_keeps_the_learner),
         TEST(a_child_that_comes_before_its_parent_moves_to_where_that_is),
         TEST(a_cohort_that_its_school_hands_over_takes_its_half_days_along),
+        TEST(tombstones_go_where_their_parent_goes),
         TEST(a_cohort_made_for_another_school_goes_there_and_does_not_stay),
+        TEST(tombstones_come_to_who_reads_from_now_on),
         TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
         TEST(late_edits_and_children_of_a_school_that_goes_on_reading_arrive),
