@@ -30,6 +30,7 @@ static const char *words(const char *reason)
         {"too_large", "larger than a row may be on the line (8 MB a value, 12 MB a row)"},
         {"key", "its key is longer than 1,024 bytes"},
         {"type", "a value that the hub's table does not take"},
+        {"left", "a deletion that waited for a decision, and then the row left this site"},
         {"schema", "a change of the schema that this file did not take"},
     };
 

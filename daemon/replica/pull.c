@@ -560,6 +560,8 @@ enum perche_rc carry_out(struct replica *r)
         rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
         if (rc == PERCHE_OK)
             rc = applying_begin(r);
+        if (rc == PERCHE_OK && m.flags & META_HELD) /* its deletion, which nobody else has heard of, is not asked about any more */
+            rc = refused_held(r, &m);
         if (rc == PERCHE_OK)
             rc = row_drop(r, &m);
         kept = refused_here(r); /* by a program's trigger: it goes when that is gone */

@@ -331,6 +331,17 @@ enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask)
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+enum perche_rc refused_held(struct replica *r, struct meta *m)
+{
+    static const struct perche_value none[PERCHE_COLUMNS_MAX + 1];
+    char *key = key_text(r, (struct perche_bytes){m->key, m->key_n});
+    struct listing l = {.r = r, .m = m, .key = key, .reason = "left", .whole = true};
+    enum perche_rc rc = key != NULL ? put_entry(&l, m->block, none, 0) : r->fail; /* no values: they are another site's now */
+
+    sqlite3_free(key);
+    return rc;
+}
+
 /* ---- keys too long ------------------------------------------------------------------ */
 
 enum perche_rc key_list(struct replica *r, const struct table *t, const struct perche_value *keys, bool here)

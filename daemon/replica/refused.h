@@ -10,6 +10,9 @@ enum perche_rc refused_note(struct replica *r, struct table *t, const struct per
  * with its block as it was. */
 enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask);
 
+/* At a site: lists a deletion that waits for a person (brake.c) and will not be asked about any more, as the row leaves the site. */
+enum perche_rc refused_held(struct replica *r, struct meta *m);
+
 /* A row whose key is too long stays here and nowhere else. Lists it, once, by table, beginning of the key and size; takes it off
  * the list when it is not @here any more. */
 enum perche_rc key_list(struct replica *r, const struct table *t, const struct perche_value *keys, bool here);

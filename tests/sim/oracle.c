@@ -406,6 +406,7 @@ struct notes {
     bool kept[WRITES_MAX];     /* the hub's history has it */
     bool seen[WRITES_MAX];     /* a later author had seen it */
     bool alive[ROWS_MAX];
+    bool left[ROWS_MAX];       /* its deletion waited for a person when it left that site, which says so */
 };
 
 /* Values of the hub's rows, column by column in the order of the file; every name must be where its author put it. */
@@ -616,6 +617,23 @@ static void read_refused(struct world *w, struct node *n, struct notes *notes)
         if (x != 0 && x <= w->writes_count)
             notes->asked[x] = true;
     }
+    sqlite3_finalize(s);
+}
+
+/* A deletion that the brake held ends with the row's leaving, and is listed. */
+static void read_left(struct world *w, struct node *n, struct notes *notes)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT tab, '[\"' || replace(key, ',', '\",\"') || '\"]' FROM perche_refused WHERE reason = 'left'", -1, &s, NULL) != SQLITE_OK)
+        world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
+    while (s != NULL && sqlite3_step(s) == SQLITE_ROW)
+        for (int table = 0; table < TABLES; table++) {
+            int row = strcmp(specs[table].name, (const char *)sqlite3_column_text(s, 0)) == 0 ? row_find(w, table, (const char *)sqlite3_column_text(s, 1)) : -1;
+
+            if (row >= 0)
+                notes->left[row] = true;
+        }
     sqlite3_finalize(s);
 }
 
@@ -884,6 +902,8 @@ void oracle_end(struct world *w)
     read_conflicts(w, hub, notes);
     for (uint32_t i = 1; i < w->nodes_count && w->put_back && w->plan->mix.moves; i++)
         read_refused(w, &w->nodes[i], notes);
+    for (uint32_t i = 1; i < w->nodes_count && w->plan->mix.moves; i++)
+        read_left(w, &w->nodes[i], notes);
     for (uint32_t i = 1; i <= w->writes_count; i++)
         for (uint32_t k = 1; k <= w->writes_count && !notes->seen[i]; k++)
             notes->seen[i] = k != i && !w->writes[k].dead && bit(w->writes[k].seen, i);
@@ -926,7 +946,7 @@ void oracle_end(struct world *w)
             continue;
         for (uint32_t d = 1; notes->alive[row] && d <= w->writes_count && !w->rows[row].resolved && !w->rows[row].equal; d++) { /* else a person decided that it lives */
             const struct write *x = &w->writes[d];
-            bool excused = false;
+            bool excused = notes->left[row];
 
             if (x->row != row || x->col != COL_DELETE || x->dead || x->unlawful)
                 continue;

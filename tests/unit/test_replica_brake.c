@@ -433,6 +433,31 @@ static void a_harvest_in_chunks_has_one_verdict_across_a_restart(void **state)
     has(p->hub, "48");
 }
 
+/* The row is the other school's now, and lives; the person here is told of the one deletion that a release would not reach. */
+static void a_held_row_that_leaves_is_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    char *json;
+
+    school_of(p, a, SITE_ID(p, 0), 50);
+    delete_rows(p, a, 1, 40);
+    equal(p, a);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '%s'", SITE_ID(p, 1), uuid_of(7));
+    equal(p, a);
+    equal(p, b);
+    has(b, "1");
+    holds(a, "39");
+    json = pair_query(p, a, "refused", "{}");
+    assert_string_equal(json_at(json, "$.refused[0].table"), "learner");
+    assert_string_equal(json_at(json, "$.refused[0].row"), uuid_of(7));
+    assert_string_equal(json_at(json, "$.refused[0].reason"), "left");
+    assert_string_equal(json_at(json, "$.refused[0].image"), "{}");
+    assert_string_equal(json_at(json, "$.refused[1]"), "null");
+    free(json);
+    verified(p, a);
+}
+
 static void a_decision_is_carried_out_in_chunks(void **state)
 {
     struct pair *p = *state;
@@ -680,6 +705,7 @@ int main(void)
         TEST(a_site_that_comes_later_gets_what_the_hub_holds),
         TEST(a_held_child_still_makes_its_site_a_member),
         TEST(a_harvest_in_chunks_has_one_verdict_across_a_restart),
+        TEST(a_held_row_that_leaves_is_listed),
         TEST(a_decision_is_carried_out_in_chunks),
         TEST(a_row_that_its_table_does_not_take_back_waits_on),
         TEST(a_site_that_nobody_knows_yet_deletes_as_it_likes),
