@@ -601,7 +601,7 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
 
 /* What is listed at the site whose write the hub did not take, with its value, has not vanished. A machine that is put back or
  * copied goes on writing rows that have left it in the life that it knows nothing of; everywhere else a lawful write is taken. */
-static void read_refused(struct world *w, struct node *n, struct notes *notes)
+static void read_refused(struct world *w, struct node *n, bool *listed)
 {
     sqlite3_stmt *s = NULL;
 
@@ -615,7 +615,7 @@ static void read_refused(struct world *w, struct node *n, struct notes *notes)
         (void)snprintf(text, sizeof text, "%c%.60s", sqlite3_column_type(s, 0) == SQLITE_INTEGER ? 'I' : 'T', (const char *)sqlite3_column_text(s, 0));
         x = token(text, (uint32_t)strlen(text));
         if (x != 0 && x <= w->writes_count)
-            notes->asked[x] = true;
+            listed[x] = true;
     }
     sqlite3_finalize(s);
 }
@@ -640,7 +640,7 @@ static void read_left(struct world *w, struct node *n, struct notes *notes)
 /* ---- what a copy that was put back did not have ------------------------------------ */
 
 struct held {
-    bool value[WRITES_MAX];  /* some file has it: in a row, a question or the history */
+    bool value[WRITES_MAX];  /* some file has it: in a row, a question, the history or the list of what was refused */
     uint32_t gen[ROWS_MAX];  /* newest generation that some file knows */
     bool there[ROWS_MAX][MACHINES_MAX];
 };
@@ -754,6 +754,8 @@ struct held *held_take(struct world *w)
             sqlite3_reset(s);
         }
         hold_history(w, n, h);
+        if (n->index != HUB && w->put_back && w->plan->mix.moves) /* the list goes with the file of the site that it is told to */
+            read_refused(w, n, h->value);
         if (!n->up)
             disk_run_as(n->disk, DISK_PROGRAM);
     }
@@ -901,7 +903,7 @@ void oracle_end(struct world *w)
         read_rows(w, &w->nodes[i], notes);
     read_conflicts(w, hub, notes);
     for (uint32_t i = 1; i < w->nodes_count && w->put_back && w->plan->mix.moves; i++)
-        read_refused(w, &w->nodes[i], notes);
+        read_refused(w, &w->nodes[i], notes->asked);
     for (uint32_t i = 1; i < w->nodes_count && w->plan->mix.moves; i++)
         read_left(w, &w->nodes[i], notes);
     for (uint32_t i = 1; i <= w->writes_count; i++)
