@@ -33,8 +33,10 @@ void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t 
     if (WITHOUT(A28_ONE_LSN))
         m->lsn = next_lsn(a->r);
     new = (struct clock_cell){.stamp = stamp, .lsn = m->lsn, .origin = a->r->node.site_num, .via = VIA_LOCAL, .written = true};
-    if (num != 0)
+    if (num != 0) {
+        stamp_above(c, &new);
         note_base(a, m, c, &new);
+    }
     *c = new;
 }
 

@@ -288,6 +288,10 @@ bool clock_implausible(const struct replica *r, uint64_t ms);
 /* Advances the hybrid clock for a local event at wall time @at_ms (kept between last stamp + 1 and now). */
 uint64_t next_stamp(struct replica *r, uint64_t at_ms);
 void stamp_seen(struct replica *r, uint64_t stamp);       /* a received stamp moves the clock up */
+/* A local write of this cell. What it replaces may bear a stamp of a clock ahead, which moved nobody's (DESIGN 4.2: `fixed`; a
+ * question has the stamp of one of its sides): who writes it next had read it and is above it, and no more shifted than it. */
+struct clock_cell;
+void stamp_above(const struct clock_cell *old, struct clock_cell *new);
 sqlite3_stmt *prepare(struct replica *r, const char *text); /* persistent, the caller's to finalize; NULL: r->fail set */
 enum perche_rc exec(struct replica *r, const char *text);
 /* bind/step helpers */

@@ -242,6 +242,7 @@ static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m,
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     struct former f = {.r = r, .m = m, .column = c};
+    struct clock_cell back;
     uint64_t bit = UINT64_C(1) << (c->num - 1);
     enum perche_rc rc = history_walk(r, m, former_row, &f);
 
@@ -255,8 +256,10 @@ static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m,
             rc = m->flags & META_HELD ? keep_values(r, m, values, bit, true)
                                       : data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, bit, values);
         m->lsn = next_lsn(r);
-        m->cells[c->num] = (struct clock_cell){.stamp = next_stamp(r, r->now_ms), .lsn = m->lsn, .origin = r->node.site_num,
-                                               .via = f.via, .written = true}; /* judged again as what it was, should that be missing, too */
+        back = (struct clock_cell){.stamp = next_stamp(r, r->now_ms), .lsn = m->lsn, .origin = r->node.site_num, .via = f.via,
+                                   .written = true}; /* judged again as what it was, should that be missing, too */
+        stamp_above(&m->cells[c->num], &back);
+        m->cells[c->num] = back;
         if (rc == PERCHE_OK)
             rc = row_digest(r, m, values, 0);
         if (rc == PERCHE_OK)

@@ -209,6 +209,14 @@ uint64_t next_stamp(struct replica *r, uint64_t at_ms)
     return stamp;
 }
 
+void stamp_above(const struct clock_cell *old, struct clock_cell *new)
+{
+    if (!old->written || old->stamp < new->stamp)
+        return;
+    new->stamp = old->stamp + (old->stamp < UINT64_MAX);
+    new->fixed = true;
+}
+
 void stamp_seen(struct replica *r, uint64_t stamp)
 {
     if (WITHOUT(D5_CLOCK_STANDS) || stamp <= r->node.stamp || stamp > STAMP_MS_MAX << 16)

@@ -185,7 +185,7 @@ uint64_t batch_stamp(const struct perche_batch *b)
             if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > top)
                 top = part->rows[i].gen_stamp;
         for (uint32_t i = 0; i < part->cells_count; i++)
-            if (part->cells[i].stamp > top)
+            if (part->cells[i].stamp > top && !(part->cells[i].flags & PERCHE_CELL_FIXED)) /* nothing is shifted to above those */
                 top = part->cells[i].stamp;
     }
     return top;

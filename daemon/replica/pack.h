@@ -36,7 +36,7 @@ enum perche_rc carry_out(struct replica *r);        /* pull.c: marks heard, when
 enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint64_t done);
 enum perche_rc harvest_all(struct replica *r);      /* harvest.c: every captured change */
 enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to);
-uint64_t batch_stamp(const struct perche_batch *b); /* highest of its cells and generations, conflict rows apart */
+uint64_t batch_stamp(const struct perche_batch *b); /* highest of its cells and generations, those of conflict rows and fixed ones apart */
 struct perche_want *outcome_wants(struct outcome *o, const struct perche_want *wants, uint32_t n); /* copies into the message's arena */
 bool pull_would_send(struct replica *r, uint32_t site, const struct meta *m, uint64_t full);
 

@@ -468,6 +468,40 @@ static void a_fixed_stamp_is_taken_and_does_not_advance_the_clock(void **state)
     assert_true(cell_at(p->hub, "learner", ID(1), "call_name").fixed);
 }
 
+/* A stamp of a clock ahead that moved no clock: who writes the cell next had read it. */
+static void an_edit_over_a_fixed_stamp_is_above_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_batch *b;
+    struct parcel parcel;
+    uint64_t ahead;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET call_name = 'fixed'");
+    parcel = push_all(p, a);
+    b = batch_of(parcel.message.u.push.batch);
+    ahead = b->parts[0].cells[0].stamp += SECOND(86400) << 16;
+    b->parts[0].cells[0].flags |= PERCHE_CELL_FIXED;
+    parcel.message.u.push.batch = batch_bytes(&parcel.message, b);
+    assert_int_equal(push_refused(p, a, &parcel), PERCHE_NO_NONE);
+    parcel_end(&parcel);
+    says(p->hub, "1", "SELECT stamp >> 16 <= %lld FROM perche_peer WHERE site = (SELECT num FROM perche_name WHERE text = '%s')", (long long)p->now, SITE_ID(p, 0));
+
+    edit(p, p->hub, "UPDATE learner SET call_name = 'of the hub'"); /* to a row that is now as far ahead */
+    assert_true(cell_at(p->hub, "learner", ID(1), "call_name").stamp > ahead);
+    assert_true(state_of(p, p->hub).stamp < ahead);
+    pair_sync(p, a);
+    says(a, "of the hub", "SELECT call_name FROM learner");
+    edit(p, a, "UPDATE learner SET call_name = 'of the site', given_names = 'Ada'");
+    assert_true(state_of(p, a).stamp < ahead);
+    assert_false(cell_at(a, "learner", ID(1), "given_names").fixed);
+    equal(p, a);
+    says(p->hub, "of the site", "SELECT call_name FROM learner");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+}
+
 static void an_empty_push_tells_how_far_the_site_has_pulled(void **state)
 {
     struct pair *p = *state;
@@ -758,6 +792,7 @@ int main(void)
         TEST(a_hub_whose_clock_ran_ahead_takes_what_was_written_over_its_values),
         TEST(conflict_rows_are_not_tested_for_the_clock_and_do_not_advance_it),
         TEST(a_fixed_stamp_is_taken_and_does_not_advance_the_clock),
+        TEST(an_edit_over_a_fixed_stamp_is_above_it),
         TEST(an_empty_push_tells_how_far_the_site_has_pulled),
         TEST(a_hub_that_has_more_than_there_is_is_not_believed),
         TEST(a_row_that_the_hub_lacks_is_asked_for_and_goes_whole),
