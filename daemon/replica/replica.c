@@ -4,8 +4,8 @@
  * it; in one transaction make what it lacks (our tables, the school's, identity,
  * triggers, a hub's first rows); switch to WAL.
  * Failures: what is not ours to touch (not SQLite, damaged, of a newer program,
- * of the other role) is refused before anything is written. A first start that
- * is cut leaves a file without any of our tables.
+ * of the other role, another program's database) is refused before anything is
+ * written. A first start that is cut leaves a file without any table.
  *
  * The file is opened through SQLite alone: closing any other descriptor of it
  * would drop the locks that this process holds. */
@@ -148,6 +148,26 @@ static enum perche_rc damaged(const char *path, const char *why, struct perche_e
                           " start again; without a backup start without it, and join anew", path, why);
 }
 
+/* A file with tables and none of ours is somebody else's: the school's tables do not belong in it. */
+static enum perche_rc foreign(sqlite3 *db, const char *path, struct perche_err *err)
+{
+    static const char names[] = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY type <> 'table', rowid";
+    sqlite3_stmt *s = NULL;
+    enum perche_rc result = PERCHE_OK;
+    int rc = sqlite3_prepare_v2(db, names, -1, &s, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        result = perche_err_set(err, PERCHE_REFUSED, "%s is the database of another program (it has \"%.60s\") and no replica of Perche's. Nothing was changed. Move it away,"
+                                " or name another [node] data; its tables can be written into the replica.db that Perche makes then", path,
+                                sqlite3_column_text(s, 0) != NULL ? (const char *)sqlite3_column_text(s, 0) : "");
+    else if (rc != SQLITE_DONE)
+        result = perche_err_set(err, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_DISK, "%s: %s", path, sqlite3_errmsg(db));
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return result;
+}
+
 static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *made, struct perche_err *err)
 {
     static const char *const vital[] = {"perche_node", "perche_name", "perche_tab", "perche_migration", "perche_peer", "perche_mark"};
@@ -194,7 +214,7 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *ma
         }
     }
     if (!*made)
-        return PERCHE_OK; /* empty, or a program's tables alone: they may come before our first start */
+        return foreign(db, c->path, err);
 
     rc = one_number(db, "SELECT max(number) FROM perche_migration WHERE number < 90", &migration);
     if (rc == SQLITE_OK)
@@ -536,6 +556,10 @@ static enum perche_rc make(struct replica *r)
         return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
     first = ours == 0;
     if (first) {
+        struct perche_err err = {0};
+
+        if (foreign(r->db, r->config.path, &err) != PERCHE_OK) /* as before: for a file that could not be looked at */
+            return fail(r, err.rc, "%s", err.text);
         if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || insert_node(r) != PERCHE_OK)
             return r->fail;
     } else {

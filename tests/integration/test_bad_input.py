@@ -183,7 +183,14 @@ def overwrite(path, at, data, size=None):
             f.truncate(size)
 
 
-@case("a replica that is not SQLite, is damaged, cut short, of a newer program or of the other role: refused, told, and untouched")
+def other_program(path):
+    os.unlink(path)
+    db = sqlite3.connect(path)
+    db.executescript("PRAGMA journal_mode = wal; CREATE TABLE notes (id INTEGER PRIMARY KEY, text); INSERT INTO notes (text) VALUES ('a')")
+    db.close()
+
+
+@case("a replica that is not SQLite, is damaged, cut short, another program's, of a newer program or of the other role: refused, told, and untouched")
 def _():
     def closed(then):
         def make(db, path):
@@ -208,6 +215,7 @@ def _():
     refused_replica("a replica of a newer schema", sql("INSERT INTO perche_migration VALUES (77, 'x', '', NULL, 0)"),
                     ["newer program", "Nothing was changed", "Install"])
     refused_replica("a site's replica at a hub", sql(""), ["role"], role="hub")
+    refused_replica("a database of another program", closed(other_program), ["another program", "notes", "Nothing was changed", "[node] data"])
     refused_replica("a replica without its own row", sql("DELETE FROM perche_node"), ["damaged"])
 
 

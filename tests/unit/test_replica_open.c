@@ -165,26 +165,86 @@ static void a_hub_with_seeds_captures_every_code(void **state)
     fixture_end(f);
 }
 
-static void a_program_may_have_made_tables_before_the_first_start(void **state)
+/* Whatever its tables are called. Its own -journal is left to it as well. */
+static void another_programs_database_is_refused_untouched(void **state)
+{
+    static const char *const made_by[] = {
+        "CREATE TABLE notes (id TEXT PRIMARY KEY, text); INSERT INTO notes VALUES ('a', 'b')",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE INDEX sooner ON notes (id)",
+        "CREATE TABLE learner (id TEXT PRIMARY KEY)",
+        "CREATE TABLE perche_own (id TEXT PRIMARY KEY)",
+        "CREATE VIEW notes AS SELECT 1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(made_by) / sizeof(made_by[0]); i++) {
+        struct fixture *f = fixture_folder();
+
+        change(f, made_by[i]);
+        refused(f, PERCHE_REFUSED, "another program");
+        assert_non_null(strstr(f->err.text, f->path));
+        assert_non_null(strstr(f->err.text, i == 2 ? "learner" : i == 3 ? "perche_own" : "notes"));
+        fixture_end(f);
+    }
+}
+
+/* A crash of its program has left a -journal, for which a reader cannot look at the file. */
+static void another_programs_database_is_refused_also_where_it_cannot_be_looked_at(void **state)
 {
     struct fixture *f = fixture_folder();
+    char from[160], to[160];
+    struct bytes db, journal;
+
+    (void)state;
+    change(f, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text); INSERT INTO notes VALUES (1, 'b')");
+    fixture_program(f);
+    program(f, "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN;"
+               " WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+               " INSERT INTO notes SELECT i, hex(zeroblob(500)) FROM n");
+    snprintf(from, sizeof(from), "%s-journal", f->path);
+    db = read_file(f->path);
+    journal = read_file(from);
+    assert_true(journal.n > 512);
+    program(f, "ROLLBACK");
+    assert_int_equal(sqlite3_close(f->program), SQLITE_OK);
+    f->program = NULL;
+    write_file(f->path, db.p, db.n);
+    snprintf(to, sizeof(to), "%s-journal", f->path);
+    write_file(to, journal.p, journal.n);
+    assert_int_equal(replica_open(&f->config, &f->r, &f->err), PERCHE_REFUSED);
+    assert_non_null(strstr(f->err.text, "another program"));
+    fixture_program(f);
+    program_says(f, "SELECT group_concat(name) FROM sqlite_schema", "notes");
+    program_says(f, "SELECT count(*) FROM notes", "1");
+    free(db.p);
+    free(journal.p);
+    fixture_end(f);
+}
+
+/* Empty but for its header: what a program leaves that opened it too early, and a first start that was cut. */
+static void a_database_without_tables_is_a_first_start(void **state)
+{
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    change(f, "PRAGMA journal_mode = wal; PRAGMA user_version = 7; CREATE TABLE notes (a); DROP TABLE notes");
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, "SELECT count(*) FROM learner", "0");
+    program_says(f, "PRAGMA user_version", "7");
+    fixture_end(f);
+}
+
+/* Beside ours a program may have any table, and keeps it. */
+static void a_replica_with_a_programs_own_tables_is_opened(void **state)
+{
+    struct fixture *f = made();
 
     (void)state;
     change(f, "CREATE TABLE notes (id TEXT PRIMARY KEY, text); INSERT INTO notes VALUES ('a', 'b')");
     fixture_open(f);
     fixture_program(f);
     program_says(f, "SELECT text FROM notes", "b");
-    program_says(f, "SELECT count(*) FROM learner", "0");
-    fixture_end(f);
-}
-
-static void a_table_of_a_program_under_a_name_of_ours_is_refused_untouched(void **state)
-{
-    struct fixture *f = fixture_folder();
-
-    (void)state;
-    change(f, "CREATE TABLE learner (id TEXT PRIMARY KEY)");
-    refused(f, PERCHE_INTERNAL, "learner");
     fixture_end(f);
 }
 
@@ -783,8 +843,10 @@ int main(void)
         cmocka_unit_test(other_random_bytes_make_another_identity),
         cmocka_unit_test(a_hub_starts_with_its_network_its_site_and_captures_them),
         cmocka_unit_test(a_hub_with_seeds_captures_every_code),
-        cmocka_unit_test(a_program_may_have_made_tables_before_the_first_start),
-        cmocka_unit_test(a_table_of_a_program_under_a_name_of_ours_is_refused_untouched),
+        cmocka_unit_test(another_programs_database_is_refused_untouched),
+        cmocka_unit_test(another_programs_database_is_refused_also_where_it_cannot_be_looked_at),
+        cmocka_unit_test(a_database_without_tables_is_a_first_start),
+        cmocka_unit_test(a_replica_with_a_programs_own_tables_is_opened),
         cmocka_unit_test(what_is_no_database_is_refused_untouched),
         cmocka_unit_test(an_empty_file_is_a_first_start),
         cmocka_unit_test(a_damaged_page_is_refused_untouched),
