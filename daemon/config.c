@@ -505,28 +505,13 @@ struct node_config config_node(const struct config *c)
                                 .seeds = c->role == REPLICA_HUB};
 }
 
-/* SQLite's first bytes. By path, in a process that has no replica open: a close() would drop its locks. */
-static bool is_database(const char *path)
-{
-    static const char head[16] = "SQLite format 3";
-    char got[sizeof(head)];
-    FILE *f = fopen(path, "re");
-    size_t n = f ? fread(got, 1, sizeof(got), f) : 0;
-
-    if (f)
-        fclose(f);
-    return n == 0 || (n == sizeof(got) && memcmp(got, head, sizeof(head)) == 0); /* empty is a new one */
-}
-
 enum perche_rc config_check_data(const struct config *c, struct perche_err *err)
 {
-    char replica[PATH_MAX + 16], certificate[PATH_MAX + 16], upstream[PATH_MAX + 20], folder[PATH_MAX];
+    char replica[PATH_MAX + 16], folder[PATH_MAX];
     bool there = access(c->data, F_OK) == 0;
     struct stat st;
 
     (void)snprintf(replica, sizeof(replica), "%s/replica.db", c->data);
-    (void)snprintf(certificate, sizeof(certificate), "%s/hub.crt", c->data);
-    (void)snprintf(upstream, sizeof(upstream), "%s/upstream.conf", c->data);
     folder_of(c->data, folder);
     if (access(there ? c->data : folder, R_OK | W_OK | X_OK) != 0)
         return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as (sudo -u perche perched --check), and who owns it",
@@ -537,12 +522,6 @@ enum perche_rc config_check_data(const struct config *c, struct perche_err *err)
         return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", replica);
     if (access(replica, R_OK | W_OK) != 0)
         return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as, and who owns it", replica, strerror(errno));
-    if (!is_database(replica))
-        return perche_err_set(err, PERCHE_CONFIG, "%s is not an SQLite database: move it away and put a backup back under its name, or start without it",
-                              replica);
-    if (access(c->role == REPLICA_HUB ? upstream : certificate, F_OK) == 0)
-        return perche_err_set(err, PERCHE_CONFIG, "%s is the replica of a %s, but the configuration says role = %s: put the role right, or choose another data folder",
-                              replica, c->role == REPLICA_HUB ? "site" : "hub", c->role == REPLICA_HUB ? "hub" : "site");
     return PERCHE_OK;
 }
 
@@ -558,16 +537,34 @@ static void describe_ages(const struct config *c, FILE *to)
         fprintf(to, "forgets    nothing of what was deleted\n");
 }
 
-void config_describe(const struct config *c, const char *path, FILE *to)
+static void describe_replica(const struct config *c, const struct replica_seen *seen, FILE *to)
 {
-    char replica[PATH_MAX + 16], upstream[PATH_MAX + 20];
+    char replica[PATH_MAX + 16];
 
     (void)snprintf(replica, sizeof(replica), "%s/replica.db", c->data);
+    fprintf(to, "replica    %s", replica);
+    if (access(replica, F_OK) != 0)
+        fputs(", would be made", to);
+    else if (seen && seen->unknown)
+        fputs(": a program died in the middle of a commit, which the start will undo", to);
+    else if (seen && seen->role == REPLICA_HUB)
+        fputs(", of a hub", to);
+    else if (seen && seen->role == REPLICA_SITE)
+        fprintf(to, ", of a site that %s%s", *seen->hub ? "belongs to the hub " : "has not joined a hub", seen->hub);
+    else if (seen)
+        fputs(", empty: would be made", to);
+    fputc('\n', to);
+}
+
+void config_describe(const struct config *c, const char *path, const struct replica_seen *seen, FILE *to)
+{
+    char upstream[PATH_MAX + 20];
+
     (void)snprintf(upstream, sizeof(upstream), "%s/upstream.conf", c->data);
     fprintf(to, "%s%s\n", path,
             access(path, F_OK) == 0 ? "" : " is not there: every key has its default");
     fprintf(to, "role       %s, named %s\n", c->role == REPLICA_HUB ? "hub" : "site", c->name);
-    fprintf(to, "replica    %s%s\n", replica, access(replica, F_OK) == 0 ? "" : ", would be made");
+    describe_replica(c, seen, to);
     if (c->role == REPLICA_HUB) {
         fprintf(to, "listens    %s\n", c->listen);
         fprintf(to, "invites    to %s%s\n", c->advertise,

@@ -21,7 +21,7 @@ struct config {
     unsigned *lines; /* owned: where each key was given, 0 = its default */
 };
 
-/* Can the data folder be used so? What can be told from outside: rights, what the files are, whose they are. Reads only. */
+/* Can the data folder be used so? What can be told from outside: rights, and what is a file. What is in the file: node_look(). Reads only. */
 enum perche_rc config_check_data(const struct config *c, struct perche_err *err);
 
 /* Reads @path; a file that is not there is all defaults when @may_be_missing. On failure
@@ -33,7 +33,7 @@ void config_free(struct config *c); /* what is in it */
 struct node_config config_node(const struct config *c);
 /* "30s" and the like in milliseconds; units ms, s, m, min, h, d. */
 bool config_duration(const char *text, uint64_t *ms);
-/* What perched would do with it, for people: `perched --check`. */
-void config_describe(const struct config *c, const char *path, FILE *to);
+/* What perched would do with it, for people: `perched --check`. @seen: what its replica is, NULL = that cannot be told. */
+void config_describe(const struct config *c, const char *path, const struct replica_seen *seen, FILE *to);
 
 #endif

@@ -194,8 +194,12 @@ static int start(struct daemon *d)
     struct control_config control_config = {.socket = d->config.socket};
     struct perche_err err = {0};
     char note[300];
-    enum perche_rc rc = node_prepare(&node_config, note, sizeof(note), &err);
+    enum perche_rc rc = node_try(&node_config, &err);
 
+    if (rc == PERCHE_OK)
+        rc = control_try(control_config.socket, &err);
+    if (rc == PERCHE_OK)
+        rc = node_prepare(&node_config, note, sizeof(note), &err);
     if (rc == PERCHE_OK && *note)
         log_warn("data.folder", "%s", note);
     if (rc == PERCHE_OK)
@@ -231,6 +235,21 @@ static int run(struct daemon *d)
     if (failed != 0)
         log_error("stop.unclean", "err=\"%s\"", uv_strerror(failed));
     return d->status;
+}
+
+/* --check */
+static int say(const struct daemon *d)
+{
+    struct node_config node_config = config_node(&d->config);
+    struct replica_seen seen = {0};
+    struct perche_err err = {0};
+    enum perche_rc rc = config_check_data(&d->config, &err);
+
+    if (rc == PERCHE_OK)
+        rc = node_look(&node_config, &seen, &err);
+    config_describe(&d->config, d->path, rc == PERCHE_OK ? &seen : NULL, stdout);
+    fflush(stdout);
+    return rc == PERCHE_OK ? 0 : complain(rc == PERCHE_CONFIG ? 2 : 1, err.text);
 }
 
 static int usage(FILE *to, int status)
@@ -287,17 +306,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s%s\n", log_to_journal() ? "<3>" : "", err.text);
         return 2;
     }
-    if (check) {
-        config_describe(&d.config, d.path, stdout);
-        status = 0;
-        if (config_check_data(&d.config, &err) != PERCHE_OK) {
-            fflush(stdout);
-            status = complain(2, err.text);
-        }
-        config_free(&d.config);
-        return status;
-    }
-    status = run(&d);
+    status = check ? say(&d) : run(&d);
     config_free(&d.config);
     return status;
 }

@@ -26,6 +26,8 @@ struct control_config { /* copied */
 
 typedef void (*control_closed_cb)(void *ctx);
 
+/* Could control_new() have this socket? Refuses as it does, and changes nothing. */
+enum perche_rc control_try(const char *socket, struct perche_err *err);
 /* Listens. A socket file that nobody answers at is replaced; BUSY: another perched answers
  * there; CONFIG: no socket can be made there, @err says why. @node is borrowed until
  * control_close(). */

@@ -26,12 +26,12 @@ static bool somebody_answers(const struct sockaddr_un *to)
     return answers;
 }
 
-/* Something stands at the path. PERCHE_OK: it was a dead socket and is gone. */
-static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
-                                 struct perche_err *err)
+/* Is there nothing at the path that stays there? *@dead: a socket without a daemon. */
+static enum perche_rc look_at_path(const char *path, const struct sockaddr_un *to, bool *dead, struct perche_err *err)
 {
     struct stat st;
 
+    *dead = false;
     if (lstat(path, &st) != 0)
         return errno == ENOENT
                    ? PERCHE_OK
@@ -41,6 +41,18 @@ static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
                               "%s is there and is not a socket; it is left alone", path);
     if (somebody_answers(to))
         return perche_err_set(err, PERCHE_BUSY, "another perched answers at %s: stop that one first, or name another [control] socket", path);
+    *dead = true;
+    return PERCHE_OK;
+}
+
+/* Something stands at the path. PERCHE_OK: it was a dead socket and is gone. */
+static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to, struct perche_err *err)
+{
+    bool dead;
+    enum perche_rc rc = look_at_path(path, to, &dead, err);
+
+    if (rc != PERCHE_OK || !dead)
+        return rc;
     if (unlink(path) != 0 && errno != ENOENT)
         return perche_err_set(err, PERCHE_CONFIG, "%s: a dead socket that cannot be removed: %s",
                               path, strerror(errno));
@@ -58,18 +70,44 @@ static enum perche_rc cannot_bind(const char *path, int why, struct perche_err *
     return perche_err_set(err, PERCHE_CONFIG, "%s: no socket can be made: %s", path, strerror(why));
 }
 
+static enum perche_rc address_of(const char *path, struct sockaddr_un *to, struct perche_err *err)
+{
+    *to = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(to->sun_path))
+        return perche_err_set(err, PERCHE_CONFIG, "%s: longer than %zu bytes", path, sizeof(to->sun_path) - 1);
+    strcpy(to->sun_path, path);
+    return PERCHE_OK;
+}
+
+enum perche_rc control_try(const char *socket, struct perche_err *err)
+{
+    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    struct sockaddr_un to;
+    char *slash;
+    bool dead;
+    enum perche_rc rc = address_of(socket, &to, err);
+
+    if (rc == PERCHE_OK)
+        rc = look_at_path(socket, &to, &dead, err);
+    if (rc != PERCHE_OK)
+        return rc;
+    strcpy(folder, socket); /* fits, as it did in the address */
+    slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    return !slash || access(folder, W_OK | X_OK) == 0 ? PERCHE_OK : cannot_bind(socket, errno, err);
+}
+
 enum perche_rc socket_bind(struct control *c, int *out, struct perche_err *err)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
     const char *path = c->socket;
-    enum perche_rc rc;
+    struct sockaddr_un to;
+    enum perche_rc rc = address_of(path, &to, err);
     struct stat st;
     int fd, why;
 
-    if (strlen(path) >= sizeof(to.sun_path))
-        return perche_err_set(err, PERCHE_CONFIG, "%s: longer than %zu bytes", path,
-                              sizeof(to.sun_path) - 1);
-    strcpy(to.sun_path, path);
+    if (rc != PERCHE_OK)
+        return rc;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return cannot_bind(path, errno, err);

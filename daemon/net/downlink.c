@@ -599,6 +599,34 @@ static int tls_of(const struct downlink_config *config, nng_tls_config **out)
     return rv;
 }
 
+static enum perche_rc cannot_listen(const char *url, int rv, struct perche_err *err)
+{
+    const char *then = "";
+
+    if (rv == NNG_EADDRINUSE)
+        then = ": another program has this port (ss -ltnp shows which); end it, or name another port as [hub] listen";
+    else if (rv == NNG_EADDRINVAL)
+        then = ": this machine has no such address (ip address shows those that it has); as [hub] listen name one of them, or 0.0.0.0 for all";
+    else if (rv == NNG_EPERM)
+        then = ": a port below 1024 is not for everybody; name a higher one as [hub] listen";
+    return perche_err_set(err, PERCHE_NET, "cannot listen at %s: %s%s", url, nng_strerror(rv), then);
+}
+
+enum perche_rc downlink_try(const char *url, struct perche_err *err)
+{
+    nng_stream_listener *listener = NULL;
+    enum perche_rc rc = uplink_check_url(url, true, err);
+    int rv;
+
+    if (rc != PERCHE_OK)
+        return rc;
+    rv = nng_stream_listener_alloc(&listener, strncmp(url, "tls+", 4) == 0 ? url + 4 : url);
+    if (rv == 0)
+        rv = nng_stream_listener_listen(listener);
+    nng_stream_listener_free(listener); /* NULL is fine */
+    return rv == 0 ? PERCHE_OK : cannot_listen(url, rv, err);
+}
+
 /* From the listener, or from its URL, where nng writes the port that it got. */
 static uint16_t port_of(nng_listener listener, const char *url)
 {
@@ -703,9 +731,7 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
     rv = nng_listener_start(d->listener, 0);
     if (rv != 0) {
         downlink_close(d, NULL, on_failed_closed);
-        return perche_err_set(err, PERCHE_NET, "cannot listen at %s: %s%s", config->url, nng_strerror(rv),
-                              rv == NNG_EADDRINUSE ? ": another program has this port (ss -ltnp shows which); end it, or name another port as [hub] listen"
-                                                   : "");
+        return cannot_listen(config->url, rv, err);
     }
     d->port = port_of(d->listener, config->url);
     slots_grow(d, DOWNLINK_CONTEXTS_START);

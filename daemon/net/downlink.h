@@ -30,6 +30,9 @@
 
 struct downlink;
 
+/* Could a hub listen at @url now? Tried, and let go again. */
+enum perche_rc downlink_try(const char *url, struct perche_err *err);
+
 struct downlink_config {         /* copied */
     const char *url;             /* tls+tcp://ADDRESS:PORT or tcp://ADDRESS:PORT; port 0 = any */
     const char *certificate_pem; /* NULL only with tcp:// */

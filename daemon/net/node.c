@@ -576,10 +576,26 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
 
 /* Two daemons on one replica would send under one name, from one counter (P6). The lock is
  * the kernel's: a daemon that was killed leaves none behind. */
+static enum perche_rc lock_taken(int fd, const char *path, const char *data, struct perche_err *err)
+{
+    char by[32] = "";
+    ssize_t got;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return PERCHE_OK;
+    if (errno != EWOULDBLOCK)
+        return perche_err_set(err, PERCHE_DISK, "%s: %s", path, strerror(errno));
+    got = read(fd, by, sizeof(by) - 1);
+    by[got > 0 ? got : 0] = '\0';
+    by[strcspn(by, "\n")] = '\0';
+    return perche_err_set(err, PERCHE_STATE,
+                          "%s is in use by another perched%s%s: stop that one first, or choose"
+                          " another data folder", data, *by ? ", process " : "", by);
+}
+
 static enum perche_rc lock_folder(struct node *n, struct perche_err *err)
 {
-    char path[PATH_MAX], by[32] = "";
-    ssize_t got;
+    char path[PATH_MAX];
     enum perche_rc rc = file_path(path, sizeof(path), n->data, "perched.lock", err);
 
     if (rc != PERCHE_OK)
@@ -588,19 +604,84 @@ static enum perche_rc lock_folder(struct node *n, struct perche_err *err)
     if (n->lock < 0)
         return perche_err_set(err, errno == ENOSPC ? PERCHE_FULL : PERCHE_DISK, "%s: %s", path,
                               strerror(errno));
-    if (flock(n->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return perche_err_set(err, PERCHE_DISK, "%s: %s", path, strerror(errno));
-        got = read(n->lock, by, sizeof(by) - 1);
-        by[got > 0 ? got : 0] = '\0';
-        by[strcspn(by, "\n")] = '\0';
-        return perche_err_set(err, PERCHE_STATE,
-                              "%s is in use by another perched%s%s: stop that one first, or choose"
-                              " another data folder", n->data, *by ? ", process " : "", by);
-    }
+    rc = lock_taken(n->lock, path, n->data, err);
+    if (rc != PERCHE_OK)
+        return rc;
     if (ftruncate(n->lock, 0) != 0 || dprintf(n->lock, "%ld\n", (long)getpid()) < 0)
         log_info("node.lock", "path=%s err=\"%s\": it does not say who", path, strerror(errno));
     return PERCHE_OK;
+}
+
+/* As lock_folder(), and the lock is given back. One that cannot be had for another reason is lock_folder()'s to tell. */
+static enum perche_rc try_lock(const char *data, struct perche_err *err)
+{
+    char path[PATH_MAX];
+    enum perche_rc rc = file_path(path, sizeof(path), data, "perched.lock", err);
+    int fd = rc == PERCHE_OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return rc;
+    rc = lock_taken(fd, path, data, err);
+    (void)close(fd); /* and so the lock goes */
+    return rc;
+}
+
+static enum perche_rc not_a_file(const char *db, struct perche_err *err)
+{
+    struct stat st;
+
+    if (stat(db, &st) == 0 && !S_ISREG(st.st_mode))
+        return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", db);
+    return PERCHE_OK;
+}
+
+/* SQLite names the database alone; what keeps it from being opened may be a file beside it. */
+static void name_the_file(const char *db, struct perche_err *err)
+{
+    static const char *const beside[] = {"", "-wal", "-shm"};
+    char path[PATH_MAX + 8];
+
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", db, beside[i]);
+        if (access(path, R_OK | W_OK) != 0 && errno != ENOENT) {
+            perche_err_wrap(err, "%s: %s (it belongs to user and group perche, mode 0660)", path, strerror(errno));
+            return;
+        }
+    }
+    if (!strstr(err->text, db))
+        perche_err_wrap(err, "%s", db);
+}
+
+enum perche_rc node_look(const struct node_config *config, struct replica_seen *out, struct perche_err *err)
+{
+    char db[PATH_MAX];
+    struct perche_err why = {0};
+    struct replica_config replica = {.path = db, .role = config->role};
+    enum perche_rc rc = file_path(db, sizeof(db), config->data, "replica.db", err);
+
+    if (rc == PERCHE_OK)
+        rc = not_a_file(db, err);
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = replica_look(&replica, out, &why);
+    if (rc != PERCHE_OK) {
+        name_the_file(db, &why);
+        if (err)
+            *err = why;
+    }
+    return rc;
+}
+
+enum perche_rc node_try(const struct node_config *config, struct perche_err *err)
+{
+    struct replica_seen seen;
+    enum perche_rc rc = try_lock(config->data, err);
+
+    if (rc == PERCHE_OK)
+        rc = node_look(config, &seen, err);
+    if (rc == PERCHE_OK && config->role == REPLICA_HUB)
+        rc = downlink_try(config->listen, err);
+    return rc;
 }
 
 static char *copy(const char *text)
@@ -638,9 +719,7 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                    struct perche_err *err)
 {
     const struct sync_ops ops = identity_ops(n->identity);
-    static const char *const beside[] = {"", "-wal", "-shm"};
     char path[PATH_MAX + 8];
-    struct stat st;
     enum perche_rc rc;
 
     n->replica_config = (struct replica_config){.path = n->db,
@@ -654,20 +733,12 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
     n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
     memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);
     identity_random(n->replica_config.random, sizeof(n->replica_config.random));
-    if (stat(n->db, &st) == 0 && !S_ISREG(st.st_mode))
-        return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", n->db);
+    rc = not_a_file(n->db, err);
+    if (rc != PERCHE_OK)
+        return rc;
     rc = replica_open(&n->replica_config, &n->replica, err);
     if (rc != PERCHE_OK) {
-        /* SQLite names the database alone; what keeps it from being opened may be a file beside it. */
-        for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-            (void)snprintf(path, sizeof(path), "%s%s", n->db, beside[i]);
-            if (access(path, R_OK | W_OK) != 0 && errno != ENOENT) {
-                perche_err_wrap(err, "%s: %s (it belongs to user and group perche, mode 0660)", path, strerror(errno));
-                return rc;
-            }
-        }
-        if (!strstr(err->text, n->db))
-            perche_err_wrap(err, "%s", n->db);
+        name_the_file(n->db, err);
         return rc;
     }
     (void)snprintf(n->site, sizeof(n->site), "%s", replica_site_id(n->replica));

@@ -48,6 +48,12 @@ enum node_event {
 typedef void (*node_event_cb)(void *ctx, enum node_event event, const char *text);
 typedef void (*node_closed_cb)(void *ctx);
 
+/* What is in the data folder, as replica_look() says it. */
+enum perche_rc node_look(const struct node_config *config, struct replica_seen *out, struct perche_err *err);
+/* Would a start go well? What can be refused is refused here, before anything is made: a folder that a start for nothing has
+ * made would say to the next one, with another role, what it is. Changes nothing. */
+enum perche_rc node_try(const struct node_config *config, struct perche_err *err);
+
 /* Makes the data folder (0770, setgid where that is allowed), keys/ in it (0700) and
  * the node's own key when they are absent, and a hub's certificate. No thread, no
  * loop. Called by node_new() too; perched calls it first to say what it did.

@@ -168,10 +168,31 @@ static enum perche_rc foreign(sqlite3 *db, const char *path, struct perche_err *
     return result;
 }
 
-static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *made, struct perche_err *err)
+static enum perche_rc seen_hub(sqlite3 *db, const struct replica_config *c, bool hub, struct replica_seen *seen, struct perche_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT hub FROM perche_node WHERE id = 1", -1, &s, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(s, 0);
+
+        seen->role = hub ? REPLICA_HUB : REPLICA_SITE;
+        (void)snprintf(seen->hub, sizeof seen->hub, "%s", text != NULL ? text : ""); /* an id fits */
+    } else {
+        (void)perche_err_set(err, (rc & 0xff) == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_DISK, "%s: %s", c->path, sqlite3_errmsg(db));
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return rc == SQLITE_ROW ? PERCHE_OK : err != NULL ? err->rc : PERCHE_DISK;
+}
+
+/* @deep: the pages too. */
+static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool deep, struct replica_seen *seen, struct perche_err *err)
 {
     static const char *const vital[] = {"perche_node", "perche_name", "perche_tab", "perche_migration", "perche_peer", "perche_mark"};
     int64_t format = 0, has_format = 0, tables = 0, ours = 0, pages = 0, page_bytes = 0, migration = -1, hub = -1;
+    bool made;
     int rc;
 
     rc = one_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('perche_row', 'perche_capture', 'perche_mark')", &tables);
@@ -183,25 +204,25 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *ma
         rc = one_number(db, "SELECT format FROM perche_node WHERE id = 1", &format);
     if (rc != SQLITE_OK)
         goto fail;
-    *made = ours != 0;
+    made = ours != 0;
     if (format > REPLICA_FORMAT)
         return perche_err_set(err, PERCHE_NEWER, "%s has format %lld, this program knows %d: it was made by a newer program. Nothing was changed."
                               " Install that version again", c->path, (long long)format, REPLICA_FORMAT);
-    if (!*made && tables != 0)
+    if (!made && tables != 0)
         return damaged(c->path, "other tables say that it is a replica, but perche_node is missing", err);
 
-    rc = one_number(db, "PRAGMA page_count", &pages);
+    rc = deep ? one_number(db, "PRAGMA page_count", &pages) : SQLITE_OK;
     if (rc == SQLITE_OK)
         rc = one_number(db, "PRAGMA page_size", &page_bytes);
     if (rc != SQLITE_OK)
         goto fail;
-    if (pages * page_bytes <= QUICK_CHECK_BYTES_MAX) {
+    if (deep && pages * page_bytes <= QUICK_CHECK_BYTES_MAX) {
         if (!sound(db, "PRAGMA quick_check(1)", &rc) && !((rc & 0xff) == SQLITE_ERROR && sound_otherwise(db, &rc))) {
             if (rc != SQLITE_OK)
                 goto fail;
             return damaged(c->path, "quick_check found a mistake", err);
         }
-    } else if (*made) {
+    } else if (deep && made) {
         for (size_t i = 0; i < sizeof vital / sizeof *vital; i++) {
             char query[64];
 
@@ -213,7 +234,7 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *ma
             }
         }
     }
-    if (!*made)
+    if (!made)
         return foreign(db, c->path, err);
 
     rc = one_number(db, "SELECT max(number) FROM perche_migration WHERE number < 90", &migration);
@@ -229,7 +250,7 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool *ma
     if ((hub != 0) != (c->role == REPLICA_HUB))
         return perche_err_set(err, PERCHE_REFUSED, "%s is the replica of a %s, but the configuration says role = %s. A replica does not change"
                               " its role: put the role right, or choose another data folder", c->path, hub ? "hub" : "site", hub ? "site" : "hub");
-    return PERCHE_OK;
+    return seen_hub(db, c, hub != 0, seen, err);
 
 fail:
     switch (rc & 0xff) {
@@ -237,7 +258,7 @@ fail:
         return perche_err_set(err, PERCHE_CORRUPT, "%s is not an SQLite database. Nothing was changed. Move it away and put a backup back under"
                               " its name, or start without it", c->path);
     case SQLITE_READONLY: /* a crash left a journal to roll back, which a reading connection may not do */
-        *made = true;
+        seen->unknown = true;
         return PERCHE_OK;
     case SQLITE_CORRUPT: return damaged(c->path, sqlite3_errmsg(db), err);
     case SQLITE_BUSY:
@@ -251,32 +272,80 @@ fail:
     }
 }
 
+/* The file as it stands, where nothing but it has a part in what it says: opened in the ordinary way a database in WAL mode
+ * gets -wal and -shm, and a reader that ends does not take them away. NULL: no memory. */
+static char *immutable(const char *path)
+{
+    sqlite3_str *uri = sqlite3_str_new(NULL);
+
+    sqlite3_str_appendall(uri, "file:");
+    for (const char *p = path; *p != '\0'; p++)
+        if (strchr("%?#", *p) != NULL)
+            sqlite3_str_appendf(uri, "%%%02X", (unsigned char)*p);
+        else
+            sqlite3_str_appendchar(uri, 1, *p);
+    sqlite3_str_appendall(uri, "?immutable=1");
+    return sqlite3_str_finish(uri);
+}
+
+static enum perche_rc exists(sqlite3_vfs *vfs, const char *path, const char *ending, int *there, struct perche_err *err)
+{
+    char beside[4096 + 16];
+
+    *there = 0;
+    (void)snprintf(beside, sizeof beside, "%s%s", path, ending); /* fits: the caller has measured the path */
+    if (vfs->xAccess(vfs, beside, SQLITE_ACCESS_EXISTS, there) == SQLITE_OK)
+        return PERCHE_OK;
+    return *ending == '\0' ? PERCHE_OK : perche_err_set(err, PERCHE_DISK, "%s: %s", beside, strerror(errno)); /* the file's own shows when it is opened */
+}
+
 /* Is there a file, and one that we may go on with? */
-static enum perche_rc look_at_file(const struct replica_config *c, struct perche_err *err)
+static enum perche_rc look_at_file(const struct replica_config *c, bool deep, struct replica_seen *seen, struct perche_err *err)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(c->vfs);
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, there = 0, wal = 0, journal = 0, rc;
     sqlite3 *db = NULL;
-    char full[4096];
+    char full[4096], *uri = NULL;
     enum perche_rc result;
-    bool made = false;
-    int there = 0, rc;
 
     if (vfs == NULL)
         return perche_err_set(err, PERCHE_INTERNAL, "SQLite has no VFS %s", c->vfs != NULL ? c->vfs : "");
     if (vfs->mxPathname >= (int)sizeof full || (vfs->xFullPathname(vfs, c->path, sizeof full, full) & 0xff) != SQLITE_OK) /* or SQLITE_OK_SYMLINK */
         return perche_err_set(err, PERCHE_DISK, "%s: the path is too long or leads nowhere", c->path);
-    if (vfs->xAccess(vfs, full, SQLITE_ACCESS_EXISTS, &there) != SQLITE_OK || !there)
-        return PERCHE_OK; /* what is in the way shows when it is made */
-    rc = sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, c->vfs);
+    result = exists(vfs, full, "", &there, err);
+    if (result == PERCHE_OK && there && !deep)
+        result = exists(vfs, full, "-wal", &wal, err);
+    if (result == PERCHE_OK && there && !deep)
+        result = exists(vfs, full, "-journal", &journal, err);
+    if (result != PERCHE_OK || !there)
+        return result; /* what is in the way shows when it is made */
+    if (!deep && !wal && !journal) {
+        uri = immutable(full);
+        if (uri == NULL)
+            return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", c->path);
+        flags |= SQLITE_OPEN_URI;
+    }
+    rc = sqlite3_open_v2(uri != NULL ? uri : c->path, &db, flags, c->vfs);
     if (rc != SQLITE_OK) {
         result = perche_err_set(err, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_DISK, "%s: %s", c->path,
                                 db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     } else {
         (void)sqlite3_busy_handler(db, on_busy, NULL); /* cannot fail on an open connection */
-        result = look(db, c, &made, err);
+        result = look(db, c, deep, seen, err);
     }
     (void)sqlite3_close(db); /* no statement is left */
+    sqlite3_free(uri);
     return result;
+}
+
+enum perche_rc replica_look(const struct replica_config *config, struct replica_seen *out, struct perche_err *err)
+{
+    struct replica_seen seen = {0};
+    enum perche_rc rc = look_at_file(config, false, &seen, err);
+
+    if (rc == PERCHE_OK)
+        *out = seen;
+    return rc;
 }
 
 /* ---- connection ---------------------------------------------------------- */
@@ -661,7 +730,8 @@ static enum perche_rc open_any(const struct replica_config *config, bool reader,
 
 enum perche_rc replica_open(const struct replica_config *config, struct replica **out, struct perche_err *err)
 {
-    enum perche_rc rc = look_at_file(config, err);
+    struct replica_seen seen = {0};
+    enum perche_rc rc = look_at_file(config, true, &seen, err);
 
     return rc == PERCHE_OK ? open_any(config, false, out, err) : rc;
 }

@@ -51,6 +51,16 @@ struct replica_config {
  * damaged, untouched; err says what to do. The caller ends it with replica_free().
  * @config is copied. */
 enum perche_rc replica_open(const struct replica_config *config, struct replica **out, struct perche_err *err);
+/* What a file is. Nothing there, or no table in it: role = 0. */
+struct replica_seen {
+    enum replica_role role;
+    char hub[PERCHE_ID_BYTES_MAX]; /* "": a site that has not joined, or has left */
+    bool unknown;                  /* a program died in the middle of a commit: who opens it will see */
+};
+
+/* Looks at the file of @config as replica_open() does before it goes on (but for a check of the pages), with the same
+ * refusals. Writes nothing, and leaves nothing beside the file. */
+enum perche_rc replica_look(const struct replica_config *config, struct replica_seen *out, struct perche_err *err);
 /* A reader on the same file; the writer must have been opened once before. */
 enum perche_rc replica_open_reader(const struct replica_config *config, struct replica **out, struct perche_err *err);
 void replica_free(struct replica *r); /* NULL is fine */

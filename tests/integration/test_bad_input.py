@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Bad input: configurations, replicas, tables, frames. Each is refused in one clear line, and everything else goes on."""
+import contextlib
 import hashlib
 import os
 import random
@@ -117,6 +118,58 @@ def _():
     expect("exit status of --version", perched("--version").returncode, 0)
 
 
+@case("a start that is refused has made nothing, and the next one with a right configuration is a first start")
+def _():
+    folder = os.path.join(net.folder, "first")
+    os.makedirs(folder)
+    conf, data, sock = (os.path.join(folder, n) for n in ("conf", "data", "sock"))
+
+    def configure(role, listen, sock=sock):
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write(f"[node]\nrole = {role}\ndata = {data}\n[hub]\nlisten = {listen}\n[control]\nsocket = {sock}\n")
+
+    def refused(what, *words):
+        before = sorted(os.listdir(data)) if os.path.exists(data) else None
+        p = perched("--config", conf)
+        expect(f"{what}: lines said", len(p.stderr.strip().splitlines()), 1)
+        for word in words:
+            expect_in(f"{what}: what it says", word, p.stderr)
+        expect(f"{what}: exit status", p.returncode in (1, 2), True)
+        expect(f"{what}: the data folder", sorted(os.listdir(data)) if os.path.exists(data) else None, before)
+
+    configure("hub", net.url)
+    refused("a port that is taken", net.url, "Address in use", "[hub] listen")
+    configure("hub", "tls+tcp://192.0.2.1:7447")  # of no machine
+    refused("an address of another machine", "192.0.2.1", "0.0.0.0", "[hub] listen")
+    configure("site", net.url, sock=llp.socket)
+    refused("the socket of another daemon", llp.socket, "another perched answers")
+    configure("site", net.url, sock=conf)
+    refused("a file as socket", conf, "is not a socket")
+    configure("hub", f"tls+tcp://{net.host}:{net.free_port()}")
+    os.makedirs(data)
+    other_program(os.path.join(data, "replica.db"))
+    refused("a database of another program", "another program", "notes")
+    os.unlink(os.path.join(data, "replica.db"))
+    expect("what --check says of it", "replica.db, would be made" in perched("--config", conf, "--check").stdout, True)
+    for role, is_a in (("hub", "of a hub"), ("site", "of a site that has not joined a hub")):
+        shutil.rmtree(data)
+        node = net.add("first", role=role, data=data)  # makes the folder
+        configure("hub", net.url)
+        refused("a port that is taken", "Address in use")
+        node.conf = conf
+        configure(role, f"tls+tcp://{net.host}:{net.free_port()}", sock=node.socket)
+        node.start().stop()
+        files = sorted(os.listdir(data))
+        p = perched("--config", conf, "--check")
+        expect("--check", (p.returncode, p.stderr), (0, ""))
+        expect_in("what --check says", f"{data}/replica.db, {is_a}\n", p.stdout)
+        configure("site" if role == "hub" else "hub", f"tls+tcp://{net.host}:{net.free_port()}", sock=node.socket)
+        p = perched("--config", conf, "--check")
+        expect("--check of the other role", p.returncode, 1)
+        expect_in("what --check says of the other role", f"the replica of a {role}", p.stderr)
+        expect("what --check leaves", sorted(os.listdir(data)), files)
+
+
 @case("SIGHUP takes a changed configuration over, and keeps the old one when the new one cannot be")
 def _():
     mark = chr_.log_size()
@@ -184,7 +237,8 @@ def overwrite(path, at, data, size=None):
 
 
 def other_program(path):
-    os.unlink(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     db = sqlite3.connect(path)
     db.executescript("PRAGMA journal_mode = wal; CREATE TABLE notes (id INTEGER PRIMARY KEY, text); INSERT INTO notes (text) VALUES ('a')")
     db.close()

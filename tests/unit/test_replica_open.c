@@ -235,6 +235,59 @@ static void a_database_without_tables_is_a_first_start(void **state)
     fixture_end(f);
 }
 
+static void stands_alone(struct fixture *f)
+{
+    char path[128];
+
+    for (const char *const *p = (const char *const[]){"-wal", "-shm", "-journal", NULL}; *p != NULL; p++) {
+        snprintf(path, sizeof(path), "%s%s", f->path, *p);
+        assert_int_not_equal(access(path, F_OK), 0);
+    }
+}
+
+static void a_look_says_what_a_file_is_and_leaves_nothing(void **state)
+{
+    struct replica_seen seen;
+    struct fixture *f = fixture_folder();
+
+    (void)state;
+    f->config.role = REPLICA_HUB;
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_OK); /* nothing there */
+    assert_int_equal(seen.role, 0);
+    assert_int_not_equal(access(f->path, F_OK), 0);
+    write_file(f->path, "", 0);
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_OK);
+    assert_int_equal(seen.role, 0);
+    fixture_open(f);
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_OK); /* in use: its WAL counts */
+    assert_int_equal(seen.role, REPLICA_HUB);
+    assert_string_equal(seen.hub, replica_site_id(f->r));
+    fixture_close(f);
+    stands_alone(f);
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_OK);
+    assert_int_equal(seen.role, REPLICA_HUB);
+    f->config.role = REPLICA_SITE;
+    memset(&seen, 0x7f, sizeof(seen));
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_REFUSED);
+    assert_non_null(strstr(f->err.text, "the replica of a hub"));
+    stands_alone(f);
+    fixture_end(f);
+
+    f = fixture_folder();
+    snprintf(f->path, sizeof(f->path), "%s/50%%25 ?#.db", f->folder); /* a path is no URI */
+    fixture_open(f);
+    fixture_close(f);
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_OK);
+    assert_int_equal(seen.role, REPLICA_SITE);
+    assert_string_equal(seen.hub, "");
+    stands_alone(f);
+    change(f, "DROP TABLE perche_node; DROP TABLE perche_row; DROP TABLE perche_capture; DROP TABLE perche_mark");
+    assert_int_equal(replica_look(&f->config, &seen, &f->err), PERCHE_REFUSED);
+    assert_non_null(strstr(f->err.text, "another program"));
+    stands_alone(f);
+    fixture_end(f);
+}
+
 /* Beside ours a program may have any table, and keeps it. */
 static void a_replica_with_a_programs_own_tables_is_opened(void **state)
 {
@@ -847,6 +900,7 @@ int main(void)
         cmocka_unit_test(another_programs_database_is_refused_also_where_it_cannot_be_looked_at),
         cmocka_unit_test(a_database_without_tables_is_a_first_start),
         cmocka_unit_test(a_replica_with_a_programs_own_tables_is_opened),
+        cmocka_unit_test(a_look_says_what_a_file_is_and_leaves_nothing),
         cmocka_unit_test(what_is_no_database_is_refused_untouched),
         cmocka_unit_test(an_empty_file_is_a_first_start),
         cmocka_unit_test(a_damaged_page_is_refused_untouched),

@@ -236,7 +236,6 @@ static void check_refuses_a_data_folder_that_the_start_would_refuse(void **state
     struct config c = {0};
     struct perche_err err = {0};
     char path[128], replica[160];
-    FILE *f;
 
     put(p, PLACES "role = site\n");
     assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_OK);
@@ -248,45 +247,56 @@ static void check_refuses_a_data_folder_that_the_start_would_refuse(void **state
     assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
     assert_non_null(strstr(err.text, "not a file"));
     assert_int_equal(rmdir(replica), 0);
-    f = fopen(replica, "w");
-    assert_non_null(f);
-    fputs("this was a replica once", f);
-    fclose(f);
-    assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
-    assert_non_null(strstr(err.text, "not an SQLite database"));
-    f = fopen(replica, "w");
-    assert_non_null(f);
-    fwrite("SQLite format 3", 1, 16, f);
-    fclose(f);
-    assert_int_equal(config_check_data(&c, &err), PERCHE_OK);
-    (void)snprintf(path, sizeof(path), "%s/data/hub.crt", p->dir);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    fclose(f);
-    assert_int_equal(config_check_data(&c, &err), PERCHE_CONFIG);
-    assert_non_null(strstr(err.text, "replica of a hub"));
     config_free(&c);
     assert_int_equal(config_load(p->dir, false, &c, &err), PERCHE_CONFIG);
     assert_non_null(strstr(err.text, "is a folder"));
 }
 
-static void check_says_what_would_be_done(void **state)
+static void described(struct config *c, const char *path, const struct replica_seen *seen, const char *word)
 {
-    struct place *p = *state;
-    struct config c;
     char *text = NULL;
     size_t n = 0;
     FILE *to = open_memstream(&text, &n);
 
+    assert_non_null(to);
+    config_describe(c, path, seen, to);
+    assert_int_equal(fclose(to), 0);
+    if (!strstr(text, word))
+        fail_msg("\"%s\" is not in:\n%s", word, text);
+    free(text);
+}
+
+static void check_says_what_would_be_done(void **state)
+{
+    const struct {
+        struct replica_seen seen;
+        const char *word;
+    } are[] = {
+        {{.role = 0}, "replica.db, empty: would be made\n"},
+        {{.role = REPLICA_HUB, .hub = "h1"}, "replica.db, of a hub\n"},
+        {{.role = REPLICA_SITE}, "replica.db, of a site that has not joined a hub\n"},
+        {{.role = REPLICA_SITE, .hub = "h1"}, "replica.db, of a site that belongs to the hub h1\n"},
+        {{.unknown = true}, "which the start will undo\n"},
+    };
+    struct replica_seen none = {0};
+    struct place *p = *state;
+    struct config c;
+    char path[160];
+    FILE *f;
+
     put(p, PLACES "role = hub\n[hub]\nlisten = tls+tcp://127.0.0.1:7447\n");
     assert_int_equal(config_load(p->path, false, &c, NULL), PERCHE_OK);
-    assert_non_null(to);
-    config_describe(&c, p->path, to);
-    assert_int_equal(fclose(to), 0);
-    assert_non_null(strstr(text, "hub"));
-    assert_non_null(strstr(text, "tls+tcp://127.0.0.1:7447"));
-    assert_non_null(strstr(text, "replica.db, would be made"));
-    free(text);
+    described(&c, p->path, &none, "role       hub");
+    described(&c, p->path, &none, "tls+tcp://127.0.0.1:7447");
+    described(&c, p->path, &none, "replica.db, would be made\n");
+    assert_int_equal(mkdir(c.data, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/replica.db", c.data);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    for (size_t i = 0; i < sizeof(are) / sizeof(are[0]); i++)
+        described(&c, p->path, &are[i].seen, are[i].word);
+    described(&c, p->path, NULL, "replica.db\n");
     config_free(&c);
 }
 
