@@ -68,7 +68,8 @@ const struct command command_invite = {
     .usage = "invite NAME [--expires 7d] [--code C] [--kind K] [--site ID] [--replace]",
     .help =
         "Prints one line: the hub's address, its certificate and a secret that serves once. NAME\n"
-        "is a site's code or name; where there is none a site is made.\n"
+        "is a site's code or name; where there is none a site is made. A name that a\n"
+        "site has already makes no second one: invite that site by its code.\n"
         "\n"
         "  --expires TIME  the line serves that long (7d); 1h, 2d, 2w\n"
         "  --code C        the new site's code; else NAME in capitals, cut to 8\n"

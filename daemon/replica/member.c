@@ -446,6 +446,20 @@ static enum perche_rc invited_as(struct replica *r, const char *id, struct site 
     return r->fail;
 }
 
+/* A code that no site has makes a new one, whose name has to be new as well: most likely somebody means the site that has the name. */
+static enum perche_rc name_is_free(struct replica *r, const char *name)
+{
+    sqlite3_stmt *s = ask(r, "SELECT code, name FROM site WHERE name = ?1 OR code = ?1 ORDER BY name = ?1 DESC, id LIMIT 1");
+
+    ask_bind_text(s, 1, name);
+    if (ask_row(r, s, "look up a site"))
+        (void)fail(r, PERCHE_USAGE, "there is a site %s already, its code is %s, and no other was made: \"perche invite %s\" prints a new line for that one"
+                                    " (add --site ID when it has an id that this hub does not know); another site needs another name",
+                   ask_text(s, 1), ask_text(s, 0), ask_text(s, 0));
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
 /* Finds or makes the site that the arguments speak of. */
 static enum perche_rc invited_site(struct replica *r, struct args *a, struct site *site)
 {
@@ -476,6 +490,8 @@ static enum perche_rc invited_site(struct replica *r, struct args *a, struct sit
         rc = invited_as(r, id, site, found, &made);
     if (rc != PERCHE_OK || made || (found && *id == '\0'))
         return rc;
+    if (!found && *code != '\0' && name_is_free(r, name) != PERCHE_OK)
+        return r->fail;
     random_uuid(r, r->now_ms, site->id);
     if (*id != '\0')
         (void)snprintf(site->id, sizeof site->id, "%s", id);

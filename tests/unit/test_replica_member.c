@@ -122,6 +122,24 @@ static void a_site_with_a_living_node_is_invited_only_to_be_replaced(void **stat
     free(json);
 }
 
+static void a_name_that_a_site_has_makes_no_second_one_under_another_code(void **state)
+{
+    struct pair *p = *state;
+    char sites[32];
+
+    free(pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\", \"code\": \"DRX\"}"));
+    strcpy(sites, asked(p->hub->program, "SELECT count(*) FROM site"));
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Dreux\", \"code\": \"DR2\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"Dreux\", \"code\": \"DR2\", \"site\": \"id-new\"}", PERCHE_USAGE);
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"DRX\", \"code\": \"DR2\"}", PERCHE_USAGE); /* "perche revoke DRX" would mean two */
+    pair_refuses(p, p->hub, WORK_COMMAND, "invite", "{\"name\": \"La Loupe\", \"code\": \"DR2\"}", PERCHE_USAGE);
+    program_says(p->hub, "SELECT count(*) FROM site", sites);
+    program_says(p->hub, "SELECT count(*) FROM perche_member WHERE code = 'DR2'", "0");
+    free(pair_command(p, p->hub, "invite", "{\"name\": \"Dreux\", \"code\": \"DRX\"}")); /* the same site: a new line */
+    program_says(p->hub, "SELECT count(*) FROM site", sites);
+    free(pair_command(p, p->hub, "invite", "{\"name\": \"Dreux Sud\", \"code\": \"DR2\"}"));
+}
+
 /* The hub was put back to before it knew the site: tests/fault/attack/hub_before_invite.py has the rest. */
 static void a_site_is_invited_under_the_id_that_it_has_had(void **state)
 {
@@ -1071,6 +1089,7 @@ int main(void)
         T(an_invitation_makes_a_site_of_its_name),
         T(an_invitation_takes_the_site_that_is_there),
         T(a_site_with_a_living_node_is_invited_only_to_be_replaced),
+        T(a_name_that_a_site_has_makes_no_second_one_under_another_code),
         T(a_site_is_invited_under_the_id_that_it_has_had),
         T(an_invitation_is_good_once_and_its_answer_may_be_lost),
         T(the_hub_stores_no_secret),
