@@ -267,7 +267,7 @@ static void see(struct world *w, struct write *x, const struct shown *shown, int
     for (uint32_t i = 1; i <= w->writes_count; i++) { /* and what was seen here before */
         const struct write *o = &w->writes[i];
 
-        if (o != x && o->row == x->row && !o->dead &&
+        if (o != x && o->row == x->row && !o->dead && !o->former &&
             (o->node == x->node || (w->nodes[x->node].twin_of == o->node && i <= w->nodes[x->node].twin_from && o->node != HUB))) {
             bits_add(x->knew, o->knew);
             bit_set(x->knew, i);
@@ -1275,6 +1275,8 @@ void actor_verify(struct world *w, struct node *n)
 void actor_put_back(struct world *w, struct node *n)
 {
     for (uint32_t i = 1; i <= w->writes_count; i++) {
+        if (w->writes[i].node == n->index && i > n->copy_writes) /* what a row was then and became is told by the hub alone */
+            w->writes[i].former = true;
         if (!w->writes[i].bypass || w->writes[i].node != n->index)
             continue;
         w->writes[i].found_ms = 0;

@@ -260,6 +260,7 @@ struct write {
     int8_t col;         /* of the table's spec, or COL_ */
     bool null, unlawful, dead;  /* dead: rolled back, or never done */
     bool lost;                  /* a copy that was put back did not have it, and nobody else had */
+    bool former;                /* a copy that was put back did not have it: its author's next writes know no more of it than of another's */
     bool again;         /* a resolution: another write's value */
     bool bypass;        /* past the triggers: somebody has to compare the table */
     uint64_t found_ms;  /* ... and has, 0 = not yet */
@@ -298,6 +299,7 @@ struct node {
     uint8_t key[32];         /* public and private at once: the signature is no more than a hash here */
     struct disk *disk;
     struct disk_copy *copy;  /* NULL = none was made */
+    uint32_t copy_writes;    /* ... has what was written here up to this one */
     uint32_t fulls;          /* how often its disk was full */
     int64_t skew_ms;
     bool up, joined;
