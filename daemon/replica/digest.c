@@ -9,6 +9,7 @@
  * savepoints and commits; after a rollback it forgets them all and reads again. A
  * reader never uses this memory: compare.c reads the stored blobs in its own
  * transaction. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,17 +37,16 @@ struct digests {
 
 static uint64_t get_u64(const uint8_t *p)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
 }
 
 static void put_u64(uint8_t *p, uint64_t v)
 {
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    v = htole64(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static void put_u32(uint8_t *p, uint32_t v)
