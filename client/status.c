@@ -106,6 +106,19 @@ static char *count(uint64_t n, const char *one, const char *many)
     return text_print("%s %s", digits, n == 1 ? one : many);
 }
 
+/* When both were proven equal, by this machine's clock, as all that people read here is: the daemon says it by the hub's. */
+static bool proven_at(const json_t *status, uint64_t *ms)
+{
+    int64_t offset_ms = json_integer_value(json_object_get(status, "clock_offset_ms")); /* null: 0 */
+
+    offset_ms = (offset_ms + (offset_ms < 0 ? -500 : 500)) / 1000 * 1000; /* whole seconds: a fraction would show as one */
+    if (!get_time(status, "proven_equal_at", ms))
+        return false;
+    if (offset_ms <= 0 || (uint64_t)offset_ms <= *ms)
+        *ms -= (uint64_t)offset_ms;
+    return true;
+}
+
 /* ", proven equal with the hub at 14:05:12, 12 s ago", or "" */
 static char *proven(struct client *c, const json_t *status)
 {
@@ -113,7 +126,7 @@ static char *proven(struct client *c, const json_t *status)
     uint64_t now = client_now(c);
     uint64_t ms;
 
-    if (!get_time(status, "proven_equal_at", &ms))
+    if (!proven_at(status, &ms))
         return text_copy("", 0);
     text_when(ms, now, when);
     text_ago(ms, now, ago);
@@ -315,7 +328,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     char *node = status_node(status);
     char *head = headline(c, status);
     char *safe = safety(status);
-    char lsn[TEXT_TIME_MAX];
+    char lsn[TEXT_TIME_MAX], zone[TEXT_TIME_MAX];
 
     fields_add(f, node, "%s", head);
     fields_add(f, "records", "%s", safe);
@@ -360,6 +373,8 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
     text_digits(get_number(status, "lsn"), lsn);
     fields_add(f, "position", "%s, epoch %s", lsn, get_text(status, "epoch"));
     fields_add(f, "version", "%s", get_text(status, "version"));
+    text_zone(client_now(c), zone);
+    fields_add(f, "times", "%s, by this machine's clock", zone);
     fields_print(f, out, c->width);
     fields_free(f);
     free(node);
@@ -374,7 +389,7 @@ void status_line(struct client *c, const struct json_t *status, FILE *out)
     uint64_t ms;
 
     text_exact(client_now(c), now);
-    if (get_time(status, "proven_equal_at", &ms))
+    if (proven_at(status, &ms))
         text_exact(ms, when);
     fprintf(out, "%s  %s%s%s%s  ", now, is_hub(status) ? "hub" : get_text(status, "state"),
             *reason ? " (" : "", reason, *reason ? ")" : "");

@@ -290,6 +290,15 @@ void text_exact(uint64_t ms, char out[TEXT_TIME_MAX])
         out[0] = '\0';
 }
 
+void text_zone(uint64_t ms, char out[TEXT_TIME_MAX])
+{
+    struct tm then;
+
+    local(ms, &then);
+    if (strftime(out, TEXT_TIME_MAX, "%Z", &then) == 0)
+        strcpy(out, "UTC");
+}
+
 void text_span(uint64_t ms, char out[TEXT_TIME_MAX])
 {
     static const struct {

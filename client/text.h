@@ -39,6 +39,7 @@ bool text_iso(const char *text, uint64_t *out_ms);
 void text_when(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]);
 void text_day(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "1 Sep", "1 Sep 2024" */
 void text_exact(uint64_t ms, char out[TEXT_TIME_MAX]);                /* "2025-09-01 14:05:12" */
+void text_zone(uint64_t ms, char out[TEXT_TIME_MAX]);                 /* "CEST": what these are in */
 void text_ago(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "12 s ago" */
 void text_span(uint64_t ms, char out[TEXT_TIME_MAX]);                 /* "38 ms", "12 s", "3 h" */
 void text_digits(uint64_t n, char out[TEXT_TIME_MAX]);                /* "1,234,567" */

@@ -386,7 +386,7 @@ static json_t *status_of_state(const struct node *n, const struct state *state)
     return j;
 }
 
-static void status_of_site(struct node *n, json_t *j)
+static void status_of_site(struct node *n, const struct state *state, json_t *j)
 {
     struct sync_site_view view;
     bool met;
@@ -396,7 +396,7 @@ static void status_of_site(struct node *n, json_t *j)
     json_object_set_new(j, "state", json_string(sync_state_name(view.state)));
     json_object_set_new(j, "reason", text_or_null(view.reason));
     json_object_set_new(j, "last_contact", node_json_time(view.last_contact_ms));
-    json_object_set_new(j, "clock_offset_ms", met ? json_integer(view.offset_ms) : json_null());
+    json_object_set_new(j, "clock_offset_ms", met ? json_integer(view.offset_ms) : state->proven_ms != 0 ? json_integer(state->offset_ms) : json_null());
     json_object_set_new(j, "rtt_ms", met ? number(view.rtt_ms) : json_null());
     json_object_set_new(j, "next_try", node_json_time(view.next_try_ms));
     json_object_set_new(j, "hub", text_or_null(n->joined ? n->upstream.hub : NULL));
@@ -471,7 +471,7 @@ static void on_state(struct job *job)
         status_of_hub(call->n, j);
         json_object_set_new(j, "sites", number(call->n->sites_count));
     } else {
-        status_of_site(call->n, j);
+        status_of_site(call->n, &job->outcome.state, j);
     }
     if (!json_is_null(json_object_get(j, "wal_lost")) && json_is_null(json_object_get(j, "reason")))
         json_object_set_new(j, "reason", json_string("wal_lost"));

@@ -67,7 +67,7 @@ static uint64_t count(struct replica *r, enum statement_id id)
 void state_fill(struct replica *r, struct state *s)
 {
     *s = (struct state){.epoch = r->node.epoch, .lsn = r->node.lsn, .acked = r->node.acked, .stamp = r->node.stamp,
-                        .full = r->node.full, .scan = r->node.scan, .done = r->node.done, .proven_ms = r->node.proven_ms,
+                        .full = r->node.full, .scan = r->node.scan, .done = r->node.done, .proven_ms = r->node.proven_ms, .offset_ms = r->node.offset_ms,
                         .schema = r->node.schema, .must = r->node.must != 0};
     if (!r->hub)
         s->pending = push_pending(r, r->node.acked);

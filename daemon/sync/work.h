@@ -89,7 +89,8 @@ struct state {
     uint64_t refused;        /* of a reader at a site alone: what the hub did not take, ever */
     uint64_t kept_here;      /* rows that are too large to travel, or whose key is: at this node alone */
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
-    uint64_t proven_ms;
+    uint64_t proven_ms;      /* by the hub's clock */
+    int64_t offset_ms;       /* of the hub's clock to this one, as the last handshake found it */
     uint64_t schema;
     bool must;               /* a restore was found: everything is pushed before anything is pulled */
 };

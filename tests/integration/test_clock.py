@@ -2,6 +2,8 @@
 """Servers whose calendar is wrong, the programs on them too: no edit is lost because of it, and none wins."""
 import calendar
 import os
+import re
+import subprocess
 import sys
 import time
 
@@ -123,6 +125,45 @@ def _():
         expect(f"what was written under {date or 'the true clock'} has arrived", called(hub, 11), name)
     net.proven()
     tell("2000, 2038 and today: each edit stood until the next one")
+
+
+@case("perche status has one clock, that of its machine, and says so: also of what the hub's clock says")
+def _():
+    def said():
+        """Two times of the text, in seconds of the day, as a person on that machine reads them."""
+        p = subprocess.run([os.path.join(perche_net.BUILD, "perche"), "--socket", llp.socket, "status"], text=True, capture_output=True,
+                           stdin=subprocess.DEVNULL, env=llp.environment(), timeout=60 * perche_net.SLOW)
+        expect("status", p.returncode, 0)
+        expect("the clock that it names", "UTC, by this machine's clock" in p.stdout, True)
+        found = re.findall(r"(?:equal with the hub at|last contact) +(\d\d):(\d\d):(\d\d)", " ".join(p.stdout.split()))
+        return [int(h) * 3600 + int(m) * 60 + int(s) for h, m, s in found], p.stdout
+
+    def a_moment_ago(at, text):
+        now = int(time.time()) + llp.ahead_s
+        if not -2 <= (now - at + 43200) % 86400 - 43200 <= 120:
+            raise Failure(f"that is no time of a moment ago at {time.strftime('%H:%M:%S', time.gmtime(now))}: {text}")
+
+    # some hours, and on the same day: another day is written otherwise
+    llp.stop()
+    llp.ahead_s = 5 * 3600 if time.gmtime().tm_hour < 12 else -5 * 3600
+    llp.start()
+    llp.sync_wait()
+    times, text = said()
+    expect("times in the text", len(times), 2)
+    for at in times:
+        a_moment_ago(at, text)
+    cut()
+    llp.stop()
+    llp.start()  # and where the hub has not been heard of since
+    times, text = said()
+    expect("times in the text", len(times), 1)
+    a_moment_ago(times[0], text)
+    tell("proven equal and last contact are times of one clock, with the hub's off by five hours")
+    line.open()
+    llp.stop()
+    llp.ahead_s = 0
+    llp.start()
+    llp.sync_wait()
 
 
 perche_net.main(build, [net])

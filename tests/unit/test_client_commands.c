@@ -58,7 +58,8 @@ static void status_says_first_whether_the_records_are_safe(void **state)
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -91,7 +92,9 @@ static void status_fits_a_narrow_terminal(void **state)
            "last contact      16:05:12\n"
            "position          1,204, epoch\n"
            "                  4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this\n"
+           "                  machine's clock\n",
            /* err */
            "");
 }
@@ -119,7 +122,8 @@ static void status_while_the_line_is_down_says_what_waits_here(void **state)
            "hub               hub.example.org:7447, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -139,8 +143,8 @@ static void status_while_rows_go_says_how_many(void **state)
            /* asked */
            "{'command':'status','args':{}}", CLIENT_DONE,
            /* out */
-           "La Loupe (site)   syncing with the hub, proven equal with the hub at 16:05:12,\n"
-           "                  12 s ago\n"
+           "La Loupe (site)   syncing with the hub, proven equal with the hub at 16:05:15, 9\n"
+           "                  s ago\n" /* the hub's clock is 3 s behind */
            "records           1 row on the way to the hub, kept here meanwhile\n"
            "to send           1 row\n"
            "to decide         2 conflicts                     perche conflicts\n"
@@ -151,7 +155,8 @@ static void status_while_rows_go_says_how_many(void **state)
            "hub               hub.example.org:7447, 38 ms, clock -3.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -179,7 +184,8 @@ static void status_with_nothing_waiting_but_no_line_is_still_safe(void **state)
            "hub               hub.example.org:7447, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -208,7 +214,8 @@ static void status_of_a_site_that_is_refused_says_so(void **state)
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -271,7 +278,8 @@ static void status_of_a_site_that_has_not_joined_says_what_to_do(void **state)
            "to decide         0 conflicts\n"
            "last contact      never\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -295,7 +303,8 @@ static void status_of_a_hub_counts_its_sites(void **state)
            "to decide    0 conflicts\n"
            "listens at   tls+tcp://0.0.0.0:7447\n"
            "position     1,204, epoch 4611686018427387905\n"
-           "version      0.1.0\n",
+           "version      0.1.0\n"
+           "times        CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -322,7 +331,8 @@ static void status_of_a_hub_that_does_not_listen_says_so(void **state)
            "            it\n"
            "            perche verify\n"
            "position    1,204, epoch 4611686018427387905\n"
-           "version     0.1.0\n",
+           "version     0.1.0\n"
+           "times       CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -347,7 +357,8 @@ static void status_invents_no_facts(void **state)
            "hub               address not known\n"
            "last contact      never\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -1746,7 +1757,8 @@ static void status_names_a_program_that_keeps_the_wal_from_beginning_anew(void *
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -1778,7 +1790,8 @@ static void status_says_what_cannot_travel(void **state)
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
@@ -1811,7 +1824,8 @@ static void status_says_what_became_of_files_that_somebody_removed(void **state)
            "hub               hub.example.org:7447, 38 ms, clock +0.2 s\n"
            "last contact      16:05:12\n"
            "position          1,204, epoch 4611686018427387905\n"
-           "version           0.1.0\n",
+           "version           0.1.0\n"
+           "times             CEST, by this machine's clock\n",
            /* err */
            "");
 }
