@@ -1,8 +1,9 @@
-/* The tables of the replica itself, beside the school's. Run once when the file is made. */
+/* The tables of the replica itself, beside the school's. Run once when the file is made; what a file of an earlier format
+ * lacks of them, upgrade.c adds: each change here is a step there, and another REPLICA_FORMAT once a release has this one. */
 #ifndef REPLICA_CORE_SQL_H
 #define REPLICA_CORE_SQL_H
 
-#define REPLICA_FORMAT 1 /* perche_node.format; a higher one is of a newer program. PRAGMA user_version is the programs' own */
+#define REPLICA_FORMAT 2 /* perche_node.format; a higher one is of a newer program. PRAGMA user_version is the programs' own */
 
 static const char *const core_sql =
     "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"

@@ -255,21 +255,23 @@ static enum perche_rc follow_dead(struct replica *r, struct table *t, const stru
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+bool scope_dead_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t *key_n)
+{
+    sqlite3_stmt *s = sql(r, SQL_DEAD_NEXT);
+
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, key, (int)*key_n, SQLITE_STATIC);
+    return key_read(r, s, key, key_n);
+}
+
 static enum perche_rc follow_all_dead(struct replica *r, struct table *t)
 {
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n = 0;
     enum perche_rc rc = PERCHE_OK;
 
-    for (bool more = true; rc == PERCHE_OK && more;) {
-        sqlite3_stmt *s = sql(r, SQL_DEAD_NEXT);
-
-        sqlite3_bind_int64(s, 1, t->num);
-        sqlite3_bind_blob(s, 2, key, (int)key_n, SQLITE_STATIC);
-        more = key_read(r, s, key, &key_n);
-        if (more)
-            rc = follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, 0, NULL);
-    }
+    while (rc == PERCHE_OK && scope_dead_next(r, t, key, &key_n))
+        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, 0, NULL);
     return rc != PERCHE_OK ? rc : r->fail;
 }
 

@@ -310,6 +310,15 @@ void append_name(sqlite3_str *s, const char *name);
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql,
                              const struct perche_bytes *signature);
 
+/* Each statement of @text; a column that is there already is left as it is. In a write transaction. */
+enum perche_rc run_additive(struct replica *r, const char *text);
+
+/* ---- upgrade.c: files of an earlier format -------------------------------- */
+
+enum perche_rc upgrade_tables(struct replica *r); /* before anything of ours is read */
+bool upgrade_due(struct replica *r);              /* is the format an earlier one? */
+enum perche_rc upgrade_rows(struct replica *r);   /* with the statements, in a write transaction; then it is the present one */
+
 /* ---- meta.c: row metadata ----------------------------------------------- */
 
 struct clock_cell {
@@ -530,6 +539,8 @@ enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but)
 /* A tombstone is written, or dropped: by its kept cells it is found when its parent moves. Of the hub; nothing for other rows. */
 enum perche_rc scope_dead_put(struct replica *r, struct meta *m);
 enum perche_rc scope_dead_end(struct replica *r, struct meta *m);
+/* The tombstones of a table in order of their keys: the first beyond @key (none yet: key_n 0) into @key; false: no more. */
+bool scope_dead_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t *key_n);
 /* The keys of the living rows of @t whose column is @key, those that are held left out; NULL: r->fail. scope_naming_key() reads one,
  * false: no key of a replicated row. */
 sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key);

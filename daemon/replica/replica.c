@@ -551,8 +551,7 @@ static enum perche_rc run_each(struct replica *r, const char *text)
     return PERCHE_OK;
 }
 
-/* A migration only adds: what is there already is left as it is, also a column. */
-static enum perche_rc run_additive(struct replica *r, const char *text)
+enum perche_rc run_additive(struct replica *r, const char *text)
 {
     enum perche_rc rc;
 
@@ -577,7 +576,7 @@ enum perche_rc migration_run(struct replica *r, int64_t number, const char *name
 
 static enum perche_rc insert_node(struct replica *r)
 {
-    sqlite3_stmt *s = prepare(r, "INSERT INTO perche_node (id, site, role, name, hub, epoch, good_ms) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)");
+    sqlite3_stmt *s = prepare(r, "INSERT INTO perche_node (id, site, role, name, hub, epoch, good_ms, format) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     char site[37];
     int rc;
 
@@ -590,6 +589,7 @@ static enum perche_rc insert_node(struct replica *r)
     (void)sqlite3_bind_text(s, 4, r->config.role == REPLICA_HUB ? site : "", -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(s, 5, (int64_t)(random_u64(r) >> 1 | 1));
     (void)sqlite3_bind_int64(s, 6, 0);
+    (void)sqlite3_bind_int64(s, 7, REPLICA_FORMAT);
     rc = sqlite3_step(s);
     if (rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, "perche_node");
@@ -631,13 +631,8 @@ static enum perche_rc make(struct replica *r)
             return fail(r, err.rc, "%s", err.text);
         if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || insert_node(r) != PERCHE_OK)
             return r->fail;
-    } else {
-        int64_t has = 0;
-
-        if (one_number(r->db, "SELECT count(*) FROM pragma_table_info('perche_node') WHERE name = 'format'", &has) != SQLITE_OK)
-            return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
-        if (has == 0 && exec(r, "ALTER TABLE perche_node ADD COLUMN format INTEGER NOT NULL DEFAULT 1") != PERCHE_OK)
-            return r->fail;
+    } else if (upgrade_tables(r) != PERCHE_OK) {
+        return r->fail;
     }
     if (names_open(r) != PERCHE_OK || capture_read(r) != PERCHE_OK || make_schema(r) != PERCHE_OK || node_load(r) != PERCHE_OK)
         return r->fail;
@@ -661,24 +656,29 @@ static enum perche_rc make(struct replica *r)
     return r->fail;
 }
 
+/* One transaction of the opening. */
+static enum perche_rc write_once(struct replica *r, enum perche_rc (*what)(struct replica *r))
+{
+    if (exec(r, "BEGIN IMMEDIATE") != PERCHE_OK)
+        return r->fail;
+    r->in_tx = true;
+    r->tx->write = true;
+    if (what(r) == PERCHE_OK)
+        (void)exec(r, "COMMIT");
+    if (r->fail != PERCHE_OK)
+        (void)sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL); /* SQLite may have done it already */
+    r->in_tx = false;
+    return r->fail;
+}
+
 static enum perche_rc open_writer(struct replica *r)
 {
     sqlite3_stmt *s;
     bool wal;
     int rc;
 
-    if (set_pragmas(r) != PERCHE_OK || tx_open(r) != PERCHE_OK || exec(r, "BEGIN IMMEDIATE") != PERCHE_OK)
+    if (set_pragmas(r) != PERCHE_OK || tx_open(r) != PERCHE_OK || write_once(r, make) != PERCHE_OK)
         return r->fail;
-    r->in_tx = true;
-    r->tx->write = true;
-    if (make(r) == PERCHE_OK)
-        (void)exec(r, "COMMIT");
-    if (r->fail != PERCHE_OK) {
-        (void)sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL); /* SQLite may have done it already */
-        r->in_tx = false;
-        return r->fail;
-    }
-    r->in_tx = false;
     /* after the first commit: a file that was refused keeps its mode, too */
     s = prepare(r, "PRAGMA journal_mode = wal");
     if (s == NULL)
@@ -693,7 +693,7 @@ static enum perche_rc open_writer(struct replica *r)
     if (!wal)
         return fail(r, PERCHE_DISK, "%s cannot be put into WAL mode: is it on a network drive, or open in another program?", r->config.path);
     wal_open(r);
-    if (statements_prepare(r) != PERCHE_OK)
+    if (statements_prepare(r) != PERCHE_OK || (upgrade_due(r) && write_once(r, upgrade_rows) != PERCHE_OK))
         return r->fail;
     r->kept_here = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_refused WHERE reason IN ('key', 'too_large'))", 0, NULL) != 0;
     if (r->fail != PERCHE_OK)

@@ -78,7 +78,7 @@ static inline const char *program_fails(struct fixture *f, const char *sql)
 /* The first column of the first row as text, "" when there is none; each call ends what the last one gave. */
 static inline const char *asked(sqlite3 *db, const char *sql)
 {
-    static char text[8192];
+    static char text[16384];
     sqlite3_stmt *s = NULL;
 
     if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)

@@ -86,7 +86,7 @@ static void a_first_start_makes_schema_identity_and_triggers(void **state)
     assert_int_equal(replica_site_id(f->r)[14], '7');
     assert_true(f->r->node.epoch > 0 && f->r->node.epoch >> 63 == 0);
     program_says(f, "PRAGMA user_version", "0"); /* the programs' own */
-    program_says(f, "SELECT format FROM perche_node", "1");
+    program_says(f, "SELECT format FROM perche_node", "2");
     program_says(f, "PRAGMA journal_mode", "wal");
     program_says(f, "SELECT max(number) FROM perche_migration WHERE number < 90", "7");
     program_says(f, "SELECT count(*) FROM perche_migration WHERE number < 90 AND sql = '' AND signature IS NULL", "8");
@@ -355,7 +355,7 @@ static void a_newer_format_is_refused_untouched(void **state)
     struct fixture *f = made();
 
     (void)state;
-    change(f, "UPDATE perche_node SET format = 2");
+    change(f, "UPDATE perche_node SET format = 3");
     refused(f, PERCHE_NEWER, "newer program");
     fixture_end(f);
 }
@@ -372,15 +372,48 @@ static void a_user_version_of_a_programs_is_its_own(void **state)
     fixture_end(f);
 }
 
-static void a_file_of_before_the_format_was_noted_gets_it(void **state)
+/* As a program of before had made it: what upgrade.c adds is not there. */
+#define OF_FORMAT_1 "DROP TABLE perche_dead_child; DROP TABLE perche_named; DROP TABLE perche_forgotten;" \
+                    "ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp; UPDATE perche_node SET format = 1;"
+/* Every table of ours and its columns, whatever their order. */
+#define SHAPE "SELECT group_concat(said, ' ') FROM (SELECT substr(t.name, 8) || '.' || c.name AS said" \
+              " FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name GLOB 'perche_*' ORDER BY said)"
+
+static void a_file_of_an_earlier_format_gets_what_it_lacks(void **state)
+{
+    struct fixture *f = made();
+    char *shape;
+
+    (void)state;
+    fixture_program(f);
+    shape = strdup(asked(f->program, SHAPE));
+    assert_non_null(strstr(shape, "wanted.tab")); /* the last table: it is all there */
+    change(f, OF_FORMAT_1);
+    fixture_program(f);
+    assert_string_not_equal(asked(f->program, SHAPE), shape);
+    fixture_open(f);
+    program_says(f, SHAPE, shape);
+    program_says(f, "SELECT format FROM perche_node", "2");
+    fixture_close(f);
+    change(f, OF_FORMAT_1 "ALTER TABLE perche_node DROP COLUMN format; PRAGMA user_version = 1"); /* of before the format was noted */
+    fixture_open(f);
+    fixture_program(f);
+    program_says(f, SHAPE, shape);
+    program_says(f, "SELECT format FROM perche_node", "2");
+    free(shape);
+    fixture_end(f);
+}
+
+/* A start that was cut after the first of the two transactions. */
+static void an_upgrade_that_was_cut_begins_anew(void **state)
 {
     struct fixture *f = made();
 
     (void)state;
-    change(f, "ALTER TABLE perche_node DROP COLUMN format; PRAGMA user_version = 1");
+    change(f, "UPDATE perche_node SET format = 1");
     fixture_open(f);
     fixture_program(f);
-    program_says(f, "SELECT format FROM perche_node", "1");
+    program_says(f, "SELECT format FROM perche_node", "2");
     fixture_end(f);
 }
 
@@ -907,7 +940,8 @@ int main(void)
         cmocka_unit_test(a_file_cut_short_is_refused_untouched),
         cmocka_unit_test(a_newer_format_is_refused_untouched),
         cmocka_unit_test(a_user_version_of_a_programs_is_its_own),
-        cmocka_unit_test(a_file_of_before_the_format_was_noted_gets_it),
+        cmocka_unit_test(a_file_of_an_earlier_format_gets_what_it_lacks),
+        cmocka_unit_test(an_upgrade_that_was_cut_begins_anew),
         cmocka_unit_test(a_file_with_an_index_that_only_its_program_can_read_is_opened),
         cmocka_unit_test(a_newer_migration_is_refused_untouched),
         cmocka_unit_test(a_distributed_migration_does_not_make_a_file_newer),

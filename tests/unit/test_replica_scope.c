@@ -1,5 +1,5 @@
 /* Which sites hold a row, and what happens when that changes (DESIGN 4.6; MODEL B 3, 4, 6, 10, 11; C "interpretations"). */
-#include "replica_steps.h"
+#include "replica_lives.h"
 
 static const char *scope_of(struct fixture *f, const char *table, const char *uuid)
 {
@@ -267,6 +267,24 @@ static void reader(struct pair *p, int may_write)
     edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', %d)", SITE_ID(p, 0), SITE_ID(p, 1), may_write);
 }
 
+/* Their parents are read from what they kept when the file of an earlier program is opened. */
+static void so_do_those_of_an_older_file(void **state)
+{
+    struct pair *p = *state;
+    char *text;
+
+    once_decided(p);
+    says(p->hub, "2", "SELECT count(*) FROM perche_dead_child");
+    edit(p, p->hub, "DROP TABLE perche_dead_child; UPDATE perche_node SET format = 1");
+    shut(p->hub);
+    reopened(p, p->hub);
+    says(p->hub, "2", "SELECT count(*) FROM perche_dead_child");
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1), SITE_ID(p, 1));
+    text = sqlite3_mprintf("learner_contact %s, outcome_decision %s", SITE_ID(p, 1), SITE_ID(p, 1));
+    assert_string_equal(dead_scopes(p->hub), text);
+    sqlite3_free(text);
+}
+
 static void tombstones_come_to_who_reads_from_now_on(void **state)
 {
     struct pair *p = *state;
@@ -532,6 +550,7 @@ int main(void)
         TEST(a_cohort_that_its_school_hands_over_takes_its_half_days_along),
         TEST(tombstones_go_where_their_parent_goes),
         TEST(a_cohort_made_for_another_school_goes_there_and_does_not_stay),
+        TEST(so_do_those_of_an_older_file),
         TEST(tombstones_come_to_who_reads_from_now_on),
         TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
