@@ -26,7 +26,7 @@ static inline bool batch_raw_plausible(uint64_t raw, uint64_t packed)
 
 #define ROW_FLAGS_ALL                                                             \
     (PERCHE_ROW_WHOLE | PERCHE_ROW_GEN | PERCHE_ROW_ERASED | PERCHE_ROW_SUSPECT | \
-     PERCHE_ROW_PAIR | PERCHE_ROW_IMAGE)
+     PERCHE_ROW_PAIR | PERCHE_ROW_IMAGE | PERCHE_ROW_FIXED)
 
 /* Positions and epochs stay below 2^63: SQLite keeps them. */
 #define POSITION_MAX ((uint64_t)INT64_MAX)

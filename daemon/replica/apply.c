@@ -292,10 +292,11 @@ static bool translate(struct apply *a, struct table *t, const struct perche_part
     in->gen = row->gen;
     in->has_gen = row->flags & PERCHE_ROW_GEN;
     in->whole = row->flags & PERCHE_ROW_WHOLE;
+    in->gen_fixed = in->has_gen && row->flags & PERCHE_ROW_FIXED;
     in->gen_stamp = in->has_gen ? row->gen_stamp : 0;
     in->gen_origin = in->has_gen ? interned(a, row->gen_origin) : 0;
     in->cells_count = 0;
-    if ((!t->is_system || WITHOUT(A20_CONFLICT_CLOCK)) && in->gen_stamp > a->stamp)
+    if ((!t->is_system || WITHOUT(A20_CONFLICT_CLOCK)) && !in->gen_fixed && in->gen_stamp > a->stamp)
         a->stamp = in->gen_stamp;
     for (uint32_t i = 0; i < row->cells_count; i++) {
         const struct perche_cell *c = &part->cells[row->cells_first + i];

@@ -49,7 +49,8 @@ static void lose(struct merge_out *out, enum merge_loss what, uint16_t num, uint
 
 static struct clock_cell incoming_gen(const struct merge_peer *p, const struct merge_in *in)
 {
-    return (struct clock_cell){.stamp = in->gen_stamp, .origin = in->gen_origin, .via = p->via, .written = true};
+    return (struct clock_cell){.stamp = in->gen_stamp, .origin = in->gen_origin, .via = p->via, .written = true,
+                               .fixed = in->gen_fixed};
 }
 
 /* The generation goes up: what the deleter or the new author had not seen is lost by him, hence kept. */

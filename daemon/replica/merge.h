@@ -19,7 +19,7 @@ struct merge_cell {
 
 struct merge_in {
     uint32_t gen;
-    bool has_gen, whole;
+    bool has_gen, gen_fixed, whole;
     uint64_t gen_stamp;
     uint32_t gen_origin;
     uint32_t cells_count;

@@ -125,6 +125,7 @@ enum perche_rc pack_row(struct pack *p, const struct meta *m, const struct perch
     if (flags & PERCHE_ROW_GEN) {
         row->gen_stamp = m->cells[0].stamp;
         row->gen_origin = name_of(p, m->cells[0].origin);
+        row->flags |= m->cells[0].fixed ? PERCHE_ROW_FIXED : 0;
     }
     if ((m->scope != 0 && scope == UINT32_MAX) || row->gen_origin == UINT32_MAX) /* which would say PERCHE_NO_SCOPE */
         return fail(p->r, PERCHE_NOMEM, "no memory for a batch");
@@ -182,7 +183,7 @@ uint64_t batch_stamp(const struct perche_batch *b)
         if ((strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK)) || strcmp(part->table, "perche_chain") == 0)
             continue;
         for (uint32_t i = 0; i < part->rows_count; i++)
-            if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > top)
+            if ((part->rows[i].flags & (PERCHE_ROW_GEN | PERCHE_ROW_FIXED)) == PERCHE_ROW_GEN && part->rows[i].gen_stamp > top)
                 top = part->rows[i].gen_stamp;
         for (uint32_t i = 0; i < part->cells_count; i++)
             if (part->cells[i].stamp > top && !(part->cells[i].flags & PERCHE_CELL_FIXED)) /* nothing is shifted to above those */

@@ -503,7 +503,7 @@ static bool too_far_ahead(struct replica *r, const struct perche_batch *b)
         if ((strcmp(part->table, "perche_conflict") == 0 && !WITHOUT(A20_CONFLICT_CLOCK)) || strcmp(part->table, "perche_chain") == 0)
             continue;
         for (uint32_t i = 0; i < part->rows_count; i++)
-            if ((part->rows[i].flags & PERCHE_ROW_GEN) && part->rows[i].gen_stamp > bound)
+            if ((part->rows[i].flags & (PERCHE_ROW_GEN | PERCHE_ROW_FIXED)) == PERCHE_ROW_GEN && part->rows[i].gen_stamp > bound)
                 return true;
         for (uint32_t i = 0; i < part->cells_count; i++)
             if (part->cells[i].stamp > bound && !(part->cells[i].flags & PERCHE_CELL_FIXED))

@@ -274,13 +274,13 @@ static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, c
     return scope == 0 || scope_holds(r, scope, site) || conflict_left(r, conflicts, values, site);
 }
 
-/* A cell that may not be shifted is taken whatever the clock (DESIGN 4.2), but not from a time that no clock can say that
+/* What may not be shifted is taken whatever the clock (DESIGN 4.2), but not from a time that no clock can say that
  * was believed before: it would win for ever. */
-static bool of_the_future(const struct replica *r, const struct merge_cell *c)
+static bool of_the_future(const struct replica *r, bool fixed, uint64_t stamp)
 {
     uint64_t known = r->node.stamp >> 16 > r->now_ms ? r->node.stamp >> 16 : r->now_ms;
 
-    return c->fixed && c->stamp > (known + FIXED_AHEAD_MS) << 16;
+    return fixed && stamp > (known + FIXED_AHEAD_MS) << 16;
 }
 
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
@@ -302,6 +302,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         return chain_judge(r, site, m, in, reason);
     if (t->rule == RULE_ALL && t->policy == POLICY_HUB) {
         *reason = "hub_table";
+        return PERCHE_OK;
+    }
+    if (in->gen > m->gen && of_the_future(r, in->gen_fixed, in->gen_stamp)) {
+        *reason = "clock";
         return PERCHE_OK;
     }
     if (!m->stored) {
@@ -355,7 +359,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
             why = "hub_column";
         else if (loaded && c->origin != site) /* what others wrote came from here, or is not theirs */
             why = "origin";
-        else if (of_the_future(r, c))
+        else if (of_the_future(r, c->fixed, c->stamp))
             why = "clock";
         else if (loaded && col->policy == POLICY_APPEND && m->cells[c->num].written && meta_alive(m) && in->gen == m->gen &&
                  !in->has_gen) /* its insert is acknowledged, or it would be here again */

@@ -56,6 +56,7 @@ enum {
     PERCHE_ROW_SUSPECT = 8,  /* stamped under an implausible clock */
     PERCHE_ROW_PAIR = 16,    /* carries its own pull pair (full, scan), see DESIGN 4.3 */
     PERCHE_ROW_IMAGE = 32,   /* pull: image asked for after a refusal; taken instead of the site's own */
+    PERCHE_ROW_FIXED = 64,   /* the stamp of the generation's event may not be shifted, as PERCHE_CELL_FIXED */
 };
 #define PERCHE_NO_SCOPE UINT32_MAX
 

@@ -641,9 +641,43 @@ static void a_hub_opened_again_is_not_one_that_was_put_back(void **state)
     says(p->hub, "4", "SELECT count(*) FROM perche_life");
 }
 
+/* Its former life may have sent what it harvests now: the stamps stay, however far ahead the clock is. */
+static void what_a_site_that_was_put_back_has_stamped_ahead_is_taken(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    const uint64_t day = 86400000;
+    uint64_t stamp;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    equal(p, a);
+    back_up(a);
+    edit(p, a, "UPDATE learner SET call_name = 'lost' WHERE id = '" ID(1) "'");
+    equal(p, a);
+    put_back(p, a);
+    p->now += day;
+    written(a, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" ID(3) "', (SELECT site_id FROM perche_self), 'new');"
+               "DELETE FROM learner WHERE id = '" ID(2) "'");
+    harvest_here(p, a);
+    p->now -= day;
+    measured_ms = -(int64_t)day;
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    stamp = state_of(p, p->hub).stamp;
+    settled(p, a);
+    measured_ms = 0;
+    says(p->hub, "new", "SELECT call_name FROM learner WHERE id = '" ID(3) "'");
+    says(p->hub, "0", "SELECT count(*) FROM learner WHERE id = '" ID(2) "'");
+    assert_true(state_of(p, p->hub).stamp < stamp + (day << 16) / 2);
+    edit(p, a, "UPDATE learner SET call_name = 'newer' WHERE id = '" ID(3) "'");
+    equal(p, a);
+    says(p->hub, "newer", "SELECT call_name FROM learner WHERE id = '" ID(3) "'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_a_site_that_was_put_back_has_stamped_ahead_is_taken),
         TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
         TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),

@@ -468,6 +468,29 @@ static void a_fixed_stamp_is_taken_and_does_not_advance_the_clock(void **state)
     assert_true(cell_at(p->hub, "learner", ID(1), "call_name").fixed);
 }
 
+static void a_fixed_insert_is_taken_unless_no_clock_can_have_said_its_time(void **state)
+{
+    static const struct { const char *uuid; uint64_t days; const char *taken; } rows[] = {{ID(7), 300, "1"}, {ID(8), 400, "0"}};
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t stamp = state_of(p, p->hub).stamp;
+
+    for (int i = 0; i < 2; i++) {
+        struct perche_batch *b = perche_batch_new();
+        struct hand h = {.table = "learner", .uuid = rows[i].uuid, .gen = 1, .flags = PERCHE_ROW_GEN | PERCHE_ROW_FIXED,
+                         .stamp = (p->now + SECOND(86400) * rows[i].days) << 16, .origin = SITE_ID(p, 0), .scope = SITE_ID(p, 0),
+                         .cells = {{"home_site_id", text_of(SITE_ID(p, 0))}}};
+
+        hand_in(b, &h);
+        b->parts[0].cells[0].flags |= PERCHE_CELL_FIXED;
+        assert_int_equal(push_by_hand(p, a, b), PERCHE_NO_NONE);
+        says(p->hub, rows[i].taken, "SELECT count(*) FROM learner WHERE id = '%s'", rows[i].uuid);
+    }
+    says(p->hub, "clock", "SELECT group_concat(reason) FROM perche_refusal");
+    assert_true(state_of(p, p->hub).stamp == stamp);
+    says(p->hub, "1", "SELECT max(stamp) >> 16 <= %lld FROM perche_peer", (long long)p->now);
+}
+
 /* A stamp of a clock ahead that moved no clock: who writes the cell next had read it. */
 static void an_edit_over_a_fixed_stamp_is_above_it(void **state)
 {
@@ -792,6 +815,7 @@ int main(void)
         TEST(a_hub_whose_clock_ran_ahead_takes_what_was_written_over_its_values),
         TEST(conflict_rows_are_not_tested_for_the_clock_and_do_not_advance_it),
         TEST(a_fixed_stamp_is_taken_and_does_not_advance_the_clock),
+        TEST(a_fixed_insert_is_taken_unless_no_clock_can_have_said_its_time),
         TEST(an_edit_over_a_fixed_stamp_is_above_it),
         TEST(an_empty_push_tells_how_far_the_site_has_pulled),
         TEST(a_hub_that_has_more_than_there_is_is_not_believed),

@@ -459,10 +459,11 @@ static void fields_out_of_their_range_are_refused(void **unused)
     assert_int_equal(decodes(whole.p, whole.n, &err), PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "no generation"));
     heads[1] = 1;
-    heads[3] = 64; /* flags */
+    heads[3] = 128; /* flags: 128, the next after all there are, takes two bytes */
+    heads[4] = 1;
     assert_int_equal(decodes(whole.p, whole.n, &err), PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "unknown flag"));
-    heads[3] = 0;
+    heads[3] = heads[4] = 0;
     heads[5] = 2; /* scope: name 1 of 1 */
     assert_int_equal(decodes(whole.p, whole.n, &err), PERCHE_CORRUPT);
     assert_non_null(strstr(err.text, "no name of the batch"));

@@ -324,7 +324,7 @@ static inline bool random_batch(struct dice *d, struct perche_batch *b, uint32_t
             if (row == NULL)
                 return false;
             row->gen = 1 + dice_below(d, 3);
-            row->flags = (uint16_t)dice_below(d, 64);
+            row->flags = (uint16_t)dice_below(d, 128);
             row->scope = dice_below(d, 5) == 0 ? PERCHE_NO_SCOPE : dice_below(d, names);
             if (row->flags & PERCHE_ROW_GEN) {
                 row->gen_stamp = dice_below(d, 5) == 0 ? dice_next(d) : stamp;
