@@ -406,7 +406,6 @@ struct notes {
     bool kept[WRITES_MAX];     /* the hub's history has it */
     bool seen[WRITES_MAX];     /* a later author had seen it */
     bool alive[ROWS_MAX];
-    bool left[ROWS_MAX];       /* its deletion waited for a person when it left that site, which says so */
 };
 
 /* Values of the hub's rows, column by column in the order of the file; every name must be where its author put it. */
@@ -620,21 +619,27 @@ static void read_refused(struct world *w, struct node *n, bool *listed)
     sqlite3_finalize(s);
 }
 
-/* A deletion that the brake held ends with the row's leaving, and is listed. */
-static void read_left(struct world *w, struct node *n, struct notes *notes)
+/* Likewise a deletion: its entry names the row and no value. One that the brake held ends with the row's leaving, too. */
+static bool deletion_listed(struct world *w, const struct write *x)
 {
+    const struct row_note *r = &w->rows[x->row];
+    struct node *n = &w->nodes[x->node];
     sqlite3_stmt *s = NULL;
+    bool listed = false;
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT tab, '[\"' || replace(key, ',', '\",\"') || '\"]' FROM perche_refused WHERE reason = 'left'", -1, &s, NULL) != SQLITE_OK)
+    if (x->node == HUB || x->node >= w->nodes_count || !w->plan->mix.moves)
+        return false;
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM perche_refused WHERE tab = ?1 AND ?2 IN (key, '[\"' || replace(key, ',', '\",\"') || '\"]')"
+                                          " AND columns = '' AND (reason = 'left' OR (reason = 'scope' AND ?3)) AND cells = 0", -1, &s, NULL) != SQLITE_OK) {
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
-    while (s != NULL && sqlite3_step(s) == SQLITE_ROW)
-        for (int table = 0; table < TABLES; table++) {
-            int row = strcmp(specs[table].name, (const char *)sqlite3_column_text(s, 0)) == 0 ? row_find(w, table, (const char *)sqlite3_column_text(s, 1)) : -1;
-
-            if (row >= 0)
-                notes->left[row] = true;
-        }
+        return false;
+    }
+    sqlite3_bind_text(s, 1, specs[r->table].name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, r->json, -1, SQLITE_STATIC);
+    sqlite3_bind_int(s, 3, w->put_back);
+    listed = sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
+    return listed;
 }
 
 /* ---- what a copy that was put back did not have ------------------------------------ */
@@ -904,8 +909,6 @@ void oracle_end(struct world *w)
     read_conflicts(w, hub, notes);
     for (uint32_t i = 1; i < w->nodes_count && w->put_back && w->plan->mix.moves; i++)
         read_refused(w, &w->nodes[i], notes->asked);
-    for (uint32_t i = 1; i < w->nodes_count && w->plan->mix.moves; i++)
-        read_left(w, &w->nodes[i], notes);
     for (uint32_t i = 1; i <= w->writes_count; i++)
         for (uint32_t k = 1; k <= w->writes_count && !notes->seen[i]; k++)
             notes->seen[i] = k != i && !w->writes[k].dead && bit(w->writes[k].seen, i);
@@ -948,13 +951,13 @@ void oracle_end(struct world *w)
             continue;
         for (uint32_t d = 1; notes->alive[row] && d <= w->writes_count && !w->rows[row].resolved && !w->rows[row].equal; d++) { /* else a person decided that it lives */
             const struct write *x = &w->writes[d];
-            bool excused = notes->left[row];
+            bool excused = false;
 
             if (x->row != row || x->col != COL_DELETE || x->dead || x->unlawful)
                 continue;
             for (uint32_t i = 1; i <= w->writes_count && !excused; i++) /* an insert that its author had not known of */
                 excused = w->writes[i].row == row && w->writes[i].col == COL_INSERT && !w->writes[i].dead && !bit(x->knew, i);
-            if (!excused)
+            if (!excused && !deletion_listed(w, x))
                 world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) by somebody who knew of all that inserted it",
                            specs[w->rows[row].table].name, w->rows[row].json, d);
         }
