@@ -372,11 +372,13 @@ static bool older(const struct perche_prove *p, struct perche_pos asof, uint64_t
     return p->lsn < asof.lsn || !has_mark(p, asof) || p->scan < scan;
 }
 
-static enum perche_rc epoch_end(struct replica *r, uint32_t site, const struct peer *peer)
+/* @known: what we had of it is all that any hub had; else a hub that was put back has forgotten how far it came, and any copy of
+ * it counts as older. A machine that lives on in it begins an epoch of its own then, and the other one is found out. */
+static enum perche_rc epoch_end(struct replica *r, uint32_t site, const struct peer *peer, bool known)
 {
     sqlite3_stmt *s = ask(r, "INSERT INTO perche_peer_epoch (site, epoch, asof_lsn, asof_mark, scan) VALUES (?1, ?2, ?3, ?4, ?5)"
                              " ON CONFLICT DO UPDATE SET asof_lsn = excluded.asof_lsn, asof_mark = excluded.asof_mark, scan = excluded.scan");
-    const uint64_t v[] = {site, peer->epoch, peer->asof.lsn, peer->asof.mark, peer->scan};
+    const uint64_t v[] = {site, peer->epoch, known ? peer->asof.lsn : INT64_MAX, known ? peer->asof.mark : 0, known ? peer->scan : INT64_MAX};
     enum perche_rc rc;
 
     for (int i = 0; s != NULL && i < (int)(sizeof v / sizeof v[0]); i++)
@@ -438,7 +440,8 @@ enum perche_verdict position_judge(struct replica *r, uint32_t site, const struc
         peer->prev_epoch = p->prev_epoch;
         peer->eplsn = r->node.lsn;
     } else if (peer->epoch != p->epoch && p->prev_epoch == peer->epoch) {
-        if (epoch_end(r, site, peer) != PERCHE_OK)
+        /* It begins one where a hub has told it that it is older than its record. This one would not have? Then another life of it did. */
+        if (epoch_end(r, site, peer, older(p, peer->asof, peer->scan) && common(r, p->asof, life)) != PERCHE_OK)
             return PERCHE_RESTORED;
         announced = true;
         peer->prev_epoch = peer->epoch;

@@ -164,6 +164,32 @@ static void the_same_backup_put_back_twice_is_no_second_machine(void **state)
     all_equal(p);
 }
 
+/* It knows how far the site's first epoch had come by then, and not what it came to. */
+static void nor_is_it_to_a_hub_that_was_put_back_in_between(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(a);
+    back_up(p->hub);
+    call(p, a, ID(1), "Ada");
+    pair_sync(p, a);
+    put_back(p, a);
+    back_up(a); /* the same, once more */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    settled(p, a);
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    is_called(a, ID(1), "Ada");
+    all_equal(p);
+}
+
 static void a_lost_answer_to_a_new_epoch_makes_no_other(void **state)
 {
     struct pair *p = *state;
@@ -684,6 +710,7 @@ int main(void)
         TEST(a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here),
         TEST(a_row_that_went_before_a_site_put_back_had_harvested_its_insert_is_gone_everywhere),
         TEST(the_same_backup_put_back_twice_is_no_second_machine),
+        TEST(nor_is_it_to_a_hub_that_was_put_back_in_between),
         TEST(a_lost_answer_to_a_new_epoch_makes_no_other),
         TEST(a_mark_that_was_not_shown_is_asked_for_before_anything_is_believed),
         TEST(two_machines_are_both_held_and_both_named),
