@@ -6,7 +6,8 @@
 #include "replica/harvest.h"
 #include "replica/statements.h"
 
-/* What a local write replaced while a pull is not finished, or in a row with a pair of its own (DESIGN 4.3). */
+/* What a local write replaced while a pull is not finished, or in a row with a pair of its own (DESIGN 4.3); and what may not be
+ * shifted: a handshake that shifts the write stays above it. One that is not at the hub yet has no place to be named. */
 static void note_base(const struct author *a, const struct meta *m, const struct clock_cell *old, struct clock_cell *new)
 {
     const struct node *n = &a->r->node;
@@ -14,7 +15,7 @@ static void note_base(const struct author *a, const struct meta *m, const struct
     if (a->r->hub || !old->written)
         return;
     if (merge_clean(&a->peer, old)) {
-        if (n->full == n->scan && !(m->flags & META_PAIR))
+        if (n->full == n->scan && !(m->flags & META_PAIR) && !old->fixed)
             return;
         new->based = true;
         new->base_stamp = old->stamp;
@@ -24,6 +25,8 @@ static void note_base(const struct author *a, const struct meta *m, const struct
         new->base_stamp = old->base_stamp;
         new->base_origin = old->base_origin;
     }
+    if (old->fixed && !merge_clean(&a->peer, old))
+        new->fixed = true;
 }
 
 void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp)

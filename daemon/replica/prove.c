@@ -267,6 +267,10 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
         if (found == NULL || found->new_stamp == found->stamp)
             continue;
         m->cells[num].stamp = found->new_stamp;
+        if (m->cells[num].based && m->cells[num].base_stamp >= found->new_stamp) { /* which may be in the hub's future, and was not shifted */
+            m->cells[num].stamp = m->cells[num].base_stamp + 1;
+            m->cells[num].fixed = m->cells[num].stamp >= sh->limit;
+        }
         if (num == 0)
             gen = true;
         else

@@ -698,6 +698,18 @@ static void what_a_site_that_was_put_back_has_stamped_ahead_is_taken(void **stat
     edit(p, a, "UPDATE learner SET call_name = 'newer' WHERE id = '" ID(3) "'");
     equal(p, a);
     says(p->hub, "newer", "SELECT call_name FROM learner WHERE id = '" ID(3) "'");
+
+    p->now += 2 * day; /* further ahead: what is shifted stays above what it replaced */
+    written(a, "UPDATE learner SET call_name = 'newest', given_names = 'Ada', sex = NULL WHERE id = '" ID(3) "'; UPDATE learner SET ine = '1' WHERE id = '" ID(1) "'");
+    harvest_here(p, a);
+    p->now -= 2 * day;
+    measured_ms = -2 * (int64_t)day;
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    measured_ms = 0;
+    assert_true(cell_at(a, "learner", ID(1), "ine").stamp >> 16 <= p->now);
+    equal(p, a);
+    says(p->hub, "newest", "SELECT call_name FROM learner WHERE id = '" ID(3) "'");
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict WHERE key LIKE '%%" ID(3) "%%'");
 }
 
 int main(void)
