@@ -19,6 +19,8 @@ struct job {
 struct job *job_new(enum work_kind kind, void *ctx,
                     void (*on_done)(struct job *job)); /* NULL: out of memory */
 void job_free(struct job *job);
+/* Logs what its outcome says that somebody may have to look at. */
+void job_tell(const struct job *job);
 /* Fills the outcome of a job that was not carried out. */
 void job_fail(struct job *job, enum perche_rc rc, const char *text);
 

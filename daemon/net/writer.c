@@ -107,6 +107,7 @@ static void deliver(struct inbox_item *item)
 {
     struct job *job = container_of(item, struct job, item);
 
+    job_tell(job);
     job->on_done(job);
 }
 

@@ -747,6 +747,10 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     if (rc != PERCHE_OK)
         goto out;
     a->applied++;
+    if (born && t->is_conflict)
+        rc = conflict_came(r, &m, values, there);
+    if (rc != PERCHE_OK)
+        goto out;
     if (a->peer.at_hub && born && t->chained) /* its entries may have come before it */
         rc = conflict_rescope(r, &m);
     if (rc == PERCHE_OK && a->peer.at_hub)

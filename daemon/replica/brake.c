@@ -121,6 +121,15 @@ bool held_wishes(struct replica *r)
     return r->holding && number_of(r, SQL_HELD_WISHES, 0) != 0;
 }
 
+enum perche_rc brake_tell(struct replica *r, enum note_kind kind, uint32_t tab, int64_t set, int64_t rows)
+{
+    const char *table = tab_name(r, tab);
+    char id[24];
+
+    (void)snprintf(id, sizeof id, "%lld", (long long)set); /* fits */
+    return note_add(r, kind, table != NULL ? table : "", "", id, (uint64_t)rows);
+}
+
 /* ---- the judgement ------------------------------------------------------------------ */
 
 /* Does the row live, and stand in its table no more? Held ones are counted with their set. */
@@ -186,6 +195,18 @@ static enum perche_rc judge_table(struct replica *r, struct table *t, uint64_t o
     return sql_run(r, s, "hold deletions");
 }
 
+/* Sets whose last deletion was harvested just now: they are whole, and people hear of them. */
+static enum perche_rc tell_filled(struct replica *r)
+{
+    sqlite3_stmt *s = ask(r, "SELECT s.tab, s.id, count(*) FROM perche_held_set s JOIN perche_held h ON h.held = s.id WHERE s.upto > 0 GROUP BY s.id");
+    enum perche_rc rc = PERCHE_OK;
+
+    while (rc == PERCHE_OK && ask_row(r, s, "count what is held"))
+        rc = brake_tell(r, NOTE_HELD, (uint32_t)sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2));
+    sqlite3_finalize(s);
+    return rc == PERCHE_OK ? r->fail : rc;
+}
+
 /* A crash may have left a range that was judged and only half harvested: its verdict stands. */
 static int64_t judged_before(struct replica *r)
 {
@@ -193,7 +214,8 @@ static int64_t judged_before(struct replica *r)
 
     if (upto == 0 || number_of(r, SQL_CAPTURE_AT, upto) != 0)
         return upto;
-    (void)sql_run(r, sql(r, SQL_HELD_FILLED), "end a set");
+    if (tell_filled(r) == PERCHE_OK)
+        (void)sql_run(r, sql(r, SQL_HELD_FILLED), "end a set");
     return 0;
 }
 
@@ -231,7 +253,9 @@ enum perche_rc brake_judged(struct replica *r)
     r->judged = 0;
     if (!r->holding)
         return PERCHE_OK;
-    rc = sql_run(r, sql(r, SQL_HELD_FILLED), "end a set");
+    rc = tell_filled(r);
+    if (rc == PERCHE_OK)
+        rc = sql_run(r, sql(r, SQL_HELD_FILLED), "end a set");
     return rc == PERCHE_OK ? end_sets(r) : rc;
 }
 
@@ -386,6 +410,7 @@ static enum perche_rc decide(struct replica *r, struct args *a, struct json *j, 
     uint64_t rows = 0, refused = 0;
     char table[PERCHE_NAME_BYTES_MAX];
     const char *name;
+    uint32_t tab;
     bool more = false;
     enum perche_rc rc = harvest_all(r); /* a row that a program inserted again waits no longer */
 
@@ -394,7 +419,8 @@ static enum perche_rc decide(struct replica *r, struct args *a, struct json *j, 
     if (rc != PERCHE_OK)
         return rc;
     id = sqlite3_column_int64(s, 0);
-    name = tab_name(r, (uint32_t)sqlite3_column_int64(s, 1));
+    tab = (uint32_t)sqlite3_column_int64(s, 1);
+    name = tab_name(r, tab);
     (void)snprintf(table, sizeof table, "%s", name != NULL ? name : "");
     waiting = sqlite3_column_int64(s, 5);
     if (sqlite3_column_int(s, 4) != 0)
@@ -409,6 +435,8 @@ static enum perche_rc decide(struct replica *r, struct args *a, struct json *j, 
     }
     if (rc == PERCHE_OK)
         rc = ask_run(r, s, "note a decision");
+    if (rc == PERCHE_OK)
+        rc = brake_tell(r, wish == HELD_RELEASE ? NOTE_RELEASED : NOTE_UNDONE, tab, id, waiting);
     if (rc == PERCHE_OK)
         rc = held_carry_out(r, PERCHE_HARVEST_CHUNK_ROWS, &rows, &refused, &more);
     if (rc != PERCHE_OK)

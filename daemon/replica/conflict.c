@@ -156,6 +156,40 @@ static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct
     return rc == PERCHE_OK ? scope_woken(r, scope, 0) : rc;
 }
 
+static enum perche_rc note(struct replica *r, const char *table, const char *kind, const uint8_t id[16])
+{
+    char text[37];
+
+    perche_uuid_format(id, text);
+    return note_add(r, NOTE_CONFLICT, table, kind, text, 1);
+}
+
+/* Is the text of a column of a conflict that came one of these? NULL: no. What a peer writes there is not repeated otherwise. */
+static const char *one_of(struct table *t, const struct perche_value *values, uint64_t there, const char *name, const char *const *texts)
+{
+    const struct column *c = table_column(t, name);
+
+    if (c == NULL || !(there >> (c->num - 1) & 1) || values[c->num].type != PERCHE_TEXT)
+        return NULL;
+    while (*texts != NULL && !(strlen(*texts) == values[c->num].n && memcmp(*texts, values[c->num].p, values[c->num].n) == 0))
+        texts++;
+    return *texts;
+}
+
+enum perche_rc conflict_came(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t there)
+{
+    static const char *const open[] = {"open", NULL}, *const kinds[] = {"review", "deleted", "unique", NULL};
+    const struct column *tab = table_column(m->table, "tab");
+    const char *kind = one_of(m->table, values, there, "kind", kinds);
+    char name[PERCHE_NAME_BYTES_MAX] = "";
+
+    if (m->key_n != 16 || one_of(m->table, values, there, "state", open) == NULL)
+        return PERCHE_OK;
+    if (tab != NULL && there >> (tab->num - 1) & 1 && values[tab->num].type == PERCHE_TEXT && values[tab->num].n < sizeof name)
+        memcpy(name, values[tab->num].p, values[tab->num].n);
+    return note(r, registry_table(r, name) != NULL ? name : "?", kind != NULL ? kind : "?", m->key);
+}
+
 /* Writes the row of this question unless it is there: the other node, or an earlier batch, may have found it too. */
 static enum perche_rc ask_once(struct replica *r, const struct meta *row, const char *column,
                                const char *kind, const struct conflict_side *low,
@@ -202,10 +236,13 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
         set(t, values, &mask, "resolved_by", (struct perche_value){0}) &&
         set(t, values, &mask, "resolved_at",
             open ? (struct perche_value){0} : number_value(high->stamp >> 16)) &&
-        set(t, values, &mask, "reason", open ? (struct perche_value){0} : text_value("latest")))
+        set(t, values, &mask, "reason", open ? (struct perche_value){0} : text_value("latest"))) {
         rc = conflict_insert(r, t, &m, scope, high, values, mask);
-    else
+        if (rc == PERCHE_OK && open)
+            rc = note(r, row->table->name, kind, id);
+    } else {
         rc = fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
+    }
     free(key);
     meta_clear(&m);
     return rc;

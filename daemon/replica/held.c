@@ -302,6 +302,8 @@ enum perche_rc held_carry_out(struct replica *r, uint32_t rows_max, uint64_t *ro
             rc = undo_row(r, &m, &no);
         if (rc == PERCHE_OK && no)
             rc = set_apart(r, &m, &apart);
+        if (rc == PERCHE_OK && no)
+            rc = brake_tell(r, NOTE_HELD, w.table->num, apart, 1);
         *refused += no;
         meta_clear(&m);
     }

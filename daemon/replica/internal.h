@@ -238,6 +238,7 @@ struct replica {
     const char *obstacle;        /* after a write that was REFUSED: what a program has put in its way; NULL: a constraint of the table */
     struct { uint32_t tab; uint64_t key; } thrown[THROWN_MAX]; /* rows (hash of the key) at which a program's trigger ended our transaction */
     uint32_t thrown_count;
+    struct outcome *outcome;     /* of the work under way: note_add() */
     int64_t thrown_version;      /* schema_version that this was at */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
     int busy_steps_max;          /* how long to wait for a lock */
@@ -485,6 +486,8 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
                                      const struct conflict_side *other);
 /* New scope of a row: its conflicts and its entries of the chain go along. */
 enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
+/* A row of perche_conflict is new here: the log hears of it when it is open. @there: columns that have a value. */
+enum perche_rc conflict_came(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t there);
 /* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
 enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct outcome *o);
 
@@ -563,6 +566,8 @@ enum { HELD_RELEASE = 1, HELD_UNDO = 2 };         /* perche_held_set.wish */
 /* Before a chunk is read: judges what is captured, once, up to r->judged. What is captured later is judged by itself. */
 enum perche_rc brake_judge(struct replica *r);
 enum perche_rc brake_judged(struct replica *r);   /* all of that was harvested */
+/* For the log: @rows deletions of the set, as note_add() */
+enum perche_rc brake_tell(struct replica *r, enum note_kind kind, uint32_t tab, int64_t set, int64_t rows);
 /* The set that this row's deletion waits in: the row's own, else the one that is being filled for its table; 0 = it goes through. */
 int64_t brake_set(struct replica *r, const struct meta *m);
 /* Is the row in a set? Also one that is not stored (an image is on its way). 0 = no. */
@@ -608,5 +613,7 @@ enum perche_rc command(struct replica *r, const struct work *w, struct outcome *
 enum perche_rc write_local(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask,
                            const struct perche_value *values, uint64_t stamp /* 0 = next */);
 void state_fill(struct replica *r, struct state *s);
+/* Something of the work under way that the log is to tell once it is on disk (struct note). */
+enum perche_rc note_add(struct replica *r, enum note_kind kind, const char *table, const char *why, const char *of, uint64_t count);
 
 #endif

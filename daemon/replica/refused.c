@@ -168,6 +168,8 @@ static enum perche_rc put_entry(struct listing *l, uint64_t block, const struct 
         sqlite3_bind_int64(s, 7, (sqlite3_int64)block);
         sqlite3_bind_int64(s, 8, (sqlite3_int64)cells);
         rc = sql_run(r, s, "list a refused write");
+        if (rc == PERCHE_OK)
+            rc = note_add(r, NOTE_REFUSED, t->name, l->reason, "", 1);
     }
     sqlite3_free(names);
     out_free(&image);

@@ -518,5 +518,7 @@ enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const ch
         rc = sql_run(r, s, "end what waited for a refused row");
         sqlite3_finalize(s);
     }
+    if (rc == PERCHE_OK)
+        rc = note_add(r, NOTE_REFUSED, m->table->name, reason, name_text(r, site), 1);
     return rc == PERCHE_OK ? scope_woken(r, site, 0) : rc;
 }

@@ -94,9 +94,37 @@ void state_fill(struct replica *r, struct state *s)
         s->captured = count(r, SQL_CAPTURED_COUNT);
 }
 
+enum perche_rc note_add(struct replica *r, enum note_kind kind, const char *table, const char *why, const char *of, uint64_t count)
+{
+    struct outcome *o = r->outcome;
+    uint32_t i = 0;
+
+    if (o == NULL) /* no work is under way: the file is made */
+        return PERCHE_OK;
+    if (o->notes == NULL && (o->notes = calloc(NOTES_MAX, sizeof *o->notes)) == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for what the log will say");
+    while (i < o->notes_count && !(o->notes[i].kind == kind && strcmp(o->notes[i].table, table) == 0 && strcmp(o->notes[i].why, why) == 0 &&
+                                   (kind == NOTE_CONFLICT || strcmp(o->notes[i].of, of) == 0)))
+        i++;
+    if (i == NOTES_MAX) {
+        o->notes_left += count;
+        return PERCHE_OK;
+    }
+    if (i == o->notes_count) {
+        o->notes_count++;
+        o->notes[i].kind = kind;
+        (void)snprintf(o->notes[i].table, sizeof o->notes[i].table, "%s", table); /* cut short, these still say what */
+        (void)snprintf(o->notes[i].why, sizeof o->notes[i].why, "%s", why);
+        (void)snprintf(o->notes[i].of, sizeof o->notes[i].of, "%s", of);
+    }
+    o->notes[i].count += count;
+    return PERCHE_OK;
+}
+
 static void begin_one(struct replica *r, const struct work *w, struct outcome *o)
 {
     memset(o, 0, sizeof *o);
+    r->outcome = o;
     o->kind = w->kind;
     o->tag = w->tag;
     o->owner = w->owner;
@@ -255,19 +283,24 @@ static void read_all(struct replica *r, const struct work *works, struct outcome
         failed(r, &outcomes[i], rc);
 }
 
-void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+static void write_all(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
 {
     uint32_t thrown;
 
-    memset(outcomes, 0, n * sizeof *outcomes);
-    if (!work_writes(works[0].kind)) {
-        read_all(r, works, outcomes, n);
-        return;
-    }
     if (together(r, works, outcomes, n, false))
         return;
     do { /* one of them fails: this time each apart */
         thrown = r->thrown_count;
         (void)together(r, works, outcomes, n, true);
     } while (r->thrown_count > thrown); /* a program's trigger has rolled all of it back, over one row: without that row */
+}
+
+void replica_perform(struct replica *r, const struct work *works, struct outcome *outcomes, uint32_t n)
+{
+    memset(outcomes, 0, n * sizeof *outcomes);
+    if (work_writes(works[0].kind))
+        write_all(r, works, outcomes, n);
+    else
+        read_all(r, works, outcomes, n);
+    r->outcome = NULL;
 }

@@ -72,6 +72,9 @@ void outcome_free(struct outcome *o)
     sync_message_drop(&o->message);
     free(o->woken);
     free(o->json);
+    free(o->notes);
+    o->notes = NULL;
+    o->notes_count = 0;
     o->woken = NULL;
     o->woken_count = 0;
     o->json = NULL;

@@ -102,6 +102,24 @@ struct member {
     uint64_t session;       /* stored: the latest one, 0 = none */
 };
 
+/* What a work did that somebody may have to look at: for the log, so without a value or a key of a row. Those of one work
+ * that are alike are one, with their count. */
+enum note_kind {
+    NOTE_CONFLICT = 1, /* questions that are new here: why = kind, of = the first one's id */
+    NOTE_REFUSED,      /* writes not taken: why = reason; at a hub of = the site that wrote */
+    NOTE_HELD,         /* deletions that wait for a person: of = the number of `perche held` */
+    NOTE_RELEASED,
+    NOTE_UNDONE,
+};
+
+#define NOTES_MAX 16u /* of a work; what is beyond is counted */
+
+struct note {
+    enum note_kind kind;
+    uint64_t count;
+    char table[PERCHE_NAME_BYTES_MAX], why[32], of[PERCHE_ID_BYTES_MAX];
+};
+
 /* Outcome of every work. rc != PERCHE_OK: nothing of it was kept, err says why. */
 struct outcome {
     enum work_kind kind;
@@ -128,6 +146,9 @@ struct outcome {
     uint32_t woken_count;
     bool woken_all;
     char *json;              /* owned, malloc */
+    struct note *notes;      /* owned; NULL = nothing to tell */
+    uint32_t notes_count;
+    uint64_t notes_left;     /* beyond NOTES_MAX */
 };
 
 void work_free(struct work *w);
