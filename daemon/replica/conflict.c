@@ -128,9 +128,23 @@ static struct table *conflict_table(struct replica *r)
     return t;
 }
 
+/* Writes columns of a conflict; the table takes them from nobody but us (capture.c, guard_texts), and a harvest or a
+ * command may have triggers on. Not applying_begin(): who looks for questions is in the middle of a statement, and turning
+ * triggers off expires it. A failure ends the work, and the flag goes back with it. */
+static enum perche_rc write_row(struct replica *r, struct meta *m, uint64_t mask, const struct perche_value *values)
+{
+    bool flagged = !r->applying && !r->triggers_off;
+    enum perche_rc rc = flagged ? exec(r, "UPDATE perche_flag SET applying = 1") : PERCHE_OK;
+
+    if (rc == PERCHE_OK)
+        rc = data_upsert(r, m->table, (struct perche_bytes){m->key, m->key_n}, mask, values);
+    if (rc == PERCHE_OK && flagged)
+        rc = exec(r, "UPDATE perche_flag SET applying = 0");
+    return rc;
+}
+
 /* A conflict row as it is made: every cell with stamp and origin of the later side. */
-static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct meta *m,
-                                      uint32_t scope, const struct conflict_side *high,
+static enum perche_rc conflict_insert(struct replica *r, struct meta *m, uint32_t scope, const struct conflict_side *high,
                                       const struct perche_value *values, uint64_t mask)
 {
     struct clock_cell cell = {
@@ -146,7 +160,7 @@ static enum perche_rc conflict_insert(struct replica *r, struct table *t, struct
     for (uint32_t num = 0; num < m->count; num++)
         if (num == 0 || mask >> (num - 1) & 1)
             m->cells[num] = cell;
-    rc = data_upsert(r, t, (struct perche_bytes){m->key, m->key_n}, mask, values);
+    rc = write_row(r, m, mask, values);
     if (rc != PERCHE_OK)
         return rc;
     digest_row(r, m, values, m->digest);
@@ -237,7 +251,7 @@ static enum perche_rc ask_once(struct replica *r, const struct meta *row, const 
         set(t, values, &mask, "resolved_at",
             open ? (struct perche_value){0} : number_value(high->stamp >> 16)) &&
         set(t, values, &mask, "reason", open ? (struct perche_value){0} : text_value("latest"))) {
-        rc = conflict_insert(r, t, &m, scope, high, values, mask);
+        rc = conflict_insert(r, &m, scope, high, values, mask);
         if (rc == PERCHE_OK && open)
             rc = note(r, row->table->name, kind, id);
     } else {

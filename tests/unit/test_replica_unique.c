@@ -85,6 +85,23 @@ static void the_history_names_no_empty_value_for_the_other_record(void **state)
     free(json);
 }
 
+/* A question that is found among a hub's own rows is written by the hub itself, whatever triggers are on: the table of questions
+ * takes nothing from a program, and no harvest may fail for that. */
+static void own_rows_are_looked_at_where_triggers_are_on(void **state)
+{
+    struct pair *p = *state;
+
+    fixture_close(p->hub);
+    fixture_open(p->hub); /* a start: nothing was applied yet */
+    pair_edit(p, p->hub, 1000, "INSERT INTO organisation (name, siret) VALUES ('A', '1'), ('B', '1')");
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict", "2");
+    program(p->hub, "CREATE TABLE seen (id); CREATE TRIGGER own AFTER INSERT ON organisation BEGIN INSERT INTO seen VALUES (NEW.id); END");
+    pair_edit(p, p->hub, 1000, "INSERT INTO organisation (name, siret) VALUES ('C', '2'), ('D', '2')"); /* and this keeps them on */
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict", "4");
+    program(p->hub, "INSERT INTO network (id, name) VALUES ('n9', 'x')");
+    program_says(p->hub, "SELECT count(*) FROM perche_capture", "1"); /* what programs write is captured as before */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +110,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_value_that_is_not_known_is_not_used_twice, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_hubs_own_rows_are_looked_at_too, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_history_names_no_empty_value_for_the_other_record, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(own_rows_are_looked_at_where_triggers_are_on, pair_setup, pair_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
