@@ -282,9 +282,13 @@ static void print_one(struct client *c, const json_t *conflict)
 
         if (get_time(resolved, "at", &ms))
             text_exact(ms, when);
-        fields_add(f, "decided", "%s", *value ? value : "(empty)");
-        fields_add(f, "", "by %s, %s: %s", get_text(resolved, "by"), when,
-                   get_text(resolved, "reason"));
+        if (strcmp(get_text(conflict, "state"), "moot") == 0) { /* by nobody: it has become needless */
+            fields_add(f, "closed", "%s: %s", when, get_text(resolved, "reason"));
+        } else {
+            fields_add(f, "decided", "%s", *value ? value : "(empty)");
+            fields_add(f, "", "by %s, %s: %s", get_text(resolved, "by"), when,
+                       get_text(resolved, "reason"));
+        }
         free(value);
     }
     fields_print(f, c->out, c->width);

@@ -286,6 +286,46 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
     return ask_once(r, row, columns, "unique", low, high, id);
 }
 
+/* As conflict_insert(): no history, which keeps what people and programs wrote. Stamped before the write that has made it so: a
+ * person's answer has the stamp of its value, and stands when it arrives behind that. */
+enum perche_rc conflict_moot(struct replica *r, const uint8_t id[16], const char *reason, uint64_t stamp)
+{
+    struct table *t = conflict_table(r);
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint64_t mask = 0;
+    struct meta m;
+    enum perche_rc rc = t != NULL ? meta_load(r, t, (struct perche_bytes){id, 16}, &m) : r->fail;
+
+    if (rc != PERCHE_OK)
+        return rc;
+    if (!set(t, values, &mask, "state", text_value("moot")) || !set(t, values, &mask, "resolved_at", number_value(r->now_ms)) ||
+        !set(t, values, &mask, "reason", text_value(reason)))
+        rc = fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
+    if (rc == PERCHE_OK && meta_alive(&m)) {
+        struct clock_cell cell = {.stamp = stamp - 1, .origin = r->node.site_num, .via = VIA_LOCAL, .written = true};
+
+        for (uint32_t num = 1; num < m.count; num++)
+            if (mask >> (num - 1) & 1 && m.cells[num].written && m.cells[num].stamp >= cell.stamp)
+                cell.stamp = m.cells[num].stamp + 1;
+
+        m.lsn = cell.lsn = next_lsn(r);
+        for (uint32_t num = 1; num < m.count; num++)
+            if (mask >> (num - 1) & 1)
+                m.cells[num] = cell;
+        rc = write_row(r, &m, mask, values);
+        if (rc == PERCHE_OK)
+            rc = row_values(r, &m, values);
+        if (rc == PERCHE_OK) {
+            digest_row(r, &m, values, m.digest);
+            rc = meta_save(r, &m);
+        }
+        if (rc == PERCHE_OK)
+            rc = scope_woken(r, m.scope, 0);
+    }
+    meta_clear(&m);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
 /* ---- scope ----------------------------------------------------------------------------- */
 
 /* The row that a conflict of these values speaks of; false: it is not here, or r->fail. */
@@ -794,8 +834,10 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     if (rc != PERCHE_OK)
         goto out;
     /* The value first: were they parted, an open question is better than a closed one without its answer. */
+    r->deciding = true;
     if (q.column != NULL && !(side != NULL && is_deletion(r, &q, side)))
         rc = write_value(r, &q, &value, side, stamp);
+    r->deciding = false;
     if (rc == PERCHE_OK)
         rc = close_all(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &closed);
     if (rc == PERCHE_OK)

@@ -239,6 +239,7 @@ struct replica {
     struct { uint32_t tab; uint64_t key; } thrown[THROWN_MAX]; /* rows (hash of the key) at which a program's trigger ended our transaction */
     uint32_t thrown_count;
     struct outcome *outcome;     /* of the work under way: note_add() */
+    bool deciding;               /* a person's value is being written: what is asked about its row is closed with the answer */
     int64_t thrown_version;      /* schema_version that this was at */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */
     int busy_steps_max;          /* how long to wait for a lock */
@@ -486,6 +487,8 @@ enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, 
                                      const struct conflict_side *other);
 /* New scope of a row: its conflicts and its entries of the chain go along. */
 enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
+/* Closes an open question that nobody has to answer any more, because of a write of this stamp. At a hub. */
+enum perche_rc conflict_moot(struct replica *r, const uint8_t id[16], const char *reason, uint64_t stamp);
 /* A row of perche_conflict is new here: the log hears of it when it is open. @there: columns that have a value. */
 enum perche_rc conflict_came(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t there);
 /* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
@@ -556,7 +559,8 @@ bool scope_has_children(struct replica *r, const struct meta *m);      /* does a
 /* ---- unique.c, at a hub ----------------------------------------------------- */
 
 /* A row of @written columns was saved: does another live row have the value that is declared unique? Then both stay,
- * and each gets its question. */
+ * and each gets its question. A question that it was asked, and that of the row beside it, is closed (moot) when the values
+ * are the same no more: one of them was changed, or deleted. */
 enum perche_rc unique_check(struct replica *r, struct meta *m, uint64_t written);
 
 /* ---- brake.c: mass deletions that wait for a person --------------------------- */

@@ -118,6 +118,8 @@
     R(SITE_KNOWN, "SELECT 1 FROM site WHERE id = ?1 UNION SELECT 1 FROM perche_member WHERE site = ?1")                \
     R(CONFLICTS_OPEN, "SELECT count(*) FROM perche_conflict WHERE state = 'open'")                                     \
     R(CONFLICTS_OF, "SELECT id FROM perche_conflict WHERE tab = ?1 AND key = ?2")                                      \
+    R(UNIQUE_ASKED, "SELECT 1 FROM perche_conflict WHERE tab = ?1 AND key = ?2 AND col = ?3 AND kind = 'unique'"       \
+                    " AND state = 'open' LIMIT 1")                                                                     \
     R(CHAIN_OF, "SELECT id FROM perche_chain WHERE tab = ?1 AND key = ?2")                                             \
     R(CHAIN_ROW, "SELECT id, entry, signature, salts FROM perche_chain WHERE tab = ?1 AND key = ?2 ORDER BY id")       \
     R(CHAIN_HEAD, "SELECT epoch, n, id FROM perche_chain_head WHERE tab = ?1 AND key = ?2")                            \

@@ -1308,6 +1308,37 @@ static void a_decided_conflict_says_who_and_why(void **state)
            "");
 }
 
+static void a_question_that_has_become_needless_says_why(void **state)
+{
+    (void)state;
+    expect("conflicts show 7f3a", 80, NULL,
+           "{'ok': true, 'result': {'conflict': {'id': '7f3a9c11d2e4f60718293a4b5c6d7e8f', "
+           "'kind': 'concurrent_edit', 'table': 'outcome_decision', "
+           "'row': ['01990c5e-8a02-7f11-8c66-0d4b3a7e9f25', 'W4'], 'column': 'situation', "
+           "'state': 'moot', 'label': 'outcome of L05 at 4 weeks', "
+           "'a': {'value': 'JOBSEEKING', 'site': 'La Loupe', "
+           "'site_id': '01990c5e-0000-7000-8000-000000000001', 'at': '2025-09-01T14:05:12Z'}, "
+           "'b': {'value': 'EMP_PERMANENT', 'site': 'placement office', 'site_id': 'x9', "
+           "'at': '2025-09-01T15:20:00.5Z'}, 'resolved': {'value': null, "
+           "'by': null, 'at': '2025-09-02T08:00:00Z', 'reason': 'no longer used twice'}}}}\n",
+           /* asked */
+           "{'command':'conflict','args':{'id':'7f3a'}}", CLIENT_DONE,
+           /* out */
+           "conflict   7f3a9c11d2e4f60718293a4b5c6d7e8f\n"
+           "what       outcome of L05 at 4 weeks: situation\n"
+           "kind       concurrent edit\n"
+           "record     outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
+           "column     situation\n"
+           "state      moot\n"
+           "a          JOBSEEKING\n"
+           "           La Loupe, 2025-09-01 16:05:12\n"
+           "b          EMP_PERMANENT\n"
+           "           placement office, 2025-09-01 17:20:00\n"
+           "closed     2025-09-02 10:00:00: no longer used twice\n",
+           /* err */
+           "");
+}
+
 static void one_conflict_in_json_is_what_the_daemon_said(void **state)
 {
     (void)state;
@@ -1914,6 +1945,7 @@ int main(void)
         cmocka_unit_test(conflicts_in_json_are_what_the_daemon_said),
         cmocka_unit_test(one_conflict_is_shown_with_both_sides),
         cmocka_unit_test(a_decided_conflict_says_who_and_why),
+        cmocka_unit_test(a_question_that_has_become_needless_says_why),
         cmocka_unit_test(one_conflict_in_json_is_what_the_daemon_said),
         cmocka_unit_test(resolve_takes_a_side),
         cmocka_unit_test(resolve_takes_another_value),

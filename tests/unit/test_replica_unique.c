@@ -102,6 +102,151 @@ static void own_rows_are_looked_at_where_triggers_are_on(void **state)
     program_says(p->hub, "SELECT count(*) FROM perche_capture", "1"); /* what programs write is captured as before */
 }
 
+#define STATES "SELECT group_concat(state || ' ' || coalesce(reason, '-'), ',') FROM (SELECT state, reason FROM perche_conflict ORDER BY key, id)"
+
+/* Two learners of two schools with one number; both know their question. */
+static void used_twice(struct pair *p)
+{
+    pair_edit(p, p->sites[0], 1000, "INSERT INTO learner (id, home_site_id, call_name, ine) SELECT '01487832-4000-7000-8001-000000000001', site_id, 'Ana', 'N1' FROM perche_self");
+    pair_edit(p, p->sites[1], 1000, "INSERT INTO learner (id, home_site_id, call_name, ine) SELECT '01487832-4000-7000-8001-000000000002', site_id, 'Bea', 'N1' FROM perche_self");
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    for (int i = 0; i < 2; i++)
+        program_says(p->sites[i], "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "1");
+}
+
+/* Everybody has heard that nobody has to decide, and all are equal. */
+static void none_open(struct pair *p)
+{
+    uint32_t level;
+    uint64_t repaired;
+
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->hub, STATES, "moot no longer used twice,moot no longer used twice");
+    for (int i = 0; i < 2; i++) {
+        program_says(p->sites[i], STATES, "moot no longer used twice");
+        program_says(p->sites[i], "SELECT count(*) FROM perche_contested", "0");
+        assert_int_equal(pair_compare(p, p->sites[i], &level, &repaired), PERCHE_EQUAL);
+    }
+}
+
+static void both_questions_close_when_a_school_changes_its_value(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    pair_edit(p, p->sites[0], 1000, "UPDATE learner SET ine = 'N2'");
+    none_open(p);
+}
+
+static void both_questions_close_when_the_hub_changes_one_value(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET ine = NULL WHERE call_name = 'Bea'");
+    none_open(p);
+}
+
+static void both_questions_close_when_one_row_is_deleted(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    pair_edit(p, p->sites[1], 1000, "DELETE FROM learner");
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->hub, STATES, "moot no longer used twice,moot no longer used twice");
+    program_says(p->sites[0], STATES, "moot no longer used twice");
+}
+
+static void other_edits_of_the_row_leave_the_questions_open(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    pair_edit(p, p->sites[0], 1000, "UPDATE learner SET call_name = 'Anna', ine = 'N1'");
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET call_name = 'Bé' WHERE call_name = 'Bea'");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, STATES, "open -,open -");
+    /* a decision for one row's own value changes nothing for the other */
+    free(pair_command(p, p->hub, "resolve", asked(p->hub->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'reason', 'seen') FROM perche_conflict LIMIT 1")));
+    program_says(p->hub, "SELECT group_concat(DISTINCT state) FROM perche_conflict GROUP BY key ORDER BY min(state)", "open");
+    program_says(p->hub, "SELECT count(DISTINCT key) FROM perche_conflict WHERE state = 'open'", "1");
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'moot'", "0");
+}
+
+static void deciding_for_another_value_closes_the_other_rows_question_too(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    free(pair_command(p, p->hub, "resolve", asked(p->hub->program, "SELECT json_object('id', id, 'value', 'N9', 'reason', 'seen') FROM perche_conflict LIMIT 1")));
+    program_says(p->hub, "SELECT group_concat(state, ',') FROM (SELECT state FROM perche_conflict ORDER BY state)", "moot,resolved");
+}
+
+/* The hub sees the value before the answer. */
+static void what_a_school_decides_stands_with_its_reason(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    free(pair_command(p, p->sites[0], "resolve", asked(p->sites[0]->program, "SELECT json_object('id', id, 'value', 'N9', 'by', 'Ada', 'reason', 'seen') FROM perche_conflict")));
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+#define ANSWERS "SELECT group_concat(x) FROM (SELECT state || ' ' || coalesce(resolved_by, '-') || ' ' || reason AS x FROM perche_conflict ORDER BY state)"
+    program_says(p->hub, ANSWERS, "moot - no longer used twice,resolved Ada seen");
+    program_says(p->sites[0], ANSWERS, "resolved Ada seen");
+    program_says(p->sites[1], ANSWERS, "moot - no longer used twice");
+}
+
+static void of_three_rows_with_one_value_two_are_asked_on(void **state)
+{
+    struct pair *p = *state;
+
+    pair_edit(p, p->hub, 1000, "INSERT INTO organisation (name, siret) VALUES ('A', '1'), ('B', '1'), ('C', '1'), ('D', '2')");
+    harvest_here(p, p->hub);
+#define ASKED "SELECT group_concat(name, '') FROM (SELECT DISTINCT name FROM organisation o JOIN perche_conflict c ON c.key = json_array(o.id) WHERE state = 'open' ORDER BY name)"
+    program_says(p->hub, ASKED, "ABC");
+    pair_edit(p, p->hub, 1000, "UPDATE organisation SET siret = '3' WHERE name = 'A'");
+    program_says(p->hub, ASKED, "BC");
+    pair_edit(p, p->hub, 1000, "UPDATE organisation SET siret = '2' WHERE name = 'B'"); /* away from C, and to D */
+    program_says(p->hub, ASKED, "BD");
+    pair_edit(p, p->hub, 1000, "UPDATE organisation SET siret = '1' WHERE name = 'B'"); /* and back: it is asked anew */
+    program_says(p->hub, ASKED, "BC");
+    pair_edit(p, p->hub, 1000, "UPDATE organisation SET siret = iif(name = 'B', '4', '5') WHERE name IN ('B', 'C')"); /* both at once */
+    program_says(p->hub, ASKED, "");
+}
+
+static void a_half_day_that_is_moved_is_asked_about_no_more(void **state)
+{
+    struct pair *p = *state;
+
+    the_same_half_day_twice_is_a_question_and_a_different_one_is_none(state);
+    pair_edit(p, p->sites[0], 1000, "UPDATE half_day SET day = '2014-10-07' WHERE mode = 'DISTANCE'");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT group_concat(state) FROM perche_conflict", "moot,moot");
+    program_says(p->sites[0], "SELECT group_concat(state) FROM perche_conflict", "moot,moot");
+}
+
+/* What a held deletion takes out of its table may come back with its value. */
+static void a_row_that_is_held_keeps_the_questions_open(void **state)
+{
+    struct pair *p = *state;
+
+    pair_edit(p, p->hub, 1000, "INSERT INTO organisation (id, name, siret) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)"
+                               " SELECT printf('01487832-4000-7000-8001-%012d', i), 'O' || i, iif(i IN (1, 40), 'S', 'S' || i) FROM n");
+    harvest_here(p, p->hub);
+    program_says(p->hub, STATES, "open -,open -");
+    pair_edit(p, p->hub, 1000, "DELETE FROM organisation WHERE name <> 'O40'");
+    program_says(p->hub, "SELECT count(*) FROM perche_held", "39");
+    pair_edit(p, p->hub, 1000, "UPDATE organisation SET siret = 'T'");
+    program_says(p->hub, STATES, "open -,open -");
+    free(pair_command(p, p->hub, "release", "{\"id\": 1}"));
+    program_says(p->hub, STATES, "moot no longer used twice,moot no longer used twice");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +256,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_hubs_own_rows_are_looked_at_too, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_history_names_no_empty_value_for_the_other_record, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(own_rows_are_looked_at_where_triggers_are_on, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(both_questions_close_when_a_school_changes_its_value, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(both_questions_close_when_the_hub_changes_one_value, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(both_questions_close_when_one_row_is_deleted, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(other_edits_of_the_row_leave_the_questions_open, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(deciding_for_another_value_closes_the_other_rows_question_too, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(what_a_school_decides_stands_with_its_reason, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(of_three_rows_with_one_value_two_are_asked_on, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(a_half_day_that_is_moved_is_asked_about_no_more, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(a_row_that_is_held_keeps_the_questions_open, pair_setup, pair_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
