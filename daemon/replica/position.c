@@ -372,13 +372,27 @@ static bool older(const struct perche_prove *p, struct perche_pos asof, uint64_t
     return p->lsn < asof.lsn || !has_mark(p, asof) || p->scan < scan;
 }
 
-/* @known: what we had of it is all that any hub had; else a hub that was put back has forgotten how far it came, and any copy of
- * it counts as older. A machine that lives on in it begins an epoch of its own then, and the other one is found out. */
-static enum perche_rc epoch_end(struct replica *r, uint32_t site, const struct peer *peer, bool known)
+/* Has the site proven itself since this hub was opened? Then what is known of it is not from before the hub was put back. */
+static bool heard_in_this_life(struct replica *r, uint32_t site)
+{
+    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer p, perche_node n WHERE p.site = ?1 AND p.life = n.life) AND ?2 IS NULL", site, NULL) != 0;
+}
+
+/* Was this hub put back, and does not know how far the epoch went that the site has ended? The site has more than we had of it, or of
+ * us; or it is not older than our record, and only a hub whose record that had been would have made it begin another. */
+static bool outdated(struct replica *r, uint32_t site, const struct perche_prove *p, const struct peer *peer, uint64_t life)
+{
+    return !heard_in_this_life(r, site) &&
+           (p->acked > peer->have || p->scan > p->asof.lsn || !common(r, p->asof, life) || !older(p, peer->asof, peer->scan));
+}
+
+/* @forgotten: whatever shows that epoch then is an older copy. Two machines that both go on are told by the epoch which that one
+ * begins, as it ends the other's. */
+static enum perche_rc epoch_end(struct replica *r, uint32_t site, const struct peer *peer, bool forgotten)
 {
     sqlite3_stmt *s = ask(r, "INSERT INTO perche_peer_epoch (site, epoch, asof_lsn, asof_mark, scan) VALUES (?1, ?2, ?3, ?4, ?5)"
                              " ON CONFLICT DO UPDATE SET asof_lsn = excluded.asof_lsn, asof_mark = excluded.asof_mark, scan = excluded.scan");
-    const uint64_t v[] = {site, peer->epoch, known ? peer->asof.lsn : INT64_MAX, known ? peer->asof.mark : 0, known ? peer->scan : INT64_MAX};
+    const uint64_t v[] = {site, peer->epoch, forgotten ? INT64_MAX : peer->asof.lsn, forgotten ? 0 : peer->asof.mark, peer->scan};
     enum perche_rc rc;
 
     for (int i = 0; s != NULL && i < (int)(sizeof v / sizeof v[0]); i++)
@@ -440,8 +454,7 @@ enum perche_verdict position_judge(struct replica *r, uint32_t site, const struc
         peer->prev_epoch = p->prev_epoch;
         peer->eplsn = r->node.lsn;
     } else if (peer->epoch != p->epoch && p->prev_epoch == peer->epoch) {
-        /* It begins one where a hub has told it that it is older than its record. This one would not have? Then another life of it did. */
-        if (epoch_end(r, site, peer, older(p, peer->asof, peer->scan) && common(r, p->asof, life)) != PERCHE_OK)
+        if (epoch_end(r, site, peer, outdated(r, site, p, peer, life)) != PERCHE_OK)
             return PERCHE_RESTORED;
         announced = true;
         peer->prev_epoch = peer->epoch;

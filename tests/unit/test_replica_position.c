@@ -356,6 +356,40 @@ static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **
     all_equal(p);
 }
 
+/* It has lost how far the site's first epoch went: the same copy, put back once more, is no second machine to it. One that goes on
+ * beside it is. */
+static void what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1], *other;
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    call(p, a, ID(1), "of the copy");
+    all_equal(p);
+    back_up(a);
+    call(p, a, ID(1), "lost");
+    all_equal(p);
+    put_back(p, a);
+    back_up(a); /* it is the same once more */
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    settled(p, a);
+    (void)shake(p, b);
+    settled(p, b);
+    other = cloned(p, a);
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_GO_BACK);
+    settled(p, a);
+    is_called(p->hub, ID(1), "lost");
+    all_equal(p);
+    VERDICTS(shake(p, other), PERCHE_TWO_MACHINES);
+    fixture_end(other);
+}
+
 /* What a row's author had read of it was read of a life of the hub that is no more. */
 static void what_a_row_says_of_the_hub_goes_back_with_it(void **state)
 {
@@ -729,6 +763,7 @@ int main(void)
         TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
+        TEST(what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing),
         TEST(what_a_row_says_of_the_hub_goes_back_with_it),
         TEST(nothing_is_rolled_back_while_a_hub_is_made_whole),
         TEST(a_new_epoch_begins_where_it_did_at_a_hub_that_was_put_back),
