@@ -694,7 +694,8 @@ static void hold_row(struct world *w, struct held *h, const struct perche_part *
             hold_value(w, h, SQLITE_TEXT, v->p, v->n);
         }
     }
-    if (row >= 0 && r->gen > h->gen[row])
+    /* nothing but a key and a generation is what a hub has refused: it was not taken */
+    if (row >= 0 && r->gen > h->gen[row] && (r->cells_count > 0 || r->flags & PERCHE_ROW_GEN))
         h->gen[row] = r->gen;
 }
 
