@@ -283,6 +283,18 @@ static bool of_the_future(const struct replica *r, bool fixed, uint64_t stamp)
     return fixed && stamp > (known + FIXED_AHEAD_MS) << 16;
 }
 
+/* Is all of it what the hub has, or has had? A site that was put back, or gets a new epoch, sends once more what it had
+ * shown to a hub that recovered. */
+static bool all_known(struct replica *r, const struct meta *m, const struct merge_in *in)
+{
+    if (!m->stored || in->gen > m->gen || WITHOUT(C14_JUDGE_KNOWN))
+        return false;
+    for (uint32_t i = 0; i < in->cells_count; i++)
+        if (!history_knows(r, m, in->cells[i].num, in->cells[i].stamp, in->cells[i].origin, in->cells[i].value))
+            return false;
+    return true;
+}
+
 enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                             const char **reason, uint64_t *cols, const char **cols_reason)
 {
@@ -301,8 +313,9 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
     if (t->is_chain)
         return chain_judge(r, site, m, in, reason);
     if (t->rule == RULE_ALL && t->policy == POLICY_HUB) {
-        *reason = "hub_table";
-        return PERCHE_OK;
+        if (!all_known(r, m, in))
+            *reason = "hub_table";
+        return r->fail;
     }
     if (in->gen > m->gen && of_the_future(r, in->gen_fixed, in->gen_stamp)) {
         *reason = "clock";

@@ -96,24 +96,22 @@ def _():
     expect_in("the log of La Loupe", "sync.restored", log)
 
 
-@case("a site folder that was copied to a second machine is noticed; both are held, and both addresses named")
-def _():
-    net.proven()
+def second_machine():
+    """La Loupe's folder, copied to a machine of its own that has not started yet."""
     llp.stop()
     twin = net.add("twin", name="La Loupe", data=os.path.join(net.folder, "twin-data"))
     shutil.rmtree(twin.data)
     shutil.copytree(llp.data, twin.data)
     os.chmod(twin.data, 0o2770)
-    shutil.copytree(llp.folder, twin.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("data", "log", "sock", "ready", "conf"))
-    twin.upstream = llp.upstream
-    twin.configure()
-    with open(llp.conf, encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("url ="):
-                twin.upstream = line.split("=", 1)[1].strip()
-    twin.configure()
     llp.start()
     llp.sync_wait()
+    return twin
+
+
+@case("a site folder that was copied to a second machine is noticed; both are held, and both addresses named")
+def _():
+    net.proven()
+    twin = second_machine()
     tell("La Loupe's disk is copied, and the copy is started on a second machine")
     twin.start()
     net.wait_for("both machines to be held", lambda: all(n.status()["state"] == "held" and n.status()["reason"] == "two_machines"
@@ -169,6 +167,36 @@ def _():
     tell(f"its two sites have shown it everything; {hub.count('perche_recovered')} rows came from sites that had not written them")
     expect("questions that were asked", hub.status()["conflicts_open"], 0)
     hub.says_no("recover", "--now", words=["no recovery"])
+
+
+@case("reference rows that a site has shown to a hub that was put back are not held against it when it sends them once more")
+def _():
+    net.proven(llp, chr_)
+    before = llp.status()["refused"]
+    twin = second_machine()
+    call(llp, 8, "Rosa")
+    net.proven(llp, chr_)
+    old = copy_of(hub)
+    hub.sql("INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'FERME', 'Ferme')")
+    net.proven(llp, chr_)
+    put_back(hub, old)
+    net.proven(llp, chr_)
+    expect("the code at the hub, shown by its sites", hub.count("code_list", "code = 'FERME'"), 1)
+    tell("the hub is put back, and its sites give it back its own code; then La Loupe's copied disk is started")
+    twin.start()
+    net.wait_for("La Loupe to be held", lambda: llp.status()["reason"] == "two_machines", seconds=60)
+    twin.stop()
+    hub.perche("recover", "LLP")
+    epoch = llp.status()["epoch"]
+    llp.stop()
+    llp.start()  # a new epoch, which begins before what it had shown
+    net.proven(llp)
+    if llp.status()["epoch"] == epoch:
+        raise Failure("it sends nothing again")
+    expect("writes that are listed as refused at La Loupe", llp.status()["refused"], before)
+    expect("the code at both", (hub.count("code_list", "code = 'FERME'"), llp.count("code_list", "code = 'FERME'")), (1, 1))
+    tell("it goes on in a new epoch; nothing is listed as refused")
+    del net.nodes["twin"]
 
 
 perche_net.main(build, [net])
