@@ -253,13 +253,20 @@ static bool was_deleted(const struct chunk *c, const struct item *it)
     return false;
 }
 
+/* Was the row harvested when this REPLACE stood in the capture log already, further on than that chunk went? Its digest covers then
+ * what the REPLACE changed, and says no more whether it did. A clock that went back says nothing either. */
+static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at_ms)
+{
+    return at_ms > r->now_ms || (uint64_t)ask_number(r, "SELECT at_ms FROM perche_history WHERE block = ?1 AND ?2 IS NULL", (int64_t)m->block, NULL) >= at_ms;
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
     struct perche_bytes key = {c->keys + it->key_at, it->key_n};
     struct meta m;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    uint64_t mask = 0, edited = 0, at_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
+    uint64_t mask = 0, edited = 0, at_ms = 0, replaced_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
     uint32_t before;
     bool alive, present, over = false, gen, found;
     int64_t set;
@@ -279,6 +286,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         at_ms = op->at_ms;
         if (op->mask < 0) {
             over |= alive; /* REPLACE on a living row: an update of all columns */
+            replaced_ms = op->at_ms;
             m.gen += !alive;
             mask = all;
         } else if (op->mask == 0) {
@@ -375,7 +383,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     alive = meta_alive(&m);
     if (!gen && mask == 0)
         goto out;
-    if (alive && !gen && over) { /* a REPLACE that changed nothing changes no stamp */
+    if (alive && !gen && over && !harvested_since(r, &m, replaced_ms)) { /* a REPLACE that changed nothing changes no stamp */
         uint8_t same[16];
 
         digest_row(r, &m, values, same);

@@ -317,6 +317,27 @@ static void chunks_of_one_end_as_one_harvest(void **state)
     says(p->hub, "last", "SELECT code FROM cohort");
 }
 
+/* The first chunk takes the row as it is by then, for an update that stands before the REPLACE. */
+static void a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "UPDATE cohort SET code = 'P2'");
+    written(a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO project (site_id, title, kind)"
+               " SELECT '%s', 'P', 'WEB' FROM n", SITE_ID(p, 0)); /* of a few rows all are looked at more closely */
+    written(a, "REPLACE INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+               " SELECT id, site_id, training_id, code, starts_on, ends_on, 15, 'REMOTE', status FROM cohort");
+    written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    edit(p, p->hub, "UPDATE cohort SET mode = 'MIXED', capacity = 9"); /* which the site has not seen */
+    harvest_in_chunks(p, a, 50);
+    equal(p, a);
+    says(p->hub, "P2 9 MIXED 1", "SELECT code || ' ' || capacity || ' ' || mode || ' ' ||"
+                                   " (SELECT count(*) FROM perche_conflict WHERE col = 'mode' AND b_value = 'REMOTE' OR a_value = 'REMOTE') FROM cohort");
+}
+
 static void a_replace_that_changed_nothing_changes_no_stamp(void **state)
 {
     struct pair *p = *state;
@@ -574,6 +595,7 @@ int main(void)
         TEST(what_came_and_went_between_two_harvests_leaves_a_tombstone),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(chunks_of_one_end_as_one_harvest),
+        TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
         TEST(a_replace_that_changed_nothing_changes_no_stamp),
         TEST(a_hubs_column_left_at_its_default_is_no_cell_of_a_site),
         TEST(parents_are_numbered_before_their_children),
