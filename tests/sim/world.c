@@ -746,6 +746,7 @@ static void twin_begin(struct world *w, struct node *n, uint64_t down_ms)
     memcpy(t->hub_id, n->hub_id, sizeof t->hub_id);
     memcpy(t->key, n->key, sizeof t->key);
     t->joined = n->joined;
+    t->club = false;
     t->skew_ms = n->skew_ms;
     t->acked = 0;
     t->life++;
@@ -787,6 +788,7 @@ static void exchange(struct world *w, struct node *n, struct node *t)
     }
     if (third != NULL && third->twin_from > t->twin_from)
         third->twin_from = t->twin_from;
+    n->club = t->club = false; /* looked for again in what each has now */
     n->acked = 0;
 }
 
@@ -806,7 +808,6 @@ static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_
     if (first) {
         everybody_out(w, n);
         exchange(w, n, t);
-        n->club = false;
         (void)world_at(w, 1000, EV_START, n);
     }
     before = held_take(w);
