@@ -677,6 +677,12 @@ enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_b
     return rc == PERCHE_OK ? capture_unscan(r, t) : rc; /* where one is missing, others may be */
 }
 
+/* What a program's trigger writes is its business until somebody verifies. */
+static bool looked_at(const struct chunk *c)
+{
+    return c->t != NULL && c->t->present && !c->t->is_system && (!c->t->trigger_writes || capture_waits(c->r, c->t));
+}
+
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
 {
     struct outcome found = {0};
@@ -686,13 +692,29 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
         struct chunk c = {.r = r, .t = registry_table(r, b->parts[p].table)};
         sqlite3_stmt *s;
 
-        if (c.t == NULL || !c.t->present || c.t->is_system || (c.t->trigger_writes && !capture_waits(r, c.t)))
-            continue; /* what a program's trigger writes is its business until somebody verifies */
+        if (!looked_at(&c))
+            continue;
         s = rows_select(r, c.t, " = (");
         rc = load_stand(r, c.t, &c.stand);
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
             if (data_key_fits(c.t, b->parts[p].rows[i].key)) /* else it is set aside */
                 rc = check_one(&c, s, b->parts[p].rows[i].key);
+        sqlite3_finalize(s);
+        if (rc == PERCHE_OK)
+            rc = note_found(&c, &found);
+    }
+    /* and rows that it makes this site drop: what was written in them unseen is sent first */
+    for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) {
+        const struct perche_notice *n = &b->notices[i];
+        struct chunk c = {.r = r, .t = registry_table(r, n->table)};
+        sqlite3_stmt *s;
+
+        if ((n->kind != PERCHE_LEFT && n->kind != PERCHE_ABSENT) || !looked_at(&c) || !data_key_fits(c.t, n->key))
+            continue;
+        s = rows_select(r, c.t, " = (");
+        rc = load_stand(r, c.t, &c.stand);
+        if (rc == PERCHE_OK)
+            rc = check_one(&c, s, n->key);
         sqlite3_finalize(s);
         if (rc == PERCHE_OK)
             rc = note_found(&c, &found);
