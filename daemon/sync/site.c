@@ -192,6 +192,9 @@ void site_cut_talk(struct sync_site *s)
         s->pull_due = true;
     for (uint32_t i = CHANNEL_TALK; i <= CHANNEL_SECOND; i++)
         s->channels[i].stale = s->channels[i].op != 0;
+    for (uint32_t i = 0; i < s->window.count; i++)
+        if (!(s->window.batch[i].answered && s->window.batch[i].reply.refused) && s->window.batch[i].to > s->taken_perhaps)
+            s->taken_perhaps = s->window.batch[i].to;
     window_clear(&s->window);
     s->building = false;
     s->talk = TALK_NONE;

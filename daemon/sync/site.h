@@ -118,6 +118,7 @@ struct sync_site {
     uint64_t build_from;
     uint32_t standing; /* batches in a row that did not move the cursor */
     struct window window;
+    uint64_t taken_perhaps; /* the hub may have taken batches of this session up to there that this site has forgotten */
 
     uint64_t pull_full, pull_scan, pull_began_ms;
     uint64_t pull_changes;      /* `changes` when it was asked */

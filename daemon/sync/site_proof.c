@@ -84,6 +84,7 @@ void site_prove_answered(struct sync_site *s, struct perche_message *m)
         return;
     }
     s->session = m->u.prove_reply.session;
+    s->taken_perhaps = 0; /* of an earlier session the hub takes nothing any more */
     s->verdict = m->u.prove_reply.verdict;
     s->hub_lsn = m->u.prove_reply.asof.lsn;
     s->talk = TALK_PROVED;

@@ -20,7 +20,7 @@ static void acknowledge(struct sync_site *s, struct window_batch *b)
         return;
     w->from = b->from;
     w->to = b->to;
-    w->asof_lsn = b->asof_lsn;
+    w->asof_lsn = b->from < s->taken_perhaps ? 0 : b->asof_lsn; /* what it acknowledges is perhaps a batch made before this one */
     sync_message_move(&w->message, &b->reply);
 }
 

@@ -94,6 +94,8 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         break;
     case WORK_PUSH_ACKED:
         assert_true(w->from == st->acked);
+        if (w->asof_lsn == 0)
+            note(&sc->trace, "   of which batch is not known\n");
         st->acked = w->to;
         break;
     case WORK_PULL_BUILD:
@@ -819,6 +821,34 @@ static void test_when_the_first_batch_is_refused_the_second_is_forgotten(void **
     script_free(sc);
 }
 
+/* The second one may come to the hub after the first was sent once more: what the hub then says of that range is said of a batch
+ * that was made earlier, and lacks what was written meanwhile. */
+static void test_what_is_acknowledged_of_a_range_that_was_sent_before_is_not_known(void **state)
+{
+    struct script *sc = bulk();
+
+    (void)state;
+    hub_no(sc, 0, PERCHE_OP_PUSH, PERCHE_NO_DISK);
+    assert_in_range(wait_timer(sc), 1000, 2000);
+    trace_clear(&sc->trace);
+    hub_push(sc, 0, 10);
+    hub_push(sc, 0, 20);
+    hub_push(sc, 0, 30);
+    expect(sc, "   push_acked 0..10\n"
+               "   push_build from 10\n"
+               "   of which batch is not known\n"
+               "state syncing\n"
+               "0> push 10..20\n"
+               "   push_acked 10..20\n"
+               "   push_build from 20\n"
+               "   of which batch is not known\n"
+               "0> push 20..30\n"
+               "   push_acked 20..30\n"
+               "   push_build from 30\n"
+               "0> push 30..40\n");
+    script_free(sc);
+}
+
 static void test_without_leave_to_pipeline_one_batch_is_under_way(void **state)
 {
     struct script *sc = greeted(45);
@@ -1421,7 +1451,7 @@ static void test_later_comes_back_at_its_turn_and_with_little(void **state)
     assert_int_equal(sc->bytes_max, PERCHE_BATCH_BYTES_MIN);
     assert_int_equal(sc->rows_max, 100);
     hub_push(sc, 0, 90);
-    expect(sc, "   push_acked 0..90\n   push_build from 90\nstate syncing\n0> push 90..100\n");
+    expect(sc, "   push_acked 0..90\n   of which batch is not known\n   push_build from 90\nstate syncing\n0> push 90..100\n");
     assert_true(sc->bytes_max > PERCHE_BATCH_BYTES_MIN);
     script_free(sc);
 }
@@ -2444,6 +2474,7 @@ int main(void)
         T(the_acknowledgement_of_the_second_batch_waits_for_the_first),
         T(a_refusal_of_the_second_batch_waits_for_the_acknowledgement_of_the_first),
         T(when_the_first_batch_is_refused_the_second_is_forgotten),
+        T(what_is_acknowledged_of_a_range_that_was_sent_before_is_not_known),
         T(without_leave_to_pipeline_one_batch_is_under_way),
         T(after_a_cut_nothing_acknowledged_is_sent_again),
         T(a_lost_reply_to_hello_is_asked_for_again),
