@@ -683,6 +683,31 @@ static bool looked_at(const struct chunk *c)
     return c->t != NULL && c->t->present && !c->t->is_system && (!c->t->trigger_writes || capture_waits(c->r, c->t));
 }
 
+static enum perche_rc one_row(struct replica *r, struct table *t, struct perche_bytes key, struct outcome *found)
+{
+    struct chunk c = {.r = r, .t = t};
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    if (!looked_at(&c) || !data_key_fits(t, key))
+        return PERCHE_OK;
+    s = rows_select(r, t, " = (");
+    rc = load_stand(r, t, &c.stand);
+    if (rc == PERCHE_OK)
+        rc = check_one(&c, s, key);
+    sqlite3_finalize(s);
+    return rc == PERCHE_OK ? note_found(&c, found) : rc;
+}
+
+enum perche_rc audit_leaving(struct replica *r, struct table *t, struct perche_bytes key, bool *found)
+{
+    struct outcome noted = {0};
+    enum perche_rc rc = one_row(r, t, key, &noted);
+
+    *found = noted.found > 0;
+    return rc == PERCHE_OK && *found ? harvest_all(r) : rc;
+}
+
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
 {
     struct outcome found = {0};
@@ -703,21 +728,11 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
         if (rc == PERCHE_OK)
             rc = note_found(&c, &found);
     }
-    /* and rows that it makes this site drop: what was written in them unseen is sent first */
-    for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) {
-        const struct perche_notice *n = &b->notices[i];
-        struct chunk c = {.r = r, .t = registry_table(r, n->table)};
-        sqlite3_stmt *s;
+    for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) { /* and rows that it makes this site drop */
+        struct table *t = registry_table(r, b->notices[i].table);
 
-        if ((n->kind != PERCHE_LEFT && n->kind != PERCHE_ABSENT) || !looked_at(&c) || !data_key_fits(c.t, n->key))
-            continue;
-        s = rows_select(r, c.t, " = (");
-        rc = load_stand(r, c.t, &c.stand);
-        if (rc == PERCHE_OK)
-            rc = check_one(&c, s, n->key);
-        sqlite3_finalize(s);
-        if (rc == PERCHE_OK)
-            rc = note_found(&c, &found);
+        if (b->notices[i].kind == PERCHE_ABSENT && t != NULL)
+            rc = one_row(r, t, b->notices[i].key, &found);
     }
     return rc == PERCHE_OK && found.found > 0 ? harvest_all(r) : rc;
 }

@@ -460,9 +460,11 @@ enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struc
 enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t known, uint32_t entries, bool *found);
 /* The same of a row that the hub has otherwise. */
 enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key);
-/* Rows that a batch is about to change, or to take from this site: compares them with what is recorded and harvests what was written past the triggers
+/* Rows that a batch is about to change, or to take from this site as absent: compares them with what is recorded and harvests what was written past the triggers
  * first, since applying would take what it finds for what was there. When nothing captured waits. */
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b);
+/* The same of a row that is about to leave this site. *found: something was written in it past the triggers, and now waits to be sent. */
+enum perche_rc audit_leaving(struct replica *r, struct table *t, struct perche_bytes key, bool *found);
 /* A row that lives in its metadata and that a batch did not find: puts it back as the history has it, if that is proven by
  * its digest, and lists the table. */
 enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_bytes key);

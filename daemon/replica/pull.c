@@ -544,7 +544,7 @@ enum perche_rc carry_out(struct replica *r)
         uint32_t key_n = 0;
         struct table *t = NULL;
         struct meta m;
-        bool any = false, kept;
+        bool any = false, unseen = false, kept;
 
         s = sql(r, SQL_LEAVING_ROWS);
         sqlite3_bind_int(s, 1, 1);
@@ -557,6 +557,11 @@ enum perche_rc carry_out(struct replica *r)
         sql_done(s);
         if (!any || t == NULL)
             break;
+        rc = t->present ? audit_leaving(r, t, (struct perche_bytes){key, key_n}, &unseen) : PERCHE_OK;
+        if (rc != PERCHE_OK || unseen) { /* that goes first */
+            waiting = push_pending(r, r->node.acked);
+            break;
+        }
         rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
         if (rc == PERCHE_OK)
             rc = applying_begin(r);

@@ -404,6 +404,24 @@ static void what_was_written_unseen_is_sent_before_its_row_leaves(void **state)
     says(p->hub, "unseen", "SELECT call_name FROM learner WHERE id = '" LEARNER "1'");
 }
 
+/* The mark waits for an edit that is not at the hub yet. */
+static void so_is_what_was_written_after_the_mark_was_heard(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '" LEARNER "1'", SITE_ID(p, 1));
+    edit(p, f, "UPDATE learner SET call_name = 'waits' WHERE id = '" LEARNER "2'");
+    while (pull_once(p, f, 1 << 20))
+        ;
+    says(f, "1", "SELECT count(*) FROM perche_leaving");
+    program(f, BYPASS("UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "1'"));
+    pair_sync(p, f);
+    pair_sync(p, f);
+    says(f, "2", "SELECT count(*) FROM learner");
+    says(p->hub, "unseen", "SELECT call_name FROM learner WHERE id = '" LEARNER "1'");
+}
+
 static void an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back(void **state)
 {
     struct pair *p = *state;
@@ -791,6 +809,7 @@ int main(void)
         T(what_ordinary_edits_of_many_rows_cover_is_found_by_the_comparison),
         T(a_change_from_the_hub_does_not_cover_the_unseen_one),
         T(what_was_written_unseen_is_sent_before_its_row_leaves),
+        T(so_is_what_was_written_after_the_mark_was_heard),
         T(an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back),
         T(of_a_row_that_is_gone_unseen_the_stamped_values_are_sent),
         T(nothing_is_comparable_before_it_is_compared),
