@@ -96,24 +96,13 @@ enum perche_rc held_end(struct replica *r, struct meta *m)
 bool held_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t *key_n)
 {
     sqlite3_stmt *s;
-    int step;
-    bool found;
 
     if (!r->holding || r->fail != PERCHE_OK)
         return false;
     s = sql(r, SQL_HELD_TABLE);
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_blob(s, 2, key, (int)*key_n, SQLITE_STATIC);
-    step = sqlite3_step(s);
-    if (step != SQLITE_ROW && step != SQLITE_DONE)
-        (void)fail_sqlite(r, step, "look for held rows");
-    found = step == SQLITE_ROW && sqlite3_column_bytes(s, 0) <= PERCHE_KEY_BYTES_MAX;
-    if (found) {
-        *key_n = (uint32_t)sqlite3_column_bytes(s, 0);
-        memcpy(key, sqlite3_column_blob(s, 0), *key_n);
-    }
-    sql_done(s);
-    return found;
+    return sql_key(r, s, key, key_n);
 }
 
 bool held_wishes(struct replica *r)

@@ -208,19 +208,6 @@ enum perche_rc scope_dead_end(struct replica *r, struct meta *m)
     return dead_each(r, m, false);
 }
 
-/* The key that the statement finds; it is given back. */
-static bool key_read(struct replica *r, sqlite3_stmt *s, uint8_t *key, uint32_t *key_n)
-{
-    bool found = sql_row(r, s) && sqlite3_column_bytes(s, 0) <= PERCHE_KEY_BYTES_MAX;
-
-    if (found) {
-        *key_n = (uint32_t)sqlite3_column_bytes(s, 0);
-        memcpy(key, sqlite3_column_blob(s, 0), *key_n);
-    }
-    sql_done(s);
-    return found;
-}
-
 /* The entry beyond @key (none yet: key_n 0), into @key. */
 static bool dead_next(struct replica *r, const struct table *parent, struct perche_bytes parent_key, const struct table *t,
                       uint8_t *key, uint32_t *key_n)
@@ -231,7 +218,7 @@ static bool dead_next(struct replica *r, const struct table *parent, struct perc
     sqlite3_bind_blob(s, 2, parent_key.p, (int)parent_key.n, SQLITE_STATIC);
     sqlite3_bind_int64(s, 3, t->num);
     sqlite3_bind_blob(s, 4, key, (int)*key_n, SQLITE_STATIC);
-    return key_read(r, s, key, key_n);
+    return sql_key(r, s, key, key_n);
 }
 
 /* Those whose column @of names @parent. An entry of what lives again, or is gone, goes. */
@@ -261,7 +248,7 @@ bool scope_dead_next(struct replica *r, const struct table *t, uint8_t *key, uin
 
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_blob(s, 2, key, (int)*key_n, SQLITE_STATIC);
-    return key_read(r, s, key, key_n);
+    return sql_key(r, s, key, key_n);
 }
 
 static enum perche_rc follow_all_dead(struct replica *r, struct table *t)

@@ -2,6 +2,7 @@
 #include "replica/tx.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *text;
@@ -46,6 +47,18 @@ bool sql_row(struct replica *r, sqlite3_stmt *s)
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, "read");
     return rc == SQLITE_ROW;
+}
+
+bool sql_key(struct replica *r, sqlite3_stmt *s, uint8_t *key, uint32_t *key_n)
+{
+    bool found = sql_row(r, s) && sqlite3_column_bytes(s, 0) <= PERCHE_KEY_BYTES_MAX;
+
+    if (found) {
+        *key_n = (uint32_t)sqlite3_column_bytes(s, 0);
+        memcpy(key, sqlite3_column_blob(s, 0), *key_n);
+    }
+    sql_done(s);
+    return found;
 }
 
 enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what)

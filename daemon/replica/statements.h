@@ -166,6 +166,8 @@ static inline void sql_done(sqlite3_stmt *s)
 }
 /* Steps: is there a row? An error is the work's failure (r->fail), so that it is never taken for the end of the rows. */
 bool sql_row(struct replica *r, sqlite3_stmt *s);
+/* Steps once and gives it back: the key in its first column, into @key (which may be bound to it); false: there is none, or r->fail. */
+bool sql_key(struct replica *r, sqlite3_stmt *s, uint8_t *key, uint32_t *key_n);
 /* Steps a statement that returns no row and gives it back. */
 enum perche_rc sql_run(struct replica *r, sqlite3_stmt *s, const char *what);
 
