@@ -81,6 +81,7 @@
     X(B20_FOREIGN_TOMBSTONE, "B20", "", "a site throws away the tombstone of a row that it never had") \
     X(B21_ENTERED_WHOLE, "B21", "--moves --narrow", "a row that entered a scope after full does not go whole") \
     X(B22_BOTH_PLACES, "B22", "", "a row may be given to a parent that its site does not hold") \
+    X(B23_MARKS_AGAIN, "B23", "--moves --backups", "marks that have ended are not made anew for a site that was put back to before") \
     X(B23_SHOWN_OUTSIDE, "B23", "--moves --backups", "a row that a site shows and that is not its own gets no mark") \
     X(B24_LATER_STAMP, "B24", "", "a conflict row has a stamp of its own, not the later side's") \
     X(B24_ONE_STAMP, "B24", "", "a resolution and its value have different stamps") \

@@ -592,7 +592,7 @@ static enum perche_rc is_quiet(struct replica *r, uint32_t site, const struct pe
         return rc;
     s = ask(
         r,
-        "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2 AND NOT stays)"
+        "SELECT EXISTS (SELECT 1 FROM perche_left WHERE site = ?1 AND lsn > ?2 AND ended = 0 AND NOT stays)"
         " OR EXISTS (SELECT 1 FROM perche_refusal WHERE site = ?1 AND lsn > ?2)"
         " OR EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)"
         " OR EXISTS (SELECT 1 FROM perche_rescan)" /* not compared yet, or gone: its digests are no proof */

@@ -3,7 +3,7 @@
 #ifndef REPLICA_CORE_SQL_H
 #define REPLICA_CORE_SQL_H
 
-#define REPLICA_FORMAT 2 /* perche_node.format; a higher one is of a newer program. PRAGMA user_version is the programs' own */
+#define REPLICA_FORMAT 3 /* perche_node.format; a higher one is of a newer program. PRAGMA user_version is the programs' own */
 
 static const char *const core_sql =
     "CREATE TABLE perche_node (id INTEGER PRIMARY KEY CHECK (id = 1), site TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,"
@@ -56,10 +56,12 @@ static const char *const core_sql =
     "CREATE TABLE perche_invitation (id BLOB NOT NULL PRIMARY KEY, secret_hash BLOB NOT NULL, site TEXT NOT NULL, expires_ms INTEGER NOT NULL,"
     " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
     /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them; stays: it
-     * only reads the row from then on and is not told to drop it */
+     * only reads the row from then on and is not told to drop it; ended: how far the hub was when that passed it, 0: not yet. The mark is kept
+     * for copies of the site from before that, until the floor passes it */
     "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
-    " PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX perche_left_lsn ON perche_left (site, lsn);"
+    " ended INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
+    "CREATE INDEX perche_left_ended ON perche_left (ended) WHERE ended <> 0;"
     /* rows that a site was let write though a row that they name was not here: judged when it arrives; shown: while this hub recovered */
     "CREATE TABLE perche_named (tab INTEGER NOT NULL, key BLOB NOT NULL, by_tab INTEGER NOT NULL, by_key BLOB NOT NULL, shown INTEGER NOT NULL,"
     " PRIMARY KEY (tab, key, by_tab, by_key)) STRICT, WITHOUT ROWID;"

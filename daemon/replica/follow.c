@@ -31,6 +31,45 @@ static enum perche_rc unmark_left(struct replica *r, uint32_t site, const struct
     return sql_run(r, s, "end a mark");
 }
 
+/* They are kept as ended from here on. */
+enum perche_rc left_done(struct replica *r, uint32_t site, uint64_t done)
+{
+    sqlite3_stmt *s = sql(r, SQL_LEFT_DONE);
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)done);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)r->node.lsn);
+    return sql_run(r, s, "end marks");
+}
+
+/* A site that was put back to where it had heard us up to @full has what left it since, and may write it until it has heard so
+ * again: the marks that ended since are made anew, before it pushes (DESIGN 4.6). */
+enum perche_rc left_again(struct replica *r, uint32_t site, uint64_t full)
+{
+    sqlite3_stmt *s;
+    enum perche_rc rc;
+
+    if (WITHOUT(B23_MARKS_AGAIN))
+        return PERCHE_OK;
+    s = sql(r, SQL_LEFT_AGAIN);
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)(full > 0 ? full : 1)); /* 0: not ended */
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)r->node.lsn);
+    rc = sql_run(r, s, "mark rows as left again");
+    for (int n = rc == PERCHE_OK ? sqlite3_changes(r->db) : 0; n > 0; n--)
+        (void)next_lsn(r); /* theirs */
+    return rc;
+}
+
+/* No copy is younger than that and was made before they ended: it comes back from below the floor. */
+enum perche_rc left_forget(struct replica *r, uint64_t floor)
+{
+    sqlite3_stmt *s = sql(r, SQL_LEFT_FORGET);
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)floor);
+    return sql_run(r, s, "forget marks");
+}
+
 /* Every site that lost the row gets a mark, every one that has it now loses its. Who was a member (@before: then, 0 = all of
  * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken. */
 static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before)

@@ -461,7 +461,8 @@ enum perche_rc audit_covered(struct replica *r, const struct meta *m, const stru
 /* The same of a row that the hub has otherwise. */
 enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key);
 /* Rows that a batch is about to change, or to take from this site as absent: compares them with what is recorded and harvests what was written past the triggers
- * first, since applying would take what it finds for what was there. When nothing captured waits. */
+ * first, since applying would take what it finds for what was there. A row that was taken out is put back: what one deleted unseen and what
+ * a whole table lost cannot be told apart here. When nothing captured waits. As all of this: the work's outcome has found and restored. */
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b);
 /* The same of a row that is about to leave this site. *found: something was written in it past the triggers, and now waits to be sent. */
 enum perche_rc audit_leaving(struct replica *r, struct table *t, struct perche_bytes key, bool *found);
@@ -544,6 +545,11 @@ enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* 
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
 /* The row goes: a mark for each of its sites but @but. */
 enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
+/* Marks that rows have left @site end, at or below @done; those that had ended when the hub was at @full or beyond are made anew;
+ * those that ended at or below @floor are forgotten. */
+enum perche_rc left_done(struct replica *r, uint32_t site, uint64_t done);
+enum perche_rc left_again(struct replica *r, uint32_t site, uint64_t full);
+enum perche_rc left_forget(struct replica *r, uint64_t floor);
 /* A tombstone is written, or dropped: by its kept cells it is found when its parent moves. Of the hub; nothing for other rows. */
 enum perche_rc scope_dead_put(struct replica *r, struct meta *m);
 enum perche_rc scope_dead_end(struct replica *r, struct meta *m);

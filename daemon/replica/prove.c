@@ -106,6 +106,8 @@ enum perche_rc prove_judge(struct replica *r, const struct work *w, struct outco
         if (reply->verdict == PERCHE_PROVEN && !lost) /* what it says of a life of ours that is no more says nothing */
             rc = peer_done(r, site, &peer, p->done);
         peer.session = w->session;
+        if (rc == PERCHE_OK && !same && !is_new) /* it was put back */
+            rc = left_again(r, site, peer.full);
         if (rc == PERCHE_OK)
             rc = peer_store(r, site, &peer);
         if (rc == PERCHE_OK)

@@ -473,22 +473,19 @@ enum perche_rc peer_store(struct replica *r, uint32_t site, const struct peer *p
 /* `done` ends marks and refusals at or below it (DESIGN 4.5). */
 enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint64_t done)
 {
-    enum statement_id ends[] = {SQL_LEFT_DONE, SQL_REFUSAL_DONE};
+    sqlite3_stmt *s;
+    enum perche_rc rc = PERCHE_OK;
 
     if (done <= p->done)
         return PERCHE_OK;
     p->done = done;
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *s = sql(r, ends[i]);
-        enum perche_rc rc;
-
-        sqlite3_bind_int64(s, 1, site);
-        sqlite3_bind_int64(s, 2, (sqlite3_int64)done);
-        rc = sql_run(r, s, "end marks");
-        if (rc != PERCHE_OK)
-            return rc;
-    }
-    return PERCHE_OK;
+    rc = left_done(r, site, done);
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_REFUSAL_DONE);
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)done);
+    return sql_run(r, s, "end refusals");
 }
 
 /* Is a stamp of the batch too far ahead of everything that the hub knows? Conflict rows are not tested, nor entries of the chain. */

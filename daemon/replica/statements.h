@@ -60,13 +60,18 @@
                   " WHERE scope = (SELECT num FROM perche_name WHERE text = '') LIMIT ?1")                             \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
-    R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 AND NOT stays ORDER BY lsn LIMIT ?3") \
-    R(LEFT_HAS, "SELECT lsn FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                               \
+    R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 AND ended = 0 AND NOT stays"    \
+                 " ORDER BY lsn LIMIT ?3")                                                                             \
+    R(LEFT_HAS, "SELECT lsn FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3 AND ended = 0")                 \
     W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn, stays) VALUES (?1,?2,?3,?4,?5)"                         \
-                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays")                               \
+                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays, ended = 0")                    \
     W(LEFT_STAYS, "UPDATE perche_left SET stays = 1 WHERE site = ?1 AND tab = ?2 AND key = ?3")                        \
     W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
-    W(LEFT_DONE, "DELETE FROM perche_left WHERE site = ?1 AND lsn <= ?2")                                              \
+    W(LEFT_DONE, "UPDATE perche_left SET ended = ?3 WHERE site = ?1 AND lsn <= ?2 AND ended = 0")   \
+    W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n"                                                   \
+                  " FROM (SELECT tab AS of_tab, key AS of_key, row_number() OVER (ORDER BY lsn) AS n"                  \
+                  " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key") \
+    W(LEFT_FORGET, "DELETE FROM perche_left WHERE ended <> 0 AND ended <= ?1")                                        \
     R(NAMED_ANY, "SELECT EXISTS (SELECT 1 FROM perche_named)")                                                         \
     R(NAMED_ROWS, "SELECT by_tab, by_key, shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND (by_tab, by_key) > (?3, ?4)" \
                   " ORDER BY by_tab, by_key LIMIT ?5")                                                                 \

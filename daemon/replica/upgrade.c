@@ -36,8 +36,8 @@ static enum perche_rc dead_children(struct replica *r)
 
 static const struct step {
     int64_t to;
-    const char *tables;                   /* only adds */
-    enum perche_rc (*rows)(struct replica *r); /* may run again */
+    const char *tables;                   /* only adds, but for an index */
+    enum perche_rc (*rows)(struct replica *r); /* may run again; NULL = they are as they have to be */
 } steps[] = {
     {2,
      "ALTER TABLE perche_node ADD COLUMN format INTEGER NOT NULL DEFAULT 1;"
@@ -49,6 +49,12 @@ static const struct step {
      "CREATE TABLE IF NOT EXISTS perche_dead_child (parent_tab INTEGER NOT NULL, parent_key BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL,"
      " PRIMARY KEY (parent_tab, parent_key, tab, key)) STRICT, WITHOUT ROWID;",
      dead_children},
+    {3,
+     "ALTER TABLE perche_left ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;"
+     "DROP INDEX IF EXISTS perche_left_lsn;"
+     "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
+     "CREATE INDEX IF NOT EXISTS perche_left_ended ON perche_left (ended) WHERE ended <> 0;",
+     NULL},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(REPLICA_FORMAT == 1 + STEPS, "each format has its step");
@@ -81,7 +87,7 @@ enum perche_rc upgrade_rows(struct replica *r)
     sqlite3_stmt *s;
 
     for (int i = 0; i < STEPS && r->fail == PERCHE_OK; i++)
-        if (format < steps[i].to)
+        if (format < steps[i].to && steps[i].rows != NULL)
             (void)steps[i].rows(r);
     if (r->fail != PERCHE_OK)
         return r->fail;

@@ -405,8 +405,18 @@ struct notes {
     bool asked[WRITES_MAX];    /* a conflict names it */
     bool kept[WRITES_MAX];     /* the hub's history has it */
     bool seen[WRITES_MAX];     /* a later author had seen it */
+    bool listed[WRITES_MAX];   /* its site's list of what was refused has it, where that may be */
     bool alive[ROWS_MAX];
 };
+
+/* Has somebody else written the same value there? */
+static bool taken_over(const struct world *w, uint32_t x)
+{
+    for (uint32_t i = 1; i <= w->writes_count; i++)
+        if (w->writes[i].again && !w->writes[i].dead && w->writes[i].value_of == x)
+            return true;
+    return false;
+}
 
 /* Values of the hub's rows, column by column in the order of the file; every name must be where its author put it. */
 static void read_rows(struct world *w, struct node *n, struct notes *notes)
@@ -457,7 +467,7 @@ static void read_rows(struct world *w, struct node *n, struct notes *notes)
                                (const char *)sqlite3_column_text(s, 0), name, x);
                     continue;
                 }
-                if (w->writes[x].dead)
+                if (w->writes[x].dead && !taken_over(w, x))
                     world_fail(w, "never written", "%s: %s %s.%s has w%u, which was rolled back", n->name, specs[table].name, w->rows[row].json, name, x);
                 if (w->writes[x].unlawful && (specs[table].reference || w->counts[COUNT_BACK_HUB] == 0)) /* else taken while it was made whole: a stated limit */
                     world_fail(w, "P7 unlawful", "%s: %s %s.%s still has the unlawful w%u", n->name, specs[table].name, w->rows[row].json, name, x);
@@ -598,14 +608,25 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
     sqlite3_finalize(s);
 }
 
-/* What is listed at the site whose write the hub did not take, with its value, has not vanished. A machine that is put back or
- * copied goes on writing rows that have left it in the life that it knows nothing of; everywhere else a lawful write is taken. */
+/* What is listed at the site whose write the hub did not take, with its value, has not vanished. A hub that is put back knows nothing
+ * of the marks that it had given since, nor of whom; a new child that went past the triggers may be found when its parent has left.
+ * Everywhere else a lawful write is taken. */
+static bool hub_forgot_marks(const struct world *w)
+{
+    return w->plan->mix.moves && w->counts[COUNT_BACK_HUB] > 0;
+}
+
+static bool may_be_refused(const struct world *w)
+{
+    return w->plan->mix.moves && (w->counts[COUNT_BACK_HUB] > 0 || w->plan->mix.extra[EXTRA_BYPASS]);
+}
+
 static void read_refused(struct world *w, struct node *n, bool *listed)
 {
     sqlite3_stmt *s = NULL;
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT v.value FROM perche_refused r, json_each(r.image) v WHERE r.columns = '' AND r.reason = 'scope' AND v.type IN ('text', 'integer')",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT v.value, r.reason FROM perche_refused r, json_each(r.image) v WHERE r.columns = '' AND r.reason IN ('scope', 'parent')"
+                                          " AND v.type IN ('text', 'integer')", -1, &s, NULL) != SQLITE_OK)
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
     while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
         char text[64];
@@ -614,7 +635,7 @@ static void read_refused(struct world *w, struct node *n, bool *listed)
         (void)snprintf(text, sizeof text, "%c%.60s", sqlite3_column_type(s, 0) == SQLITE_INTEGER ? 'I' : 'T', (const char *)sqlite3_column_text(s, 0));
         x = token(text, (uint32_t)strlen(text));
         if (x != 0 && x <= w->writes_count)
-            listed[x] = true;
+            listed[x] |= w->writes[x].bypass || (hub_forgot_marks(w) && strcmp((const char *)sqlite3_column_text(s, 1), "scope") == 0);
     }
     sqlite3_finalize(s);
 }
@@ -636,7 +657,7 @@ static bool deletion_listed(struct world *w, const struct write *x)
     }
     sqlite3_bind_text(s, 1, specs[r->table].name, -1, SQLITE_STATIC);
     sqlite3_bind_text(s, 2, r->json, -1, SQLITE_STATIC);
-    sqlite3_bind_int(s, 3, w->put_back);
+    sqlite3_bind_int(s, 3, hub_forgot_marks(w));
     listed = sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
     return listed;
@@ -760,7 +781,7 @@ struct held *held_take(struct world *w)
             sqlite3_reset(s);
         }
         hold_history(w, n, h);
-        if (n->index != HUB && w->put_back && w->plan->mix.moves) /* the list goes with the file of the site that it is told to */
+        if (n->index != HUB && may_be_refused(w)) /* the list goes with the file of the site that it is told to */
             read_refused(w, n, h->value);
         if (!n->up)
             disk_run_as(n->disk, DISK_PROGRAM);
@@ -817,7 +838,7 @@ static void lie(struct world *w, struct notes *notes, struct dump *site)
     for (uint32_t i = 0; kind == 1 && i < w->writes_count; i++) { /* what is there now was rolled back */
         uint32_t x = 1 + (from + i) % w->writes_count;
 
-        if (notes->final[x] && !w->writes[x].dead) {
+        if (notes->final[x] && !w->writes[x].dead && !taken_over(w, x)) {
             w->writes[x].dead = true;
             STORY(w, NULL, "a lie: w%u was rolled back", x);
             return;
@@ -908,8 +929,8 @@ void oracle_end(struct world *w)
     for (uint32_t i = 0; i < w->nodes_count; i++)
         read_rows(w, &w->nodes[i], notes);
     read_conflicts(w, hub, notes);
-    for (uint32_t i = 1; i < w->nodes_count && w->put_back && w->plan->mix.moves; i++)
-        read_refused(w, &w->nodes[i], notes->asked);
+    for (uint32_t i = 1; i < w->nodes_count && may_be_refused(w); i++)
+        read_refused(w, &w->nodes[i], notes->listed);
     for (uint32_t i = 1; i <= w->writes_count; i++)
         for (uint32_t k = 1; k <= w->writes_count && !notes->seen[i]; k++)
             notes->seen[i] = k != i && !w->writes[k].dead && bit(w->writes[k].seen, i);
@@ -918,7 +939,7 @@ void oracle_end(struct world *w)
 
         if (x->col < 0 || x->dead || x->lost || x->null || x->again || x->unlawful || w->rows[x->row].tainted)
             continue;
-        if (notes->final[i] || notes->asked[i] || notes->seen[i])
+        if (notes->final[i] || notes->asked[i] || notes->seen[i] || notes->listed[i])
             continue;
         if (!history_read)
             read_history(w, hub, notes);
@@ -939,6 +960,7 @@ void oracle_end(struct world *w)
     }
     for (uint32_t row = 0; row < w->rows_count && w->failure[0] == '\0'; row++) {
         uint32_t last_delete = 0, last_insert = 0;
+        bool listed = false;
 
         for (uint32_t i = 1; i <= w->writes_count; i++) {
             if (w->writes[i].row != row || w->writes[i].dead || w->writes[i].unlawful)
@@ -947,6 +969,7 @@ void oracle_end(struct world *w)
                 last_delete = i;
             if (w->writes[i].col == COL_INSERT)
                 last_insert = i;
+            listed |= notes->listed[i];
         }
         if (w->rows[row].tainted)
             continue;
@@ -962,7 +985,7 @@ void oracle_end(struct world *w)
                 world_fail(w, "resurrected", "%s %s lives, but was deleted (w%u) by somebody who knew of all that inserted it",
                            specs[w->rows[row].table].name, w->rows[row].json, d);
         }
-        if (!notes->alive[row] && last_delete == 0 && (last_insert != 0))
+        if (!notes->alive[row] && last_delete == 0 && last_insert != 0 && !listed)
             world_fail(w, "row lost", "%s %s is gone, and nobody deleted it", specs[w->rows[row].table].name, w->rows[row].json);
     }
     free(notes);

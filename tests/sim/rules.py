@@ -98,6 +98,7 @@ FIRST = {
     "B20_FOREIGN_TOMBSTONE": "replica_pull tombstones_of_rows_it_never_had_are_kept",
     "B21_ENTERED_WHOLE": "replica_pull a_row_that_comes_back_after_its_mark_was_read_goes_whole",
     "B22_BOTH_PLACES": "replica_rights a_child_is_given_to_another_parent_only_where_both_are_held",
+    "B23_MARKS_AGAIN": "replica_position what_a_site_put_back_writes_of_a_row_that_had_left_it_arrives",
     "B23_SHOWN_OUTSIDE": "replica_digest a_row_that_is_not_the_sites_any_more_leaves_it",
     "B24_LATER_STAMP": "replica_conflict the_same_sides_make_the_same_row_on_any_node",
     "B24_ONE_STAMP": "replica_conflict resolving_for_the_value_that_stands_is_a_write_as_well",

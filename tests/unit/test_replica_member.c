@@ -273,7 +273,7 @@ static void a_note_of_a_site_never_goes_back(void **state)
 
     program(
         p->hub,
-        "INSERT INTO perche_left SELECT site, 1, x'01', 500, 0 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700, 1 FROM perche_peer");
+        "INSERT INTO perche_left SELECT site, 1, x'01', 500, 0, 0 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700, 1, 0 FROM perche_peer");
     w.session = session;
     w.full = w.scan = 600;
     w.done = 550;
@@ -285,9 +285,9 @@ static void a_note_of_a_site_never_goes_back(void **state)
     program_says(p->hub, look, "600 600 550 3 12345 -7");
     program_says(
         p->hub,
-        "SELECT group_concat(lsn) FROM perche_left WHERE site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))",
+        "SELECT group_concat(lsn) FROM perche_left WHERE ended = 0 AND site = (SELECT num FROM perche_name WHERE text = (SELECT id FROM site WHERE name = 'La Loupe'))",
         "700");
-    program_says(p->hub, "SELECT count(*) FROM perche_left", "3"); /* the other site's stay */
+    program_says(p->hub, "SELECT count(*) FROM perche_left WHERE ended = 0", "3"); /* the other site's stay */
     w.full = w.scan = 400;
     w.done = 300;
     w.pending = 0;

@@ -61,6 +61,39 @@ static void an_edit_after_the_backup_and_one_before_meet_as_two_edits(void **sta
     all_equal(p);
 }
 
+/* It knows nothing of the move, and neither its edits nor a new child of the row are refused for that. */
+static void what_a_site_put_back_writes_of_a_row_that_had_left_it_arrives(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    settled(p, a);
+    back_up(a);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s'", SITE_ID(p, 1));
+    settled(p, a);
+    settled(p, b);
+    says(a, "0", "SELECT count(*) FROM learner");
+    says(p->hub, "0", "SELECT count(*) FROM perche_left WHERE ended = 0");
+    put_back(p, a);
+    call(p, a, ID(1), "Ada");
+    contact(p, a, ID(2), ID(1), "a@b.org");
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    settled(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+    says(a, "0", "SELECT count(*) FROM perche_refused");
+    is_called(p->hub, ID(1), "Ada");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact)");
+    settled(p, b);
+    is_called(b, ID(1), "Ada");
+    says(b, "a@b.org", "SELECT value FROM learner_contact");
+    all_equal(p);
+    says(p->hub, "0", "SELECT count(*) FROM perche_left WHERE ended = 0"); /* and that ends the right again */
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    settled(p, a);
+    is_called(p->hub, ID(1), "Ada");
+}
+
 /* The hub has had it, and somebody who had read it has written since: nobody is asked. */
 static void a_value_that_a_site_put_back_pushes_once_more_is_no_news(void **state)
 {
@@ -752,6 +785,7 @@ int main(void)
         TEST(what_a_site_that_was_put_back_has_stamped_ahead_is_taken),
         TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
+        TEST(what_a_site_put_back_writes_of_a_row_that_had_left_it_arrives),
         TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),
         TEST(a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here),
         TEST(a_row_that_went_before_a_site_put_back_had_harvested_its_insert_is_gone_everywhere),
