@@ -305,6 +305,60 @@ static bool may_name(struct replica *r, const struct meta *m, uint32_t own, uint
     return may;
 }
 
+/* Of a value that was written again as it was: who had written it before. */
+struct authors {
+    struct replica *r;
+    const struct meta *m, *of; /* the row that names, and the one that it names */
+    const struct column *column;
+    const struct perche_value *value;
+    uint32_t own, pusher;
+    const struct waitings *all;
+    bool may;
+};
+
+static bool author_row(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                       uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct authors *a = ctx;
+
+    (void)b, (void)block, (void)at_ms;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+
+        if (strcmp(part->columns[c->col], a->column->name) != 0)
+            continue;
+        if (perche_value_compare(&c->value, a->value) != 0)
+            return false;
+        a->may = may_name(a->r, a->of, a->own, a->pusher, a->all, via);
+    }
+    return !a->may && row->gen == a->m->gen;
+}
+
+/* Was what decides it lawful when it was written, be it by another one? */
+static enum perche_rc may_have_named(struct replica *r, const struct meta *m, uint32_t own, uint32_t pusher, const struct waitings *all,
+                                     const struct waiting *w, int k, bool *may)
+{
+    struct authors a = {.r = r, .of = m, .column = deciding(w, k), .own = own, .pusher = pusher, .all = all};
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    struct meta naming;
+    enum perche_rc rc;
+
+    *may = may_name(r, m, own, pusher, all, w->by[k]);
+    if (*may || a.column == NULL)
+        return r->fail;
+    rc = meta_load(r, w->table, (struct perche_bytes){w->key, w->key_n}, &naming);
+    if (rc == PERCHE_OK && naming.stored) {
+        rc = row_values(r, &naming, values);
+        a.m = &naming;
+        a.value = &values[a.column->num];
+        if (rc == PERCHE_OK)
+            rc = history_walk(r, &naming, author_row, &a);
+        *may = a.may;
+    }
+    meta_clear(&naming);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
 enum perche_rc named_arrived(struct replica *r, uint32_t pusher, struct meta *m, const struct perche_value *values)
 {
     struct perche_value again[PERCHE_COLUMNS_MAX + 1];
@@ -329,14 +383,14 @@ enum perche_rc named_arrived(struct replica *r, uint32_t pusher, struct meta *m,
         more = false;
         for (uint32_t i = 0; i < all.count; i++) {
             struct waiting *w = &all.items[i];
-            bool ok = true;
+            bool ok = rc == PERCHE_OK;
 
             if (w->lawful)
                 continue;
-            for (int k = 0; k < 3; k++)
-                ok = ok && may_name(r, m, own, pusher, &all, w->by[k]);
-            w->lawful = ok;
-            more |= ok;
+            for (int k = 0; k < 3 && ok; k++)
+                rc = may_have_named(r, m, own, pusher, &all, w, k, &ok);
+            w->lawful = ok && rc == PERCHE_OK;
+            more |= w->lawful;
         }
     }
     brought = false;
@@ -349,8 +403,8 @@ enum perche_rc named_arrived(struct replica *r, uint32_t pusher, struct meta *m,
             rc = applying_begin(r);
             begun = rc == PERCHE_OK;
         }
-        for (int k = 0; k < 3; k++)
-            may[k] = may_name(r, m, own, pusher, &all, all.items[i].by[k]);
+        for (int k = 0; k < 3 && rc == PERCHE_OK; k++)
+            rc = may_have_named(r, m, own, pusher, &all, &all.items[i], k, &may[k]);
         if (rc == PERCHE_OK)
             rc = refuse_waiting(r, &all.items[i], may);
         brought = true;

@@ -222,17 +222,29 @@ static enum perche_rc parents_ok(struct replica *r, uint32_t site, const struct 
     return rc;
 }
 
+/* Does it name the sites that the row that was here named? */
+static bool same_place(const struct table *t, const struct perche_value *stored, const struct perche_value *values)
+{
+    for (uint32_t p = 0; p < t->parts_count; p++)
+        if (t->parts[p].child_site == NULL && t->parts[p].key_index < 0 &&
+            perche_value_compare(&stored[t->parts[p].num], &values[t->parts[p].num]) != 0)
+            return false;
+    return true;
+}
+
+/* @stored: of the row that has been here under this key, NULL = none. */
 static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
-                                const char **reason)
+                                const struct perche_value *stored, const char **reason)
 {
     struct table *t = m->table;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    bool ok = true;
+    bool ok = true, late;
     enum perche_rc rc = PERCHE_OK;
 
     memset(values, 0, m->count * sizeof values[0]);
     for (uint32_t i = 0; i < in->cells_count; i++)
         values[in->cells[i].num] = *in->cells[i].value;
+    late = stored != NULL && same_place(t, stored, values); /* before relatives are read over it */
     if (t->rule == RULE_PARENT) {
         rc = parents_ok(r, site, m, values, &ok);
         if (rc == PERCHE_OK && !ok)
@@ -242,7 +254,8 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
     } else if (t->rule == RULE_HUB && !t->mover_holder) {
         *reason = "hub_table";
         return PERCHE_OK;
-    } else if (in->gen % 2 == 1 && !t->mover_holder && !scope_may_write(r, t, m, values, site)) {
+    } else if (in->gen % 2 == 1 && !t->mover_holder && !scope_may_write(r, t, m, values, site) &&
+               !(late && rights_left(r, site, t->num, m->key, m->key_n))) {
         *reason = "scope";
         return r->fail;
     }
@@ -322,7 +335,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         return PERCHE_OK;
     }
     if (!m->stored) {
-        rc = judge_new(r, site, m, in, reason);
+        rc = judge_new(r, site, m, in, NULL, reason);
         if (rc != PERCHE_OK || *reason != NULL)
             return rc;
     } else {
@@ -349,7 +362,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         return r->fail;
     }
     if (loaded && in->gen > m->gen && in->gen % 2 == 1) { /* the same key again is judged like a new one */
-        rc = judge_new(r, site, m, in, reason);
+        rc = judge_new(r, site, m, in, values, reason);
         if (rc != PERCHE_OK || *reason != NULL)
             return rc;
     }

@@ -252,6 +252,26 @@ static void what_was_named_before_by_who_holds_it_stays(void **state)
     says(a, "enrolment::member", LISTED);
 }
 
+/* The hub has enrolled a learner that is not here yet at A, and A has written it again as it was. */
+static void what_was_lawful_and_is_written_again_as_it_was_stays(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, p->hub, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "CREATE TEMP TABLE keep AS SELECT * FROM enrolment; UPDATE keep SET pay_scheme = 'AREF'; REPLACE INTO enrolment SELECT * FROM keep");
+    equal(p, a);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(1) " AREF", "SELECT l.id || ' ' || e.pay_scheme FROM learner l JOIN enrolment e ON e.learner_id = l.id");
+    says(a, "", LISTED);
+    says(p->hub, "", REFUSALS);
+}
+
 /* Rows of A that name a parent which comes from B later, and one that A inserts itself. */
 static void children(struct pair *p, struct fixture *a)
 {
@@ -457,6 +477,24 @@ static void nor_does_a_key_that_is_deleted_and_inserted_again(void **state)
     edit(p, a, "DROP TABLE keep; CREATE TEMP TABLE keep AS SELECT * FROM enrolment; DELETE FROM enrolment; UPDATE keep SET pay_scheme = 'AREF'; INSERT INTO enrolment SELECT * FROM keep");
     refused(p, a, ""); /* as it was it may come back */
     says(p->hub, "AREF", "SELECT pay_scheme FROM enrolment WHERE id = '" ID(4) "'");
+}
+
+/* It was A's to write when A did. */
+static void a_late_one_arrives_as_a_late_edit_does(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p, 1, ID(1), ID(2));
+    enrolment(p, p->hub, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "CREATE TEMP TABLE keep AS SELECT * FROM learner; DELETE FROM learner; UPDATE keep SET call_name = 'late'; INSERT INTO learner SELECT * FROM keep");
+    edit(p, p->hub, "UPDATE enrolment SET exit_reason = 'TRANSFER' WHERE id = '" ID(5) "'");
+    refused(p, a, "");
+    says(p->hub, "late", "SELECT call_name FROM learner");
+    says(a, "0", "SELECT count(*) FROM learner");
+    equal(p, b);
+    says(b, "late", "SELECT call_name FROM learner");
 }
 
 static void nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself(void **state)
@@ -718,6 +756,7 @@ int main(void)
         TEST(naming_it_before_it_arrives_opens_none_either),
         TEST(whoever_else_wrote_the_condition),
         TEST(what_was_named_before_by_who_holds_it_stays),
+        TEST(what_was_lawful_and_is_written_again_as_it_was_stays),
         TEST(a_child_that_came_before_its_parent_is_judged_when_that_comes),
         TEST(so_is_one_of_a_site_that_only_reads_the_parent),
         TEST(a_reader_who_may_write_goes_on_where_he_may),
@@ -727,6 +766,7 @@ int main(void)
         TEST(it_is_judged_when_what_it_named_comes_as_a_tombstone),
         TEST(nor_does_an_edit_that_names_it),
         TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
+        TEST(a_late_one_arrives_as_a_late_edit_does),
         TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),
         TEST(a_child_is_given_to_another_parent_only_where_both_are_held),
         TEST(a_reader_writes_only_where_he_may),
