@@ -467,14 +467,20 @@ static enum perche_rc check_metadata(struct chunk *c)
     return rc;
 }
 
-static enum perche_rc note_found(const struct chunk *c, struct outcome *o)
+static uint64_t found_by(const struct chunk *c)
 {
+    return c->changed + c->added + c->removed;
+}
+
+static enum perche_rc note_found(const struct chunk *c)
+{
+    struct outcome *o = c->r->outcome;
     char *text;
     enum perche_rc rc;
 
-    if (c->changed + c->added + c->removed + c->restored + c->lost == 0)
+    if (found_by(c) + c->restored + c->lost == 0)
         return PERCHE_OK;
-    o->found += c->changed + c->added + c->removed;
+    o->found += found_by(c);
     o->restored += c->restored;
     text = sqlite3_mprintf("INSERT INTO perche_bypassed (tab, at_ms, changed, added, removed, restored, lost) VALUES (%u, %llu, %llu, %llu, %llu, %llu, %llu)"
                            " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms, told = 0, changed = excluded.changed + iif(told, 0, changed),"
@@ -502,7 +508,7 @@ static enum perche_rc load_stand(struct replica *r, const struct table *t, struc
 }
 
 /* One step of a table, or what is left of it within *cost. */
-static enum perche_rc audit_table(struct replica *r, struct table *t, uint32_t *cost, struct outcome *o)
+static enum perche_rc audit_table(struct replica *r, struct table *t, uint32_t *cost)
 {
     struct chunk c = {.r = r, .t = t, .cost = *cost + COST_STEP};
     enum perche_rc rc = load_stand(r, t, &c.stand);
@@ -515,7 +521,7 @@ static enum perche_rc audit_table(struct replica *r, struct table *t, uint32_t *
         rc = capture_scanned(r, t->num);
     sqlite3_finalize(c.gone);
     *cost = c.cost;
-    return rc == PERCHE_OK ? note_found(&c, o) : rc;
+    return rc == PERCHE_OK ? note_found(&c) : rc;
 }
 
 /* ---- a table that is gone -------------------------------------------------------- */
@@ -593,13 +599,14 @@ static struct table *next_table(struct replica *r, bool *made)
 enum perche_rc audit(struct replica *r, struct outcome *o)
 {
     uint32_t cost = 0;
+    uint64_t before = o->found;
     bool made = false;
     struct table *t;
     enum perche_rc rc = PERCHE_OK;
 
-    while (rc == PERCHE_OK && cost < CHUNK_COST_MAX && o->found == 0 && (t = next_table(r, &made)) != NULL) {
+    while (rc == PERCHE_OK && cost < CHUNK_COST_MAX && o->found == before && (t = next_table(r, &made)) != NULL) {
         o->more = true; /* what was found is to be harvested, and what waited for the comparison to be done */
-        rc = audit_table(r, t, &cost, o);
+        rc = audit_table(r, t, &cost);
     }
     o->more |= made;
     return rc != PERCHE_OK ? rc : r->fail;
@@ -656,7 +663,6 @@ static enum perche_rc check_one(struct chunk *c, sqlite3_stmt *s, struct perche_
 enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_bytes key)
 {
     struct chunk c = {.r = r, .t = t};
-    struct outcome found = {0};
     struct recall f;
     struct meta m;
     uint8_t digest[16];
@@ -673,7 +679,7 @@ enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_b
     recall_free(&f);
     meta_clear(&m);
     if (rc == PERCHE_OK)
-        rc = note_found(&c, &found);
+        rc = note_found(&c);
     return rc == PERCHE_OK ? capture_unscan(r, t) : rc; /* where one is missing, others may be */
 }
 
@@ -683,7 +689,7 @@ static bool looked_at(const struct chunk *c)
     return c->t != NULL && c->t->present && !c->t->is_system && (!c->t->trigger_writes || capture_waits(c->r, c->t));
 }
 
-static enum perche_rc one_row(struct replica *r, struct table *t, struct perche_bytes key, struct outcome *found)
+static enum perche_rc one_row(struct replica *r, struct table *t, struct perche_bytes key, bool *found)
 {
     struct chunk c = {.r = r, .t = t};
     sqlite3_stmt *s;
@@ -696,21 +702,22 @@ static enum perche_rc one_row(struct replica *r, struct table *t, struct perche_
     if (rc == PERCHE_OK)
         rc = check_one(&c, s, key);
     sqlite3_finalize(s);
-    return rc == PERCHE_OK ? note_found(&c, found) : rc;
+    *found |= found_by(&c) > 0;
+    return rc == PERCHE_OK ? note_found(&c) : rc;
 }
 
 enum perche_rc audit_leaving(struct replica *r, struct table *t, struct perche_bytes key, bool *found)
 {
-    struct outcome noted = {0};
-    enum perche_rc rc = one_row(r, t, key, &noted);
+    enum perche_rc rc;
 
-    *found = noted.found > 0;
+    *found = false;
+    rc = one_row(r, t, key, found);
     return rc == PERCHE_OK && *found ? harvest_all(r) : rc;
 }
 
 enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
 {
-    struct outcome found = {0};
+    bool found = false;
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++) {
@@ -725,8 +732,9 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
             if (data_key_fits(c.t, b->parts[p].rows[i].key)) /* else it is set aside */
                 rc = check_one(&c, s, b->parts[p].rows[i].key);
         sqlite3_finalize(s);
+        found |= found_by(&c) > 0;
         if (rc == PERCHE_OK)
-            rc = note_found(&c, &found);
+            rc = note_found(&c);
     }
     for (uint32_t i = 0; rc == PERCHE_OK && i < b->notices_count; i++) { /* and rows that it makes this site drop */
         struct table *t = registry_table(r, b->notices[i].table);
@@ -734,14 +742,13 @@ enum perche_rc audit_batch(struct replica *r, const struct perche_batch *b)
         if (b->notices[i].kind == PERCHE_ABSENT && t != NULL)
             rc = one_row(r, t, b->notices[i].key, &found);
     }
-    return rc == PERCHE_OK && found.found > 0 ? harvest_all(r) : rc;
+    return rc == PERCHE_OK && found ? harvest_all(r) : rc;
 }
 
 enum perche_rc audit_covered(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t known, uint32_t entries, bool *found)
 {
     struct chunk c = {.r = r, .t = m->table};
     struct perche_value keys[PERCHE_KEY_COLUMNS_MAX];
-    struct outcome noted = {0};
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     uint64_t mask = 0;
     uint32_t n;
@@ -764,7 +771,7 @@ enum perche_rc audit_covered(struct replica *r, const struct meta *m, const stru
     *found = true;
     c.changed = 1;
     rc = capture_put(r, m->table, keys, (int64_t)mask);
-    return rc == PERCHE_OK ? note_found(&c, &noted) : rc;
+    return rc == PERCHE_OK ? note_found(&c) : rc;
 }
 
 enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_bytes key)
@@ -791,7 +798,6 @@ enum perche_rc audit_differs(struct replica *r, struct table *t, struct perche_b
 enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t captured, uint64_t *mask, bool *refilled)
 {
     struct chunk c = {.r = r, .t = m->table};
-    struct outcome found = {0};
     uint64_t emptied = *mask & ~captured;
     enum perche_rc rc = emptied == 0 ? PERCHE_OK : load_stand(r, m->table, &c.stand);
 
@@ -802,5 +808,5 @@ enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struc
     if (rc == PERCHE_OK && emptied != 0)
         rc = refill(&c, m, emptied, mask);
     *refilled = c.restored != 0;
-    return rc == PERCHE_OK ? note_found(&c, &found) : rc;
+    return rc == PERCHE_OK ? note_found(&c) : rc;
 }

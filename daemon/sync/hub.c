@@ -204,6 +204,18 @@ static uint64_t failed(struct sync_hub *h, const struct outcome *o)
     return wait;
 }
 
+/* A comparison takes several harvests; other works find something by the way. */
+static void say_bypassed(struct sync_hub *h, const struct outcome *o)
+{
+    h->found += o->found;
+    h->restored += o->restored;
+    if ((o->kind == WORK_HARVEST && o->more) || h->found + h->restored == 0)
+        return;
+    actions_log(h->out, "replica.bypassed", "found=%llu restored=%llu",
+                (unsigned long long)h->found, (unsigned long long)h->restored);
+    h->found = h->restored = 0;
+}
+
 static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct outcome *o)
 {
     if (kind == WORK_HARVEST)
@@ -219,15 +231,8 @@ static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct ou
     }
     h->failures = 0;
     h->harvest_at_ms = 0;
-    h->found += o->found;
-    h->restored += o->restored;
     if (o->retired > 0)
         actions_log(h->out, "hub.retired", "sites=%llu", (unsigned long long)o->retired);
-    if (!o->more && h->found + h->restored > 0) {
-        actions_log(h->out, "replica.bypassed", "found=%llu restored=%llu",
-                    (unsigned long long)h->found, (unsigned long long)h->restored);
-        h->found = h->restored = 0;
-    }
     if (kind == WORK_STATE) {
         h->known = true;
         h->harvest_due = true; /* what was written while the daemon was down */
@@ -250,6 +255,8 @@ static void outcome(struct sync_hub *h, struct outcome *o)
     if (job == NULL)
         return;
     o->kind = job->kind;
+    if (o->rc == PERCHE_OK)
+        say_bypassed(h, o);
     switch (job->kind) {
     case WORK_STATE:
     case WORK_HARVEST: own_outcome(h, job->kind, o); break;

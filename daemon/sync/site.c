@@ -423,6 +423,18 @@ static void reply(struct sync_site *s, const struct sync_event *ev)
     }
 }
 
+/* A comparison takes several harvests; other works find something by the way. */
+static void say_bypassed(struct sync_site *s, const struct outcome *o)
+{
+    s->found += o->found;
+    s->restored += o->restored;
+    if ((o->kind == WORK_HARVEST && o->more) || s->found + s->restored == 0)
+        return;
+    actions_log(s->out, "replica.bypassed", "found=%llu restored=%llu",
+                (unsigned long long)s->found, (unsigned long long)s->restored);
+    s->found = s->restored = 0;
+}
+
 static void harvested(struct sync_site *s, struct outcome *o)
 {
     s->harvesting = false;
@@ -439,13 +451,6 @@ static void harvested(struct sync_site *s, struct outcome *o)
     s->harvest_at_ms = 0;
     if (o->rows > 0)
         site_changed(s);
-    s->found += o->found;
-    s->restored += o->restored;
-    if (!o->more && s->found + s->restored > 0) {
-        actions_log(s->out, "replica.bypassed", "found=%llu restored=%llu",
-                    (unsigned long long)s->found, (unsigned long long)s->restored);
-        s->found = s->restored = 0;
-    }
     if (s->st.pending > 0)
         s->push_due = true;
     if (o->more) {
@@ -498,6 +503,8 @@ static void outcome(struct sync_site *s, struct outcome *o)
     if (job.tag == 0)
         return;
     o->kind = job.kind;
+    if (o->rc == PERCHE_OK)
+        say_bypassed(s, o);
     if (o->rc == PERCHE_OK && (work_writes(job.kind) || job.kind == WORK_STATE)) {
         s->st = o->state; /* writes come back in order; a reader's view may be older */
         waiters_state(&s->waiters, &s->st);

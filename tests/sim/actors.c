@@ -639,6 +639,17 @@ static int choose_gone(struct world *w, struct node *n, int table, uint64_t pick
     return -1;
 }
 
+/* Is the enrolment another school's, by what this one has heard? */
+static bool only_reads(struct world *w, struct node *n, int enrolment)
+{
+    struct shown shown;
+
+    if (n->index == HUB)
+        return false;
+    show(w, n, enrolment, &shown);
+    return strcmp(shown.texts[1], n->id) != 0; /* its site_id */
+}
+
 /* Where a new row of @table belongs: its key and links. -1: there is no place for one here. */
 static int new_row(struct world *w, struct node *n, int table, const struct step *st, struct chance *c)
 {
@@ -675,8 +686,8 @@ static int new_row(struct world *w, struct node *n, int table, const struct step
         parent = choose(w, n, T_ENROLMENT, st->c, false);
         if (parent < 0)
             return -1;
-        if (table == T_ATTENDANCE && n->index != HUB && strcmp(w->rows[parent].links[1], n->id) != 0)
-            return -1; /* it reads this enrolment, but marks are in no area */
+        if (table == T_ATTENDANCE && only_reads(w, n, parent))
+            return -1; /* marks are in no area */
         (void)snprintf(links[0], sizeof links[0], "%s", w->rows[parent].key[0]);
         if (table == T_DECISION) {
             key[0] = w->rows[parent].key[0];
@@ -967,7 +978,7 @@ static bool do_bulk(struct world *w, struct node *n, const struct step *st, stru
     uint32_t rows = 300 + chance_below(c, 900);
     sqlite3_stmt *s;
 
-    if (enrolment < 0 || (n->index != HUB && strcmp(w->rows[enrolment].links[1], n->id) != 0))
+    if (enrolment < 0 || only_reads(w, n, enrolment))
         return false;
     s = prepared(w, n, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)"
                        " INSERT INTO attendance (half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site, proof_sha256)"
@@ -1290,13 +1301,13 @@ void actor_put_back(struct world *w, struct node *n)
     }
 }
 
-void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
+void actor_found(struct world *w, struct node *n, const struct outcome *o)
 {
     w->counts[COUNT_FOUND] += o->found;
     w->counts[COUNT_MADE_AGAIN] += o->restored;
     if (o->found + o->restored > 0)
         STORY(w, n, "finds %llu rows that were changed unseen, puts %llu back", (unsigned long long)o->found, (unsigned long long)o->restored);
-    for (uint32_t i = 1; o->restored > 0 && i <= w->writes_count; i++) { /* so many were missing that nobody can have deleted them */
+    for (uint32_t i = 1; o->restored > 0 && i <= w->writes_count; i++) { /* so many were missing that nobody can have deleted them, or an edit came for the row */
         const struct write *gone = &w->writes[i];
         struct shown shown;
 
@@ -1311,6 +1322,10 @@ void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
                 x->dead = true;
         }
     }
+}
+
+void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
+{
     if (!n->unseen || n->unseen_off || o->more || (n->dropped != 0 && table_gone(w, n, n->dropped - 1)))
         return;
     n->unseen = false;

@@ -467,6 +467,7 @@ void actor_bypass(struct world *w, struct node *n, const struct step *s);
 void actor_put_back(struct world *w, struct node *n); /* perhaps to before it was found */
 void actor_verify(struct world *w, struct node *n);
 /* A harvest has ended, and left nothing that is to be compared. */
+void actor_found(struct world *w, struct node *n, const struct outcome *o); /* whatever the work */
 void actor_harvested(struct world *w, struct node *n, const struct outcome *o);
 bool table_gone(struct world *w, struct node *n, int table); /* a program has dropped it here, and nobody made it again yet */
 bool actor_decide_all(struct world *w, struct node *n);

@@ -347,6 +347,7 @@ static void look_at_outcome(struct world *w, struct node *n, const struct work *
                 w->nodes[i].twins = w->nodes[i].noticed = false;
                 w->counts[COUNT_RECOVER]++;
             }
+    actor_found(w, n, o);
     if (work->kind == WORK_HARVEST)
         actor_harvested(w, n, o);
     if (work->kind == WORK_COMMAND && strcmp(work->name, "audit") == 0)

@@ -437,6 +437,26 @@ static void an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back(void **stat
     proven(p, f);
 }
 
+/* And the work that brings the edit says so. */
+static void so_does_one_of_the_hubs_and_it_is_told(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+    struct perche_message answer;
+    struct outcome o;
+
+    edit(p, p->hub, "UPDATE learner SET ine = 'of the hub' WHERE id = '" LEARNER "1'");
+    program(f, BYPASS("DELETE FROM learner WHERE id = '" LEARNER "1'"));
+    answer = pull_made(p, f, 1 << 20);
+    o = pull_heard(p, f, answer);
+    assert_int_equal(o.restored, 1);
+    assert_int_equal(o.found, 0);
+    outcome_free(&o);
+    says(f, "of the hub", "SELECT ine FROM learner WHERE id = '" LEARNER "1'");
+    says(f, "1", "SELECT sum(restored) FROM perche_bypassed");
+    proven(p, f);
+}
+
 /* Nobody has noticed that the row is gone: what is sent of it is what was stamped, and no NULL. */
 static void of_a_row_that_is_gone_unseen_the_stamped_values_are_sent(void **state)
 {
@@ -811,6 +831,7 @@ int main(void)
         T(what_was_written_unseen_is_sent_before_its_row_leaves),
         T(so_is_what_was_written_after_the_mark_was_heard),
         T(an_edit_of_a_row_that_was_taken_away_unseen_puts_it_back),
+        T(so_does_one_of_the_hubs_and_it_is_told),
         T(of_a_row_that_is_gone_unseen_the_stamped_values_are_sent),
         T(nothing_is_comparable_before_it_is_compared),
         T(a_dropped_table_comes_back_with_its_rows_and_indexes),

@@ -26,6 +26,7 @@ struct script {
     bool unlike;    /* what a pull brings is not what is here */
     bool waits;                             /* something waits that the hub lacks */
     uint32_t rows_wanted;                   /* the next apply asks for so many rows */
+    uint64_t restored;                      /* the next apply puts so many back that were taken out unseen */
     uint64_t full_rounds;
     bool few_rows; /* no parts are asked for */
     bool rows_apply_nothing;
@@ -134,6 +135,10 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
             o->rc = perche_err_set(&o->err, PERCHE_STATE, "3 rows wait");
         break;
     default: break;
+    }
+    if (w->kind == WORK_PULL_APPLY) {
+        o->restored = sc->restored;
+        sc->restored = 0;
     }
     if ((w->kind == WORK_PULL_APPLY || w->kind == WORK_ROWS_APPLY) && sc->rows_wanted > 0) {
         o->message.op = PERCHE_OP_ROWS;
@@ -630,6 +635,22 @@ static void test_news_is_pulled_at_once_and_the_watch_parked_again(void **state)
                "0> pull 0/0\n");
     hub_pull(sc, 0, 0, 3, 3);
     expect(sc, "   pull_apply\n"
+               "2> watch 3/3\n");
+    script_free(sc);
+}
+
+static void test_what_an_answer_puts_back_is_logged(void **state)
+{
+    struct script *sc = live();
+
+    (void)state;
+    sc->restored = 1;
+    hub_watch(sc, true);
+    expect(sc, "   pull_build\n"
+               "0> pull 0/0\n");
+    hub_pull(sc, 0, 0, 3, 3);
+    expect(sc, "   pull_apply\n"
+               "log replica.bypassed\n"
                "2> watch 3/3\n");
     script_free(sc);
 }
@@ -2465,6 +2486,7 @@ int main(void)
         T(a_harvest_is_repeated_while_there_is_more),
         T(a_site_that_is_offline_or_unjoined_harvests_all_the_same),
         T(news_is_pulled_at_once_and_the_watch_parked_again),
+        T(what_an_answer_puts_back_is_logged),
         T(a_watch_that_ends_without_news_is_parked_again),
         T(news_that_brings_nothing_is_asked_for_ever_less_often),
         T(rows_that_came_without_themselves_are_asked_for_before_the_next_pull),
