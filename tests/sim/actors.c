@@ -1311,13 +1311,13 @@ void actor_found(struct world *w, struct node *n, const struct outcome *o)
         const struct write *gone = &w->writes[i];
         struct shown shown;
 
-        if (!gone->bypass || gone->node != n->index || gone->found_ms != 0 || gone->col != COL_DELETE)
+        if (!gone->bypass || gone->former || gone->node != n->index || gone->found_ms != 0 || gone->col != COL_DELETE)
             continue;
         show(w, n, gone->row, &shown);
         for (uint32_t k = 1; shown.there && k <= i; k++) { /* with what was written to the row before, in the same go, and is not there again */
             struct write *x = &w->writes[k];
 
-            if (x->bypass && x->node == n->index && x->row == gone->row && x->found_ms == 0 &&
+            if (x->bypass && !x->former && x->node == n->index && x->row == gone->row && x->found_ms == 0 &&
                 (x->col < 0 || (x->null ? !shown.null[x->col] : shown.tokens[x->col] != k)))
                 x->dead = true;
         }

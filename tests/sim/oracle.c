@@ -669,6 +669,7 @@ struct held {
     bool value[WRITES_MAX];  /* some file has it: in a row, a question, the history or the list of what was refused */
     uint32_t gen[ROWS_MAX];  /* newest generation that some file knows */
     bool there[ROWS_MAX][MACHINES_MAX];
+    bool leaves[ROWS_MAX][MACHINES_MAX]; /* the file of a hub that is put back says so: the answer may be on its way, and counts */
 };
 
 static void hold_value(struct world *w, struct held *h, int type, const void *p, uint32_t n)
@@ -700,9 +701,31 @@ static int row_of_key(const struct world *w, const char *table, struct perche_by
     return -1;
 }
 
-static void hold_row(struct world *w, struct held *h, const struct perche_part *part, const struct perche_row *r)
+/* What the hub has told sites to drop, or will. */
+static void read_leaving(struct world *w, struct node *hub, struct held *h)
+{
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT n.text, t.name, l.key FROM perche_left l JOIN perche_name n ON n.num = l.site JOIN perche_tab t ON t.num = l.tab"
+                                            " WHERE l.ended = 0 AND NOT l.stays", -1, &s, NULL) != SQLITE_OK)
+        world_fail(w, "oracle", "%s: %s", hub->name, sqlite3_errmsg(hub->db));
+    while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        struct perche_bytes key = {sqlite3_column_blob(s, 2), (uint32_t)sqlite3_column_bytes(s, 2)};
+        int row = row_of_key(w, (const char *)sqlite3_column_text(s, 1), key);
+
+        for (uint32_t k = 1; row >= 0 && k < MACHINES_MAX; k++)
+            if (strcmp(w->nodes[k].id, (const char *)sqlite3_column_text(s, 0)) == 0)
+                h->leaves[row][k] = true;
+    }
+    sqlite3_finalize(s);
+}
+
+static void hold_row(struct world *w, struct held *h, uint32_t k, const struct perche_part *part, const struct perche_row *r)
 {
     int row = row_of_key(w, part->table, r->key);
+
+    if (row >= 0 && h->leaves[row][k])
+        return;
 
     for (uint32_t i = 0; i < r->cells_count; i++) {
         const struct perche_value *v = &part->cells[r->cells_first + i].value;
@@ -721,7 +744,7 @@ static void hold_row(struct world *w, struct held *h, const struct perche_part *
 }
 
 /* A row that has left a site is still in the blocks of its history, and nobody will ever be shown it from there. */
-static void hold_history(struct world *w, struct node *n, struct held *h)
+static void hold_history(struct world *w, struct node *n, struct held *h, uint32_t k)
 {
     sqlite3_stmt *s = NULL, *here = NULL;
 
@@ -740,7 +763,7 @@ static void hold_history(struct world *w, struct node *n, struct held *h)
                     sqlite3_bind_text(here, 1, b->parts[p].table, -1, SQLITE_STATIC);
                     sqlite3_bind_blob(here, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
                     if (sqlite3_column_int(s, 1) == 1 || sqlite3_step(here) == SQLITE_ROW)
-                        hold_row(w, h, &b->parts[p], row);
+                        hold_row(w, h, k, &b->parts[p], row);
                     sqlite3_reset(here);
                 }
         perche_batch_free(b);
@@ -749,19 +772,21 @@ static void hold_history(struct world *w, struct node *n, struct held *h)
     sqlite3_finalize(here);
 }
 
-struct held *held_take(struct world *w)
+struct held *held_take(struct world *w, struct node *n, const struct held *before)
 {
     struct held *h = calloc(1, sizeof *h);
 
     if (h == NULL)
         abort();
+    if (before != NULL)
+        memcpy(h->leaves, before->leaves, sizeof h->leaves);
     for (uint32_t k = 0; k < MACHINES_MAX; k++) {
-        struct node *n = &w->nodes[k];
+        struct node *from = &w->nodes[k];
 
-        if (k >= w->nodes_count && n->twin_of == 0)
+        if (k >= w->nodes_count && from->twin_of == 0)
             continue;
         for (int table = 0; table < DUMPS; table++) {
-            sqlite3_stmt *s = table < TABLES && table_gone(w, n, table) ? NULL : dump_statement(w, n, table);
+            sqlite3_stmt *s = table < TABLES && table_gone(w, from, table) ? NULL : dump_statement(w, from, table);
 
             if (s == NULL && w->failure[0] != '\0')
                 return h;
@@ -772,6 +797,8 @@ struct held *held_take(struct world *w)
             while (sqlite3_step(s) == SQLITE_ROW) {
                 int row = table >= TABLES ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
 
+                if (row >= 0 && h->leaves[row][k])
+                    continue;
                 if (row >= 0)
                     h->there[row][k] = true;
                 for (int i = 2; i < sqlite3_column_count(s); i++)
@@ -780,12 +807,16 @@ struct held *held_take(struct world *w)
             }
             sqlite3_reset(s);
         }
-        hold_history(w, n, h);
-        if (n->index != HUB && may_be_refused(w)) /* the list goes with the file of the site that it is told to */
-            read_refused(w, n, h->value);
-        if (!n->up)
-            disk_run_as(n->disk, DISK_PROGRAM);
+        hold_history(w, from, h, k);
+        if (from->index != HUB && may_be_refused(w)) /* the list goes with the file of the site that it is told to */
+            read_refused(w, from, h->value);
+        if (!from->up)
+            disk_run_as(from->disk, DISK_PROGRAM);
     }
+    if (before == NULL && n->index == HUB) /* it has all of it itself */
+        read_leaving(w, n, h);
+    if (!n->up)
+        disk_run_as(n->disk, DISK_PROGRAM);
     return h;
 }
 

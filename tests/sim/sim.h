@@ -510,7 +510,7 @@ void oracle_taken(struct world *w, struct node *n, const struct perche_pull_repl
 void oracle_end(struct world *w);
 /* What all files together hold, before and after one of them was put back: what is in none any more is lost. */
 struct held;
-struct held *held_take(struct world *w);
+struct held *held_take(struct world *w, struct node *n, const struct held *before); /* NULL: now, before @n is put back */
 void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after); /* @n was put back; frees both */
 
 /* memory.c */

@@ -811,11 +811,11 @@ static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_
         exchange(w, n, t);
         (void)world_at(w, 1000, EV_START, n);
     }
-    before = held_take(w);
+    before = held_take(w, t, NULL);
     programs_end(t);
     disk_clear(t->disk);
     t->twin_of = 0;
-    held_lost(w, t, before, held_take(w));
+    held_lost(w, t, before, held_take(w, t, before));
     line_free(&w->lines[t->index]);
     world_at(w, down_ms, EV_OPERATOR, NULL)->node = n->index;
 }
@@ -871,11 +871,11 @@ static void put_back(struct world *w, struct node *n, uint64_t down_ms)
     w->counts[n->index == HUB ? COUNT_BACK_HUB : COUNT_BACK_SITE]++;
     STORY(w, n, "its older copy is put back, it starts again in %.1f s", (double)down_ms / 1000.0);
     everybody_out(w, n);
-    before = held_take(w);
+    before = held_take(w, n, NULL);
     programs_end(n);
     disk_put_back(n->disk, n->copy);
     actor_put_back(w, n);
-    held_lost(w, n, before, held_take(w));
+    held_lost(w, n, before, held_take(w, n, before));
     w->put_back = true;
     n->acked = 0;
     (void)world_at(w, down_ms, EV_START, n);
