@@ -57,11 +57,10 @@ static const char *const core_sql =
     " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
     /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them; stays: it
      * only reads the row from then on and is not told to drop it; ended: how far the hub was when that passed it, 0: not yet. The mark is kept
-     * for copies of the site from before that, until the floor passes it */
+     * for copies of the site from before that, which may be of any age */
     "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
     " ended INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
-    "CREATE INDEX perche_left_ended ON perche_left (ended) WHERE ended <> 0;"
     /* rows that a site was let write though a row that they name was not here: judged when it arrives; shown: while this hub recovered */
     "CREATE TABLE perche_named (tab INTEGER NOT NULL, key BLOB NOT NULL, by_tab INTEGER NOT NULL, by_key BLOB NOT NULL, shown INTEGER NOT NULL,"
     " PRIMARY KEY (tab, key, by_tab, by_key)) STRICT, WITHOUT ROWID;"

@@ -230,9 +230,7 @@ static enum perche_rc floor_rise(struct replica *r, uint64_t now)
     s = ask(r, "DELETE FROM perche_floor WHERE lsn < ?1"); /* the floor says so itself */
     if (s != NULL)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)then);
-    if (ask_run(r, s, "forget where the sites stood") != PERCHE_OK)
-        return r->fail;
-    return left_forget(r, then);
+    return ask_run(r, s, "forget where the sites stood");
 }
 
 static bool time_for_a_pass(const struct replica *r)

@@ -61,15 +61,6 @@ enum perche_rc left_again(struct replica *r, uint32_t site, uint64_t full)
     return rc;
 }
 
-/* No copy is younger than that and was made before they ended: it comes back from below the floor. */
-enum perche_rc left_forget(struct replica *r, uint64_t floor)
-{
-    sqlite3_stmt *s = sql(r, SQL_LEFT_FORGET);
-
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)floor);
-    return sql_run(r, s, "forget marks");
-}
-
 /* Every site that lost the row gets a mark, every one that has it now loses its. Who was a member (@before: then, 0 = all of
  * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken. */
 static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before)

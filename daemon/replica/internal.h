@@ -545,11 +545,9 @@ enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* 
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
 /* The row goes: a mark for each of its sites but @but. */
 enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
-/* Marks that rows have left @site end, at or below @done; those that had ended when the hub was at @full or beyond are made anew;
- * those that ended at or below @floor are forgotten. */
+/* Marks that rows have left @site end, at or below @done; those that had ended when the hub was at @full or beyond are made anew. */
 enum perche_rc left_done(struct replica *r, uint32_t site, uint64_t done);
 enum perche_rc left_again(struct replica *r, uint32_t site, uint64_t full);
-enum perche_rc left_forget(struct replica *r, uint64_t floor);
 /* A tombstone is written, or dropped: by its kept cells it is found when its parent moves. Of the hub; nothing for other rows. */
 enum perche_rc scope_dead_put(struct replica *r, struct meta *m);
 enum perche_rc scope_dead_end(struct replica *r, struct meta *m);

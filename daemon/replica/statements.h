@@ -71,7 +71,6 @@
     W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n"                                                   \
                   " FROM (SELECT tab AS of_tab, key AS of_key, row_number() OVER (ORDER BY lsn) AS n"                  \
                   " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key") \
-    W(LEFT_FORGET, "DELETE FROM perche_left WHERE ended <> 0 AND ended <= ?1")                                        \
     R(NAMED_ANY, "SELECT EXISTS (SELECT 1 FROM perche_named)")                                                         \
     R(NAMED_ROWS, "SELECT by_tab, by_key, shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND (by_tab, by_key) > (?3, ?4)" \
                   " ORDER BY by_tab, by_key LIMIT ?5")                                                                 \

@@ -52,8 +52,7 @@ static const struct step {
     {3,
      "ALTER TABLE perche_left ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;"
      "DROP INDEX IF EXISTS perche_left_lsn;"
-     "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
-     "CREATE INDEX IF NOT EXISTS perche_left_ended ON perche_left (ended) WHERE ended <> 0;",
+     "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;",
      NULL},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };

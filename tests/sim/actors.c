@@ -467,6 +467,16 @@ static bool run(struct statement *st)
     return true;
 }
 
+static void note_links(struct row_note *r, const struct shown *shown)
+{
+    const struct table_spec *t = &specs[r->table];
+    int link = 0;
+
+    for (int i = 0; i < columns_of(t); i++)
+        if (t->columns[i].kind == LINK && link < 2)
+            (void)snprintf(r->links[link++], PERCHE_ID_BYTES_MAX, "%s", shown->texts[i]);
+}
+
 static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
 {
     struct row_note *r = &w->rows[row];
@@ -499,6 +509,7 @@ static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
     x = &w->writes[writes_add(w, n->index, (uint32_t)row, COL_DELETE)];
     x->unlawful = unlawful;
     see(w, x, &shown, -1);
+    note_links(r, &shown); /* whoever inserts it again does so where it was */
     w->counts[COUNT_DELETE]++;
     STORY(w, n, "writes%s: delete %s %s (w%u)", unlawful ? " unlawfully" : "", t->name, r->json, w->writes_count);
     return true;
@@ -563,12 +574,9 @@ static int choose(struct world *w, struct node *n, int table, uint64_t pick, boo
         found = row_note(w, table, key);
         if (found >= 0 && w->rows[found].links[0][0] == '\0') { /* made by somebody else: learn its links */
             struct shown shown;
-            int link = 0;
 
             show(w, n, found, &shown);
-            for (int i = 0; i < columns_of(t); i++)
-                if (t->columns[i].kind == LINK && link < 2)
-                    (void)snprintf(w->rows[found].links[link++], PERCHE_ID_BYTES_MAX, "%s", shown.texts[i]);
+            note_links(&w->rows[found], &shown);
         }
     }
     sqlite3_finalize(s);
@@ -613,6 +621,31 @@ static bool has_parent(struct world *w, struct node *n, const struct row_note *r
     return false;
 }
 
+/* Has a row not left this site since it was deleted? Its tombstone has gone with it then, and the key is another school's. */
+static bool tombstone_stays(struct world *w, struct node *n, const struct row_note *r)
+{
+    struct perche_value v[PERCHE_KEY_COLUMNS_MAX];
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n, count = (uint32_t)keys_of(&specs[r->table]);
+    sqlite3_stmt *s;
+    bool stays;
+
+    if (n->index == HUB || !w->plan->mix.moves)
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        v[i] = (struct perche_value){.type = PERCHE_TEXT, .p = (const uint8_t *)r->key[i], .n = (uint32_t)strlen(r->key[i])};
+    if (perche_key_encode(v, count, key, &key_n) != PERCHE_OK)
+        return false;
+    s = prepared(w, n, "SELECT 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2");
+    if (s == NULL)
+        return false;
+    sqlite3_bind_text(s, 1, specs[r->table].name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, key, (int)key_n, SQLITE_STATIC);
+    stays = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_finalize(s);
+    return stays;
+}
+
 /* A row of @table that this node's file does not have now, but that was there once, with its links. */
 static int choose_gone(struct world *w, struct node *n, int table, uint64_t pick)
 {
@@ -623,9 +656,11 @@ static int choose_gone(struct world *w, struct node *n, int table, uint64_t pick
 
         if (w->rows[i].table != table || w->rows[i].tainted || !has_parent(w, n, &w->rows[i]))
             continue;
-        for (uint32_t k = 1; k <= w->writes_count; k++) /* deleted here: so the key was known here */
-            mine |= w->writes[k].row == i && w->writes[k].node == n->index && w->writes[k].col == COL_DELETE && !w->writes[k].dead;
-        if (mine)
+        for (uint32_t k = 1; k <= w->writes_count; k++) /* deleted here, and that was the last of it: it has not left since */
+            if (w->writes[k].row == i && w->writes[k].node == n->index && !w->writes[k].dead &&
+                (w->writes[k].col == COL_DELETE || w->writes[k].col == COL_INSERT))
+                mine = w->writes[k].col == COL_DELETE;
+        if (mine && tombstone_stays(w, n, &w->rows[i]))
             found[count++] = (int)i;
     }
     for (int i = 0; i < count; i++) {

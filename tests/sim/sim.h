@@ -274,7 +274,7 @@ struct row_note { /* every key that a program ever inserted */
     uint8_t table;
     char key[3][40];
     char json[136];       /* as perche_conflict has it */
-    char links[2][PERCHE_ID_BYTES_MAX]; /* values of the table's LINK columns when first inserted */
+    char links[2][PERCHE_ID_BYTES_MAX]; /* values of the table's LINK columns when first inserted, or last deleted */
     bool tainted;         /* an unlawful write, a change of hands: what becomes of it is not judged */
     bool resolved;        /* by a person: which question was needless is not judged */
     bool equal;           /* a value was written twice: who had seen which is not judged */
