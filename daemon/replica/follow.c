@@ -31,7 +31,8 @@ static enum perche_rc unmark_left(struct replica *r, uint32_t site, const struct
     return sql_run(r, s, "end a mark");
 }
 
-/* They are kept as ended from here on. */
+/* They are kept as ended from here on. What the site has sent and is still set aside here was written under their right: they end
+ * with the next `done`. */
 enum perche_rc left_done(struct replica *r, uint32_t site, uint64_t done)
 {
     sqlite3_stmt *s = sql(r, SQL_LEFT_DONE);

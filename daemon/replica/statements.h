@@ -67,7 +67,8 @@
                 " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays, ended = 0")                    \
     W(LEFT_STAYS, "UPDATE perche_left SET stays = 1 WHERE site = ?1 AND tab = ?2 AND key = ?3")                        \
     W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
-    W(LEFT_DONE, "UPDATE perche_left SET ended = ?3 WHERE site = ?1 AND lsn <= ?2 AND ended = 0")   \
+    W(LEFT_DONE, "UPDATE perche_left SET ended = ?3 WHERE site = ?1 AND lsn <= ?2 AND ended = 0"                       \
+                 " AND NOT EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)")                                       \
     W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n"                                                   \
                   " FROM (SELECT tab AS of_tab, key AS of_key, row_number() OVER (ORDER BY lsn) AS n"                  \
                   " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key") \

@@ -369,9 +369,14 @@ void hub_peer_out(struct sync_hub *h, const char *site, enum perche_refusal why)
     actions_log(h->out, why == PERCHE_NO_LEFT ? "hub.left" : "hub.revoked", "site=%.*s", PERCHE_ID_BYTES_MAX, site);
 }
 
-/* Migrations travel in the answer to `prove`: whoever holds a session is asked to prove again, on the same line. */
+/* Migrations travel in the answer to `prove`: whoever holds a session is asked to prove again, on the same line; and so is who is
+ * being judged, perhaps by what was there before. */
 static void schema_moved(struct sync_hub *h)
 {
+    for (uint32_t i = 0; i < HUB_BUCKETS; i++)
+        for (struct job *job = h->jobs[i]; job != NULL; job = job->next)
+            if (job->kind == WORK_PROVE_JUDGE && job->out == 0)
+                job->out = PERCHE_NO_SESSION;
     for (struct peer *peer = h->all; peer != NULL; peer = peer->all)
         if (peer->pipe != NULL)
             hub_session_end(h, peer, PERCHE_NO_SESSION);

@@ -88,7 +88,7 @@ struct job {
     struct peer *peer; /* or NULL: without a session */
     uint64_t session;
     char site[PERCHE_ID_BYTES_MAX];
-    uint8_t out;  /* PERCHE_NO_REVOKED or _LEFT: a proof that is being judged comes too late */
+    uint8_t out;  /* PERCHE_NO_REVOKED, _LEFT, or _SESSION after a migration: a proof that is being judged comes too late, or too early */
     bool proving; /* counted in hub->proving */
     uint8_t challenge[32];
     uint64_t challenge_number;

@@ -645,6 +645,26 @@ static void what_came_for_a_dropped_table_waits_and_is_applied(void **state)
     assert_int_equal(state_of(p, f).parked, 0);
 }
 
+/* A child that the old site wrote before it heard of the move is set aside at the hub; by the time it is taken, the site has heard. */
+static void a_late_child_that_waits_for_its_table_is_taken(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 2);
+
+    edit(p, p->hub, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" LEARNER "8', '" LEARNER "2', 'mail', 'b@b')");
+    pair_sync(p, f);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '" LEARNER "1'", SITE_ID(p, 1));
+    program(p->hub, "DROP TABLE learner_contact");
+    edit(p, f, "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" LEARNER "9', '" LEARNER "1', 'mail', 'a@b')");
+    pair_sync(p, f);
+    pair_sync(p, f);
+    says(f, "1", "SELECT count(*) FROM learner");
+    p->now += 4000;
+    harvest_here(p, p->hub);
+    says(p->hub, "a@b b@b", "SELECT group_concat(value, ' ') FROM (SELECT value FROM learner_contact ORDER BY value)");
+    says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+}
+
 static void a_table_made_anew_and_empty_is_no_deletion(void **state)
 {
     struct pair *p = *state;
@@ -841,6 +861,7 @@ int main(void)
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
+        T(a_late_child_that_waits_for_its_table_is_taken),
         T(a_table_made_anew_and_empty_is_no_deletion),
         T(a_dropped_table_that_a_program_fills_in_part_gets_the_rest_back),
         T(a_forged_history_is_not_put_back),

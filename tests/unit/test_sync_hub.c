@@ -490,6 +490,27 @@ static void test_a_new_migration_asks_every_site_to_shake_hands_again_on_its_lin
     script_free(sc);
 }
 
+/* Its answer may have been made before the migration. */
+static void test_so_it_asks_one_that_is_being_judged(void **state)
+{
+    struct script *sc = script_new(8);
+
+    (void)state;
+    sc->hold = true;
+    hello(sc, 11);
+    prove(sc, 11, SITE);
+    one_work(sc); /* site_key */
+    trace_clear(&sc->trace);
+    plain(sc, SYNC_EV_SCHEMA);
+    works(sc);
+    expect(sc, "log hub.schema\nlog hub.refused\n2< prove no session\n");
+    hello(sc, 11);
+    prove(sc, 11, SITE);
+    works(sc);
+    expect(sc, "3< hello\n   site_key\n   prove_judge\nlog hub.proven\n4< prove\n");
+    script_free(sc);
+}
+
 static void test_a_proof_without_a_challenge_is_refused(void **state)
 {
     struct script *sc = script_new(8);
@@ -1657,6 +1678,7 @@ int main(void)
         T(a_proof_starts_the_count_again),
         T(of_too_many_unproven_pipes_the_oldest_go),
         T(a_new_migration_asks_every_site_to_shake_hands_again_on_its_line),
+        T(so_it_asks_one_that_is_being_judged),
         T(a_proof_without_a_challenge_is_refused),
         T(a_replayed_proof_is_refused),
         T(a_signature_of_another_key_is_refused),
