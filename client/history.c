@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -10,6 +11,12 @@
 #include "status.h"
 #include "table.h"
 #include "text.h"
+
+/* A new row has each of its columns; those that nobody filled in say nothing. */
+static bool says_nothing(const json_t *entry)
+{
+    return strcmp(get_text(entry, "kind"), "insert") == 0 && *get_text(entry, "column") && json_is_null(json_object_get(entry, "value"));
+}
 
 static void print(struct client *c, const json_t *record)
 {
@@ -25,6 +32,8 @@ static void print(struct client *c, const json_t *record)
         char when[TEXT_TIME_MAX] = "";
         uint64_t ms;
 
+        if (says_nothing(entry))
+            continue;
         if (get_time(entry, "at", &ms))
             text_exact(ms, when);
         table_row(t);

@@ -57,6 +57,7 @@ static void print(struct client *c, const json_t *sites)
     json_array_foreach(sites, i, site)
     {
         json_t *offset = json_object_get(site, "clock_offset_ms");
+        char clock[TEXT_TIME_MAX] = "";
 
         table_row(t);
         table_cell(t, get_text(site, "name"));
@@ -71,9 +72,8 @@ static void print(struct client *c, const json_t *sites)
         cell_time(c, t, site, "proven_equal_at");
         cell_number(t, site, "conflicts_open");
         if (json_is_integer(offset))
-            table_cell_take(t, text_print("%+.1f s", (double)json_integer_value(offset) / 1000));
-        else
-            table_cell(t, "?");
+            text_offset(json_integer_value(offset), clock);
+        table_cell(t, *clock ? clock : "?");
         if (versions)
             table_cell(t, get_text(site, "version"));
     }

@@ -250,17 +250,16 @@ static void add_hub(struct fields *f, const json_t *status)
     json_t *offset = json_object_get(status, "clock_offset_ms");
     json_t *rtt = json_object_get(status, "rtt_ms");
     char ms[TEXT_TIME_MAX + 4] = "";
-    char clock[48] = "";
+    char clock[TEXT_TIME_MAX] = "";
 
     if (is_state(status, "unjoined"))
         return;
     if (json_is_integer(rtt) && json_integer_value(rtt) > 0)
         (void)snprintf(ms, sizeof(ms), ", %lld ms", (long long)json_integer_value(rtt));
     if (json_is_integer(offset))
-        (void)snprintf(clock, sizeof(clock), ", clock %+.1f s",
-                       (double)json_integer_value(offset) / 1000);
+        text_offset(json_integer_value(offset), clock);
     address = address ? address + 3 : url;
-    fields_add(f, "hub", "%s%s%s", *address ? address : "address not known", ms, clock);
+    fields_add(f, "hub", "%s%s%s%s", *address ? address : "address not known", ms, *clock ? ", clock " : "", clock);
 }
 
 /* "812 deletions wait for a person, since 3 Sep" */

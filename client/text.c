@@ -331,6 +331,13 @@ void text_ago(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX])
     (void)snprintf(out, TEXT_TIME_MAX, "%.26s ago", span); /* a span is far shorter */
 }
 
+void text_offset(int64_t ms, char out[TEXT_TIME_MAX])
+{
+    bool none = ms > -50 && ms < 50;
+
+    (void)snprintf(out, TEXT_TIME_MAX, none ? "%.1f s" : "%+.1f s", none ? 0.0 : (double)ms / 1000);
+}
+
 void text_digits(uint64_t n, char out[TEXT_TIME_MAX])
 {
     char plain[24];

@@ -38,6 +38,7 @@ bool text_iso(const char *text, uint64_t *out_ms);
 /* Local time zone: "14:05:12" today, "1 Sep 14:05" this year, else "1 Sep 2024". */
 void text_when(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]);
 void text_day(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "1 Sep", "1 Sep 2024" */
+void text_offset(int64_t ms, char out[TEXT_TIME_MAX]);                 /* "+0.2 s"; what rounds to nothing is "0.0 s" */
 void text_exact(uint64_t ms, char out[TEXT_TIME_MAX]);                /* "2025-09-01 14:05:12" */
 void text_zone(uint64_t ms, char out[TEXT_TIME_MAX]);                 /* "CEST": what these are in */
 void text_ago(uint64_t ms, uint64_t now_ms, char out[TEXT_TIME_MAX]); /* "12 s ago" */

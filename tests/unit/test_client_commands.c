@@ -582,8 +582,8 @@ static void a_site_that_left_is_shown_so_with_the_date(void **state)
            /* asked */
            "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
-           "site   code  state  last contact  to send  behind  proven equal  to decide   clock\n"
-           "Dreux  DRX   left   30 Aug 10:00        0       0  30 Aug 10:00          0  +0.0 s\n"
+           "site   code  state  last contact  to send  behind  proven equal  to decide  clock\n"
+           "Dreux  DRX   left   30 Aug 10:00        0       0  30 Aug 10:00          0  0.0 s\n"
            "\n"
            "Dreux left on 2025-08-30 10:00:00. It comes back with a new line: perche invite DRX\n",
            /* err */
@@ -600,8 +600,8 @@ static void a_revoked_site_is_shown_so(void **state)
            /* asked */
            "{'command':'sites','args':{}}", CLIENT_DONE,
            /* out */
-           "site   code  state    last contact  to send  behind  proven equal  to decide   clock\n"
-           "Dreux  DRX   revoked  never               0       0  never                 0  +0.0 s\n",
+           "site   code  state    last contact  to send  behind  proven equal  to decide  clock\n"
+           "Dreux  DRX   revoked  never               0       0  never                 0  0.0 s\n",
            /* err */
            "");
 }
@@ -997,7 +997,8 @@ static void history_prints_who_wrote_what_when_and_where(void **state)
            "{'ok': true, 'result': {'table': 'outcome_decision', 'key': ['01990c5e-8a02', 'W4'], "
            "'label': 'outcome of L05 at 4 weeks', 'entries': [{'at': '2025-09-01T14:05:12Z', "
            "'site': 'La Loupe', 'column': 'situation', 'value': 'JOBSEEKING', 'kind': 'insert', "
-           "'via': null}, {'at': '2025-09-01T15:20:00Z', 'site': 'placement office', "
+           "'via': null}, {'at': '2025-09-01T14:05:12Z', 'site': 'La Loupe', 'column': 'rule', 'value': null, "
+           "'kind': 'insert', 'via': null}, {'at': '2025-09-01T15:20:00Z', 'site': 'placement office', "
            "'column': 'situation', 'value': 'EMP_PERMANENT', 'kind': 'edit', 'via': 'hub'}, "
            "{'at': '2025-09-02T08:00:00Z', 'site': 'La Loupe', 'column': null, 'value': null, "
            "'kind': 'delete', 'via': null}]}}\n",
@@ -1012,6 +1013,24 @@ static void history_prints_who_wrote_what_when_and_where(void **state)
            "2025-09-01 16:05:12  La Loupe          insert  situation  JOBSEEKING\n"
            "2025-09-01 17:20:00  placement office  edit    situation  EMP_PERMANENT  hub\n"
            "2025-09-02 10:00:00  La Loupe          delete\n",
+           /* err */
+           "");
+}
+
+/* What was emptied is said; that a new row has not got it is not. */
+static void history_says_what_was_emptied(void **state)
+{
+    (void)state;
+    expect("history t 7", 80, NULL,
+           "{'ok': true, 'result': {'table': 't', 'key': ['7'], 'entries': [{'at': '2025-09-01T14:05:12Z', "
+           "'site': 'La Loupe', 'column': 'a', 'value': null, 'kind': 'edit', 'via': null}]}}\n",
+           /* asked */
+           "{'command':'history','args':{'table':'t','id':'7'}}", CLIENT_DONE,
+           /* out */
+           "t   7\n"
+           "\n"
+           "when                 where     what  column  value  came by\n"
+           "2025-09-01 16:05:12  La Loupe  edit  a\n",
            /* err */
            "");
 }
@@ -1933,6 +1952,7 @@ int main(void)
         cmocka_unit_test(show_says_when_every_site_has_it),
         cmocka_unit_test(show_in_json_is_what_the_daemon_said),
         cmocka_unit_test(history_prints_who_wrote_what_when_and_where),
+        cmocka_unit_test(history_says_what_was_emptied),
         cmocka_unit_test(history_in_json_is_what_the_daemon_said),
         cmocka_unit_test(conflicts_show_what_here_and_there),
         cmocka_unit_test(ids_are_cut_to_what_tells_them_apart_and_the_own_side_stands_first),

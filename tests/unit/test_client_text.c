@@ -176,6 +176,21 @@ static void digits_stand_in_groups_of_three(void **state)
     assert_string_equal(out, "18,446,744,073,709,551,615");
 }
 
+static void an_offset_that_rounds_to_nothing_has_no_sign(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } offsets[] = {{0, "0.0 s"}, {-49, "0.0 s"}, {49, "0.0 s"}, {-60, "-0.1 s"}, {200, "+0.2 s"}, {-61000, "-61.0 s"}};
+    char out[TEXT_TIME_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        text_offset(offsets[i].ms, out);
+        assert_string_equal(out, offsets[i].text);
+    }
+}
+
 /* -------------------------------------------------------------------- UTF-8 */
 
 static void widths_are_those_of_the_terminal_not_of_the_bytes(void **state)
@@ -272,6 +287,7 @@ int main(void)
         cmocka_unit_test(people_read_times_in_their_own_zone),
         cmocka_unit_test(how_long_ago_is_said_in_the_largest_unit_that_tells),
         cmocka_unit_test(digits_stand_in_groups_of_three),
+        cmocka_unit_test(an_offset_that_rounds_to_nothing_has_no_sign),
         cmocka_unit_test(widths_are_those_of_the_terminal_not_of_the_bytes),
         cmocka_unit_test(a_text_is_cut_between_characters),
         cmocka_unit_test(what_is_not_utf8_is_found),
