@@ -276,6 +276,7 @@ static enum perche_rc park(struct apply *a, const struct perche_part *part, cons
         sqlite3_bind_text(s, 4, reason, -1, SQLITE_STATIC);
         sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
         sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 7, (sqlite3_int64)a->epoch);
         rc = sql_run(r, s, "set a row aside");
     }
     perche_buf_free(&body);
@@ -892,7 +893,7 @@ enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
 /* ---- parked ------------------------------------------------------------------ */
 
 /* Applies one parked row as a batch of its own; it is parked anew if it still cannot be. */
-static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via, struct perche_bytes body)
+static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via, uint64_t epoch, struct perche_bytes body)
 {
     struct perche_batch *b = perche_batch_new();
     struct apply *a = calloc(1, sizeof *a);
@@ -915,9 +916,15 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
         rc = apply_begin(a, r, b);
     if (rc == PERCHE_OK) {
         struct peer pusher = {0};
+        bool former = false;
 
         if (r->hub)
             rc = peer_load(r, via, &pusher);
+        if (rc == PERCHE_OK && epoch != 0 && pusher.epoch != epoch && !WITHOUT(A13_PRESENT_EPOCH)) {
+            former = true; /* its author knows nothing of the present epoch, nor that epoch of it */
+            pusher.eplsn = r->node.lsn;
+        }
+        a->epoch = epoch;
         a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .eplsn = pusher.eplsn, .acked = r->node.acked};
         a->pusher = r->hub ? via : 0;
         a->recovering = r->hub && recovering(r);
@@ -929,6 +936,10 @@ static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via
             rc = apply_rows(a);
             ended = applying_end(r);
             rc = rc != PERCHE_OK ? rc : ended;
+        }
+        if (rc == PERCHE_OK && former && a->applied > 0) {
+            pusher.eplsn = r->node.lsn;
+            rc = peer_store(r, via, &pusher);
         }
         if (rc == PERCHE_OK && a->applied > 0)
             rc = append_block(a, body);
@@ -956,6 +967,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
     while (rc == PERCHE_OK && after < last) {
         sqlite3_int64 n = 0;
         uint32_t via = 0;
+        uint64_t epoch = 0;
         uint8_t *copy = NULL;
         uint32_t copy_n = 0;
 
@@ -973,6 +985,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
                 continue;
             n = after;
             via = (uint32_t)sqlite3_column_int64(s, 3);
+            epoch = (uint64_t)sqlite3_column_int64(s, 6);
             copy_n = (uint32_t)sqlite3_column_bytes(s, 5);
             copy = malloc(copy_n);
             if (copy != NULL)
@@ -988,7 +1001,7 @@ enum perche_rc parked_retry(struct replica *r, const char *table, const struct p
             continue;
         }
         rc = copy == NULL ? fail(r, PERCHE_NOMEM, "no memory for a parked row")
-                          : retry_one(r, n, via, (struct perche_bytes){copy, copy_n});
+                          : retry_one(r, n, via, epoch, (struct perche_bytes){copy, copy_n});
         free(copy);
     }
     return rc;

@@ -25,6 +25,7 @@ struct apply {
     uint32_t pusher;         /* at a hub: interned site */
     uint32_t returns;        /* at a hub: the pusher came back from below the floor, as in struct peer */
     uint64_t stamp_known;    /* at a hub: highest stamp that it had of the pusher before it came back */
+    uint64_t epoch;          /* at a hub, of what had been set aside: the pusher's, when it came; 0 = it has just come */
     bool recovering;         /* a hub that was put back takes cells of any origin from any site (DESIGN 4.8) */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */

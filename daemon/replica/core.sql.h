@@ -76,7 +76,8 @@ static const char *const core_sql =
     " block INTEGER, cells INTEGER) STRICT;" /* where in the history the values stand: each is listed once */
     "CREATE INDEX perche_refused_row ON perche_refused (tab, key, block);"
     /* cells that wait for a table, a column or their row: one encoded single-row batch each */
-    "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL) STRICT;"
+    "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL,"
+    " epoch INTEGER NOT NULL DEFAULT 0) STRICT;" /* at a hub: the site's, when it came */
     "CREATE INDEX perche_parked_row ON perche_parked (tab, key);"
     "CREATE TABLE perche_conflict (id TEXT NOT NULL PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL, col TEXT NOT NULL, kind TEXT NOT NULL,"
     " a_value ANY, a_site TEXT, a_at INTEGER, b_value ANY, b_site TEXT, b_at INTEGER,"

@@ -99,7 +99,7 @@
                 " FROM perche_peer WHERE site = ?1")                                                                   \
     W(PEER_PUT, "INSERT INTO perche_peer (site, epoch, prev_epoch, eplsn, have, asof_lsn, asof_mark, stamp, full, scan, done, session)" \
                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT DO UPDATE SET epoch=excluded.epoch,"     \
-                " prev_epoch=excluded.prev_epoch, eplsn=excluded.eplsn, have=excluded.have, asof_lsn=excluded.asof_lsn," \
+                " prev_epoch=excluded.prev_epoch, eplsn=max(eplsn, excluded.eplsn), have=excluded.have, asof_lsn=excluded.asof_lsn," \
                 " asof_mark=excluded.asof_mark, stamp=excluded.stamp, full=excluded.full, scan=excluded.scan,"         \
                 " done=excluded.done, session=excluded.session")                                                       \
     W(PEER_CONTACT, "UPDATE perche_peer SET contact_ms = ?2, pending = ?3, returns = CASE WHEN retired_ms <> 0 AND scan < ?4 THEN max(returns, 1) ELSE returns END," \
@@ -111,8 +111,9 @@
                   " life = excluded.life, own_lsn = excluded.own_lsn, acked = excluded.acked")                                                 \
     R(PULLED_LIST, "SELECT scan, full, asof_lsn, asof_mark, life, own_lsn FROM perche_pulled ORDER BY scan DESC, full DESC") \
     R(RECOVERING, "SELECT 1 FROM perche_peer INDEXED BY perche_peer_recovery WHERE recovery = 1 LIMIT 1")              \
-    W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body) VALUES (?1,?2,?3,?4,?5,?6)")         \
-    R(PARKED_ALL, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE n > ?1 ORDER BY n LIMIT 100")        \
+    W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body, epoch)"                              \
+                  " VALUES (?1,?2,?3,?4,?5,?6, coalesce(nullif(?7, 0), (SELECT epoch FROM perche_peer WHERE site = ?3), 0))") \
+    R(PARKED_ALL, "SELECT n, tab, key, via, reason, body, epoch FROM perche_parked WHERE n > ?1 ORDER BY n LIMIT 100") \
     R(PARKED_ROW, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 ORDER BY n")   \
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \

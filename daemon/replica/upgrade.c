@@ -51,6 +51,7 @@ static const struct step {
      dead_children},
     {3,
      "ALTER TABLE perche_left ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE perche_parked ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
      "DROP INDEX IF EXISTS perche_left_lsn;"
      "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;",
      NULL},

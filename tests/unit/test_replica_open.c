@@ -375,7 +375,7 @@ static void a_user_version_of_a_programs_is_its_own(void **state)
 
 /* As a program of before had made it: what upgrade.c adds is not there. */
 #define OF_FORMAT_1 "DROP TABLE perche_dead_child; DROP TABLE perche_named; DROP TABLE perche_forgotten;" \
-                    "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended;" \
+                    "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended; ALTER TABLE perche_parked DROP COLUMN epoch;" \
                     "CREATE INDEX perche_left_lsn ON perche_left (site, lsn); ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp; UPDATE perche_node SET format = 1;"
 /* Every table of ours and its columns, whatever their order. */
 #define SHAPE "SELECT group_concat(said, ' ') FROM (SELECT substr(t.name, 8) || '.' || c.name AS said" \

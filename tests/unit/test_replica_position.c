@@ -61,6 +61,33 @@ static void an_edit_after_the_backup_and_one_before_meet_as_two_edits(void **sta
     all_equal(p);
 }
 
+/* The hub sets both aside, as its table is gone, and takes them in one go. */
+static void nor_does_it_when_what_was_before_the_backup_waits_at_the_hub(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    learner(p, a, ID(2), SITE_ID(p, 0));
+    pair_sync(p, a);
+    back_up(a);
+    program(p->hub, "DROP TABLE learner");
+    harvest_here(p, p->hub);
+    call(p, a, ID(1), "Ada");
+    pair_push(p, a);
+    put_back(p, a);
+    call(p, a, ID(1), "Grace");
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
+    pair_push(p, a);
+    says(p->hub, "2", "SELECT count(*) FROM perche_parked");
+    p->now += 4000;
+    harvest_here(p, p->hub);
+    settled(p, a);
+    is_called(p->hub, ID(1), "Grace");
+    says(p->hub, "1", "SELECT count(*) FROM perche_conflict WHERE a_value = 'Ada' OR b_value = 'Ada'"); /* P4 */
+    all_equal(p);
+}
+
 /* It knows nothing of the move, and neither its edits nor a new child of the row are refused for that. */
 static void what_a_site_put_back_writes_of_a_row_that_had_left_it_arrives(void **state)
 {
@@ -785,6 +812,7 @@ int main(void)
         TEST(what_a_site_that_was_put_back_has_stamped_ahead_is_taken),
         TEST(a_site_put_back_gets_its_lost_changes_back_and_uses_no_position_twice),
         TEST(an_edit_after_the_backup_and_one_before_meet_as_two_edits),
+        TEST(nor_does_it_when_what_was_before_the_backup_waits_at_the_hub),
         TEST(what_a_site_put_back_writes_of_a_row_that_had_left_it_arrives),
         TEST(a_value_that_a_site_put_back_pushes_once_more_is_no_news),
         TEST(a_stamp_that_a_site_put_back_gives_again_is_no_value_that_has_been_here),
