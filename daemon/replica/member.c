@@ -279,9 +279,9 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
     s = ask(
         r,
         "UPDATE perche_peer SET contact_ms = max(contact_ms, ?2), pending = ?3, proven_ms = max(proven_ms, ?4), offset_ms = ?5,"
-        " returns = CASE WHEN ?4 > proven_ms THEN 0 WHEN retired_ms <> 0 AND scan < ?6 THEN max(returns, 1) ELSE returns END,"
+        " returns = CASE WHEN ?7 AND ?4 > proven_ms THEN 0 WHEN retired_ms <> 0 AND scan < ?6 THEN max(returns, 1) ELSE returns END,"
         " returns_stamp = CASE WHEN returns = 0 THEN stamp ELSE returns_stamp END, retired_ms = 0"
-        " WHERE site = ?1"); /* heard of: it is active; proven equal since: it has returned */
+        " WHERE site = ?1"); /* heard of: it is active; proven equal in this session, not in one before it came back: it has returned */
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, site);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)w->now_ms);
@@ -289,6 +289,7 @@ enum perche_rc peer_note(struct replica *r, const struct work *w, struct outcome
         sqlite3_bind_int64(s, 4, (sqlite3_int64)w->proven_ms);
         sqlite3_bind_int64(s, 5, w->offset_ms);
         sqlite3_bind_int64(s, 6, (sqlite3_int64)r->node.floor);
+        sqlite3_bind_int(s, 7, w->proven_now);
     }
     return ask_run(r, s, "note what a site said");
 }

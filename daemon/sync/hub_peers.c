@@ -160,6 +160,7 @@ void hub_peer_note(struct sync_hub *h, struct peer *peer)
     w->done = peer->done;
     w->pending = peer->pending;
     w->proven_ms = peer->proven_ms;
+    w->proven_now = peer->proven_ms >= peer->session_ms;
     w->offset_ms = peer->offset_ms;
 }
 

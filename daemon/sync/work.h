@@ -42,7 +42,7 @@ enum work_kind {
     WORK_ROWS_ANSWER,    /* read: in: site, message.u.rows. out: message rows_reply */
     WORK_DIGEST_ANSWER,  /* read: in: site, message.u.digest, now_ms. out: message digest_reply; repairs: rows that differ become new positions by WORK_REPAIR */
     WORK_REPAIR,         /* write: in: site, message.u.digest (of rows): rows that differ go whole to the site. out: woken */
-    WORK_PEER_NOTE,      /* write: in: site, full, scan, done, session, now_ms, pending, proven_ms, offset_ms. out: nothing */
+    WORK_PEER_NOTE,      /* write: in: site, full, scan, done, session, now_ms, pending, proven_ms, proven_now, offset_ms. out: nothing */
     WORK_ENROL,          /* write: in: message.u.enrol, now_ms. out: message enrol_reply or no */
     WORK_LEAVE,          /* write: in: site, session, message.u.leave. The site is a member no longer, until it is invited anew. out: message leave_reply or no */
     WORK_NEWS,           /* read: in: site, full, scan. Is there anything for this site above scan? out: news */
@@ -67,6 +67,7 @@ struct work {
     uint64_t full, scan, done;
     uint64_t pending;
     uint64_t proven_ms;
+    bool proven_now;                 /* WORK_PEER_NOTE: in the present session */
     int64_t offset_ms;      /* hub's clock minus ours */
     uint32_t bytes_max, rows_max;
     uint32_t level;

@@ -1325,6 +1325,8 @@ void actor_put_back(struct world *w, struct node *n)
             w->writes[i].former = true;
         if (!w->writes[i].bypass || w->writes[i].node != n->index)
             continue;
+        if (i <= n->copy_writes && w->writes[i].undone_ms > n->copy_ms) /* there it had not been put back */
+            w->writes[i].dead = false;
         w->writes[i].found_ms = 0;
         n->unseen = n->unseen_off = true;
     }
@@ -1353,8 +1355,10 @@ void actor_found(struct world *w, struct node *n, const struct outcome *o)
             struct write *x = &w->writes[k];
 
             if (x->bypass && !x->former && x->node == n->index && x->row == gone->row && x->found_ms == 0 &&
-                (x->col < 0 || (x->null ? !shown.null[x->col] : shown.tokens[x->col] != k)))
+                (x->col < 0 || (x->null ? !shown.null[x->col] : shown.tokens[x->col] != k))) {
                 x->dead = true;
+                x->undone_ms = w->now_ms;
+            }
         }
     }
 }

@@ -264,6 +264,7 @@ struct write {
     bool again;         /* a resolution: another write's value */
     bool bypass;        /* past the triggers: somebody has to compare the table */
     uint64_t found_ms;  /* ... and has, 0 = not yet */
+    uint64_t undone_ms; /* ... or the row was put back without it (dead), 0 = no */
     uint32_t value_of;  /* whose token it carries: its own number, or `again`'s */
     uint64_t at_ms;
     uint64_t seen[WRITES_MAX / 64];  /* its author's file showed it, or its author had seen it */
@@ -300,6 +301,7 @@ struct node {
     struct disk *disk;
     struct disk_copy *copy;  /* NULL = none was made */
     uint32_t copy_writes;    /* ... has what was written here up to this one */
+    uint64_t copy_ms;
     uint32_t fulls;          /* how often its disk was full */
     int64_t skew_ms;
     bool up, joined;

@@ -1015,6 +1015,7 @@ static void take_step(struct world *w, const struct step *s)
         disk_copy_free(n->copy);
         n->copy = disk_copy(n->disk);
         n->copy_writes = n->slow ? n->slow_first - 1 : w->writes_count; /* what is not committed yet is not in a copy */
+        n->copy_ms = w->now_ms;
         break;
     case STEP_BACK: put_back(w, n, s->b); break;
     case STEP_BYPASS: actor_bypass(w, n, s); break;

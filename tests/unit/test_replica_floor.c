@@ -55,13 +55,14 @@ static uint64_t returning(struct pair *p, struct fixture *site)
     return strtoull(asked(p->hub->program, sql), NULL, 10);
 }
 
-/* A comparison said equal, and the hub has noted it. */
-static void noted(struct pair *p, struct fixture *site)
+/* A comparison said equal, in the present session or in one before, and the hub has noted it. */
+static void noted(struct pair *p, struct fixture *site, bool now)
 {
     struct work w = pair_work(WORK_PEER_NOTE, site);
     struct outcome o;
 
-    w.proven_ms = p->now;
+    w.proven_ms = p->now - !now;
+    w.proven_now = now;
     o = pair_do(p, p->hub, w);
     outcome_free(&o);
 }
@@ -190,7 +191,7 @@ static void long_away(struct pair *p)
     for (int month = 0; month < 9; month++) {
         days(p, 30);
         pair_sync(p, b);
-        noted(p, b);
+        noted(p, b, true);
     }
     json = pair_query(p, p->hub, "sites", "{}");
     assert_non_null(strstr(json, "\"retired_at\":\"2026"));
@@ -212,7 +213,7 @@ static void returned(struct pair *p, struct fixture *site)
             break;
     }
     equal(p, site);
-    noted(p, site);
+    noted(p, site, true);
     assert_int_equal(returning(p, site), 0);
     assert_int_equal(site->r->node.returns, 0);
 }
@@ -316,6 +317,8 @@ static void a_site_put_back_below_the_floor_brings_nothing_back(void **state)
     put_back(p, a);
     VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_PROVEN);
     assert_int_equal(returning(p, a), 2);
+    noted(p, a, false); /* what the session before had found */
+    assert_int_equal(returning(p, a), 2);
     settled(p, a);
     returned(p, a);
     says(a, "0", "SELECT count(*) FROM learner");
@@ -379,7 +382,7 @@ static void a_person_retires_only_who_is_silent(void **state)
 
     everybody(p);
     snprintf(args, sizeof args, "{\"site\": \"%s\"}", SITE_ID(p, 0));
-    noted(p, p->sites[0]);
+    noted(p, p->sites[0], true);
     pair_refuses(p, p->hub, WORK_COMMAND, "retire", args, PERCHE_STATE);
     p->now += 2 * 3600000;
     json = pair_command(p, p->hub, "retire", args);

@@ -875,7 +875,11 @@ static void test_a_proof_that_a_pull_brought_is_noted_unless_it_lies_ahead(void 
     (void)sync_hub_peers(sc->hub, &view, 1);
     assert_true(view.proven_ms == began + 600);
     gone(sc, 11);
-    assert_true(sc->last_note.proven_ms == view.proven_ms);
+    assert_true(sc->last_note.proven_ms == view.proven_ms && sc->last_note.proven_now);
+    wait_ms(sc, 1000);
+    (void)proven(sc, 12, SITE);
+    gone(sc, 12);
+    assert_true(sc->last_note.proven_ms == view.proven_ms && !sc->last_note.proven_now); /* of the session before */
     script_free(sc);
 }
 
