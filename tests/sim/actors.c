@@ -621,29 +621,32 @@ static bool has_parent(struct world *w, struct node *n, const struct row_note *r
     return false;
 }
 
-/* Has a row not left this site since it was deleted? Its tombstone has gone with it then, and the key is another school's. */
-static bool tombstone_stays(struct world *w, struct node *n, const struct row_note *r)
+int row_gen(struct world *w, struct node *n, const struct row_note *r)
 {
     struct perche_value v[PERCHE_KEY_COLUMNS_MAX];
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n, count = (uint32_t)keys_of(&specs[r->table]);
     sqlite3_stmt *s;
-    bool stays;
+    int gen;
 
-    if (n->index == HUB || !w->plan->mix.moves)
-        return true;
     for (uint32_t i = 0; i < count; i++)
         v[i] = (struct perche_value){.type = PERCHE_TEXT, .p = (const uint8_t *)r->key[i], .n = (uint32_t)strlen(r->key[i])};
     if (perche_key_encode(v, count, key, &key_n) != PERCHE_OK)
-        return false;
-    s = prepared(w, n, "SELECT 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2");
+        return 0;
+    s = prepared(w, n, "SELECT gen FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2");
     if (s == NULL)
-        return false;
+        return 0;
     sqlite3_bind_text(s, 1, specs[r->table].name, -1, SQLITE_STATIC);
     sqlite3_bind_blob(s, 2, key, (int)key_n, SQLITE_STATIC);
-    stays = sqlite3_step(s) == SQLITE_ROW;
+    gen = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
     sqlite3_finalize(s);
-    return stays;
+    return gen;
+}
+
+/* Has a row not left this site since it was deleted? Its tombstone has gone with it then, and the key is another school's. */
+static bool tombstone_stays(struct world *w, struct node *n, const struct row_note *r)
+{
+    return n->index == HUB || !w->plan->mix.moves || row_gen(w, n, r) > 0;
 }
 
 /* A row of @table that this node's file does not have now, but that was there once, with its links. */

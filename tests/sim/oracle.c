@@ -820,7 +820,13 @@ struct held *held_take(struct world *w, struct node *n, const struct held *befor
     return h;
 }
 
-void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after)
+/* Does its copy have the row, inserted anew, and nobody has numbered that yet? */
+static bool insert_waits(struct world *w, struct node *n, const struct held *after, uint32_t row)
+{
+    return after->there[row][n->index] && after->gen[row] > 0 && row_gen(w, n, &w->rows[row]) == (int)after->gen[row];
+}
+
+void held_lost(struct world *w, struct node *n, struct held *before, struct held *after)
 {
     uint32_t lost = 0;
 
@@ -835,7 +841,7 @@ void held_lost(struct world *w, const struct node *n, struct held *before, struc
         /* a row that it made or deleted, and nobody else has heard of that: what becomes of it is not judged */
         if (x->node == n->index && !x->dead &&
             ((x->col == COL_INSERT && before->there[x->row][n->index] && gen % 2 == 0) ||
-             (x->col == COL_DELETE && !before->there[x->row][n->index] && (gen == 0 || gen % 2 == 1))))
+             (x->col == COL_DELETE && !before->there[x->row][n->index] && (gen == 0 || gen % 2 == 1 || insert_waits(w, n, after, x->row)))))
             w->rows[x->row].tainted = true;
     }
     for (uint32_t row = 0; row < w->rows_count; row++) { /* nor of one whose newest event only it had */
@@ -844,6 +850,8 @@ void held_lost(struct world *w, const struct node *n, struct held *before, struc
         w->rows[row].tainted = true;
         lost++;
     }
+    if (!n->up)
+        disk_run_as(n->disk, DISK_PROGRAM);
     w->counts[COUNT_BACK_LOST] += lost;
     STORY(w, NULL, "%u writes were nowhere else", lost);
     free(before);

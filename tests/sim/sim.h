@@ -471,6 +471,7 @@ void actor_verify(struct world *w, struct node *n);
 /* A harvest has ended, and left nothing that is to be compared. */
 void actor_found(struct world *w, struct node *n, const struct outcome *o); /* whatever the work */
 void actor_harvested(struct world *w, struct node *n, const struct outcome *o);
+int row_gen(struct world *w, struct node *n, const struct row_note *r); /* as its metadata here has it, 0 = none */
 bool table_gone(struct world *w, struct node *n, int table); /* a program has dropped it here, and nobody made it again yet */
 bool actor_decide_all(struct world *w, struct node *n);
 bool held_json(const void *key, int n, char out[48]); /* the key as perche_conflict has it; false: not one UUID */
@@ -513,7 +514,7 @@ void oracle_end(struct world *w);
 /* What all files together hold, before and after one of them was put back: what is in none any more is lost. */
 struct held;
 struct held *held_take(struct world *w, struct node *n, const struct held *before); /* NULL: now, before @n is put back */
-void held_lost(struct world *w, const struct node *n, struct held *before, struct held *after); /* @n was put back; frees both */
+void held_lost(struct world *w, struct node *n, struct held *before, struct held *after); /* @n was put back; frees both */
 
 /* memory.c */
 void memory_begin(void); /* before SQLite is called */
