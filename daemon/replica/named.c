@@ -322,6 +322,8 @@ static bool author_row(void *ctx, const struct perche_batch *b, const struct per
     struct authors *a = ctx;
 
     (void)b, (void)block, (void)at_ms;
+    if (row->gen != a->m->gen)
+        return false; /* of a life before this one: whoever inserted the key again named it anew */
     for (uint32_t i = 0; i < row->cells_count; i++) {
         const struct perche_cell *c = &part->cells[row->cells_first + i];
 
@@ -331,7 +333,7 @@ static bool author_row(void *ctx, const struct perche_batch *b, const struct per
             return false;
         a->may = may_name(a->r, a->of, a->own, a->pusher, a->all, via);
     }
-    return !a->may && row->gen == a->m->gen;
+    return !a->may;
 }
 
 /* Was what decides it lawful when it was written, be it by another one? */

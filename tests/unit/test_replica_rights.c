@@ -272,6 +272,27 @@ static void what_was_lawful_and_is_written_again_as_it_was_stays(void **state)
     says(p->hub, "", REFUSALS);
 }
 
+/* Who deletes the key and inserts it again names the learner himself. */
+static void what_was_lawful_and_is_inserted_again_is_named_anew(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, p->hub, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "CREATE TEMP TABLE keep AS SELECT * FROM enrolment; DELETE FROM enrolment");
+    equal(p, a);
+    edit(p, a, "INSERT INTO enrolment SELECT * FROM keep");
+    equal(p, a);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    equal(p, a);
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM learner");
+    says(a, "enrolment::member", LISTED);
+}
+
 /* Rows of A that name a parent which comes from B later, and one that A inserts itself. */
 static void children(struct pair *p, struct fixture *a)
 {
@@ -757,6 +778,7 @@ int main(void)
         TEST(whoever_else_wrote_the_condition),
         TEST(what_was_named_before_by_who_holds_it_stays),
         TEST(what_was_lawful_and_is_written_again_as_it_was_stays),
+        TEST(what_was_lawful_and_is_inserted_again_is_named_anew),
         TEST(a_child_that_came_before_its_parent_is_judged_when_that_comes),
         TEST(so_is_one_of_a_site_that_only_reads_the_parent),
         TEST(a_reader_who_may_write_goes_on_where_he_may),
