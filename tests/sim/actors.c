@@ -643,7 +643,7 @@ int row_gen(struct world *w, struct node *n, const struct row_note *r)
     return gen;
 }
 
-/* Has a row not left this site since it was deleted? Its tombstone has gone with it then, and the key is another school's. */
+/* Has a row that was deleted here not left this site since? With it its tombstone goes, and the key is another school's. */
 static bool tombstone_stays(struct world *w, struct node *n, const struct row_note *r)
 {
     return n->index == HUB || !w->plan->mix.moves || row_gen(w, n, r) > 0;

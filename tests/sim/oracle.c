@@ -726,7 +726,6 @@ static void hold_row(struct world *w, struct held *h, uint32_t k, const struct p
 
     if (row >= 0 && h->leaves[row][k])
         return;
-
     for (uint32_t i = 0; i < r->cells_count; i++) {
         const struct perche_value *v = &part->cells[r->cells_first + i].value;
         char number[24];

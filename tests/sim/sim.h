@@ -301,7 +301,7 @@ struct node {
     struct disk *disk;
     struct disk_copy *copy;  /* NULL = none was made */
     uint32_t copy_writes;    /* ... has what was written here up to this one */
-    uint64_t copy_ms;
+    uint64_t copy_ms;        /* ... and was made then */
     uint32_t fulls;          /* how often its disk was full */
     int64_t skew_ms;
     bool up, joined;
@@ -468,8 +468,8 @@ void actor_resolved(struct world *w, struct node *n, const struct work *work, co
 void actor_bypass(struct world *w, struct node *n, const struct step *s);
 void actor_put_back(struct world *w, struct node *n); /* perhaps to before it was found */
 void actor_verify(struct world *w, struct node *n);
+void actor_found(struct world *w, struct node *n, const struct outcome *o); /* by whatever work: what was written past the triggers */
 /* A harvest has ended, and left nothing that is to be compared. */
-void actor_found(struct world *w, struct node *n, const struct outcome *o); /* whatever the work */
 void actor_harvested(struct world *w, struct node *n, const struct outcome *o);
 int row_gen(struct world *w, struct node *n, const struct row_note *r); /* as its metadata here has it, 0 = none */
 bool table_gone(struct world *w, struct node *n, int table); /* a program has dropped it here, and nobody made it again yet */
