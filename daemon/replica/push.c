@@ -568,7 +568,7 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
     return rc;
 }
 
-/* Rows whose cells wait for them: asked for until they come, as an answer may be lost. Not those that are set aside themselves. */
+/* Rows whose cells wait for them: asked for until they come. Not those that are set aside themselves. */
 static enum perche_rc ask_rows(struct replica *r, uint32_t site, struct outcome *o)
 {
     struct perche_push_reply *reply = &o->message.u.push_reply;
@@ -671,7 +671,8 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
         if (rc == PERCHE_OK && push->to == push->asof.lsn && !WITHOUT(C7_ENDS_PUSHED) && recovering(r))
             rc = recovery_shown(r, site);
     }
-    if (rc == PERCHE_OK && push->to > push->from) /* a batch that only brought what was asked for is not asked again */
+    if (rc == PERCHE_OK && (push->to > push->from || w->first_push)) /* the answer that asked may have been lost with its session; what only
+                                                                        brings what was asked for is not asked again */
         rc = ask_rows(r, site, o);
     o->message.u.push_reply.have = peer.have;
     perche_batch_free(batch);

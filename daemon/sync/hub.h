@@ -55,6 +55,7 @@ struct peer {
     uint64_t have;     /* pushed up to here, as far as is known */
     uint32_t busy;     /* works of this session under way */
     bool pushing;      /* one of them is a push */
+    bool pushed;       /* one of this session was taken */
     struct early early;
 
     bool watched; /* a watch is parked */

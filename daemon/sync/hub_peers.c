@@ -59,6 +59,7 @@ void hub_session_begin(struct sync_hub *h, struct peer *peer, struct pipe *pipe,
         hub_session_end(h, pipe->peer, PERCHE_NO_SESSION);
     peer->session = session;
     peer->session_ms = h->now_ms;
+    peer->pushed = false;
     peer->pipe = pipe;
     /* A restored site may say less than it did: what it said in an older session does not
      * count for this one. */

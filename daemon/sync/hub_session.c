@@ -44,6 +44,7 @@ static void apply_push(struct sync_hub *h, struct peer *peer, uint64_t request,
         return;
     }
     peer->pushing = true;
+    w->first_push = !peer->pushed;
     job->pending = m->u.push.pending;
     sync_message_move(&w->message, m);
 }
@@ -91,6 +92,7 @@ static bool pushed(struct sync_hub *h, struct job *job, struct outcome *o)
     peer->pushing = false;
     if (o->rc == PERCHE_OK && m->op == PERCHE_OP_PUSH && m->reply) {
         if (!m->refused) {
+            peer->pushed = true;
             peer->have = m->u.push_reply.have;
             peer->pending = job->pending > o->rows ? job->pending - o->rows : 0;
             peer->dirty_soft = true;

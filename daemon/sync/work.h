@@ -37,7 +37,7 @@ enum work_kind {
     /* ---- a hub ---- */
     WORK_SITE_KEY,       /* read: in: site. out: member (public key, revoked, ...) */
     WORK_PROVE_JUDGE,    /* write: verdict over message.u.prove, signature already checked; stores the session. in: message, session. out: message prove_reply */
-    WORK_PUSH_APPLY,     /* write, grouped: in: site, message.u.push. out: message push_reply or no; woken */
+    WORK_PUSH_APPLY,     /* write, grouped: in: site, first_push, message.u.push. out: message push_reply or no; woken */
     WORK_PULL_ANSWER,    /* read: in: site, message.u.pull, bytes_max. out: message pull_reply */
     WORK_ROWS_ANSWER,    /* read: in: site, message.u.rows. out: message rows_reply */
     WORK_DIGEST_ANSWER,  /* read: in: site, message.u.digest, now_ms. out: message digest_reply; repairs: rows that differ become new positions by WORK_REPAIR */
@@ -68,6 +68,7 @@ struct work {
     uint64_t pending;
     uint64_t proven_ms;
     bool proven_now;                 /* WORK_PEER_NOTE: in the present session */
+    bool first_push;        /* WORK_PUSH_APPLY: none of the session was taken before it */
     int64_t offset_ms;      /* hub's clock minus ours */
     uint32_t bytes_max, rows_max;
     uint32_t level;

@@ -621,6 +621,36 @@ static void a_row_that_the_hub_lacks_is_asked_for_and_goes_whole(void **state)
     parcel_end(&b);
 }
 
+static void a_row_is_asked_for_again_when_the_answer_that_asked_was_lost(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct work w = pair_work(WORK_PUSH_APPLY, a);
+    struct outcome o;
+    struct parcel b;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    lose(p->hub, "cohort", ID(1));
+    edit(p, a, "UPDATE cohort SET code = 'x'");
+    push_unheard(p, a);
+    pair_prove(p, a); /* and hears what the hub has: nothing is left to be sent */
+    b = push_all(p, a);
+    assert_int_equal(b.rows, 0);
+    push_told(p, a, &b, push_taken(p, a, &b)); /* not the first of its session: silence */
+    parcel_end(&b);
+    b = push_all(p, a);
+    w.first_push = true;
+    w.message = message_copy(&b.message);
+    o = pair_do(p, p->hub, w);
+    assert_int_equal(o.message.u.push_reply.wants_count, 1);
+    push_told(p, a, &b, pair_line(&o));
+    parcel_end(&b);
+    pair_push(p, a);
+    says(p->hub, "x", "SELECT code FROM cohort");
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+}
+
 static void a_row_that_is_gone_meanwhile_goes_as_a_tombstone(void **state)
 {
     struct pair *p = *state;
@@ -820,6 +850,7 @@ int main(void)
         TEST(an_empty_push_tells_how_far_the_site_has_pulled),
         TEST(a_hub_that_has_more_than_there_is_is_not_believed),
         TEST(a_row_that_the_hub_lacks_is_asked_for_and_goes_whole),
+        TEST(a_row_is_asked_for_again_when_the_answer_that_asked_was_lost),
         TEST(a_row_that_is_gone_meanwhile_goes_as_a_tombstone),
         TEST(what_the_hub_asks_for_while_a_second_batch_is_under_way_is_sent_with_the_next),
         TEST(a_batch_stays_within_its_rows_and_about_its_bytes),

@@ -27,7 +27,7 @@ struct script {
     uint32_t wakes_count;
     enum perche_rc fails[WORK_COMMAND + 1];
     uint8_t says_no; /* the next push is refused so */
-    uint64_t notes;
+    uint64_t notes, first_pushes;
     struct work last_note;
     uint32_t bytes_max;
 };
@@ -75,6 +75,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         break;
     case WORK_PUSH_APPLY:
         assert_true(w->session == asked->u.push.session);
+        sc->first_pushes += w->first_push;
         if (sc->says_no != 0 || asked->u.push.from != sc->have) {
             m->refused = true;
             m->u.no.why = sc->says_no != 0 ? sc->says_no : PERCHE_NO_POSITION;
@@ -1042,6 +1043,26 @@ static void test_a_repeated_batch_is_judged_by_the_replica(void **state)
     script_free(sc);
 }
 
+/* So the replica asks once more for rows, as the answer that asked may have been lost with the session before. */
+static void test_the_replica_is_told_which_push_is_the_first_of_a_session(void **state)
+{
+    struct script *sc = script_new(8);
+    uint64_t s = proven(sc, 11, SITE);
+
+    (void)state;
+    sc->fails[WORK_PUSH_APPLY] = PERCHE_FULL;
+    push(sc, 11, s, 0, 10);
+    assert_int_equal(sc->first_pushes, 0); /* the replica never saw it */
+    push(sc, 11, s, 0, 10);
+    assert_int_equal(sc->first_pushes, 1);
+    push(sc, 11, s, 10, 10);
+    assert_int_equal(sc->first_pushes, 1);
+    s = proven(sc, 12, SITE);
+    push(sc, 12, s, 10, 10);
+    assert_int_equal(sc->first_pushes, 2);
+    script_free(sc);
+}
+
 static void test_a_full_disk_acknowledges_nothing(void **state)
 {
     struct script *sc = script_new(8);
@@ -1710,6 +1731,7 @@ int main(void)
         T(an_early_batch_whose_forerunner_never_comes_is_refused_by_its_position),
         T(when_the_first_batch_is_refused_so_is_the_second),
         T(a_repeated_batch_is_judged_by_the_replica),
+        T(the_replica_is_told_which_push_is_the_first_of_a_session),
         T(a_full_disk_acknowledges_nothing),
         T(a_batch_that_does_not_decode_closes_that_pipe_and_no_other),
         T(the_hubs_own_damaged_file_is_no_fault_of_the_sites),
