@@ -191,13 +191,13 @@ void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
 enum load_sql { LOAD_COLUMNS, LOAD_KEY, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
 
 static const char *const load_texts[LOAD_SQL_COUNT] = {
-    [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 AND num > 0 ORDER BY num",
-    /* a row when the file's key is not the registered one */
+    [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num",
+    /* for the table whose keys do not look the same: a row when the file's key is not the registered one */
     [LOAD_KEY] = "SELECT f.cols, k.cols FROM (SELECT group_concat(col, ', ') AS cols, group_concat(lower(col)) AS low FROM"
                  " (SELECT col FROM perche_column WHERE tab = ?1 AND num = 0 ORDER BY lower(col))) k,"
                  " (SELECT group_concat(name, ', ') AS cols, group_concat(lower(name)) AS low FROM"
                  " (SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY lower(name))) f WHERE f.low <> k.low",
-    [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
+    [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY pk = 0, cid", /* the key first */
     [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
 };
 
@@ -205,6 +205,8 @@ static const char *const load_texts[LOAD_SQL_COUNT] = {
 struct load {
     struct registry *g;
     sqlite3_stmt *sql[LOAD_SQL_COUNT];
+    char *keys[PERCHE_KEY_COLUMNS_MAX]; /* registered of the present table; owned */
+    uint32_t keys_count;                /* all of them */
 };
 
 /* A statement about @table, ready to step. */
@@ -327,7 +329,14 @@ static struct column *column_named(struct table *t, const char *name) /* before 
     return NULL;
 }
 
-/* Columns of perche_column into t->columns: [i] has num i + 1, a number that is not given any more an empty name. */
+static void forget_keys(struct load *l)
+{
+    for (uint32_t i = 0; i < l->keys_count && i < PERCHE_KEY_COLUMNS_MAX; i++)
+        free(l->keys[i]);
+    l->keys_count = 0;
+}
+
+/* Columns of perche_column into t->columns: [i] has num i + 1, a number that is not given any more an empty name; those of the key have num 0. */
 static bool read_registered(struct replica *r, struct load *l, struct table *t)
 {
     sqlite3_stmt *s = about(l, LOAD_COLUMNS, t->name);
@@ -337,10 +346,17 @@ static bool read_registered(struct replica *r, struct load *l, struct table *t)
     t->columns = calloc(PERCHE_COLUMNS_MAX, sizeof *t->columns);
     if (t->columns == NULL)
         ok = out_of_memory(r);
+    forget_keys(l);
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         int num = sqlite3_column_int(s, 1);
         struct column *c;
 
+        if (num == 0) {
+            if (l->keys_count < PERCHE_KEY_COLUMNS_MAX)
+                ok = text_of(r, s, 0, &l->keys[l->keys_count]);
+            l->keys_count++;
+            continue;
+        }
         if (num > PERCHE_COLUMNS_MAX) {
             ok = warn(r, l->g, "column", t->name,
                       sqlite3_mprintf("%s has more than %d columns; the rest stay at this node", t->name, PERCHE_COLUMNS_MAX));
@@ -457,13 +473,28 @@ static bool table_kind(const char *made, bool *strict)
     return true;
 }
 
+/* Surely the key that is registered? In whatever order. */
+static bool same_key(const struct load *l, const struct table *t)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < t->keys_count && i < l->keys_count && l->keys_count <= PERCHE_KEY_COLUMNS_MAX; i++)
+        for (uint32_t k = 0; k < l->keys_count; k++)
+            found += t->keys[i].name != NULL && strcasecmp(t->keys[i].name, l->keys[k]) == 0;
+    return found == t->keys_count && found == l->keys_count;
+}
+
 /* A program that rebuilds a table may give it a key of its own: its rows are then none of those that the metadata speaks of. */
 static bool key_stands(struct replica *r, struct load *l, struct table *t)
 {
-    sqlite3_stmt *s = about(l, LOAD_KEY, t->name);
-    int rc = sqlite3_step(s);
+    sqlite3_stmt *s;
     bool ok = true;
+    int rc;
 
+    if (t->is_system || same_key(l, t))
+        return true;
+    s = about(l, LOAD_KEY, t->name);
+    rc = sqlite3_step(s);
     t->other_key = rc == SQLITE_ROW;
     if (rc == SQLITE_ROW)
         ok = warn(r, l->g, "missing", t->name,
@@ -476,43 +507,51 @@ static bool key_stands(struct replica *r, struct load *l, struct table *t)
     return ok && r->fail == PERCHE_OK;
 }
 
+/* The key's columns, which @s has first; returns what the last step said. More than PERCHE_KEY_COLUMNS_MAX: *many. */
+static int read_keys(struct replica *r, struct table *t, bool strict, sqlite3_stmt *s, bool *ok, bool *many)
+{
+    int rc = SQLITE_DONE, pk;
+
+    while (*ok && (rc = sqlite3_step(s)) == SQLITE_ROW && (pk = sqlite3_column_int(s, 4)) > 0) {
+        if (pk > PERCHE_KEY_COLUMNS_MAX) {
+            *many = true;
+            continue;
+        }
+        if (t->keys_count < (uint32_t)pk)
+            t->keys_count = (uint32_t)pk;
+        t->keys[pk - 1].policy = t->policy;
+        *ok = read_column(r, t, strict, s, &t->keys[pk - 1]);
+    }
+    return rc;
+}
+
 /* The table as the file has it; @made is its CREATE statement, NULL = there is none. */
 static bool read_file(struct replica *r, struct load *l, struct table *t, const char *made)
 {
     struct registry *g = l->g;
     sqlite3_stmt *s;
-    bool ok = true, strict = false;
-    int rc = SQLITE_DONE;
+    bool ok = true, strict = false, many = false;
+    int rc;
 
     t->present = made != NULL && table_kind(made, &strict);
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
-
-    if (!key_stands(r, l, t))
-        return false;
-    if (t->other_key) {
-        t->present = false;
-        return true;
-    }
     s = about(l, LOAD_FILE, t->name);
-    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+    rc = read_keys(r, t, strict, s, &ok, &many);
+    ok = ok && key_stands(r, l, t);
+    if (ok && t->other_key) {
+        for (; t->keys_count > 0; t->keys_count--)
+            column_free(&t->keys[t->keys_count - 1]);
+        memset(t->keys, 0, sizeof t->keys);
+        t->present = false;
+    } else if (ok && many) {
+        t->present = false;
+        ok = warn(r, g, "column", t->name, sqlite3_mprintf("the key of %s has more than %d columns: it is not replicated", t->name, PERCHE_KEY_COLUMNS_MAX));
+    }
+    for (; ok && t->present && rc == SQLITE_ROW; rc = sqlite3_step(s)) {
         const char *name = (const char *)sqlite3_column_text(s, 0);
-        int pk = sqlite3_column_int(s, 4);
         struct column *c;
 
-        if (pk > 0) {
-            if (pk > PERCHE_KEY_COLUMNS_MAX) {
-                t->present = false;
-                ok = warn(r, g, "column", t->name, sqlite3_mprintf("the key of %s has more than %d columns: it is not replicated", t->name, PERCHE_KEY_COLUMNS_MAX));
-                break;
-            }
-            c = &t->keys[pk - 1];
-            if (t->keys_count < (uint32_t)pk)
-                t->keys_count = (uint32_t)pk;
-            c->policy = t->policy;
-            ok = read_column(r, t, strict, s, c);
-            continue;
-        }
         c = column_named(t, name);
         if (c == NULL && t->is_system) {
             c = &t->columns[t->columns_count++];
@@ -683,6 +722,7 @@ static bool read_tables(struct replica *r, struct registry *g)
     for (int i = 0; i < LOAD_SQL_COUNT; i++)
         (void)sqlite3_finalize(l.sql[i]); /* its error was seen by the step */
     (void)sqlite3_finalize(s);
+    forget_keys(&l);
     return ok;
 }
 

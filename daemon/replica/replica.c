@@ -300,8 +300,9 @@ static enum perche_rc exists(sqlite3_vfs *vfs, const char *path, const char *end
 }
 
 /* Is there a file, and one that we may go on with? */
-static enum perche_rc look_at_file(const struct replica_config *c, bool deep, struct replica_seen *seen, struct perche_err *err)
+enum perche_rc replica_look(const struct replica_config *c, struct replica_seen *out, struct perche_err *err)
 {
+    struct replica_seen seen = {0};
     sqlite3_vfs *vfs = sqlite3_vfs_find(c->vfs);
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, there = 0, wal = 0, journal = 0, rc;
     sqlite3 *db = NULL;
@@ -313,13 +314,17 @@ static enum perche_rc look_at_file(const struct replica_config *c, bool deep, st
     if (vfs->mxPathname >= (int)sizeof full || (vfs->xFullPathname(vfs, c->path, sizeof full, full) & 0xff) != SQLITE_OK) /* or SQLITE_OK_SYMLINK */
         return perche_err_set(err, PERCHE_DISK, "%s: the path is too long or leads nowhere", c->path);
     result = exists(vfs, full, "", &there, err);
-    if (result == PERCHE_OK && there && !deep)
+    if (result == PERCHE_OK && there)
         result = exists(vfs, full, "-wal", &wal, err);
-    if (result == PERCHE_OK && there && !deep)
+    if (result == PERCHE_OK && there)
         result = exists(vfs, full, "-journal", &journal, err);
-    if (result != PERCHE_OK || !there)
-        return result; /* what is in the way shows when it is made */
-    if (!deep && !wal && !journal) {
+    if (result != PERCHE_OK)
+        return result;
+    if (!there) {
+        *out = seen;
+        return PERCHE_OK; /* what is in the way shows when it is made */
+    }
+    if (!wal && !journal) {
         uri = immutable(full);
         if (uri == NULL)
             return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", c->path);
@@ -331,21 +336,13 @@ static enum perche_rc look_at_file(const struct replica_config *c, bool deep, st
                                 db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     } else {
         (void)sqlite3_busy_handler(db, on_busy, NULL); /* cannot fail on an open connection */
-        result = look(db, c, deep, seen, err);
+        result = look(db, c, false, &seen, err);
     }
     (void)sqlite3_close(db); /* no statement is left */
     sqlite3_free(uri);
-    return result;
-}
-
-enum perche_rc replica_look(const struct replica_config *config, struct replica_seen *out, struct perche_err *err)
-{
-    struct replica_seen seen = {0};
-    enum perche_rc rc = look_at_file(config, false, &seen, err);
-
-    if (rc == PERCHE_OK)
+    if (result == PERCHE_OK)
         *out = seen;
-    return rc;
+    return result;
 }
 
 /* ---- connection ---------------------------------------------------------- */
@@ -379,7 +376,7 @@ static enum perche_rc connect(struct replica *r, const struct replica_config *c,
         return fail_sqlite(r, rc, c->path);
     (void)sqlite3_extended_result_codes(r->db, 1); /* these two cannot fail on an open connection */
     (void)sqlite3_busy_handler(r->db, on_busy, r);
-    return PERCHE_OK;
+    return exec(r, "PRAGMA temp_store = MEMORY"); /* before anything is read: afterwards it makes SQLite read the schema again */
 }
 
 /* What holds for one connection only. Checks of code lists are not SQLite's, nor are references: they may lead out of
@@ -390,7 +387,7 @@ static enum perche_rc set_pragmas(struct replica *r)
 
     (void)snprintf(text, sizeof text, /* numbers: they fit */
                    "PRAGMA synchronous = %s; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF;"
-                   " PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d;"
+                   " PRAGMA trusted_schema = ON; PRAGMA cache_size = -%d;"
                    " PRAGMA journal_size_limit = %u; PRAGMA query_only = %s",
                    WITHOUT(D2_DURABLE) ? "NORMAL" : "FULL", r->reader ? CACHE_READER_KB : r->hub ? CACHE_HUB_KB : CACHE_SITE_KB, WAL_BYTES_KEPT,
                    r->reader ? "ON" : "OFF");
@@ -625,10 +622,6 @@ static enum perche_rc make(struct replica *r)
         return fail_sqlite(r, sqlite3_errcode(r->db), r->config.path);
     first = ours == 0;
     if (first) {
-        struct perche_err err = {0};
-
-        if (foreign(r->db, r->config.path, &err) != PERCHE_OK) /* as before: for a file that could not be looked at */
-            return fail(r, err.rc, "%s", err.text);
         if (exec(r, core_sql) != PERCHE_OK || exec(r, own_sql) != PERCHE_OK || insert_node(r) != PERCHE_OK)
             return r->fail;
     } else if (upgrade_tables(r) != PERCHE_OK) {
@@ -638,8 +631,6 @@ static enum perche_rc make(struct replica *r)
         return r->fail;
     if (WITHOUT(D10_LSN_OF_MAX))
         r->node.lsn = (uint64_t)ask_number(r, "SELECT coalesce(max(lsn), 0) FROM perche_row", 0, NULL);
-    if (r->role != r->config.role) /* for a file that could not be looked at */
-        return fail(r, PERCHE_REFUSED, "%s is the replica of a %s: a replica does not change its role", r->config.path, r->hub ? "hub" : "site");
     if (exec(r, "UPDATE perche_flag SET applying = 0 WHERE applying <> 0") != PERCHE_OK || look_and_install(r) != PERCHE_OK)
         return r->fail;
     if (strcmp(r->node.name, r->config.name) != 0 && r->config.name[0] != '\0') {
@@ -712,13 +703,26 @@ static enum perche_rc open_reader(struct replica *r)
     return statements_prepare(r);
 }
 
+/* Is the file one that we may go on with? Until that is known the close leaves what is in -wal there. */
+static enum perche_rc may_go_on(struct replica *r)
+{
+    struct replica_seen seen = {0};
+    struct perche_err err = {0};
+
+    (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* cannot fail on an open connection */
+    if (look(r->db, &r->config, true, &seen, &err) != PERCHE_OK)
+        return fail(r, err.rc, "%s", err.text);
+    (void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return PERCHE_OK;
+}
+
 static enum perche_rc open_any(const struct replica_config *config, bool reader, struct replica **out, struct perche_err *err)
 {
     struct replica *r = calloc(1, sizeof *r);
 
     if (r == NULL)
         return perche_err_set(err, PERCHE_NOMEM, "no memory for a connection");
-    if (connect(r, config, reader) != PERCHE_OK || (reader ? open_reader(r) : open_writer(r)) != PERCHE_OK) {
+    if (connect(r, config, reader) != PERCHE_OK || (!reader && may_go_on(r) != PERCHE_OK) || (reader ? open_reader(r) : open_writer(r)) != PERCHE_OK) {
         enum perche_rc rc = perche_err_set(err, r->fail, "%s", r->fail_err.text);
 
         replica_free(r);
@@ -730,10 +734,7 @@ static enum perche_rc open_any(const struct replica_config *config, bool reader,
 
 enum perche_rc replica_open(const struct replica_config *config, struct replica **out, struct perche_err *err)
 {
-    struct replica_seen seen = {0};
-    enum perche_rc rc = look_at_file(config, true, &seen, err);
-
-    return rc == PERCHE_OK ? open_any(config, false, out, err) : rc;
+    return open_any(config, false, out, err);
 }
 
 enum perche_rc replica_open_reader(const struct replica_config *config, struct replica **out, struct perche_err *err)

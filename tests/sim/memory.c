@@ -22,7 +22,8 @@
 #define STEP 16u                /* sizes up to SMALL_MAX go by these */
 #define SMALL_MAX 1024u
 #define SMALL (SMALL_MAX / STEP)
-#define LARGE 12u               /* then by doubling, up to 4 MB; what is larger is the system's */
+#define PARTS 4u                /* then each doubling in so many parts, up to 4 MB; what is larger is the system's */
+#define LARGE (12u * PARTS)
 #define ARENA_BYTES (4u << 20)
 #define PAGE_BYTES (2u << 20)  /* a large one: a story begins in a copy of its process, and each page costs it a fault */
 
@@ -38,7 +39,8 @@ static size_t arena_left;
 /* Which list, and how many bytes a block of it has. */
 static unsigned class_of(size_t n, size_t *bytes)
 {
-    unsigned k;
+    size_t half;
+    unsigned k, part;
 
     if (n <= SMALL_MAX) {
         k = n == 0 ? 0 : (unsigned)((n - 1) / STEP);
@@ -46,9 +48,11 @@ static unsigned class_of(size_t n, size_t *bytes)
         return k;
     }
     k = 0;
-    for (*bytes = 2 * SMALL_MAX; *bytes < n; *bytes *= 2)
-        k++;
-    return SMALL + k;
+    for (half = SMALL_MAX; n > 2 * half; half *= 2)
+        k += PARTS;
+    part = (unsigned)((n - half - 1) / (half / PARTS));
+    *bytes = half + (part + 1) * (half / PARTS);
+    return SMALL + k + part;
 }
 
 static void *take(int wanted)

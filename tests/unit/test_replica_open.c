@@ -222,6 +222,34 @@ static void another_programs_database_is_refused_also_where_it_cannot_be_looked_
     fixture_end(f);
 }
 
+/* The last connection that closes would write it into the file. */
+static void what_a_refused_file_has_in_its_wal_stays_there(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct bytes db, wal, after;
+    char path[160];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s-wal", f->path);
+    fixture_program(f);
+    program(f, "PRAGMA journal_mode = wal; CREATE TABLE notes (id INTEGER PRIMARY KEY)");
+    db = read_file(f->path);
+    wal = read_file(path);
+    assert_true(wal.n > 4096);
+    assert_int_equal(sqlite3_close(f->program), SQLITE_OK);
+    f->program = NULL;
+    write_file(f->path, db.p, db.n);
+    write_file(path, wal.p, wal.n);
+    refused(f, PERCHE_REFUSED, "another program");
+    after = read_file(path);
+    assert_int_equal(after.n, wal.n);
+    assert_memory_equal(after.p, wal.p, wal.n);
+    free(db.p);
+    free(wal.p);
+    free(after.p);
+    fixture_end(f);
+}
+
 /* Empty but for its header: what a program leaves that opened it too early, and a first start that was cut. */
 static void a_database_without_tables_is_a_first_start(void **state)
 {
@@ -933,6 +961,7 @@ int main(void)
         cmocka_unit_test(a_hub_with_seeds_captures_every_code),
         cmocka_unit_test(another_programs_database_is_refused_untouched),
         cmocka_unit_test(another_programs_database_is_refused_also_where_it_cannot_be_looked_at),
+        cmocka_unit_test(what_a_refused_file_has_in_its_wal_stays_there),
         cmocka_unit_test(a_database_without_tables_is_a_first_start),
         cmocka_unit_test(a_replica_with_a_programs_own_tables_is_opened),
         cmocka_unit_test(a_look_says_what_a_file_is_and_leaves_nothing),
