@@ -7,7 +7,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED 1
@@ -25,7 +24,6 @@
 #define PARTS 4u                /* then each doubling in so many parts, up to 4 MB; what is larger is the system's */
 #define LARGE (12u * PARTS)
 #define ARENA_BYTES (4u << 20)
-#define PAGE_BYTES (2u << 20)  /* a large one: a story begins in a copy of its process, and each page costs it a fault */
 
 struct block {
     uint64_t bytes;             /* of what follows; aligned to 8, which is what SQLite asks for */
@@ -72,11 +70,10 @@ static void *take(int wanted)
             return NULL;
     } else {
         if (bytes + sizeof b->bytes > arena_left) {
-            arena = aligned_alloc(PAGE_BYTES, ARENA_BYTES);
+            arena = malloc(ARENA_BYTES); /* of ordinary pages: in the copy of its process that a story begins in, a large one is taken apart */
             arena_left = arena != NULL ? ARENA_BYTES : 0;
             if (arena == NULL)
                 return NULL;
-            (void)madvise(arena, ARENA_BYTES, MADV_HUGEPAGE); /* a wish */
         }
         b = (struct block *)arena;
         arena += bytes + sizeof b->bytes;
