@@ -26,9 +26,11 @@
 #define ARENA_BYTES (4u << 20)
 
 struct block {
-    uint64_t bytes;             /* of what follows; aligned to 8, which is what SQLite asks for */
+    uint32_t bytes, list;       /* of what follows, which is aligned to 8 as SQLite asks for; which list it goes back to */
     struct block *next;         /* while it is free: lies in what follows */
 };
+
+#define HEAD offsetof(struct block, next)
 
 static struct block *idle[SMALL + LARGE];
 static uint8_t *arena;
@@ -64,42 +66,41 @@ static void *take(int wanted)
         idle[k] = b->next;
         return &b->next;
     }
-    if (bytes + sizeof b->bytes > ARENA_BYTES / 4) {
-        b = malloc(bytes + sizeof b->bytes);
+    if (bytes + HEAD > ARENA_BYTES / 4) {
+        b = malloc(bytes + HEAD);
         if (b == NULL)
             return NULL;
     } else {
-        if (bytes + sizeof b->bytes > arena_left) {
+        if (bytes + HEAD > arena_left) {
             arena = malloc(ARENA_BYTES); /* of ordinary pages: in the copy of its process that a story begins in, a large one is taken apart */
             arena_left = arena != NULL ? ARENA_BYTES : 0;
             if (arena == NULL)
                 return NULL;
         }
         b = (struct block *)arena;
-        arena += bytes + sizeof b->bytes;
-        arena_left -= bytes + sizeof b->bytes;
+        arena += bytes + HEAD;
+        arena_left -= bytes + HEAD;
     }
-    b->bytes = bytes;
+    b->bytes = (uint32_t)bytes;
+    b->list = k;
     return &b->next;
 }
 
 static struct block *block_of(void *p)
 {
-    return (struct block *)((uint8_t *)p - offsetof(struct block, next));
+    return (struct block *)((uint8_t *)p - HEAD);
 }
 
 static void give(void *p)
 {
     struct block *b = block_of(p);
-    size_t bytes;
-    unsigned k = class_of(b->bytes, &bytes);
 
-    if (k >= SMALL + LARGE) {
+    if (b->list >= SMALL + LARGE) {
         free(b);
         return;
     }
-    b->next = idle[k];
-    idle[k] = b;
+    b->next = idle[b->list];
+    idle[b->list] = b;
 }
 
 static int size_of(void *p)
