@@ -275,17 +275,89 @@ static enum perche_rc note_gone(struct replica *r, const struct table *t)
 
 /* ---- install ------------------------------------------------------------- */
 
-/* Statements of one installation, prepared once for all tables. */
-struct looks {
-    sqlite3_stmt *triggers, *columns, *keep;
+/* What stands in the file on a table: how it, an index or a trigger of it was made. */
+struct object {
+    char *table, *sql; /* owned */
+    bool trigger;
 };
+
+/* What one installation reads once for all tables, which for each of them would be the whole of sqlite_schema. */
+struct looks {
+    sqlite3_stmt *columns, *keep;
+    struct object *objects; /* triggers; then tables, then indexes by name */
+    uint32_t count, cap;
+};
+
+static enum perche_rc add_object(struct replica *r, struct looks *l, sqlite3_stmt *s)
+{
+    const char *table = (const char *)sqlite3_column_text(s, 0), *sql = (const char *)sqlite3_column_text(s, 1);
+    struct object *o;
+
+    if (l->count == l->cap) {
+        uint32_t cap = l->cap == 0 ? 256 : l->cap * 2;
+        struct object *more = realloc(l->objects, cap * sizeof *more);
+
+        if (more == NULL)
+            return fail(r, PERCHE_NOMEM, "no memory for the list of triggers");
+        l->objects = more;
+        l->cap = cap;
+    }
+    o = &l->objects[l->count];
+    o->table = table != NULL ? strdup(table) : NULL;
+    o->sql = sql != NULL ? strdup(sql) : NULL;
+    o->trigger = sqlite3_column_int(s, 2) != 0;
+    l->count++; /* also when half made: looks_end() frees it */
+    return o->table != NULL && o->sql != NULL ? PERCHE_OK : fail(r, PERCHE_NOMEM, "no memory for the list of triggers");
+}
+
+static enum perche_rc looks_begin(struct replica *r, struct looks *l)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT tbl_name, sql, type = 'trigger' FROM sqlite_schema WHERE type IN ('table', 'index', 'trigger')"
+                                 " AND sql IS NOT NULL ORDER BY type DESC, name");
+    int rc = SQLITE_DONE;
+
+    l->columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
+    l->keep = prepare(r, "INSERT INTO perche_made (tab, sql) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
+    while (r->fail == PERCHE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        (void)add_object(r, l, s);
+    if (r->fail == PERCHE_OK && rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "sqlite_schema");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return r->fail;
+}
+
+static void looks_end(struct looks *l)
+{
+    (void)sqlite3_finalize(l->columns); /* their errors were seen by the steps */
+    (void)sqlite3_finalize(l->keep);
+    for (uint32_t i = 0; i < l->count; i++) {
+        free(l->objects[i].table);
+        free(l->objects[i].sql);
+    }
+    free(l->objects);
+}
 
 /* Keeps how the table and its indexes are made, to make it again when somebody has dropped it. */
 static enum perche_rc keep_made(struct replica *r, const struct looks *looks, const struct table *t)
 {
+    sqlite3_str *made = sqlite3_str_new(r->db);
+    char *text;
+
+    for (uint32_t i = 0; i < looks->count; i++) {
+        const struct object *o = &looks->objects[i];
+
+        if (!o->trigger && strcasecmp(o->table, t->name) == 0)
+            sqlite3_str_appendf(made, "%s%s", sqlite3_str_length(made) > 0 ? ";\n" : "", o->sql);
+    }
+    text = sqlite3_str_finish(made);
+    if (text == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for how a table is made");
     (void)sqlite3_bind_int64(looks->keep, 1, t->num); /* a failed bind shows in the step: NOT NULL */
-    (void)sqlite3_bind_text(looks->keep, 2, t->name, -1, SQLITE_STATIC);
-    return sql_run(r, looks->keep, "perche_made");
+    (void)sqlite3_bind_text(looks->keep, 2, text, -1, SQLITE_STATIC);
+    (void)sql_run(r, looks->keep, "perche_made");
+    (void)sqlite3_clear_bindings(looks->keep); /* always SQLITE_OK */
+    sqlite3_free(text);
+    return r->fail;
 }
 
 /* Is @column (NULL: the table itself) in the file? */
@@ -449,22 +521,14 @@ static enum perche_rc note_emptied(struct replica *r, const struct table *t)
 }
 
 /* Which of the triggers stand on the table, in exactly this form? A bit each. */
-static unsigned standing(struct replica *r, sqlite3_stmt *look, const struct table *t, char *const texts[TRIGGER_COUNT])
+static unsigned standing(const struct looks *looks, const struct table *t, char *const texts[TRIGGER_COUNT])
 {
     unsigned found = 0;
-    int rc;
 
-    (void)sqlite3_bind_text(look, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
-    while ((rc = sqlite3_step(look)) == SQLITE_ROW) {
-        const char *sql = (const char *)sqlite3_column_text(look, 0);
-
-        for (int i = 0; sql != NULL && i < TRIGGER_COUNT; i++)
-            if (texts[i] != NULL && strcmp(sql, texts[i]) == 0)
+    for (uint32_t k = 0; k < looks->count && looks->objects[k].trigger; k++)
+        for (int i = 0; strcasecmp(looks->objects[k].table, t->name) == 0 && i < TRIGGER_COUNT; i++)
+            if (texts[i] != NULL && strcmp(looks->objects[k].sql, texts[i]) == 0)
                 found |= 1u << i;
-    }
-    if (rc != SQLITE_DONE)
-        (void)fail_sqlite(r, rc, "sqlite_schema");
-    (void)sqlite3_reset(look); /* repeats the step's error */
     return found;
 }
 
@@ -475,7 +539,7 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     bool renewed = false;
 
     if ((t->is_system ? guard_texts(r, t, texts) : make_texts(r, looks, t, texts, changed)) == PERCHE_OK)
-        found = standing(r, looks->triggers, t, texts);
+        found = standing(looks, t, texts);
     for (int i = 0; r->fail == PERCHE_OK && i < TRIGGER_COUNT; i++) {
         if (found >> i & 1 || texts[i] == NULL)
             continue;
@@ -499,11 +563,7 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
 
     if (r->schema_version != -1 && r->capture->installed == r->schema_version)
         return PERCHE_OK;
-    looks.triggers = prepare(r, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE");
-    looks.columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
-    looks.keep = prepare(r, "INSERT INTO perche_made (tab, sql) SELECT ?1, group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_schema"
-                            " WHERE type IN ('table', 'index') AND tbl_name = ?2 COLLATE NOCASE AND sql IS NOT NULL ORDER BY type DESC, name)"
-                            " WHERE true ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
+    (void)looks_begin(r, &looks);
     for (uint32_t i = 0; r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
         if (t->is_system && (!t->is_conflict || !t->present))
             continue;
@@ -514,9 +574,7 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
         else if (install(r, &looks, t, &changed) == PERCHE_OK)
             (void)keep_made(r, &looks, t);
     }
-    (void)sqlite3_finalize(looks.triggers); /* their errors were seen by the steps */
-    (void)sqlite3_finalize(looks.columns);
-    (void)sqlite3_finalize(looks.keep);
+    looks_end(&looks);
     if (r->fail != PERCHE_OK)
         goto fail;
     if (changed && registry_load(r, err) != PERCHE_OK) /* the file's schema version moved */
