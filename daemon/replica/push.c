@@ -568,6 +568,11 @@ static enum perche_rc take_batch(struct replica *r, uint32_t site, const struct 
     return rc;
 }
 
+static uint64_t rows_missing(struct replica *r, uint32_t site)
+{
+    return ask_number(r, "SELECT count(*) FROM perche_parked WHERE via = ?1 AND reason = 'row'", site, NULL);
+}
+
 /* Rows whose cells wait for them: asked for until they come. Not those that are set aside themselves. */
 static enum perche_rc ask_rows(struct replica *r, uint32_t site, struct outcome *o)
 {
@@ -605,6 +610,7 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
     struct perche_batch *batch = NULL;
     struct peer peer;
     struct perche_err err = {PERCHE_OK, ""};
+    uint64_t missing = 0;
     enum perche_rc rc;
 
     if (site == 0)
@@ -644,6 +650,8 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
     }
     o->message.op = PERCHE_OP_PUSH;
     o->message.reply = true;
+    if (push->to == push->from && push->batch.n > 0)
+        missing = rows_missing(r, site);
     if (rc == PERCHE_OK && batch != NULL && batch->parts_count > 0)
         rc = take_batch(r, site, &peer, push, batch, o);
     if (rc == PERCHE_OK && (push->from == peer.have || WITHOUT(A6_FROM))) { /* a repeated batch does nothing but tell where we stand */
@@ -671,8 +679,9 @@ enum perche_rc push_apply(struct replica *r, const struct work *w, struct outcom
         if (rc == PERCHE_OK && push->to == push->asof.lsn && !WITHOUT(C7_ENDS_PUSHED) && recovering(r))
             rc = recovery_shown(r, site);
     }
-    if (rc == PERCHE_OK && (push->to > push->from || w->first_push)) /* the answer that asked may have been lost with its session; what only
-                                                                        brings what was asked for is not asked again */
+    /* The answer that asked may have been lost with its session. What only brought what was asked for, and left as much missing, does not ask
+     * again: that would have no end. */
+    if (rc == PERCHE_OK && (push->to > push->from || w->first_push || rows_missing(r, site) < missing))
         rc = ask_rows(r, site, o);
     o->message.u.push_reply.have = peer.have;
     perche_batch_free(batch);

@@ -651,6 +651,34 @@ static void a_row_is_asked_for_again_when_the_answer_that_asked_was_lost(void **
     says(p->hub, "0", "SELECT count(*) FROM perche_parked");
 }
 
+/* An answer asks for PERCHE_KEYS_MAX of them at most. */
+static void more_rows_than_one_answer_asks_for_come_with_the_next_ones(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    edit(p, a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+               " INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+               " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s', 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED' FROM n",
+         PERCHE_KEYS_MAX + 2, SITE_ID(p, 0));
+    equal(p, a);
+    written(p->hub, "DELETE FROM cohort; DELETE FROM perche_capture; DELETE FROM perche_gone_cohort;"
+                    " DELETE FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'cohort')");
+    edit(p, a, "UPDATE cohort SET code = 'x'");
+    b = push_all(p, a);
+    push_told(p, a, &b, push_taken(p, a, &b));
+    parcel_end(&b);
+    for (int i = 0; i < 2; i++) {
+        b = push_all(p, a);
+        assert_int_equal(b.rows, i == 0 ? PERCHE_KEYS_MAX : 2);
+        push_told(p, a, &b, push_taken(p, a, &b));
+        parcel_end(&b);
+    }
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+    says(p->hub, "0", "SELECT count(*) FROM cohort WHERE code <> 'x'");
+}
+
 static void a_row_that_is_gone_meanwhile_goes_as_a_tombstone(void **state)
 {
     struct pair *p = *state;
@@ -851,6 +879,7 @@ int main(void)
         TEST(a_hub_that_has_more_than_there_is_is_not_believed),
         TEST(a_row_that_the_hub_lacks_is_asked_for_and_goes_whole),
         TEST(a_row_is_asked_for_again_when_the_answer_that_asked_was_lost),
+        TEST(more_rows_than_one_answer_asks_for_come_with_the_next_ones),
         TEST(a_row_that_is_gone_meanwhile_goes_as_a_tombstone),
         TEST(what_the_hub_asks_for_while_a_second_batch_is_under_way_is_sent_with_the_next),
         TEST(a_batch_stays_within_its_rows_and_about_its_bytes),
