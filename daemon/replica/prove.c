@@ -404,8 +404,12 @@ enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o
             r->node.hub_stamp = reply->stamp;
         r->node_dirty = true;
     }
-    if (rc == PERCHE_OK && reply->migrations_count > 0)
+    if (rc == PERCHE_OK && reply->migrations_count > 0) {
+        uint64_t schema = r->node.schema;
+
         rc = migrations_apply(r, reply->migrations, reply->migrations_count);
+        o->more = reply->migrations_count == PERCHE_MIGRATIONS_MAX && r->node.schema != schema;
+    }
     if (rc == PERCHE_OK) /* what stood in a table that is replicated now was written without knowledge of what waited for it */
         rc = harvest_all(r);
     if (rc == PERCHE_OK) /* a table or a column may be there by now, by whichever way */

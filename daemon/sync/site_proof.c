@@ -131,6 +131,10 @@ void site_proved(struct sync_site *s, struct outcome *o)
         site_shake_again(s, o->asof_lsn == 0 ? held : "");
         return;
     }
+    if (o->more) { /* the next handshake brings the rest: before it, values of those tables would be set aside */
+        site_shake_again(s, "");
+        return;
+    }
     s->push_first = s->st.must;
     site_take_rows(s, &o->message); /* wanted since before a restart */
     s->talk = TALK_NONE;

@@ -784,6 +784,52 @@ static void what_a_migration_writes_at_a_site_is_captured_also_after_a_batch(voi
     program_says(p->hub, "SELECT count(*) FROM project WHERE id = 'of the migration'", "1");
 }
 
+static bool more_after_prove(struct pair *p, struct fixture *site)
+{
+    struct outcome o = pair_do(p, site, pair_work(WORK_PROVE_BUILD, NULL));
+    struct work w = pair_work(WORK_PROVE_JUDGE, site);
+    bool more;
+
+    w.message = pair_line(&o);
+    w.session = ++p->drawn;
+    o = pair_do(p, p->hub, w);
+    w = pair_work(WORK_PROVED, NULL);
+    w.message = pair_line(&o);
+    o = pair_do(p, site, w);
+    more = o.more;
+    outcome_free(&o);
+    return more;
+}
+
+static void more_migrations_than_one_answer_has_come_with_the_next_handshake(void **state)
+{
+    struct pair *p = *state;
+    char sql[300];
+
+    snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                              " INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
+                              " SELECT 1000 + i, 'm' || i, 'SELECT ' || i, zeroblob(64), 1 FROM n", PERCHE_MIGRATIONS_MAX);
+    program(p->hub, sql);
+    assert_true(more_after_prove(p, p->sites[0]));
+    program_says(p->sites[0], "SELECT schema FROM perche_node", "1255");
+    assert_false(more_after_prove(p, p->sites[0]));
+    program_says(p->sites[0], "SELECT schema FROM perche_node", "1256");
+    assert_false(more_after_prove(p, p->sites[0]));
+}
+
+/* It comes with each handshake: asking for the rest at once would have no end. */
+static void so_they_do_not_where_the_first_of_them_is_not_taken(void **state)
+{
+    struct pair *p = *state;
+    char sql[300];
+
+    snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                              " INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
+                              " SELECT 1000 + i, 'm' || i, 'SELECT ' || iif(i = 0, 'nothing', i), zeroblob(64), 1 FROM n", PERCHE_MIGRATIONS_MAX);
+    program(p->hub, sql);
+    assert_false(more_after_prove(p, p->sites[0]));
+}
+
 static void a_migration_that_fails_half_way_leaves_no_trace(void **state)
 {
     struct pair *p = *state;
@@ -1109,6 +1155,8 @@ int main(void)
         T(a_migration_goes_out_once_it_is_signed),
         T(a_migration_that_a_file_does_not_take_is_listed_and_nothing_stops),
         T(what_a_migration_writes_at_a_site_is_captured_also_after_a_batch),
+        T(more_migrations_than_one_answer_has_come_with_the_next_handshake),
+        T(so_they_do_not_where_the_first_of_them_is_not_taken),
         T(a_migration_that_fails_half_way_leaves_no_trace),
         T(a_migration_does_not_end_the_transaction_that_it_is_in),
         T(a_column_that_is_added_is_registered_at_both_ends),

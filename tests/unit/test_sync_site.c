@@ -33,6 +33,7 @@ struct script {
     struct perche_want wants[4];
     uint32_t bytes_max, rows_max; /* of the latest build */
     int64_t offset_ms;            /* of the latest WORK_PROVED */
+    bool more_migrations;         /* what WORK_PROVED says */
     uint64_t mark_needed;         /* the next WORK_PROVED asks to show it */
 };
 
@@ -75,6 +76,7 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         st->acked = m->u.prove_reply.have;
         o->asof_lsn = sc->mark_needed;
         sc->mark_needed = 0;
+        o->more = sc->more_migrations;
         sc->offset_ms = w->offset_ms;
         break;
     case WORK_PUSH_BUILD:
@@ -1584,6 +1586,22 @@ static void test_verdicts_that_the_replica_does_not_take_hold_the_site(void **st
     verdict_held(PERCHE_RESTORED, "restored");
 }
 
+static void test_a_site_that_got_as_many_migrations_as_an_answer_may_have_asks_for_the_rest(void **state)
+{
+    struct script *sc = greeted(0);
+
+    (void)state;
+    sc->more_migrations = true;
+    hub_prove_says(sc, PERCHE_PROVEN, 0, 0);
+    expect(sc, "   proved\n0> hello\n");
+    sc->more_migrations = false;
+    hub_hello(sc);
+    trace_clear(&sc->trace);
+    hub_prove_says(sc, PERCHE_PROVEN, 0, 0);
+    expect(sc, "   proved\nlog sync.proven\n   push_build from 0\nstate syncing\n   digest_build\n0> digest 0\n");
+    script_free(sc);
+}
+
 static void test_a_full_disk_at_the_verdict_does_not_hold_the_site(void **state)
 {
     struct script *sc = greeted(0);
@@ -2536,6 +2554,7 @@ int main(void)
         T(a_message_that_the_hub_cannot_read_drops_the_line),
         T(every_refusal_of_every_request_ends_in_a_new_try),
         T(verdicts_that_the_replica_does_not_take_hold_the_site),
+        T(a_site_that_got_as_many_migrations_as_an_answer_may_have_asks_for_the_rest),
         T(a_full_disk_at_the_verdict_does_not_hold_the_site),
         T(a_restored_site_announces_its_new_epoch),
         T(a_mark_that_the_hub_did_not_see_is_shown),
