@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+/* A batch is full some rows before its bounds (PROTOCOL.md, "Bounds"): what has one position goes together, and with a row its parents. */
+#define ROWS_FULL   (PERCHE_BATCH_ROWS_MAX - 2000)
+#define TABLES_FULL (PERCHE_BATCH_TABLES_MAX - 16)
+#define NAMES_FULL  (PERCHE_BATCH_NAMES_MAX - 2000)
+
 enum perche_rc pack_begin(struct pack *p, struct replica *r)
 {
     memset(p, 0, offsetof(struct pack, memo));
@@ -28,6 +33,12 @@ void pack_end(struct pack *p)
 size_t pack_size(const struct pack *p)
 {
     return perche_batch_bytes(p->batch);
+}
+
+bool pack_full(const struct pack *p, size_t bytes)
+{
+    return pack_size(p) >= bytes || perche_batch_rows(p->batch) >= ROWS_FULL || p->batch->notices_count >= ROWS_FULL ||
+           p->batch->parts_count >= TABLES_FULL || p->batch->names_count >= NAMES_FULL;
 }
 
 enum perche_rc row_recalled(struct replica *r, struct meta *m, struct perche_value *values, bool *there)

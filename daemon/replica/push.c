@@ -122,8 +122,8 @@ static enum perche_rc add_row(struct pusher *p, struct meta *m, int depth)
     return rc != PERCHE_OK ? rc : pack_row(&p->pack, m, values, mask, flags, 0, 0, true);
 }
 
-/* Rows that the hub asked for whole, as tombstones if they are gone. */
-static enum perche_rc add_wanted(struct pusher *p)
+/* Rows that the hub asked for whole, as tombstones if they are gone. It asks again for those that have no room. */
+static enum perche_rc add_wanted(struct pusher *p, size_t bytes_max)
 {
     struct replica *r = p->pack.r;
     sqlite3_stmt *s = sql(r, SQL_WANTED_ROWS);
@@ -131,7 +131,7 @@ static enum perche_rc add_wanted(struct pusher *p)
 
     sqlite3_bind_int(s, 1, 3);
     sqlite3_bind_int(s, 2, (int)PERCHE_KEYS_MAX);
-    while (rc == PERCHE_OK && sql_row(r, s)) {
+    while (rc == PERCHE_OK && !pack_full(&p->pack, bytes_max) && sql_row(r, s)) {
         struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
         struct perche_value values[PERCHE_COLUMNS_MAX + 1];
         struct meta m;
@@ -232,7 +232,7 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
 
         if (first > p->to)
             break;
-        if (*taken > 0 && pack_size(&p->pack) >= bytes_max) {
+        if (*taken > 0 && pack_full(&p->pack, bytes_max)) {
             p->to = first - 1;
             *more = true;
             break;
@@ -287,7 +287,7 @@ enum perche_rc push_build(struct replica *r, const struct work *w, struct outcom
         p.beyond = 0;
         pack_clear(&p.pack);
         if (w->from == r->node.acked)
-            rc = add_wanted(&p);
+            rc = add_wanted(&p, (size_t)bytes * 3);
         /* raw bytes: a row shrinks to about a third on the line */
         if (rc == PERCHE_OK)
             rc = fill(&p, rows_max, (size_t)bytes * 3, &o->more, &taken);

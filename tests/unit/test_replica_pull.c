@@ -544,6 +544,30 @@ static void a_higher_generation_without_its_event_is_set_aside_and_its_row_asked
     equal(p, a);
 }
 
+static void large_rows_are_fetched_one_answer_after_the_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_message question = {0};
+    struct outcome o;
+    char id[40];
+
+    for (int i = 0; i < 12; i++) {
+        snprintf(id, sizeof id, "0198f3a0-0000-7000-8000-%012d", i);
+        cohort(p, p->hub, id, SITE_ID(p, 0));
+        edit(p, p->hub, "UPDATE cohort SET code = hex(randomblob(2000000)) WHERE id = '%s'", id);
+        perche_message_free(&question);
+        o = pull_heard(p, a, without_event(pull_made(p, a, 1 << 20), "cohort"));
+        question = pair_line(&o);
+        assert_int_equal(question.op, PERCHE_OP_ROWS);
+    }
+    assert_int_equal(question.u.rows.wants_count, 12);
+    assert_in_range(rows_fetched(p, a, question, 20), 4, 12);
+    says(a, "12", "SELECT count(*) FROM cohort");
+    says(a, "0", "SELECT count(*) FROM perche_parked");
+    equal(p, a);
+}
+
 static void a_row_that_the_hub_does_not_have_either_is_not_asked_for_again(void **state)
 {
     struct pair *p = *state;
@@ -670,6 +694,50 @@ static void own_changes_and_the_hubs_in_one_transaction_share_no_position(void *
     equal(p, a);
 }
 
+/* Each would have room, all together none. */
+static void large_images_come_one_answer_after_the_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char id[40];
+    int rounds = 12;
+
+    for (int i = 0; i < 12; i++) {
+        snprintf(id, sizeof id, "0198f3a0-0000-7000-8000-%012d", i);
+        learner(p, a, id, SITE_ID(p, 0));
+        edit(p, a, "UPDATE learner SET birth_family_name = hex(randomblob(2000000)) WHERE id = '%s'", id);
+    }
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET restricted = 1"); /* the hub's alone */
+    pair_push(p, a);
+    do
+        pair_sync(p, a);
+    while (--rounds > 0 && strcmp(asked(a->r->db, "SELECT EXISTS (SELECT 1 FROM perche_wanted)"), "1") == 0);
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM learner WHERE restricted = 1");
+}
+
+/* A megabyte holds more small rows than a batch may have. */
+static void an_answer_has_no_more_rows_than_a_batch_may(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint32_t answers = 0;
+
+    edit(p, p->hub, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                    " INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+                    " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s', 't', 'P', '', '', 1, 'S', 'P' FROM n",
+         PERCHE_BATCH_ROWS_MAX + 1000, SITE_ID(p, 0));
+    while (pull_once(p, a, 1 << 20))
+        answers++;
+    assert_in_range(answers, 1, 3);
+    equal(p, a);
+    edit(p, p->hub, "UPDATE cohort SET code = 'x'");
+    pair_sync(p, a);
+    equal(p, a);
+    says(a, "0", "SELECT count(*) FROM cohort WHERE code <> 'x'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -697,11 +765,14 @@ int main(void)
         TEST(an_image_older_than_the_acknowledgement_is_not_taken),
         TEST(an_absence_older_than_the_acknowledgement_is_not_believed),
         TEST(a_higher_generation_without_its_event_is_set_aside_and_its_row_asked_for),
+        TEST(large_rows_are_fetched_one_answer_after_the_other),
         TEST(a_row_that_the_hub_does_not_have_either_is_not_asked_for_again),
         TEST(a_row_that_is_set_aside_is_not_fetched_again_and_again),
         TEST(an_unfinished_pull_that_repeats_what_was_replaced_asks_nothing),
         TEST(there_is_news_only_when_something_would_be_sent),
         TEST(own_changes_and_the_hubs_in_one_transaction_share_no_position),
+        TEST(large_images_come_one_answer_after_the_other),
+        TEST(an_answer_has_no_more_rows_than_a_batch_may),
     };
 
     return cmocka_run_group_tests_name("replica_pull", tests, NULL, NULL);

@@ -679,6 +679,36 @@ static void more_rows_than_one_answer_asks_for_come_with_the_next_ones(void **st
     says(p->hub, "0", "SELECT count(*) FROM cohort WHERE code <> 'x'");
 }
 
+/* ... and a message has room for few of them, where they are large. */
+static void large_rows_that_are_asked_for_come_one_batch_after_the_other(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint32_t batches = 0, rows = 0;
+    struct parcel b;
+
+    for (int i = 0; i < 12; i++)
+        edit(p, a, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+                   " VALUES ('0198f3a0-0000-7000-8000-%012d', '%s', 't', hex(randomblob(2000000)), '', '', 12, 'SITE', 'PLANNED')", i, SITE_ID(p, 0));
+    equal(p, a);
+    written(p->hub, "DELETE FROM cohort; DELETE FROM perche_capture; DELETE FROM perche_gone_cohort;"
+                    " DELETE FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'cohort')");
+    edit(p, a, "UPDATE cohort SET capacity = 13");
+    b = push_all(p, a);
+    push_told(p, a, &b, push_taken(p, a, &b));
+    parcel_end(&b);
+    for (; rows < 12 && batches < 20; batches++) {
+        b = push_all(p, a);
+        rows += b.rows;
+        push_told(p, a, &b, push_taken(p, a, &b));
+        parcel_end(&b);
+    }
+    assert_int_equal(rows, 12);
+    assert_in_range(batches, 4, 12);
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+    says(p->hub, "12", "SELECT count(*) FROM cohort WHERE capacity = 13");
+}
+
 static void a_row_that_is_gone_meanwhile_goes_as_a_tombstone(void **state)
 {
     struct pair *p = *state;
@@ -880,6 +910,7 @@ int main(void)
         TEST(a_row_that_the_hub_lacks_is_asked_for_and_goes_whole),
         TEST(a_row_is_asked_for_again_when_the_answer_that_asked_was_lost),
         TEST(more_rows_than_one_answer_asks_for_come_with_the_next_ones),
+        TEST(large_rows_that_are_asked_for_come_one_batch_after_the_other),
         TEST(a_row_that_is_gone_meanwhile_goes_as_a_tombstone),
         TEST(what_the_hub_asks_for_while_a_second_batch_is_under_way_is_sent_with_the_next),
         TEST(a_batch_stays_within_its_rows_and_about_its_bytes),
