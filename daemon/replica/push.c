@@ -360,7 +360,8 @@ enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof)
 
                 if (!c->written || c->via != VIA_LOCAL || c->lsn <= to)
                     continue;
-                if (whole && c->lsn <= asof && !WITHOUT(C5_EARLY_ACK)) {
+                /* What others wrote is pushed for a hub that lost it: when that is put back once more, it has to be told from what came by a pull. */
+                if (whole && c->lsn <= asof && c->origin == r->node.site_num && !WITHOUT(C5_EARLY_ACK)) {
                     c->via = VIA_HUB;
                     changed = true;
                 } else if (oldest == 0 || c->lsn < oldest) {

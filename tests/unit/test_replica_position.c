@@ -416,6 +416,39 @@ static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **
     all_equal(p);
 }
 
+/* In between it had acknowledged the other's value with the row that it belongs to, before its turn, and the site has not pulled. */
+static void a_hub_put_back_twice_gets_what_others_wrote_twice(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    cohort(p, a, ID(3), SITE_ID(p, 0));
+    pair_sync(p, a);
+    edit(p, p->hub, "UPDATE cohort SET code = 'of the hub' WHERE id = '%s'", ID(2)); /* a row without it is none: it may not be empty */
+    pair_sync(p, a);
+    put_back(p, p->hub);
+    back_up(p->hub); /* the same, once more */
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    for (bool more = true; more;) {
+        struct parcel b = push_made(p, a, state_of(p, a).acked, 1);
+
+        more = b.more;
+        push_told(p, a, &b, push_taken(p, a, &b));
+        parcel_end(&b);
+    }
+    says(p->hub, "of the hub", "SELECT code FROM cohort WHERE id = '" ID(2) "'");
+    put_back(p, p->hub);
+    VERDICTS(shake(p, a), PERCHE_PROVEN);
+    settled(p, a);
+    says(p->hub, "of the hub", "SELECT code FROM cohort WHERE id = '" ID(2) "'");
+    says(p->hub, "0", "SELECT count(*) FROM perche_parked");
+    all_equal(p);
+}
+
 /* It has lost how far the site's first epoch went: the same copy, put back once more, is no second machine to it. One that goes on
  * beside it is. */
 static void what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing(void **state)
@@ -825,6 +858,7 @@ int main(void)
         TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
+        TEST(a_hub_put_back_twice_gets_what_others_wrote_twice),
         TEST(what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing),
         TEST(what_a_row_says_of_the_hub_goes_back_with_it),
         TEST(nothing_is_rolled_back_while_a_hub_is_made_whole),
