@@ -260,6 +260,30 @@ static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at
     return at_ms > r->now_ms || (uint64_t)ask_number(r, "SELECT at_ms FROM perche_history WHERE block = ?1 AND ?2 IS NULL", (int64_t)m->block, NULL) >= at_ms;
 }
 
+/* Columns of the row that stand further on in the capture log than this chunk goes: somebody has changed them, and not unseen. */
+static uint64_t captured_later(struct replica *r, const struct chunk *c, const struct item *it)
+{
+    struct perche_value k[PERCHE_KEY_COLUMNS_MAX] = {{0}};
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    uint64_t mask = 0;
+    uint32_t n = 0;
+    sqlite3_stmt *s;
+
+    if (!c->more || perche_key_decode((struct perche_bytes){c->keys + it->key_at, it->key_n}, k, &n, scratch) != PERCHE_OK)
+        return 0;
+    s = ask(r, "SELECT mask FROM perche_capture WHERE n > ?1 AND tab = ?2 AND mask <> 0 AND k1 IS ?3 AND k2 IS ?4 AND k3 IS ?5 AND k4 IS ?6");
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 1, c->newest);
+        sqlite3_bind_int64(s, 2, it->table->num);
+        for (int i = 0; i < (int)PERCHE_KEY_COLUMNS_MAX; i++)
+            bind_value(s, 3 + i, &k[i]);
+    }
+    while (ask_row(r, s, "look further on in the capture log"))
+        mask |= (uint64_t)sqlite3_column_int64(s, 0); /* a REPLACE: all */
+    sqlite3_finalize(s);
+    return mask;
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
@@ -334,8 +358,12 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             rc = data_load(r, it->table, key, values);
         if (rc != PERCHE_OK)
             goto out;
-        a->unseen |= mask != captured;
-    } else if (present && m.stored && m.gen == before && meta_alive(&m) && c->items_count <= FEW_ROWS) {
+        if (mask != captured) /* seldom */
+            a->unseen |= (mask & ~captured & ~captured_later(r, c, it)) != 0;
+        rc = r->fail;
+        if (rc != PERCHE_OK)
+            goto out;
+    } else if (present && m.stored && m.gen == before && meta_alive(&m) && c->items_count <= FEW_ROWS && !c->more) {
         rc = audit_covered(r, &m, values, mask, FEW_ENTRIES, &c->again);
         if (rc != PERCHE_OK)
             goto out;

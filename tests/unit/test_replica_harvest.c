@@ -268,8 +268,10 @@ static void what_came_and_went_between_two_harvests_leaves_a_tombstone(void **st
     says(a, "0", "SELECT count(*) FROM perche_refused");
 }
 
-static void harvest_in_chunks(struct pair *p, struct fixture *f, uint32_t rows_max)
+/* Returns how many rows were found changed unseen. */
+static uint64_t harvest_in_chunks(struct pair *p, struct fixture *f, uint32_t rows_max)
 {
+    uint64_t found = 0;
     bool more = true;
 
     while (more) {
@@ -280,8 +282,23 @@ static void harvest_in_chunks(struct pair *p, struct fixture *f, uint32_t rows_m
         o = pair_do(p, f, w);
         assert_true(o.rows <= rows_max);
         more = o.more;
+        found += o.found;
         outcome_free(&o);
     }
+    return found;
+}
+
+static void a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "UPDATE cohort SET code = 'x'; UPDATE cohort SET seq = 5; UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    assert_int_equal(harvest_in_chunks(p, a, 1), 0);
+    equal(p, a);
+    says(p->hub, "x 5", "SELECT code || ' ' || seq FROM cohort");
 }
 
 static void a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was(void **state)
@@ -593,6 +610,7 @@ int main(void)
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
         TEST(what_came_and_went_between_two_harvests_leaves_a_tombstone),
+        TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(chunks_of_one_end_as_one_harvest),
         TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
