@@ -314,15 +314,14 @@ enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outco
     /* nothing is rolled back at a site while a restored hub has not seen all: asked for again, as what has no room */
     for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && !pack_full(&p, full_at) && (WITHOUT(C7_NO_ROLLBACK) || !recovering(r)); i++)
         rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
-    full_at += pack_size(&p); /* images beyond that size leave room for the rest: an answer that does not move is none */
-    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && !pack_full(&p, full_at)) {
+    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && (scan == ask->scan || !pack_full(&p, full_at))) {
         struct entries e = {0};
         uint32_t i = 0;
 
         rc = entries_read(r, site, scan, PAGE_ROWS, &e);
         more = e.cut_short;
         for (; rc == PERCHE_OK && i < e.count && e.items[i].lsn <= e.cut; i++) {
-            if (pack_full(&p, full_at) && e.items[i].lsn > scan) {
+            if (pack_full(&p, full_at) && e.items[i].lsn > scan && scan > ask->scan) { /* whatever images there are: an answer that does not move is none */
                 more = true;
                 break;
             }

@@ -699,6 +699,8 @@ static void large_images_come_one_answer_after_the_other(void **state)
 {
     struct pair *p = *state;
     struct fixture *a = p->sites[0];
+    struct perche_message answer;
+    struct outcome o;
     char id[40];
     int rounds = 12;
 
@@ -710,6 +712,12 @@ static void large_images_come_one_answer_after_the_other(void **state)
     equal(p, a);
     edit(p, a, "UPDATE learner SET restricted = 1"); /* the hub's alone */
     pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* hears of the refusals */
+    cohort(p, p->hub, ID(1), SITE_ID(p, 0));
+    answer = pull_answered(p, a, pull_asked(p, a), 1 << 20);
+    assert_true(answer.u.pull_reply.scan > answer.u.pull_reply.from_scan); /* though images alone fill it */
+    o = pull_heard(p, a, answer);
+    outcome_free(&o);
     do
         pair_sync(p, a);
     while (--rounds > 0 && strcmp(asked(a->r->db, "SELECT EXISTS (SELECT 1 FROM perche_wanted)"), "1") == 0);
