@@ -23,9 +23,9 @@
 #include "replica/digest.h"
 #include "replica/statements.h"
 
-#define PAIRS_MAX        16u    /* (scope, table) pairs that one pass looks into: 4,096 buckets */
-#define COMPARE_ROWS_MAX 20000u /* rows that one pass names, and what it may repair */
-#define PARTS_MAX        8192u  /* sums of parts that one pass names, or answers */
+#define PAIRS_MAX        PERCHE_BOUND(16u, 1u)    /* (scope, table) pairs that one pass looks into: 4,096 buckets */
+#define COMPARE_ROWS_MAX PERCHE_BOUND(20000u, 3u) /* rows that one pass names, and what it may repair */
+#define PARTS_MAX        PERCHE_BOUND(8192u, 16u)  /* sums of parts that one pass names, or answers */
 #define BUCKET_ROWS_FEW  32u    /* so many are named as cheaply as their parts */
 #define PLACES_MAX       (DIGEST_BUCKETS << PERCHE_FINER_MAX)
 

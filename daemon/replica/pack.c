@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* A batch is full some rows before its bounds (PROTOCOL.md, "Bounds"): what has one position goes together, and with a row its parents. */
-#define ROWS_FULL   (PERCHE_BATCH_ROWS_MAX - 2000)
-#define TABLES_FULL (PERCHE_BATCH_TABLES_MAX - 16)
+#define ROWS_FULL   PERCHE_BOUND((PERCHE_BATCH_ROWS_MAX - 2000), 3u)
+#define TABLES_FULL PERCHE_BOUND((PERCHE_BATCH_TABLES_MAX - 16), 2u)
 #define NAMES_FULL  (PERCHE_BATCH_NAMES_MAX - 2000)
 
 enum perche_rc pack_begin(struct pack *p, struct replica *r)

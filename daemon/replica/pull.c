@@ -14,9 +14,9 @@
 #include "replica/refused.h"
 #include "replica/statements.h"
 
-#define PAGE_ROWS 512u       /* index entries read of a scope at a time */
-#define LOOKED_MAX 20000u    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
-#define NEWS_LOOKED 64u
+#define PAGE_ROWS PERCHE_BOUND(512u, 3u)       /* index entries read of a scope at a time */
+#define LOOKED_MAX PERCHE_BOUND(20000u, 10u)    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
+#define NEWS_LOOKED PERCHE_BOUND(64u, 2u)
 #define NOTHING_LOOKED (2 * PAGE_ROWS) /* of one site: the hub looks at many of them in one write transaction (floor.c) */
 
 /* ---- the hub answers ------------------------------------------------------------ */

@@ -2,6 +2,14 @@
 #ifndef PERCHE_LIMITS_H
 #define PERCHE_LIMITS_H
 
+/* A bound, and the one that perche-sim-small has (CMakeLists.txt): what its stories do lies beyond, where else only much
+ * more than a test writes would be. */
+#ifdef PERCHE_SMALL_BOUNDS
+#define PERCHE_BOUND(usual, small) small
+#else
+#define PERCHE_BOUND(usual, small) usual
+#endif
+
 #define PERCHE_COLUMNS_MAX 63          /* replicated columns beside the key: one bit each in a 63-bit capture mask */
 #define PERCHE_KEY_COLUMNS_MAX 4       /* perche_capture has k1..k4 */
 #define PERCHE_KEY_BYTES_MAX 1024      /* an encoded key */
@@ -20,10 +28,10 @@
 #define PERCHE_SCOPE_BYTES_MAX 4096u   /* canonical text of a scope */
 #define PERCHE_MARKS_MAX 64u           /* (lsn, mark) pairs in `prove` */
 #define PERCHE_LIST_MAX 40u            /* entries of the pull list in `prove` */
-#define PERCHE_KEYS_MAX 1000u          /* keys in one `rows`, wanted or image list */
-#define PERCHE_MIGRATIONS_MAX 256u
-#define PERCHE_GROUP_ROWS_MAX 5000u    /* group commit at the hub */
-#define PERCHE_HARVEST_CHUNK_ROWS 1000u
+#define PERCHE_KEYS_MAX PERCHE_BOUND(1000u, 2u)          /* keys in one `rows`, wanted or image list */
+#define PERCHE_MIGRATIONS_MAX PERCHE_BOUND(256u, 1u)
+#define PERCHE_GROUP_ROWS_MAX PERCHE_BOUND(5000u, 5u)    /* group commit at the hub */
+#define PERCHE_HARVEST_CHUNK_ROWS PERCHE_BOUND(1000u, 3u)
 /* One harvest that deletes more rows than both of a table waits for a person: a slip takes most of a table, work a few rows. */
 #define PERCHE_BRAKE_PERCENT 20u
 #define PERCHE_BRAKE_ROWS 20u
