@@ -25,7 +25,7 @@
 #include "replica/statements.h"
 
 /* A chunk holds SQLite's lock: about 25 ms. A row that is compared counts 1, one that differs is looked up in the history. */
-#define CHUNK_COST_MAX 1500u
+#define CHUNK_COST_MAX PERCHE_BOUND(1500u, 30u)
 #define COST_DIFFERS   25u
 #define COST_STEP      10u /* its statements are prepared */
 

@@ -49,13 +49,20 @@ static sqlite3_stmt *gone_select(struct replica *r, const struct table *t, const
     return stmt;
 }
 
-static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
+static struct gone *gone_known(struct chunk *c, const struct table *t)
 {
-    struct gone *g;
-
     for (uint32_t i = 0; i < c->gones_count; i++)
         if (c->gones[i].table == t)
             return &c->gones[i];
+    return NULL;
+}
+
+static struct gone *gone_of(struct replica *r, struct chunk *c, struct table *t)
+{
+    struct gone *g = gone_known(c, t);
+
+    if (g != NULL)
+        return g;
     if (c->gones == NULL)
         c->gones = calloc(GONE_MAX, sizeof *c->gones);
     if (c->gones == NULL || c->gones_count == GONE_MAX)
@@ -153,8 +160,12 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
             c->more = true;
             break;
         }
-        c->newest = sqlite3_column_int64(s, 0);
         t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+        if (t != NULL && sqlite3_column_int64(s, 2) == 0 && c->gones_count == GONE_MAX && gone_known(c, t) == NULL) {
+            c->more = true;
+            break;
+        }
+        c->newest = sqlite3_column_int64(s, 0);
         if (t == NULL || !t->present)
             continue; /* written by hand, or its table is gone: nothing to take */
         for (uint32_t i = 0; i < t->keys_count; i++)

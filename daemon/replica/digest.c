@@ -17,7 +17,7 @@
 
 #include "replica/digest.h"
 
-#define SUMS_KEPT_MAX 1024u /* sums in memory, 4 KB each, that outlive a store: 4 MB */
+#define SUMS_KEPT_MAX PERCHE_BOUND(1024u, 2u) /* sums in memory, 4 KB each, that outlive a store: 4 MB */
 
 struct sums {
     uint32_t scope, tab;

@@ -12,8 +12,8 @@
 #define LOOK_MS_MIN 1000u
 #define LOOK_MS_MAX 600000u /* how often a hub looks where its sites stand */
 #define UP_MS       3600000u /* so long a hub is up before it finds anybody silent */
-#define LOOK_SITES  50u     /* looked at in one transaction */
-#define DROP_ROWS   200u    /* likewise */
+#define LOOK_SITES  PERCHE_BOUND(50u, 1u)     /* looked at in one transaction */
+#define DROP_ROWS   PERCHE_BOUND(200u, 2u)    /* likewise */
 
 /* ---- what stays --------------------------------------------------------------------- */
 

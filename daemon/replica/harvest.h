@@ -32,7 +32,7 @@ struct gone {
     sqlite3_int64 newest;     /* consumed up to here */
     bool ended;
 };
-#define GONE_MAX 256          /* tables with deletes in one chunk; the chunk ends before one more */
+#define GONE_MAX PERCHE_BOUND(256, 1)          /* tables with deletes in one chunk; the chunk ends before one more */
 
 struct chunk {
     struct op *ops;

@@ -19,7 +19,7 @@
 #include "replica/tx.h"
 
 #define SEAL_BYTES       32
-#define BLOCKS_KEPT      4u         /* decoded blocks in memory: a chain runs through few */
+#define BLOCKS_KEPT      PERCHE_BOUND(4u, 1u)         /* decoded blocks in memory: a chain runs through few */
 #define BLOCK_KEPT_BYTES (8u << 20) /* a larger one is given back at once */
 
 /* A decoded block, and where each key stands in it. */

@@ -182,8 +182,8 @@ struct woken {
     bool all;
 };
 
-#define THROWN_MAX 64u
-#define THROWN_TABLE_MAX 8u /* after so many rows of a table none of it is tried until the schema changes */
+#define THROWN_MAX PERCHE_BOUND(64u, 2u)
+#define THROWN_TABLE_MAX PERCHE_BOUND(8u, 1u) /* after so many rows of a table none of it is tried until the schema changes */
 
 /* A pass of floor.c. */
 struct floor_pass {

@@ -9,7 +9,7 @@
 
 #define EPOCHS_KEPT 64u /* superseded ones of a site: a copy older than all of them is taken for an older copy, which it is */
 #define PULLED_NEWEST 8u /* entries that are never thinned */
-#define PULLED_MAX 96u   /* when there are so many they are thinned: about 40 stay */
+#define PULLED_MAX PERCHE_BOUND(96u, 9u)   /* when there are so many they are thinned: about 40 stay */
 
 /* ---- a site: what it had from the hub when --------------------------------------------- */
 

@@ -16,8 +16,8 @@
 #define HUB_UNPROVEN_REQUESTS 16u   /* of one such pipe, then it is closed */
 #define HUB_PROVING_MAX       256u  /* works for peers without proof at once, all pipes together */
 #define HUB_BUSY_MAX          4u    /* works of one session: two pushes, a question, a watch */
-#define HUB_WAKES_MAX         256u  /* watches answered in one step: an action is 6 KiB */
-#define HUB_NOTES_MAX         64u /* notes of what sites said in one step, the others in the next */
+#define HUB_WAKES_MAX         PERCHE_BOUND(256u, 1u)  /* watches answered in one step: an action is 6 KiB */
+#define HUB_NOTES_MAX         PERCHE_BOUND(64u, 1u) /* notes of what sites said in one step, the others in the next */
 #define HUB_BUCKETS           1024u /* some thousands of sites at most */
 
 struct peer;

@@ -26,8 +26,8 @@
 #define PERCHE_BATCH_TABLES_MAX 256u
 #define PERCHE_BATCH_NAMES_MAX 65536u  /* interned origins and scopes of a batch */
 #define PERCHE_SCOPE_BYTES_MAX 4096u   /* canonical text of a scope */
-#define PERCHE_MARKS_MAX 64u           /* (lsn, mark) pairs in `prove` */
-#define PERCHE_LIST_MAX 40u            /* entries of the pull list in `prove` */
+#define PERCHE_MARKS_MAX PERCHE_BOUND(64u, 6u)           /* (lsn, mark) pairs in `prove` */
+#define PERCHE_LIST_MAX PERCHE_BOUND(40u, 6u)            /* entries of the pull list in `prove` */
 #define PERCHE_KEYS_MAX PERCHE_BOUND(1000u, 2u)          /* keys in one `rows`, wanted or image list */
 #define PERCHE_MIGRATIONS_MAX PERCHE_BOUND(256u, 1u)
 #define PERCHE_GROUP_ROWS_MAX PERCHE_BOUND(5000u, 5u)    /* group commit at the hub */
