@@ -386,6 +386,12 @@ static bool outdated(struct replica *r, uint32_t site, const struct perche_prove
            (p->acked > peer->have || p->scan > p->asof.lsn || !common(r, p->asof, life) || !older(p, peer->asof, peer->scan));
 }
 
+/* Has it not sent yet all that this hub, which was put back, may have lost? */
+static bool is_showing(struct replica *r, uint32_t site)
+{
+    return ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE site = ?1 AND recovery <> 0)", site, NULL) != 0;
+}
+
 /* @forgotten: whatever shows that epoch then is an older copy. Two machines that both go on are told by the epoch which that one
  * begins, as it ends the other's. */
 static enum perche_rc epoch_end(struct replica *r, uint32_t site, const struct peer *peer, bool forgotten)
@@ -460,6 +466,8 @@ enum perche_verdict position_judge(struct replica *r, uint32_t site, const struc
         peer->prev_epoch = peer->epoch;
         peer->epoch = p->epoch;
         peer->have = least(peer->have, WITHOUT(C8_EPOCH_ACKED) ? p->acked : least(p->acked, p->epoch_acked));
+        if (is_showing(r, site)) /* what the epoch that ends sent again may have stood above `have`, and stands below it in this copy */
+            peer->have = 0;
         peer->asof = newest(p);
         peer->full = peer->scan = 0;
         peer->eplsn = r->node.lsn;

@@ -416,6 +416,44 @@ static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **
     all_equal(p);
 }
 
+/* For the hub it went to a position of its own, behind its chain; in the copy it stands where it was, below what the hub had got by then. */
+static void a_site_put_back_while_it_shows_a_hub_what_that_lost_shows_it_anew(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    cohort(p, a, ID(2), SITE_ID(p, 0));
+    enrolment(p, a, ID(3), ID(1), ID(2), SITE_ID(p, 0));
+    all_equal(p);
+    back_up(p->hub);
+    edit(p, a, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+               " VALUES ('" ID(3) "', 'W4', 'JOBSEEKING', 'o', 'LATEST', 'Zoe', '2026-07-28')");
+    pair_sync(p, a);
+    back_up(a);
+    for (int i = 4; i < 8; i++) {
+        char id[40];
+
+        snprintf(id, sizeof id, "0198f3a0-0000-7000-8000-%012d", i);
+        cohort(p, a, id, SITE_ID(p, 0));
+    }
+    pair_sync(p, a);
+    put_back(p, p->hub);
+    (void)shake(p, a);
+    for (int i = 0; i < 4; i++) {
+        struct parcel b = push_made(p, a, state_of(p, a).acked, 1);
+
+        push_told(p, a, &b, push_taken(p, a, &b));
+        parcel_end(&b);
+    }
+    says(p->hub, "0", "SELECT count(*) FROM outcome_decision"); /* it is to come yet */
+    put_back(p, a);
+    VERDICTS(shake(p, a), PERCHE_RESTORED, PERCHE_GO_BACK);
+    settled(p, a);
+    all_equal(p);
+    says(p->hub, "JOBSEEKING", "SELECT situation FROM outcome_decision");
+}
+
 /* In between it had acknowledged the other's value with the row that it belongs to, before its turn, and the site has not pulled. */
 static void a_hub_put_back_twice_gets_what_others_wrote_twice(void **state)
 {
@@ -858,6 +896,7 @@ int main(void)
         TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
+        TEST(a_site_put_back_while_it_shows_a_hub_what_that_lost_shows_it_anew),
         TEST(a_hub_put_back_twice_gets_what_others_wrote_twice),
         TEST(what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing),
         TEST(what_a_row_says_of_the_hub_goes_back_with_it),
