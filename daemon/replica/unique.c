@@ -153,10 +153,10 @@ static enum perche_rc look_for_others(struct replica *r, struct meta *m, const u
  * about. The side of the row that a question is about has the value, the other one none. */
 #define OPEN_OF "SELECT id, coalesce(a_value, b_value) FROM perche_conflict" \
                 " WHERE tab = ?1 AND key = ?2 AND col = ?3 AND kind = 'unique' AND state = 'open'"
-#define OPEN_BESIDE "SELECT DISTINCT q.key FROM perche_conflict q JOIN perche_conflict o ON coalesce(q.a_value, q.b_value) = coalesce(o.a_value, o.b_value)" \
-                    " WHERE q.state = 'open' AND q.kind = 'unique' AND q.tab = ?1 AND q.col = ?3 AND q.key <> ?2" \
-                    " AND o.tab = ?1 AND o.key = ?2 AND o.col = ?3 AND o.kind = 'unique' AND o.state = 'open'" \
-                    " AND (?4 IS NULL OR coalesce(o.a_value, o.b_value) <> ?4) LIMIT 100"
+#define OPEN_BESIDE "SELECT DISTINCT q.key FROM (SELECT DISTINCT coalesce(a_value, b_value) AS value FROM perche_conflict" \
+                    " WHERE tab = ?1 AND key = ?2 AND col = ?3 AND kind = 'unique' AND state = 'open' AND (?4 IS NULL OR coalesce(a_value, b_value) <> ?4)) o" \
+                    " CROSS JOIN perche_conflict q WHERE coalesce(q.a_value, q.b_value) = o.value" /* in this order: mostly there is no such value */ \
+                    " AND q.state = 'open' AND q.kind = 'unique' AND q.tab = ?1 AND q.col = ?3 AND q.key <> ?2 LIMIT 100"
 
 struct asked_about { /* rows with an open question about the same value */
     uint8_t (*keys)[PERCHE_KEY_BYTES_MAX];
