@@ -355,7 +355,6 @@ static enum perche_rc keep_made(struct replica *r, const struct looks *looks, co
     (void)sqlite3_bind_int64(looks->keep, 1, t->num); /* a failed bind shows in the step: NOT NULL */
     (void)sqlite3_bind_text(looks->keep, 2, text, -1, SQLITE_STATIC);
     (void)sql_run(r, looks->keep, "perche_made");
-    (void)sqlite3_clear_bindings(looks->keep); /* always SQLITE_OK */
     sqlite3_free(text);
     return r->fail;
 }

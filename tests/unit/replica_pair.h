@@ -198,10 +198,12 @@ static inline void pair_edit(struct pair *p, struct fixture *f, uint64_t after_m
     harvest_here(p, f);
 }
 
-static inline void pair_prove(struct pair *p, struct fixture *site)
+/* Are there more migrations than the answer had? */
+static inline bool pair_prove(struct pair *p, struct fixture *site)
 {
     struct outcome o = pair_do(p, site, pair_work(WORK_PROVE_BUILD, NULL));
     struct work w = pair_work(WORK_PROVE_JUDGE, site);
+    bool more;
 
     w.message = pair_line(&o);
     w.session = ++p->drawn;
@@ -210,7 +212,9 @@ static inline void pair_prove(struct pair *p, struct fixture *site)
     w.message = pair_line(&o);
     assert_false(w.message.refused);
     o = pair_do(p, site, w);
+    more = o.more;
     outcome_free(&o);
+    return more;
 }
 
 /* Pushes to the end; also the empty push after a pull that moves the hub's record on. */

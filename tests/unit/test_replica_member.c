@@ -784,50 +784,36 @@ static void what_a_migration_writes_at_a_site_is_captured_also_after_a_batch(voi
     program_says(p->hub, "SELECT count(*) FROM project WHERE id = 'of the migration'", "1");
 }
 
-static bool more_after_prove(struct pair *p, struct fixture *site)
+/* One more than an answer to prove has. @first: what the first of them selects, in SQL. */
+static void many_migrations(struct fixture *hub, const char *first)
 {
-    struct outcome o = pair_do(p, site, pair_work(WORK_PROVE_BUILD, NULL));
-    struct work w = pair_work(WORK_PROVE_JUDGE, site);
-    bool more;
+    char sql[400];
 
-    w.message = pair_line(&o);
-    w.session = ++p->drawn;
-    o = pair_do(p, p->hub, w);
-    w = pair_work(WORK_PROVED, NULL);
-    w.message = pair_line(&o);
-    o = pair_do(p, site, w);
-    more = o.more;
-    outcome_free(&o);
-    return more;
+    snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                              " INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
+                              " SELECT 1000 + i, 'm' || i, 'SELECT ' || iif(i = 0, '%s', i), zeroblob(64), 1 FROM n", PERCHE_MIGRATIONS_MAX, first);
+    program(hub, sql);
 }
 
 static void more_migrations_than_one_answer_has_come_with_the_next_handshake(void **state)
 {
     struct pair *p = *state;
-    char sql[300];
 
-    snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
-                              " INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
-                              " SELECT 1000 + i, 'm' || i, 'SELECT ' || i, zeroblob(64), 1 FROM n", PERCHE_MIGRATIONS_MAX);
-    program(p->hub, sql);
-    assert_true(more_after_prove(p, p->sites[0]));
+    many_migrations(p->hub, "0");
+    assert_true(pair_prove(p, p->sites[0]));
     program_says(p->sites[0], "SELECT schema FROM perche_node", "1255");
-    assert_false(more_after_prove(p, p->sites[0]));
+    assert_false(pair_prove(p, p->sites[0]));
     program_says(p->sites[0], "SELECT schema FROM perche_node", "1256");
-    assert_false(more_after_prove(p, p->sites[0]));
+    assert_false(pair_prove(p, p->sites[0]));
 }
 
 /* It comes with each handshake: asking for the rest at once would have no end. */
 static void so_they_do_not_where_the_first_of_them_is_not_taken(void **state)
 {
     struct pair *p = *state;
-    char sql[300];
 
-    snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
-                              " INSERT INTO perche_migration (number, name, sql, signature, applied_ms)"
-                              " SELECT 1000 + i, 'm' || i, 'SELECT ' || iif(i = 0, 'nothing', i), zeroblob(64), 1 FROM n", PERCHE_MIGRATIONS_MAX);
-    program(p->hub, sql);
-    assert_false(more_after_prove(p, p->sites[0]));
+    many_migrations(p->hub, "nothing");
+    assert_false(pair_prove(p, p->sites[0]));
 }
 
 static void a_migration_that_fails_half_way_leaves_no_trace(void **state)
