@@ -1415,24 +1415,28 @@ bool actor_decide_all(struct world *w, struct node *n)
     return id != 0 || number(w, n, "SELECT count(*) FROM perche_held_set") > 0;
 }
 
-/* Undone: somebody decided that these live. */
+/* Undone: somebody decided that these live, also the last ones of the set, which the decision itself harvests. */
 static void undoing(struct world *w, struct node *n, const char *args)
 {
-    sqlite3_stmt *s = prepared(w, n, "SELECT t.name, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab"
-                                     " WHERE h.held = json_extract(?1, '$.id')");
+    sqlite3_stmt *s = prepared(w, n, "SELECT t.name, NULL, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab"
+                                     " WHERE h.held = json_extract(?1, '$.id')"
+                                     " UNION ALL SELECT t.name, '[\"' || c.k1 || '\"]', NULL FROM perche_held_set s"
+                                     " JOIN perche_capture c ON c.tab = s.tab AND c.mask = 0 AND c.n <= s.upto JOIN perche_tab t ON t.num = s.tab"
+                                     " WHERE s.id = json_extract(?1, '$.id')");
 
     if (s == NULL)
         return;
     sqlite3_bind_text(s, 1, args, -1, SQLITE_STATIC);
     while (sqlite3_step(s) == SQLITE_ROW)
         for (int i = 0; i < TABLES; i++) {
+            const char *captured = (const char *)sqlite3_column_text(s, 1);
             char json[48];
             int row;
 
             if (strcmp(specs[i].name, (const char *)sqlite3_column_text(s, 0)) != 0 ||
-                !held_json(sqlite3_column_blob(s, 1), sqlite3_column_bytes(s, 1), json))
+                (captured == NULL && !held_json(sqlite3_column_blob(s, 2), sqlite3_column_bytes(s, 2), json)))
                 continue;
-            row = row_find(w, i, json);
+            row = row_find(w, i, captured != NULL ? captured : json);
             if (row >= 0)
                 w->rows[row].resolved = true;
         }
