@@ -43,7 +43,6 @@ static int ident_order(const struct merge_ask *ask, uint64_t stamp_a, uint32_t o
 static void lose(struct merge_out *out, enum merge_loss what, uint16_t num, uint32_t cell,
                  const struct clock_cell *stored)
 {
-    assert(out->lost_count < sizeof out->lost / sizeof out->lost[0]);
     out->lost[out->lost_count++] = (struct merge_lost){what, num, cell, *stored};
 }
 

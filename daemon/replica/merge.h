@@ -61,7 +61,7 @@ struct merge_out {
     bool replaced;           /* a clean site took the hub's whole row: columns not in it are unwritten */
     bool changed;            /* anything at all */
     uint32_t lost_count;
-    struct merge_lost lost[2 * PERCHE_COLUMNS_MAX];
+    struct merge_lost lost[2 * PERCHE_COLUMNS_MAX]; /* one at most for each column of the row and for each cell that came */
 };
 
 /* Is this cell known to the hub (at a hub: always)? */

@@ -1,4 +1,5 @@
 /* The pure merge: every rule of DESIGN 4.3 that decides between two values. */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -605,6 +606,27 @@ static void an_edit_of_an_older_generation_is_lost_where_it_was_not_known(void *
     assert_true(merged(&site, &w, &m, &in).write == BIT(1));
 }
 
+/* What assert() calls: a failed one ends expect_assert_failure(), else the test. */
+_Noreturn void __assert_fail(const char *expression, const char *file, unsigned line, const char *function)
+{
+    (void)function;
+    mock_assert(0, expression, file, (int)line);
+    abort();
+}
+
+/* The batch is judged before: a generation that is not known comes with its event, or its row is asked for. */
+static void a_new_generation_without_its_event_is_a_mistake_of_the_caller(void **state)
+{
+    struct world w = world_of(&one);
+    struct merge_peer site = site_pushes(0, 0);
+    struct meta m = row(10, A, A, 5);
+    struct merge_in in = {.gen = 2};
+
+    (void)state;
+    expect_assert_failure((void)merged(&site, &w, &m, &in));
+    assert_int_equal(m.gen, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +659,7 @@ int main(void)
         cmocka_unit_test(a_value_that_comes_back_equal_keeps_its_way_and_position),
         cmocka_unit_test(a_conflict_renumbers_what_waits_to_be_pushed_and_nothing_else),
         cmocka_unit_test(every_order_of_the_same_cells_ends_the_same),
+        cmocka_unit_test(a_new_generation_without_its_event_is_a_mistake_of_the_caller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
