@@ -224,7 +224,7 @@ struct replica {
     struct woken *woken;         /* sites that have news after this transaction */
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
-    int64_t indexed_version;     /* schema_version that scope_indexes() has seen */
+    int64_t indexed_version;     /* schema_version that indexes_make() has seen */
     int64_t retried_at;          /* schema_version at which parked rows were tried again */
     bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
@@ -534,10 +534,14 @@ bool scope_parent_key(struct replica *r, const struct meta *m, const struct perc
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */
-enum perche_rc scope_indexes(struct replica *r);                       /* a hub: what finding relatives needs; in a transaction */
 void scopes_forget(struct replica *r);                                 /* after a rollback */
 void scopes_free(struct replica *r);
 enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* sites of the scope have news */
+
+/* ---- indexes.c -------------------------------------------------------------- */
+
+/* Those that are not there, once for each schema; in a transaction that writes. */
+enum perche_rc indexes_make(struct replica *r);
 
 /* ---- follow.c --------------------------------------------------------------- */
 
@@ -568,6 +572,7 @@ bool scope_has_children(struct replica *r, const struct meta *m);      /* does a
  * and each gets its question. A question that it was asked, and that of the row beside it, is closed (moot) when the values
  * are the same no more: one of them was changed, or deleted. */
 enum perche_rc unique_check(struct replica *r, struct meta *m, uint64_t written);
+enum perche_rc unique_read(struct replica *r, struct table *t);       /* t->uniques, unless they are read */
 
 /* ---- brake.c: mass deletions that wait for a person --------------------------- */
 

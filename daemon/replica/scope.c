@@ -521,44 +521,6 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
     return may;
 }
 
-/* ---- indexes --------------------------------------------------------------- */
-
-enum perche_rc scope_indexes(struct replica *r)
-{
-    char text[1024];
-    enum perche_rc rc = PERCHE_OK;
-
-    if (r->indexed_version == r->schema_version)
-        return PERCHE_OK;
-    r->indexed_version = r->schema_version;
-
-    for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++) {
-        struct table *t = registry_at(r, i);
-
-        for (uint32_t p = 0; rc == PERCHE_OK && t->present && p < t->parts_count; p++) {
-            const struct rule_part *part = &t->parts[p];
-            const char *table = t->name, *column = NULL;
-            struct table *child;
-
-            if (t->rule == RULE_PARENT && part->key_index < 0)
-                column = t->columns[part->num - 1].name;
-            if (t->rule == RULE_MEMBERS && part->child_site != NULL) {
-                table = part->table;
-                column = part->child_via;
-                child = registry_table(r, table);
-                if (child == NULL || !child->present)
-                    continue;
-            }
-            if (column == NULL)
-                continue;
-            (void)snprintf(text, sizeof text, "CREATE INDEX IF NOT EXISTS \"perche_%s_%s\" ON \"%s\" (\"%s\")", table,
-                           column, table, column);
-            rc = exec(r, text);
-        }
-    }
-    return rc;
-}
-
 enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but)
 {
     const uint32_t *sites;

@@ -8,10 +8,13 @@
 #include "replica/ask.h"
 #include "replica/statements.h"
 
-static enum perche_rc read_uniques(struct replica *r, struct table *t)
+enum perche_rc unique_read(struct replica *r, struct table *t)
 {
-    sqlite3_stmt *s = prepare(r, "SELECT cols FROM perche_unique WHERE tab = ?1");
+    sqlite3_stmt *s;
 
+    if (t->uniques_read)
+        return PERCHE_OK;
+    s = prepare(r, "SELECT cols FROM perche_unique WHERE tab = ?1");
     if (s == NULL)
         return r->fail;
     t->uniques_read = true;
@@ -293,10 +296,8 @@ static enum perche_rc settle(struct replica *r, struct meta *m, const uint16_t *
 enum perche_rc unique_check(struct replica *r, struct meta *m, uint64_t written)
 {
     bool alive = meta_alive(m);
-    enum perche_rc rc = PERCHE_OK;
+    enum perche_rc rc = unique_read(r, m->table);
 
-    if (!m->table->uniques_read)
-        rc = read_uniques(r, m->table);
     for (uint32_t i = 0; rc == PERCHE_OK && i < m->table->uniques_count; i++) {
         const uint16_t *nums = m->table->uniques[i].nums;
         uint32_t n = m->table->uniques[i].n;

@@ -204,7 +204,7 @@ static enum perche_rc begin(struct replica *r, const struct work *first, struct 
     if (rc == PERCHE_OK && writes)
         rc = capture_install(r, &r->fail_err);
     if (rc == PERCHE_OK && writes)
-        rc = scope_indexes(r);
+        rc = indexes_make(r);
     return rc;
 }
 

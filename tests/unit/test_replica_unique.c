@@ -102,6 +102,29 @@ static void own_rows_are_looked_at_where_triggers_are_on(void **state)
     program_says(p->hub, "SELECT count(*) FROM perche_capture", "1"); /* what programs write is captured as before */
 }
 
+/* Else each row that is written costs a walk through its table. */
+static void whoever_has_a_value_is_found_by_an_index(void **state)
+{
+    struct pair *p = *state;
+    sqlite3_stmt *sets;
+    int count = 0;
+
+    pair_edit(p, p->hub, 1000, "INSERT INTO network (id, name) VALUES ('n8', 'x')"); /* made by whatever writes first */
+    assert_int_equal(sqlite3_prepare_v2(p->hub->program, "SELECT tab, substr(cols, 1, instr(cols || ',', ',') - 1) FROM perche_unique", -1, &sets, NULL), SQLITE_OK);
+    for (; sqlite3_step(sets) == SQLITE_ROW; count++) {
+        char text[300];
+        sqlite3_stmt *s;
+
+        snprintf(text, sizeof text, "EXPLAIN QUERY PLAN SELECT 1 FROM %s WHERE %s = ?1", sqlite3_column_text(sets, 0), sqlite3_column_text(sets, 1));
+        assert_int_equal(sqlite3_prepare_v2(p->hub->program, text, -1, &s, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        assert_non_null(strstr((const char *)sqlite3_column_text(s, 3), "INDEX perche_"));
+        sqlite3_finalize(s);
+    }
+    sqlite3_finalize(sets);
+    assert_true(count > 3);
+}
+
 #define STATES "SELECT group_concat(state || ' ' || coalesce(reason, '-'), ',') FROM (SELECT state, reason FROM perche_conflict ORDER BY key, id)"
 
 /* Two learners of two schools with one number; both know their question. */
@@ -253,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_learners_with_one_number_both_stay_and_raise_a_question_each, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_same_half_day_twice_is_a_question_and_a_different_one_is_none, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(a_value_that_is_not_known_is_not_used_twice, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(whoever_has_a_value_is_found_by_an_index, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_hubs_own_rows_are_looked_at_too, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(the_history_names_no_empty_value_for_the_other_record, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(own_rows_are_looked_at_where_triggers_are_on, pair_setup, pair_teardown),
