@@ -1,6 +1,7 @@
 #include "ask.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -134,6 +135,16 @@ struct json_t *get_array(const struct json_t *doc, const char *name)
     json_t *array = json_object_get(doc, name);
 
     return json_is_array(array) ? array : NULL;
+}
+
+char *get_member_shown(const struct json_t *doc, const char *name)
+{
+    char bytes[64];
+
+    (void)snprintf(bytes, sizeof bytes, "%s_bytes", name);
+    if (!json_is_integer(json_object_get(doc, bytes)))
+        return get_shown(json_object_get(doc, name));
+    return text_print("(%.1f MB, too much to be shown)", (double)get_number(doc, bytes) / 1e6);
 }
 
 char *get_shown(const struct json_t *value)

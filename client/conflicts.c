@@ -12,33 +12,34 @@
 #include "table.h"
 #include "text.h"
 
-#define PREFIX_MIN 4 /* of an id: short enough to type, long enough to look like one */
+#define PREFIX_MIN  4 /* of an id: short enough to type, long enough to look like one */
+#define PREFIX_SOME 8 /* ... where not all are there to be told apart from */
 
 /* ----------------------------------------------------------------- the list */
 
-/* The shortest length at which no two of the ids look alike. */
-static size_t prefix_length(const json_t *conflicts)
+static int by_text(const void *a, const void *b)
 {
-    size_t n = PREFIX_MIN;
-    const json_t *a, *b;
-    size_t i, k;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-    json_array_foreach(conflicts, i, a)
-    {
-        const char *id = get_text(a, "id");
+/* The shortest length at which no two of the ids look alike. @some: there are others, which are not here. */
+static size_t prefix_length(const json_t *conflicts, bool some)
+{
+    size_t n = some ? PREFIX_SOME : PREFIX_MIN, count = json_array_size(conflicts);
+    const char **ids = must_have(calloc(count + 1, sizeof *ids));
 
-        for (k = i + 1; k < json_array_size(conflicts); k++) {
-            const char *other;
-            size_t same = 0;
+    for (size_t i = 0; i < count; i++)
+        ids[i] = get_text(json_array_get(conflicts, i), "id");
+    qsort(ids, count, sizeof *ids, by_text);
+    for (size_t i = 1; i < count; i++) {
+        size_t same = 0;
 
-            b = json_array_get(conflicts, k);
-            other = get_text(b, "id");
-            while (id[same] && id[same] == other[same])
-                same++;
-            if (id[same] != other[same] && same >= n) /* an entry twice is no reason */
-                n = same + 1;
-        }
+        while (ids[i][same] && ids[i][same] == ids[i - 1][same])
+            same++;
+        if (ids[i][same] != ids[i - 1][same] && same >= n) /* an entry twice is no reason */
+            n = same + 1;
     }
+    free(ids);
     return n;
 }
 
@@ -50,7 +51,7 @@ static bool is_kind(const json_t *conflict, const char *kind)
 /* A side's value in words. Of two records that bear one value, the other one's side has none; that of a deletion neither. malloc. */
 static char *side_value(const json_t *conflict, const json_t *side)
 {
-    char *value = get_shown(json_object_get(side, "value"));
+    char *value = get_member_shown(side, "value");
     const char *words = is_kind(conflict, "unique") ? "(another record)" : "(empty)";
 
     if (*value)
@@ -125,31 +126,6 @@ static char *with_letter(struct client *c, const json_t *conflict, char side)
     return out;
 }
 
-/* Is the conflict about the record that --row names? @id is as record_id() makes it. */
-static bool is_about(const json_t *conflict, const json_t *id)
-{
-    const json_t *row = json_object_get(conflict, "row");
-
-    if (json_is_array(id))
-        return json_equal(row, id);
-    if (json_is_array(row))
-        row = json_array_size(row) == 1 ? json_array_get(row, 0) : NULL;
-    return json_is_string(row) && strncmp(json_string_value(row), json_string_value(id),
-                                          strlen(json_string_value(id))) == 0;
-}
-
-/* Takes out what --table and --row do not name: an older daemon gives all of them. */
-static void filter(json_t *conflicts, const char *table, const json_t *row)
-{
-    for (size_t i = json_array_size(conflicts); i-- > 0;) {
-        const json_t *conflict = json_array_get(conflicts, i);
-
-        if ((table && strcmp(get_text(conflict, "table"), table) != 0) ||
-            (row && !is_about(conflict, row)))
-            (void)json_array_remove(conflicts, i); /* it is there */
-    }
-}
-
 static void print_list(struct client *c, const json_t *result, size_t prefix)
 {
     static const char *const own[] = {"id", "what", "here", "there", "state"};
@@ -222,15 +198,12 @@ static int run_list(struct client *c, int argc, char **argv)
         json_object_set(ask_args, "row", id);
     status = ask(c, "conflicts", ask_args, ASK_MS, &result);
     if (status == CLIENT_DONE) {
-        size_t prefix = prefix_length(get_array(result, "conflicts")); /* of all that are there */
-
-        filter(get_array(result, "conflicts"), table, id);
         if (c->json)
             ask_print(c, result);
         else if (json_array_size(get_array(result, "conflicts")) == 0)
             fputs(all ? "There was no conflict.\n" : "Nothing waits for a decision.\n", c->err);
         else
-            print_list(c, result, prefix);
+            print_list(c, result, prefix_length(get_array(result, "conflicts"), table || json_is_true(json_object_get(result, "more"))));
         if (json_is_true(json_object_get(result, "more")))
             fputs("There are more than can be shown at once.\n", c->err);
     }
@@ -276,7 +249,7 @@ static void print_one(struct client *c, const json_t *conflict)
     add_side(f, conflict, "a");
     add_side(f, conflict, "b");
     if (json_is_object(resolved)) {
-        char *value = get_shown(json_object_get(resolved, "value"));
+        char *value = get_member_shown(resolved, "value");
         char when[TEXT_TIME_MAX] = "";
         uint64_t ms;
 

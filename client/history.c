@@ -15,7 +15,8 @@
 /* A new row has each of its columns; those that nobody filled in say nothing. */
 static bool says_nothing(const json_t *entry)
 {
-    return strcmp(get_text(entry, "kind"), "insert") == 0 && *get_text(entry, "column") && json_is_null(json_object_get(entry, "value"));
+    return strcmp(get_text(entry, "kind"), "insert") == 0 && *get_text(entry, "column") && json_is_null(json_object_get(entry, "value")) &&
+           !json_object_get(entry, "value_bytes");
 }
 
 static void print(struct client *c, const json_t *record)
@@ -41,7 +42,7 @@ static void print(struct client *c, const json_t *record)
         table_cell(t, get_text(entry, "site"));
         table_cell_take(t, status_reason(get_text(entry, "kind")));
         table_cell(t, get_text(entry, "column"));
-        table_cell_take(t, get_shown(json_object_get(entry, "value")));
+        table_cell_take(t, get_member_shown(entry, "value"));
         table_cell(t, get_text(entry, "via"));
     }
     (void)table_print(t, c->out, c->width, c->tty); /* "came by" weighs least */

@@ -62,7 +62,7 @@ static void print(struct client *c, const json_t *refused)
         table_cell(t, get_text(entry, "row"));
         table_cell(t, *get_text(entry, "columns") ? get_text(entry, "columns") : "all");
         table_cell(t, words(get_text(entry, "reason")));
-        table_cell(t, get_text(entry, "image"));
+        table_cell_take(t, get_member_shown(entry, "image"));
     }
     if (table_print(t, c->out, c->width, c->tty) > 0 && fflush(c->out) == 0)
         fputs("Not all columns fit here: --json has them.\n", c->err);
@@ -83,14 +83,18 @@ static void print(struct client *c, const json_t *refused)
 
 static int run(struct client *c, int argc, char **argv)
 {
-    static const struct args_option options[] = {{0}};
+    uint64_t limit = 0;
+    const struct args_option options[] = {{"limit", ARGS_NUMBER, &limit}, {0}};
     struct args args;
-    json_t *result = NULL, *refused;
+    json_t *ask_args, *result = NULL, *refused;
     int status = args_take(c, &command_refused, argc, argv, options, 0, 0, &args);
 
     if (status != ARGS_GO_ON)
         return status;
-    status = ask(c, "refused", NULL, ASK_MS, &result);
+    ask_args = json_object();
+    if (limit > 0)
+        ask_set_number(ask_args, "limit", limit);
+    status = ask(c, "refused", ask_args, ASK_MS, &result);
     if (status != CLIENT_DONE)
         return status;
     refused = get_array(result, "refused");
@@ -101,7 +105,7 @@ static int run(struct client *c, int argc, char **argv)
     else
         print(c, refused);
     if (!c->json && json_is_true(json_object_get(result, "more")))
-        fputs("There are older ones: the table perche_refused has them all.\n", c->err);
+        fputs("There are older ones: --limit N shows more of them; the table perche_refused has them all.\n", c->err);
     json_decref(result);
     return CLIENT_DONE;
 }
@@ -109,10 +113,11 @@ static int run(struct client *c, int argc, char **argv)
 const struct command command_refused = {
     .name = "refused",
     .summary = "at a site: what the hub did not take, and why",
-    .usage = "refused",
+    .usage = "refused [--limit N]",
     .help = "A site writes its own records. What it wrote of others (another site's rows, tables\n"
             "and columns that are the hub's) is put back as it is at the hub; here it stands,\n"
-            "newest first, with the values that were written. Nothing else waits for it.\n"
+            "newest first, with the values that were written, 1,000 unless --limit says how\n"
+            "many. Nothing else waits for it.\n"
             "\n"
             "  perche refused\n"
             "  perche --json refused\n",

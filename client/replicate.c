@@ -27,7 +27,7 @@ static int run(struct client *c, int argc, char **argv)
     ask_set_text(ask_args, "table", args.words[0]);
     ask_set_text(ask_args, "scope", scope);
     ask_set_text(ask_args, "level", level);
-    status = ask(c, "replicate", ask_args, ASK_MS, &result);
+    status = ask(c, "replicate", ask_args, ASK_LONG_MS, &result);
     if (status != CLIENT_DONE)
         return status;
     if (c->json)

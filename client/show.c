@@ -100,7 +100,7 @@ static void print(struct client *c, const json_t *record)
             text_when(ms, client_now(c), when);
         table_row(t);
         table_cell(t, get_text(column, "name"));
-        table_cell_take(t, get_shown(json_object_get(column, "value")));
+        table_cell_take(t, get_member_shown(column, "value"));
         table_cell(t, when);
         table_cell(t, get_text(column, "site"));
         table_cell(t, open ? "to decide" : "");

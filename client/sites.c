@@ -20,13 +20,14 @@ static void cell_time(struct client *c, struct table *t, const json_t *site, con
     table_cell(t, when);
 }
 
-static void cell_number(struct table *t, const json_t *site, const char *name)
+/* @more: it was counted up to there. */
+static void cell_number(struct table *t, const json_t *site, const char *name, bool more)
 {
     char digits[TEXT_TIME_MAX] = "";
 
     if (json_is_integer(json_object_get(site, name))) /* null: not known */
         text_digits(get_number(site, name), digits);
-    table_cell(t, *digits ? digits : "?");
+    table_cell_take(t, text_print("%s%s", *digits ? digits : "?", more ? "+" : ""));
 }
 
 static bool has_left(const json_t *site)
@@ -67,10 +68,10 @@ static void print(struct client *c, const json_t *sites)
                       : json_is_string(json_object_get(site, "retired_at")) ? "retired"
                                                                              : get_text(site, "state"));
         cell_time(c, t, site, "last_contact");
-        cell_number(t, site, "pending");
-        cell_number(t, site, "behind");
+        cell_number(t, site, "pending", false);
+        cell_number(t, site, "behind", json_is_true(json_object_get(site, "behind_more")));
         cell_time(c, t, site, "proven_equal_at");
-        cell_number(t, site, "conflicts_open");
+        cell_number(t, site, "conflicts_open", false);
         if (json_is_integer(offset))
             text_offset(json_integer_value(offset), clock);
         table_cell(t, *clock ? clock : "?");

@@ -482,8 +482,7 @@ static void on_state(struct job *job)
     call_end_with(job, j);
 }
 
-/* How many sites there are, those that never called too: counted at most every ten
- * seconds, as the question costs something for each of them. */
+/* How many sites there are, those that never called too: counted at most every ten seconds. */
 static void on_sites_counted(struct job *job)
 {
     struct call *call = job->ctx;
@@ -494,7 +493,7 @@ static void on_sites_counted(struct job *job)
         return;
     }
     answer = json_loads(job->outcome.json ? job->outcome.json : "{}", 0, NULL);
-    call->n->sites_count = json_array_size(json_object_get(answer, "sites"));
+    call->n->sites_count = (uint64_t)json_integer_value(json_object_get(answer, "sites"));
     call->n->sites_counted_ms = node_mono_ms();
     json_decref(answer);
     node_ask(call->n, WORK_STATE, "state", NULL, call->ctx, call->on_answer, on_state);
@@ -508,7 +507,7 @@ void node_status(struct node *n, void *ctx, node_answer_cb on_answer)
                  (n->sites_counted_ms == 0 || node_mono_ms() - n->sites_counted_ms > 10000u);
 
     if (count)
-        node_ask(n, WORK_QUERY, "sites", NULL, ctx, on_answer, on_sites_counted);
+        node_ask(n, WORK_QUERY, "sites_count", NULL, ctx, on_answer, on_sites_counted);
     else
         node_ask(n, WORK_STATE, "state", NULL, ctx, on_answer, on_state);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LABEL_MAX 400 /* bytes of what people call a row */
+
 /* ---- one-off statements ------------------------------------------------------ */
 
 sqlite3_stmt *ask(struct replica *r, const char *sql)
@@ -83,7 +85,7 @@ enum perche_rc json_done(struct replica *r, struct json *j, struct outcome *o)
     if (r->fail != PERCHE_OK)
         return r->fail;
     if (j->failed)
-        return j->n > JSON_BYTES_MAX / 2
+        return j->too_long
                    ? fail(r, PERCHE_TOO_LARGE, "the answer is too long: ask for less")
                    : fail(r, PERCHE_NOMEM, "no memory for the answer");
     o->json = j->p;
@@ -506,6 +508,19 @@ const char *ask_site(struct replica *r, struct ask_sites *sites, const char *id)
     return sites->known[at].name;
 }
 
+/* The beginning of one that nobody would read to the end. */
+static void out_label(struct json *j, const char *label)
+{
+    char text[LABEL_MAX + 4];
+    size_t n = strnlen(label, LABEL_MAX);
+
+    memcpy(text, label, n);
+    while (label[n] != '\0' && n > 0 && (label[n] & 0xc0) == 0x80) /* in the middle of a character */
+        n--;
+    (void)snprintf(text + n, sizeof text - n, "%s", label[n] != '\0' ? "\xe2\x80\xa6" : "");
+    out_text(j, text);
+}
+
 void ask_label(struct replica *r, struct json *j, struct table *t, struct perche_bytes key)
 {
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
@@ -523,7 +538,7 @@ void ask_label(struct replica *r, struct json *j, struct table *t, struct perche
             bind_value(s, i + 1, &values[i]);
         rc = sqlite3_step(s);
         if (rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL) {
-            out_text(j, ask_text(s, 0));
+            out_label(j, ask_text(s, 0));
             done = true;
         }
     }

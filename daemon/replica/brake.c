@@ -22,7 +22,8 @@
 #include "replica/statements.h"
 
 #define SHOWN_ROWS_MAX 200   /* of a set, unless more are asked for */
-#define SHOWN_COLUMNS 4      /* of a row */
+#define SHOWN_COLUMNS 4      /* of a row ... */
+#define SHOWN_BYTES   100000 /* ... with no more each */
 
 /* ---- entries -------------------------------------------------------------------- */
 
@@ -303,7 +304,7 @@ static void write_held_row(struct replica *r, struct json *j, struct table *t, s
     out_open(j, '{');
     if (meta_load(r, t, key, &m) == PERCHE_OK && row_values(r, &m, values) == PERCHE_OK)
         for (uint32_t num = 1, shown = 0; num < m.count && shown < SHOWN_COLUMNS; num++) {
-            if (values[num].type == PERCHE_NULL)
+            if (values[num].type == PERCHE_NULL || out_size(&values[num]) > SHOWN_BYTES)
                 continue;
             out_key(j, t->columns[num - 1].name);
             out_value(j, &values[num]);

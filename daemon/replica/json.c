@@ -12,10 +12,10 @@ static bool room(struct json *j, size_t n)
     size_t cap = j->cap < 256 ? 256 : j->cap;
     char *p;
 
-    if (j->failed || n > JSON_BYTES_MAX - j->n) {
-        j->failed = true;
+    j->too_long |= !j->failed && n > JSON_BYTES_MAX - j->n;
+    j->failed |= j->too_long;
+    if (j->failed)
         return false;
-    }
     if (j->n + n + 1 <= j->cap)
         return true;
     while (cap < j->n + n + 1)
@@ -59,30 +59,6 @@ void out_close(struct json *j, char bracket)
     j->comma = true;
 }
 
-void out_raw(struct json *j, const char *json)
-{
-    begin(j);
-    put(j, json, strlen(json));
-}
-
-void out_null(struct json *j)
-{
-    out_raw(j, "null");
-}
-
-void out_bool(struct json *j, bool v)
-{
-    out_raw(j, v ? "true" : "false");
-}
-
-void out_int(struct json *j, int64_t v)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%" PRId64, v);
-    out_raw(j, text);
-}
-
 /* Bytes of the UTF-8 character that @p begins with, 0 = none. */
 static size_t character(const uint8_t *p, size_t n)
 {
@@ -104,6 +80,43 @@ static size_t character(const uint8_t *p, size_t n)
     }
     least = len == 2 ? 0x80 : len == 3 ? 0x800 : 0x10000;
     return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
+}
+
+/* SQLite takes any bytes for the text of a JSON string. */
+void out_raw(struct json *j, const char *json)
+{
+    const uint8_t *p = (const uint8_t *)json, *end = p + strlen(json), *plain = p;
+
+    begin(j);
+    while (p < end) {
+        size_t len = character(p, (size_t)(end - p));
+
+        p += len > 0 ? len : 1;
+        if (len > 0)
+            continue;
+        put(j, (const char *)plain, (size_t)(p - 1 - plain));
+        put(j, "\xef\xbf\xbd", 3);
+        plain = p;
+    }
+    put(j, (const char *)plain, (size_t)(p - plain));
+}
+
+void out_null(struct json *j)
+{
+    out_raw(j, "null");
+}
+
+void out_bool(struct json *j, bool v)
+{
+    out_raw(j, v ? "true" : "false");
+}
+
+void out_int(struct json *j, int64_t v)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, v);
+    out_raw(j, text);
 }
 
 void out_text_n(struct json *j, const void *text, size_t n)
@@ -191,6 +204,38 @@ void out_value(struct json *j, const struct perche_value *v)
     case PERCHE_BLOB: out_hex(j, v->p, v->n); break;
     default: out_null(j); break;
     }
+}
+
+size_t out_size(const struct perche_value *v)
+{
+    size_t n = 2;
+
+    if (v->type == PERCHE_BLOB)
+        return n + 2 * (size_t)v->n;
+    if (v->type != PERCHE_TEXT)
+        return 32;
+    for (const uint8_t *p = v->p, *end = p + v->n; p < end;) {
+        size_t len = character(p, (size_t)(end - p));
+
+        n += len == 0 ? 3 : len > 1 ? len : *p == '"' || *p == '\\' || *p == '\n' ? 2 : *p < 0x20 || *p == 0x7f ? 6 : 1;
+        p += len > 0 ? len : 1;
+    }
+    return n;
+}
+
+void out_bounded(struct json *j, const char *name, const struct perche_value *v, size_t most)
+{
+    char bytes[64];
+
+    out_key(j, name);
+    if (out_size(v) <= most) {
+        out_value(j, v);
+        return;
+    }
+    out_null(j);
+    (void)snprintf(bytes, sizeof bytes, "%s_bytes", name);
+    out_key(j, bytes);
+    out_int(j, v->n);
 }
 
 void out_time(struct json *j, uint64_t ms)

@@ -131,13 +131,16 @@ static enum perche_rc query_tables(struct replica *r, struct args *a, struct jso
 #define CONFLICT_COLUMNS \
     "id, kind, tab, key, col, state, a_value, a_site, a_at, b_value, b_site, b_at, value, resolved_by, resolved_at, reason"
 
-static void value(struct replica *r, struct json *j, const char *name, sqlite3_stmt *s, int column)
+/* Three values of a conflict go into what a list leaves for its last entry (out_full). */
+#define CONFLICT_VALUE_MOST (JSON_BYTES_MAX / 2 / 3 - 10000)
+#define REFUSED_IMAGE_MOST  (JSON_BYTES_MAX / 2 - 10000)
+
+static void value(struct replica *r, struct json *j, const char *name, sqlite3_stmt *s, int column, size_t most)
 {
     struct perche_value v;
 
     column_read(r, s, column, &v);
-    out_key(j, name);
-    out_value(j, &v);
+    out_bounded(j, name, &v, most);
 }
 
 static void write_side(struct replica *r, struct json *j, struct ask_sites *sites, const char *name,
@@ -147,7 +150,7 @@ static void write_side(struct replica *r, struct json *j, struct ask_sites *site
 
     out_key(j, name);
     out_open(j, '{');
-    value(r, j, "value", s, column);
+    value(r, j, "value", s, column, CONFLICT_VALUE_MOST);
     text(j, "site", ask_site(r, sites, site));
     text(j, "site_id", site);
     time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, column + 2));
@@ -191,7 +194,7 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
     out_key(j, "resolved");
     if (settled) {
         out_open(j, '{');
-        value(r, j, "value", s, 12);
+        value(r, j, "value", s, 12, CONFLICT_VALUE_MOST);
         text(j, "by", (const char *)sqlite3_column_text(s, 13));
         time_ms(j, "at", (uint64_t)sqlite3_column_int64(s, 14));
         text(j, "reason", (const char *)sqlite3_column_text(s, 15));
@@ -205,21 +208,39 @@ static void write_conflict(struct replica *r, struct json *j, struct ask_sites *
     out_close(j, '}');
 }
 
+/* The row that argument "row" names, as perche_conflict.key has it: NULL = none is named, or r->fail. malloc. */
+static char *only_row(struct replica *r, struct args *a, struct table *t)
+{
+    struct arg row = args_find(r, a, "row");
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    struct perche_bytes encoded = {.p = key};
+
+    if (row.kind == 0 || row.kind == 'n' || r->fail != PERCHE_OK)
+        return NULL;
+    if (t == NULL) {
+        (void)fail(r, PERCHE_USAGE, "a row is one of a table: say which");
+        return NULL;
+    }
+    return ask_key(r, a, "row", t, key, &encoded.n) == PERCHE_OK ? ask_key_json(r, encoded) : NULL;
+}
+
 static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct json *j)
 {
     struct ask_sites sites = {0};
     bool more = false, all = args_true(r, a, "all");
     struct arg only = args_find(r, a, "table");
     struct table *t = only.kind != 0 && only.kind != 'n' ? ask_table(r, a) : NULL;
-    sqlite3_stmt *s =
+    char *key = only_row(r, a, t);
+    sqlite3_stmt *s = r->fail != PERCHE_OK ? NULL :
         ask(r, all ? "SELECT " CONFLICT_COLUMNS
-                     " FROM perche_conflict WHERE ?1 IS NULL OR tab = ?1 ORDER BY max(a_at, b_at), tab, key, col, id"
+                     " FROM perche_conflict WHERE (?1 IS NULL OR tab = ?1) AND (?2 IS NULL OR key = ?2) ORDER BY max(a_at, b_at), tab, key, col, id"
                    : "SELECT " CONFLICT_COLUMNS
-                     ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open' AND (?1 IS NULL OR tab = ?1)"
+                     ", count(*), max(b_at) FROM perche_conflict WHERE state = 'open' AND (?1 IS NULL OR tab = ?1) AND (?2 IS NULL OR key = ?2)"
                      " GROUP BY tab, key, col ORDER BY 18, tab, key, col");
 
     if (t != NULL)
         ask_bind_text(s, 1, t->name);
+    ask_bind_text(s, 2, key);
 
     out_key(j, "conflicts");
     out_open(j, '[');
@@ -231,6 +252,7 @@ static enum perche_rc query_conflicts(struct replica *r, struct args *a, struct 
     out_close(j, ']');
     boolean(j, "more", more);
     sqlite3_finalize(s);
+    free(key);
     return r->fail;
 }
 
@@ -270,18 +292,18 @@ static enum perche_rc query_conflict(struct replica *r, struct args *a, struct j
 
 static enum perche_rc query_refused(struct replica *r, struct args *a, struct json *j)
 {
-    int64_t limit = args_number(r, a, "limit", 1000);
+    int64_t limit = args_number(r, a, "limit", 1000), n = 0;
     bool more = false;
     sqlite3_stmt *s = ask(
         r,
         "SELECT n, at_ms, tab, key, columns, reason, image FROM perche_refused ORDER BY n DESC LIMIT ?1");
 
     if (s != NULL)
-        sqlite3_bind_int64(s, 1, limit);
+        sqlite3_bind_int64(s, 1, limit < 0 || limit == INT64_MAX ? -1 : limit + 1);
     out_key(j, "refused");
     out_open(j, '[');
     while (!more && ask_row(r, s, "read what was refused")) {
-        more = out_full(j);
+        more = n++ == limit || out_full(j);
         if (more)
             break;
         out_open(j, '{');
@@ -291,7 +313,7 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
         text(j, "row", ask_text(s, 3));
         text(j, "columns", ask_text(s, 4));
         text(j, "reason", ask_text(s, 5));
-        text(j, "image", (const char *)sqlite3_column_text(s, 6));
+        value(r, j, "image", s, 6, REFUSED_IMAGE_MOST);
         out_close(j, '}');
     }
     out_close(j, ']');
@@ -302,10 +324,13 @@ static enum perche_rc query_refused(struct replica *r, struct args *a, struct js
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-#define BEHIND_LOOKED_MAX 20000 /* index entries; beyond, each further one counts as a row */
+#define BEHIND_LOOKED_MAX 20000    /* index entries of a site; beyond, each further one counts as a row */
+#define BEHIND_STEPS_MAX  4000000u /* index entries of all sites together: some seconds ... */
+#define BEHIND_STEPS_MIN  1000u    /* ... and of each at least; what is beyond is not counted */
 
-/* Rows that the site would be sent: of its scopes, above its position, and not what it sent itself. */
-static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
+/* Rows that the site would be sent: of its scopes, above its position, and not what it sent itself. @more: there are more than
+ * the *steps allow, which are taken from. */
+static uint64_t behind(struct replica *r, int64_t site, uint64_t scan, uint64_t *steps, bool *more)
 {
     sqlite3_stmt *s = ask(
         r,
@@ -322,6 +347,9 @@ static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
         struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
         struct meta m;
 
+        *more = looked >= BEHIND_STEPS_MIN && looked >= *steps;
+        if (*more)
+            break;
         if (looked++ >= BEHIND_LOOKED_MAX) {
             n++;
             continue;
@@ -332,20 +360,13 @@ static uint64_t behind(struct replica *r, int64_t site, uint64_t scan)
         meta_clear(&m);
     }
     sqlite3_finalize(s);
+    *steps -= looked < *steps ? looked : *steps;
     return n;
-}
-
-/* Open conflicts of rows that the site holds; of reference data it is every site's. */
-static uint64_t conflicts_of(struct replica *r, const char *site)
-{
-    return (uint64_t)ask_number(
-        r,
-        "SELECT count(*) FROM perche_conflict WHERE state = 'open' AND (a_site = ?2 OR b_site = ?2) AND ?1",
-        1, site);
 }
 
 static enum perche_rc members(struct replica *r, struct json *j, bool contract)
 {
+    uint64_t steps = BEHIND_STEPS_MAX;
     sqlite3_stmt *s;
 
     if (!r->hub)
@@ -354,14 +375,18 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         r,
         "SELECT m.site, m.name, m.code, m.joined_ms, m.revoked_ms, m.invited_ms, m.host, p.site, p.have, p.scan, p.done, p.pending,"
         " p.contact_ms, p.proven_ms, p.offset_ms, p.version, EXISTS (SELECT 1 FROM perche_invitation i WHERE i.site = m.site AND i.used_ms IS NULL),"
-        " p.address, p.held_ms, p.held_address, p.recovery, p.retired_ms, p.returns, m.left_ms"
-        " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num ORDER BY m.name, m.site");
+        " p.address, p.held_ms, p.held_address, p.recovery, p.retired_ms, p.returns, m.left_ms, coalesce(c.n, 0)"
+        " FROM perche_member m LEFT JOIN perche_name n ON n.text = m.site LEFT JOIN perche_peer p ON p.site = n.num"
+        " LEFT JOIN (SELECT site, count(*) AS n FROM" /* open conflicts of what was written there: in one walk for all */
+        " (SELECT a_site AS site FROM perche_conflict WHERE state = 'open'"
+        " UNION ALL SELECT b_site FROM perche_conflict WHERE state = 'open' AND b_site <> a_site) GROUP BY site) c ON c.site = m.site"
+        " ORDER BY m.name, m.site");
     out_key(j, contract ? "sites" : "members");
     out_open(j, '[');
     while (ask_row(r, s, "read the members")) {
-        bool left = sqlite3_column_int64(s, 23) != 0; /* a member no longer: nothing waits for it */
-        uint64_t waits =
-            left ? 0 : behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9));
+        bool left = sqlite3_column_int64(s, 23) != 0, more = false;
+        bool member = sqlite3_column_int64(s, 3) != 0 && !left; /* for others nothing waits */
+        uint64_t waits = member ? behind(r, sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 9), &steps, &more) : 0;
 
         out_open(j, '{');
         text(j, contract ? "id" : "site", ask_text(s, 0));
@@ -378,7 +403,8 @@ static enum perche_rc members(struct replica *r, struct json *j, bool contract)
         number(j, "done", (uint64_t)sqlite3_column_int64(s, 10));
         number(j, "pending", (uint64_t)sqlite3_column_int64(s, 11));
         number(j, "behind", waits);
-        number(j, "conflicts_open", conflicts_of(r, ask_text(s, 0)));
+        boolean(j, "behind_more", more);
+        number(j, "conflicts_open", (uint64_t)sqlite3_column_int64(s, 24));
         if (contract) {
             text(j, "state",
                  sqlite3_column_int64(s, 3) == 0    ? "unjoined"
@@ -423,6 +449,13 @@ static enum perche_rc query_sites(struct replica *r, struct args *a, struct json
     return members(r, j, true);
 }
 
+static enum perche_rc query_sites_count(struct replica *r, struct args *a, struct json *j)
+{
+    (void)a;
+    number(j, "sites", (uint64_t)ask_number(r, "SELECT count(*) FROM perche_member", 0, NULL));
+    return r->fail;
+}
+
 /* ---- which -------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -433,7 +466,7 @@ static const struct {
     {"show", query_show},         {"history", query_history}, {"conflicts", query_conflicts},
     {"conflict", query_conflict}, {"verify", query_verify},   {"warnings", query_warnings},
     {"members", query_members},   {"sites", query_sites},     {"refused", query_refused},
-    {"held", query_held},         {"may_join", query_may_join},
+    {"held", query_held},         {"may_join", query_may_join}, {"sites_count", query_sites_count},
 };
 
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)

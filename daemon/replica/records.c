@@ -11,7 +11,9 @@
 #define LIST_ROWS_MAX 100000    /* ... and with one */
 #define STEPS_EACH    1000      /* of SQLite's machine, between two looks at the bound */
 #define STEPS_MAX     200000000 /* a list takes a few seconds at most */
-#define ENTRIES_MAX   5000u     /* of one row's history */
+#define ENTRIES_MAX   5000u     /* of one row's history ... */
+#define ENTRIES_BYTES (12u << 20) /* ... and of their values together */
+#define SHOW_REST     (1u << 20)  /* of an answer's bytes, for what is not a value */
 
 /* ---- list ------------------------------------------------------------------------------ */
 
@@ -258,8 +260,7 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
         out_open(j, '{');
         out_key(j, "name");
         out_text(j, c->name);
-        out_key(j, "value");
-        out_value(j, v);
+        out_bounded(j, "value", v, j->n < JSON_BYTES_MAX - SHOW_REST ? JSON_BYTES_MAX - SHOW_REST - j->n : 0);
         out_key(j, "at");
         out_time(j, cell->written ? cell->stamp >> 16 : 0);
         out_key(j, "site");
@@ -295,6 +296,7 @@ struct entries {
     const struct meta *m;
     struct entry *items;
     uint32_t count, cap;
+    size_t bytes; /* of the values, as they are written; of one that is too large for that as it is */
     bool more;
 };
 
@@ -304,6 +306,7 @@ static struct entry *entry(struct entries *e, uint16_t num, uint64_t stamp, bool
 {
     struct entry *it;
     uint8_t *copy = NULL;
+    size_t size;
 
     for (uint32_t i = 0; i < e->count; i++) {
         it = &e->items[i];
@@ -312,7 +315,10 @@ static struct entry *entry(struct entries *e, uint16_t num, uint64_t stamp, bool
             (exact || perche_value_compare(&it->value, v) == 0))
             return it;
     }
-    if (e->count == ENTRIES_MAX) {
+    size = out_size(v);
+    if (size > ENTRIES_BYTES)
+        size = v->n;
+    if (e->count == ENTRIES_MAX || e->bytes + size > ENTRIES_BYTES) {
         e->more = true;
         return NULL;
     }
@@ -337,6 +343,7 @@ static struct entry *entry(struct entries *e, uint16_t num, uint64_t stamp, bool
         it->value.p = copy;
     }
     e->count++;
+    e->bytes += size;
     return it;
 }
 
@@ -480,7 +487,7 @@ static void write_entries(struct replica *r, struct json *j, struct entries *e)
         qsort(e->items, e->count, sizeof *e->items, by_time);
     out_key(j, "entries");
     out_open(j, '[');
-    for (uint32_t i = 0; i < e->count && !out_full(j); i++) {
+    for (uint32_t i = 0; i < e->count; i++) { /* they fit */
         const struct entry *it = &e->items[i];
 
         out_open(j, '{');
@@ -490,8 +497,7 @@ static void write_entries(struct replica *r, struct json *j, struct entries *e)
         out_text(j, ask_site(r, &sites, it->site));
         out_key(j, "column");
         out_text(j, it->num == 0 ? NULL : e->m->table->columns[it->num - 1].name);
-        out_key(j, "value");
-        out_value(j, &it->value);
+        out_bounded(j, "value", &it->value, ENTRIES_BYTES);
         out_key(j, "kind");
         out_text(j, kinds[it->kind]);
         out_key(j, "via");
@@ -503,7 +509,7 @@ static void write_entries(struct replica *r, struct json *j, struct entries *e)
     }
     out_close(j, ']');
     out_key(j, "more");
-    out_bool(j, e->more || out_full(j));
+    out_bool(j, e->more);
 }
 
 enum perche_rc query_history(struct replica *r, struct args *a, struct json *j)

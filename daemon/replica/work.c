@@ -94,6 +94,17 @@ void state_fill(struct replica *r, struct state *s)
         s->captured = count(r, SQL_CAPTURED_COUNT);
 }
 
+/* One transaction, one state. @all: also of those that failed, and left nothing behind. */
+static void fill_states(struct replica *r, struct outcome *outcomes, uint32_t n, bool all)
+{
+    struct state state;
+
+    state_fill(r, &state);
+    for (uint32_t i = 0; i < n; i++)
+        if (all || outcomes[i].rc == PERCHE_OK)
+            outcomes[i].state = state;
+}
+
 enum perche_rc note_add(struct replica *r, enum note_kind kind, const char *table, const char *why, const char *of, uint64_t count)
 {
     struct outcome *o = r->outcome;
@@ -228,9 +239,8 @@ static bool together(struct replica *r, const struct work *works, struct outcome
     }
     if (rc == PERCHE_OK)
         r->fail = PERCHE_OK;
-    for (uint32_t i = 0; rc == PERCHE_OK && whole && i < n; i++)
-        if (outcomes[i].rc == PERCHE_OK)
-            state_fill(r, &outcomes[i].state);
+    if (rc == PERCHE_OK && whole)
+        fill_states(r, outcomes, n, false);
     if (rc == PERCHE_OK)
         rc = r->fail;
     if (rc == PERCHE_OK && whole)
@@ -267,8 +277,8 @@ static void read_all(struct replica *r, const struct work *works, struct outcome
     }
     if (rc == PERCHE_OK)
         r->fail = PERCHE_OK;
-    for (uint32_t i = 0; rc == PERCHE_OK && i < n; i++)
-        state_fill(r, &outcomes[i].state);
+    if (rc == PERCHE_OK)
+        fill_states(r, outcomes, n, true);
     if (rc == PERCHE_OK)
         rc = r->fail;
     if (rc == PERCHE_OK && !files_stand(r))

@@ -415,6 +415,132 @@ static void the_hub_tells_how_far_each_site_is(void **state)
     pair_refuses(p, p->sites[0], WORK_QUERY, "members", "{}", PERCHE_STATE);
 }
 
+/* What a list cannot show at once does not hide that there is more. */
+static void what_was_refused_ends_at_the_limit_and_says_so(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    program(f, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)"
+               " INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) SELECT i, 'learner', 'k', '', 'scope', i FROM n");
+    expect(p, f, "refused", "{}", "$.refused[0].image", "1001");
+    expect(p, f, "refused", "{}", "$.refused[999].image", "2");
+    expect(p, f, "refused", "{}", "$.refused[1000]", "null");
+    expect(p, f, "refused", "{}", "$.more", "1");
+    expect(p, f, "refused", "{\"limit\": 1001}", "$.refused[1000].image", "1");
+    expect(p, f, "refused", "{\"limit\": 1001}", "$.more", "0");
+}
+
+/* One value of any size keeps nobody from seeing the others, and says how large it is. */
+static void a_value_without_room_is_told_by_its_size(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    const char *first = "{\"table\": \"learner\", \"id\": \"" LEARNER "1\"}";
+    char *json;
+
+    program(f, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image) VALUES (1, 'learner', 'a', '', 'scope', 'small'),"
+               " (2, 'learner', 'b', '', 'scope', printf('%.*c', 24000000, 'x')), (3, 'learner', 'c', '', 'scope', printf('%.*c', 14000000, 'x'))");
+    json = pair_query(p, f, "refused", "{}");
+    assert_true(strlen(json) > 14000000 && *json_at(json, "$.refused[0].image") == 'x');
+    assert_string_equal(json_at(json, "$.refused[1].image"), "null");
+    assert_string_equal(json_at(json, "$.refused[1].image_bytes"), "24000000");
+    assert_string_equal(json_at(json, "$.refused[2].image"), "small");
+    free(json);
+    pair_edit(p, f, 1000, INSERT_LEARNER);
+    for (int i = 0; i < 4; i++) {
+        char text[200];
+
+        snprintf(text, sizeof text, "UPDATE learner SET birth_family_name = '%d' || printf('%%.*c', 3999999, char(10)), call_name = '%d' WHERE id LIKE '%%1'", i, i);
+        pair_edit(p, f, 1000, text); /* each line break takes two bytes */
+    }
+    json = pair_query(p, f, "history", first); /* room for one: the newest */
+    assert_string_equal(json_at(json, "$.more"), "1");
+    assert_string_equal(json_at(json, "$.entries[#-1].value"), "3");
+    assert_int_equal(*json_at(json, "$.entries[#-2].value"), '3');
+    assert_true(strlen(json) > 8000000 && strlen(json) < 8100000); /* nor does what people call the row have all of it */
+    free(json);
+}
+
+/* Another program's Latin-1, also in what stands as JSON in the file. */
+static void a_key_that_is_no_utf8_makes_no_answer_unreadable(void **state)
+{
+    struct json j = {0};
+
+    (void)state;
+    out_open(&j, '[');
+    out_raw(&j, "[\"Sal\xe9\",\"\xc3\xa9\",\"\xe9\"]");
+    out_raw(&j, "");
+    out_close(&j, ']');
+    assert_string_equal(j.p, "[[\"Sal\xef\xbf\xbd\",\"\xc3\xa9\",\"\xef\xbf\xbd\"],]");
+    out_free(&j);
+}
+
+static void the_size_of_a_value_in_a_document_is_known_before(void **state)
+{
+    static const char *const texts[] = {"", "plain", "\"\\\n\x01\x7f", "\xc3\xa9 \xff \xc3", "\xed\xa0\x80"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct perche_value v = {.type = PERCHE_TEXT, .n = (uint32_t)strlen(texts[i]), .p = (const uint8_t *)texts[i]};
+        struct json j = {0};
+
+        for (int blob = 0; blob < 2; blob++) {
+            out_free(&j);
+            v.type = blob ? PERCHE_BLOB : PERCHE_TEXT;
+            out_value(&j, &v);
+            assert_int_equal(out_size(&v), j.n);
+        }
+        out_free(&j);
+    }
+}
+
+static void the_conflicts_of_one_record_are_asked_for(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    pair_edit(p, f, 1000, INSERT_LEARNER);
+    pair_sync(p, f);
+    pair_edit(p, p->hub, 1000, "UPDATE learner SET birth_family_name = 'Durand'");
+    pair_edit(p, f, 1000, "UPDATE learner SET birth_family_name = 'Duval'");
+    pair_sync(p, f);
+    expect(p, f, "conflicts", "{\"table\": \"learner\"}", "$.conflicts[1].table", "learner");
+    for (int i = 1; i <= 2; i++) {
+        static const char *const args[] = {"{\"table\": \"learner\", \"row\": \"" LEARNER "1\"}", "{\"table\": \"learner\", \"row\": [\"" LEARNER "2\"]}"};
+
+        expect(p, f, "conflicts", args[i - 1], "$.conflicts[0].row[0]", i == 1 ? LEARNER "1" : LEARNER "2");
+        expect(p, f, "conflicts", args[i - 1], "$.conflicts[1]", "null");
+    }
+    pair_refuses(p, f, WORK_QUERY, "conflicts", "{\"table\": \"learner\", \"row\": \"0198f3a0\"}", PERCHE_USAGE); /* of both the beginning */
+    pair_refuses(p, f, WORK_QUERY, "conflicts", "{\"row\": \"" LEARNER "1\"}", PERCHE_USAGE);
+    pair_refuses(p, f, WORK_QUERY, "conflicts", "{\"table\": \"learner\", \"row\": \"xyzxyz\"}", PERCHE_NOT_FOUND);
+}
+
+/* However many sites and rows there are, the answer comes. */
+static void rows_that_wait_are_counted_up_to_a_bound(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    json = pair_query(p, p->hub, "sites", "{}");
+    assert_string_equal(json_at(json, "$.sites[1].behind"), "0");
+    assert_string_equal(json_at(json, "$.sites[1].conflicts_open"), "0");
+    free(json);
+    program(p->hub, "UPDATE perche_flag SET applying = 1; INSERT INTO perche_conflict (id, tab, key, col, kind, a_site, b_site, state)"
+                    " SELECT 'c' || n, 'learner', '[]', 'x', 'review', iif(n < 3, site, 'x'), iif(n > 1, site, 'y'), iif(n < 4, 'open', 'moot')"
+                    " FROM perche_member, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) WHERE name = 'La Loupe'; UPDATE perche_flag SET applying = 0");
+    json = pair_query(p, p->hub, "sites", "{}");
+    assert_string_equal(json_at(json, "$.sites[1].conflicts_open"), "3");
+    assert_string_equal(json_at(json, "$.sites[0].conflicts_open"), "0");
+    free(json);
+    json = pair_query(p, p->hub, "sites_count", "{}");
+    assert_string_equal(json_at(json, "$.sites"), asked(p->hub->program, "SELECT count(*) FROM perche_member"));
+    free(json);
+}
+
 static void state_and_tables_are_told(void **state)
 {
     struct pair *p = *state;
@@ -512,6 +638,12 @@ int main(void)
         T(state_and_tables_are_told),
         cmocka_unit_test(any_value_makes_a_valid_document),
         T(a_row_that_a_replace_took_out_unseen_is_found),
+        T(what_was_refused_ends_at_the_limit_and_says_so),
+        T(a_value_without_room_is_told_by_its_size),
+        T(the_conflicts_of_one_record_are_asked_for),
+        T(rows_that_wait_are_counted_up_to_a_bound),
+        cmocka_unit_test(a_key_that_is_no_utf8_makes_no_answer_unreadable),
+        cmocka_unit_test(the_size_of_a_value_in_a_document_is_known_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
