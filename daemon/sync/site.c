@@ -129,13 +129,14 @@ void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, 
 {
     struct channel *c = &s->channels[channel];
     struct sync_action *a;
-    uint64_t allowance = s->patience * (batch_size_allowance_ms(&s->up, up) +
-                                        batch_size_allowance_ms(&s->down, down));
+    uint64_t allowance = batch_size_allowance_ms(&s->up, up) + batch_size_allowance_ms(&s->down, down);
+    uint32_t patience = s->patience[m->op];
 
+    if (patience > 1) /* it held more than was thought */
+        allowance = patience * (allowance > REPLY_MS ? allowance : REPLY_MS);
     assert(s->line_up && c->op == 0);
     *c = (struct channel){
         .op = m->op, .tag = ++s->tags, .session = s->session, .sent_ms = s->mono_ms};
-    c->sized = allowance > 0;
     c->deadline_ms = s->mono_ms + (channel == CHANNEL_WATCH ? WATCH_REPLY_MS : REPLY_MS);
     c->deadline_ms += allowance < LINE_MS_MAX ? allowance : LINE_MS_MAX;
     a = actions_add(s->out, SYNC_SEND);
@@ -168,8 +169,18 @@ void site_progress(struct sync_site *s)
 {
     backoff_reset(&s->trouble);
     s->shakes = 0;
-    s->patience = 1;
     site_become(s, s->state, s->differs > 0 ? "differs" : "");
+}
+
+void site_in_time(struct sync_site *s, uint8_t op)
+{
+    s->patience[op] = 1;
+}
+
+/* Whose answer may be as large as one row is, or all migrations are. */
+static bool is_sized(uint8_t op)
+{
+    return op != PERCHE_OP_HELLO && op != PERCHE_OP_WATCH && op != PERCHE_OP_LEAVE;
 }
 
 void site_changed(struct sync_site *s)
@@ -414,9 +425,9 @@ static void reply(struct sync_site *s, const struct sync_event *ev)
     }
     switch (was.op) {
     case PERCHE_OP_HELLO: site_hello_answered(s, ev, line_ms); break;
-    case PERCHE_OP_PROVE: site_prove_answered(s, m); break;
-    case PERCHE_OP_PULL: site_pull_answered(s, m, ev->bytes, line_ms); break;
-    case PERCHE_OP_ROWS: site_rows_answered(s, m, ev->bytes); break;
+    case PERCHE_OP_PROVE: site_in_time(s, was.op); site_prove_answered(s, m); break;
+    case PERCHE_OP_PULL: site_in_time(s, was.op); site_pull_answered(s, m, ev->bytes, line_ms); break;
+    case PERCHE_OP_ROWS: site_in_time(s, was.op); site_rows_answered(s, m, ev->bytes); break;
     case PERCHE_OP_DIGEST: site_digest_answered(s, m); break;
     case PERCHE_OP_LEAVE: site_leave_answered(s); break;
     default: assert(false); /* nothing else is sent on this channel */
@@ -562,8 +573,8 @@ static void expire(struct sync_site *s)
             continue;
         actions_log(s->out, "uplink.timeout", "op=%u waited_ms=%llu", c->op,
                     (unsigned long long)(s->mono_ms - c->sent_ms));
-        if (c->sized && s->patience < PATIENCE_MAX)
-            s->patience *= 2;
+        if (is_sized(c->op) && s->patience[c->op] < PATIENCE_MAX)
+            s->patience[c->op] *= 2;
         site_drop_line(s, "timeout");
         break;
     }
@@ -808,7 +819,8 @@ struct sync_site *sync_site_new(const struct sync_site_config *config)
     s->reason = "";
     s->told_state = SYNC_STATE_COUNT; /* the first step tells */
     s->told_reason = "";
-    s->patience = 1;
+    for (uint8_t op = 0; op < sizeof s->patience / sizeof s->patience[0]; op++)
+        s->patience[op] = 1;
     s->timer_ms = UINT64_MAX;
     s->news_scan = UINT64_MAX;
     batch_size_init(&s->up);

@@ -47,7 +47,6 @@ enum talk {
 struct channel {
     uint8_t op; /* 0 = free */
     bool stale; /* its answer no longer matters; until it comes the channel is taken */
-    bool sized; /* its size gave it more time */
     uint64_t tag;
     uint64_t session;              /* that the request was sent in */
     uint64_t sent_ms, deadline_ms; /* monotonic */
@@ -93,7 +92,9 @@ struct sync_site {
     struct backoff line_backoff; /* until a session is proven */
     struct backoff trouble;      /* until something gets done in it */
     struct channel channels[SYNC_CHANNELS];
-    uint32_t patience; /* factor of the allowance for line time: doubles with each time-out */
+    /* Factor of the line time that an answer to this op is allowed: doubles with each time-out, until one has come. Not until
+     * anything has come: what fits easily comes in each session, and says nothing of one row that takes an hour. */
+    uint32_t patience[PERCHE_OP_LEAVE + 1];
 
     /* the talk */
     enum talk talk;
@@ -154,6 +155,8 @@ void site_send(struct sync_site *s, uint32_t channel, struct perche_message *m, 
 bool site_jobs_talking(const struct sync_site *s);
 /* Something got done: failures are counted anew. */
 void site_progress(struct sync_site *s);
+/* What was asked with @op came in time. */
+void site_in_time(struct sync_site *s, uint8_t op);
 /* There is something that no comparison has seen. */
 void site_changed(struct sync_site *s);
 /* Nothing goes out for a while, the line stays. */

@@ -67,6 +67,8 @@ void site_digest_answered(struct sync_site *s, struct perche_message *m)
     uint8_t answer = m->u.digest_reply.answer;
     struct work *w;
 
+    if (answer == PERCHE_EQUAL || s->digest_level == PERCHE_LEVEL_ROWS) /* the small ones come in each session */
+        site_in_time(s, PERCHE_OP_DIGEST);
     if (answer != PERCHE_LATER)
         waiters_pulled(&s->waiters,
                        s->digest_began_ms); /* the hub had nothing above our position */

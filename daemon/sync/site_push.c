@@ -165,9 +165,12 @@ void site_push_acked(struct sync_site *s, struct outcome *o)
     window_pop(&s->window);
     s->probe = false;
     site_progress(s);
-    if (b.rows > 0)
+    if (b.rows > 0) {
+        site_in_time(s, PERCHE_OP_PUSH);
         site_changed(s);
-    s->standing = b.from == b.to ? s->standing + 1 : 0;
+    }
+    if (b.rows > 0 || b.from != b.to) /* an empty one only asks whether there is anything */
+        s->standing = b.from == b.to ? s->standing + 1 : 0;
     if (b.wanted || (s->window.count == 0 && !s->building && (s->st.pending > 0 || b.more)))
         s->push_due = true; /* while batches are under way the next one follows them */
     if (s->standing > STANDING_MAX) {
