@@ -165,6 +165,7 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t must;               /* 1: a restore was found: pushes to the end before it pulls, `done` is 0 until then */
     uint64_t relays;             /* 1: cells of others are to be pushed to a hub that was put back; ends with `must` */
     uint64_t unshifted;          /* cells at or below are of an earlier epoch or were acknowledged once: their stamps stay */
+    uint64_t shifted;            /* cells at or below were put right by a handshake: only what the hub's present cuts is moved again */
     struct perche_pos asof;      /* the hub's, of the pull position */
     uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */
     uint64_t floor;              /* tombstones at or below this position of the hub are dropped (floor.c); at a site: as announced */

@@ -152,6 +152,7 @@ static uint64_t shifted(uint64_t stamp, int64_t offset_ms, uint64_t low, uint64_
 struct unpushed_cell {
     uint64_t stamp, new_stamp;
     bool suspect;            /* of an implausible clock */
+    bool put_right;          /* by an earlier handshake */
 };
 
 static int by_stamp(const void *x, const void *y)
@@ -202,10 +203,10 @@ struct shift {
     bool fixed;              /* some of these may not be shifted */
 };
 
-static bool shiftable(const struct replica *r, const struct clock_cell *c)
+static bool shiftable(const struct replica *r, const struct clock_cell *c, uint64_t limit)
 {
     return c->written && c->via == VIA_LOCAL && c->lsn > r->node.acked && (c->lsn > r->node.unshifted || WITHOUT(A16_UNSHIFTED)) && !c->fixed &&
-           c->origin == r->node.site_num;
+           c->origin == r->node.site_num && (c->lsn > r->node.shifted || c->stamp >= limit);
 }
 
 /* Acknowledged once, or of an earlier epoch, and in the hub's future: taken as it is, without moving a clock. */
@@ -221,7 +222,7 @@ static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
 
     for (uint32_t num = 0; num < m->count; num++) {
         sh->fixed |= stays(r, &m->cells[num], sh->limit);
-        if (!shiftable(r, &m->cells[num]))
+        if (!shiftable(r, &m->cells[num], sh->limit))
             continue;
         if (sh->count > 0 && sh->cells[sh->count - 1].stamp == m->cells[num].stamp)
             continue; /* a row's cells mostly share one */
@@ -234,7 +235,7 @@ static enum perche_rc collect(struct replica *r, struct meta *m, void *ctx)
             sh->cells = more;
             sh->cap = cap;
         }
-        sh->cells[sh->count++] = (struct unpushed_cell){m->cells[num].stamp, 0, (m->flags & META_SUSPECT) != 0};
+        sh->cells[sh->count++] = (struct unpushed_cell){m->cells[num].stamp, 0, (m->flags & META_SUSPECT) != 0, m->cells[num].lsn <= r->node.shifted};
     }
     return PERCHE_OK;
 }
@@ -263,7 +264,7 @@ static enum perche_rc restamp(struct replica *r, struct meta *m, void *ctx)
 
         if (stays(r, &m->cells[num], sh->limit))
             m->cells[num].fixed = fixed = true;
-        if (!shiftable(r, &m->cells[num]))
+        if (!shiftable(r, &m->cells[num], sh->limit))
             continue;
         found = bsearch(&key, sh->cells, sh->count, sizeof key, by_stamp);
         if (found == NULL || found->new_stamp == found->stamp)
@@ -312,7 +313,7 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
         r->node_dirty = true;
     }
     far = is_far(suspect_ms) || is_far(other_ms);
-    if (!far && (r->node.stamp < limit || WITHOUT(A17_NEVER_LATER)))
+    if ((!far || r->node.shifted == r->node.lsn) && (r->node.stamp < limit || WITHOUT(A17_NEVER_LATER)))
         return PERCHE_OK; /* every stamp of this node is at or below its last one */
     rc = each_unpushed(r, collect, &sh);
     if (rc == PERCHE_OK && (sh.count > 0 || sh.fixed)) {
@@ -320,7 +321,7 @@ static enum perche_rc shift_unpushed(struct replica *r, int64_t offset_ms, uint6
             qsort(sh.cells, sh.count, sizeof *sh.cells, by_stamp);
         for (size_t i = 0; i < sh.count; i++) {
             struct unpushed_cell *c = &sh.cells[i];
-            int64_t by = c->suspect ? suspect_ms : other_ms;
+            int64_t by = c->put_right ? 0 : c->suspect ? suspect_ms : other_ms;
 
             if (i > 0 && c->stamp == sh.cells[n - 1].stamp)
                 continue;
@@ -398,6 +399,7 @@ enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o
     if (rc == PERCHE_OK)
         rc = shift_unpushed(r, w->offset_ms, hub_now(w), reply->stamp);
     if (rc == PERCHE_OK) {
+        r->node.shifted = r->node.lsn; /* what a line cut short left unpushed is not moved by the same offset again */
         r->node.offset_ms = w->offset_ms;
         r->node.acked_asof = reply->have_asof.lsn;
         if (reply->stamp > r->node.hub_stamp)

@@ -55,6 +55,9 @@ static const struct step {
      "DROP INDEX IF EXISTS perche_left_lsn;"
      "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;",
      NULL},
+    {4,
+     "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;",
+     NULL},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(REPLICA_FORMAT == 1 + STEPS, "each format has its step");

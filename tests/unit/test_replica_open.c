@@ -87,7 +87,7 @@ static void a_first_start_makes_schema_identity_and_triggers(void **state)
     assert_int_equal(replica_site_id(f->r)[14], '7');
     assert_true(f->r->node.epoch > 0 && f->r->node.epoch >> 63 == 0);
     program_says(f, "PRAGMA user_version", "0"); /* the programs' own */
-    program_says(f, "SELECT format FROM perche_node", "3");
+    program_says(f, "SELECT format FROM perche_node", "4");
     program_says(f, "PRAGMA journal_mode", "wal");
     program_says(f, "SELECT max(number) FROM perche_migration WHERE number < 90", "7");
     program_says(f, "SELECT count(*) FROM perche_migration WHERE number < 90 AND sql = '' AND signature IS NULL", "8");
@@ -384,7 +384,7 @@ static void a_newer_format_is_refused_untouched(void **state)
     struct fixture *f = made();
 
     (void)state;
-    change(f, "UPDATE perche_node SET format = 4");
+    change(f, "UPDATE perche_node SET format = 5");
     refused(f, PERCHE_NEWER, "newer program");
     fixture_end(f);
 }
@@ -404,7 +404,8 @@ static void a_user_version_of_a_programs_is_its_own(void **state)
 /* As a program of before had made it: what upgrade.c adds is not there. */
 #define OF_FORMAT_1 "DROP TABLE perche_dead_child; DROP TABLE perche_named; DROP TABLE perche_forgotten;" \
                     "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended; ALTER TABLE perche_parked DROP COLUMN epoch;" \
-                    "CREATE INDEX perche_left_lsn ON perche_left (site, lsn); ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp; UPDATE perche_node SET format = 1;"
+                    "CREATE INDEX perche_left_lsn ON perche_left (site, lsn); ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp;" \
+                    "ALTER TABLE perche_node DROP COLUMN shifted; UPDATE perche_node SET format = 1;"
 /* Every table of ours and its columns, whatever their order. */
 #define SHAPE "SELECT group_concat(said, ' ') FROM (SELECT substr(t.name, 8) || '.' || c.name AS said" \
               " FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name GLOB 'perche_*' ORDER BY said)"
@@ -423,13 +424,13 @@ static void a_file_of_an_earlier_format_gets_what_it_lacks(void **state)
     assert_string_not_equal(asked(f->program, SHAPE), shape);
     fixture_open(f);
     program_says(f, SHAPE, shape);
-    program_says(f, "SELECT format FROM perche_node", "3");
+    program_says(f, "SELECT format FROM perche_node", "4");
     fixture_close(f);
     change(f, OF_FORMAT_1 "ALTER TABLE perche_node DROP COLUMN format; PRAGMA user_version = 1"); /* of before the format was noted */
     fixture_open(f);
     fixture_program(f);
     program_says(f, SHAPE, shape);
-    program_says(f, "SELECT format FROM perche_node", "3");
+    program_says(f, "SELECT format FROM perche_node", "4");
     free(shape);
     fixture_end(f);
 }
@@ -443,7 +444,7 @@ static void an_upgrade_that_was_cut_begins_anew(void **state)
     change(f, "UPDATE perche_node SET format = 1");
     fixture_open(f);
     fixture_program(f);
-    program_says(f, "SELECT format FROM perche_node", "3");
+    program_says(f, "SELECT format FROM perche_node", "4");
     fixture_end(f);
 }
 

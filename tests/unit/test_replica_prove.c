@@ -392,6 +392,36 @@ static void a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_p
     equal(p, a);
 }
 
+/* A line that ends again and again before anything is pushed: else an hour goes off with each handshake. */
+static void what_a_handshake_has_put_right_the_next_one_leaves_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t blocks, one;
+
+    equal(p, a);
+    edit_offset(p, a, -HOUR, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" ID(1) "', (SELECT site_id FROM perche_self), 'one')");
+    p->now += 60000;
+    prove_offset(p, a, -HOUR);
+    one = cell_at(a, "learner", ID(1), "call_name").stamp;
+    assert_true(one >> 16 == p->now - 60000);
+    edit_offset(p, a, -HOUR, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" ID(2) "', (SELECT site_id FROM perche_self), 'two')");
+    p->now += 60000;
+    prove_offset(p, a, -HOUR);
+    assert_true(cell_at(a, "learner", ID(1), "call_name").stamp == one);
+    assert_true(cell_at(a, "learner", ID(2), "call_name").stamp >> 16 == p->now - 60000); /* written since: once */
+    blocks = (uint64_t)strtoull(asked(a->program, "SELECT count(*) FROM perche_history"), NULL, 10);
+    prove_offset(p, a, -HOUR);
+    assert_true(cell_at(a, "learner", ID(2), "call_name").stamp >> 16 == p->now - 60000);
+    assert_true((uint64_t)strtoull(asked(a->program, "SELECT count(*) FROM perche_history"), NULL, 10) == blocks);
+    p->now -= 90000; /* but nothing goes out of the hub's future */
+    prove_offset(p, a, 0);
+    assert_true(cell_at(a, "learner", ID(2), "call_name").stamp >> 16 <= p->now);
+    p->now += 90000;
+    equal(p, a);
+    says(p->hub, "one,two", "SELECT group_concat(call_name) FROM (SELECT call_name FROM learner ORDER BY id)");
+}
+
 static void a_shifted_row_has_its_digest(void **state)
 {
     struct pair *p = *state;
@@ -512,6 +542,7 @@ int main(void)
         TEST(what_was_written_before_a_clock_went_wild_keeps_its_time),
         TEST(what_was_acknowledged_is_never_shifted),
         TEST(a_clock_put_right_between_the_edit_and_the_handshake_is_cut_to_the_present),
+        TEST(what_a_handshake_has_put_right_the_next_one_leaves_alone),
         TEST(a_shifted_row_has_its_digest),
         TEST(many_rows_of_one_moment_keep_their_order),
         TEST(a_clock_is_put_right_while_a_table_is_gone),
