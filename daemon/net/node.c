@@ -474,7 +474,9 @@ static void on_replaced(void *ctx)
 {
     struct node *n = ctx;
 
-    node_end(n, "%s %s", n->db, wal_files_why(&n->files));
+    node_end(n, "%s %s", n->db, wal_files_look(&n->files) == WAL_FILES_SAME ?
+                 "is an older one now, which was written into it (.restore, backup()): nothing more is acknowledged. perched takes it"
+                 " for one that was put back when it starts again" : wal_files_why(&n->files));
 }
 
 static void writer_perform(void *ctx, const struct work *works, struct outcome *outcomes,
@@ -498,6 +500,14 @@ static bool files_stand(void *ctx)
     struct node *n = ctx;
 
     return wal_files_look(&n->files) == WAL_FILES_SAME;
+}
+
+/* The writer's thread. */
+static bool writer_same_file(void *ctx)
+{
+    struct node *n = ctx;
+
+    return files_stand(n) && !replica_put_back(n->replica);
 }
 
 static enum perche_rc reader_open(void *ctx, void **out, struct perche_err *err)
@@ -931,7 +941,7 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
 {
     struct writer_ops writer_ops = {.perform = writer_perform,
                                     .others_wrote = writer_others_wrote,
-                                    .same_file = files_stand};
+                                    .same_file = writer_same_file};
     struct writer_events writer_events = {.on_file_replaced = on_replaced};
     struct reader_ops reader_ops = {
         .open = reader_open, .close = reader_close, .perform = reader_perform};

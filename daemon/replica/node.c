@@ -64,6 +64,28 @@ enum perche_rc node_load(struct replica *r)
     return PERCHE_OK;
 }
 
+bool node_stands(struct replica *r)
+{
+    sqlite3_stmt *s = r->tx->node_stands;
+    bool stands = true;
+    int rc;
+
+    if (s == NULL)
+        s = r->tx->node_stands = prepare(r, "SELECT lsn = ?1 AND mark = ?2 AND epoch = ?3 FROM perche_node WHERE id = 1");
+    if (s == NULL)
+        return true; /* r->fail says why */
+    (void)sqlite3_bind_int64(s, 1, (int64_t)r->node.lsn); /* a failed bind shows in the step */
+    (void)sqlite3_bind_int64(s, 2, (int64_t)r->node.mark);
+    (void)sqlite3_bind_int64(s, 3, (int64_t)r->node.epoch);
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        stands = sqlite3_column_int(s, 0) != 0;
+    else if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, "perche_node");
+    (void)sqlite3_reset(s); /* repeats the step's error */
+    return stands;
+}
+
 enum perche_rc node_store(struct replica *r)
 {
     sqlite3_stmt *s = r->tx->node_store;

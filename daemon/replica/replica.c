@@ -782,6 +782,11 @@ const char *replica_name(const struct replica *r)
     return r->node.name;
 }
 
+bool replica_put_back(const struct replica *r)
+{
+    return r->put_back;
+}
+
 bool replica_others_wrote(struct replica *r)
 {
     int64_t version = r->tx->data_version;

@@ -50,6 +50,7 @@ void tx_free(struct replica *r)
         for (int i = 0; i < TX_SQL_COUNT; i++)
             (void)sqlite3_finalize(r->tx->sql[i]); /* its error was seen by the step */
         (void)sqlite3_finalize(r->tx->node_load);
+        (void)sqlite3_finalize(r->tx->node_stands);
         (void)sqlite3_finalize(r->tx->node_store);
         (void)sqlite3_finalize(r->tx->mark_put);
     }
@@ -338,6 +339,19 @@ static enum perche_rc files_check(struct replica *r)
     return files_stand(r) ? PERCHE_OK : fail(r, PERCHE_STATE, "the replica's files were replaced");
 }
 
+static enum perche_rc look_at_node(struct replica *r)
+{
+    uint64_t lsn = r->node.lsn, epoch = r->node.epoch;
+
+    if (!r->tx->write && r->reader) {
+        if (node_load(r) == PERCHE_OK)
+            r->put_back |= r->node.epoch == epoch && r->node.lsn < lsn;
+    } else if (r->sql != NULL) { /* NULL while the file is made */
+        r->put_back |= !node_stands(r);
+    }
+    return r->put_back ? fail(r, PERCHE_STATE, "an older replica.db was put back under the running daemon") : r->fail;
+}
+
 enum perche_rc tx_begin(struct replica *r, bool write)
 {
     struct tx *t = r->tx;
@@ -357,8 +371,8 @@ enum perche_rc tx_begin(struct replica *r, bool write)
     save(r, &t->begun);
     if (write)
         (void)files_check(r); /* now that nobody else writes */
-    if (r->fail == PERCHE_OK && !write && r->reader)
-        (void)node_load(r);
+    if (r->fail == PERCHE_OK)
+        (void)look_at_node(r);
     if (r->fail == PERCHE_OK)
         (void)look_at_schema(r);
     if (r->fail == PERCHE_OK)

@@ -14,7 +14,7 @@ enum tx_sql {
 
 struct tx {
     sqlite3_stmt *sql[TX_SQL_COUNT];
-    sqlite3_stmt *node_load, *node_store, *mark_put; /* prepared at first use: their tables may be new */
+    sqlite3_stmt *node_load, *node_store, *node_stands, *mark_put; /* prepared at first use: their tables may be new */
     struct saved begun, saved;
     struct perche_err lost;  /* why SQLite ended the transaction */
     uint32_t marks;          /* written since the last thinning */
@@ -29,6 +29,9 @@ enum perche_rc tx_open(struct replica *r);
 void tx_free(struct replica *r);
 /* Did SQLite roll the transaction back by itself? */
 bool tx_lost(const struct replica *r);
+/* Is the file where this connection left it? Else an older one was written into it (.restore of the shell, backup()): what is
+ * in memory belongs to another history, and no transaction of this connection begins any more. */
+bool node_stands(struct replica *r);
 /* Before each write: no statement has a commit of its own in the place of a transaction that is no more. */
 enum perche_rc tx_stands(struct replica *r);
 enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);

@@ -622,6 +622,47 @@ static void a_reader_sees_what_the_writer_has_committed_and_writes_nothing(void 
     fixture_end(f);
 }
 
+/* The shell's .restore, or backup() of a program: same file, same inode, an older state. */
+static void an_older_state_written_into_the_open_file_ends_all_works(void **state)
+{
+    struct fixture *f = fixture_folder();
+    struct replica *reader;
+    sqlite3_backup *b;
+    sqlite3 *old;
+
+    (void)state;
+    fixture_open(f);
+    fixture_program(f);
+    assert_int_equal(sqlite3_open(":memory:", &old), SQLITE_OK);
+    assert_non_null(b = sqlite3_backup_init(old, "main", f->program, "main"));
+    assert_int_equal(sqlite3_backup_step(b, -1), SQLITE_DONE);
+    assert_int_equal(sqlite3_backup_finish(b), SQLITE_OK);
+    assert_int_equal(replica_open_reader(&f->config, &reader, &f->err), PERCHE_OK);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    (void)next_lsn(f->r);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK); /* what it wrote itself stands */
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(tx_begin(reader, false), PERCHE_OK);
+    assert_int_equal(tx_commit(reader), PERCHE_OK);
+    assert_false(replica_put_back(f->r));
+    assert_non_null(b = sqlite3_backup_init(f->program, "main", old, "main"));
+    assert_int_equal(sqlite3_backup_step(b, -1), SQLITE_DONE);
+    assert_int_equal(sqlite3_backup_finish(b), SQLITE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tx_begin(f->r, true), PERCHE_STATE);
+        assert_int_equal(tx_begin(reader, false), PERCHE_STATE);
+    }
+    assert_true(replica_put_back(f->r));
+    replica_free(reader);
+    fixture_close(f);
+    fixture_open(f); /* and from there it goes on */
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    assert_int_equal(sqlite3_close(old), SQLITE_OK);
+    fixture_end(f);
+}
+
 /* Closing a second descriptor of the file would drop all locks that the process holds (TRAPS 2). */
 static void no_descriptor_of_the_file_is_opened_but_sqlites(void **state)
 {
@@ -983,6 +1024,7 @@ int main(void)
         cmocka_unit_test(views_of_another_release_are_made_anew),
         cmocka_unit_test(a_flag_left_up_by_somebody_does_not_stop_capture),
         cmocka_unit_test(a_reader_sees_what_the_writer_has_committed_and_writes_nothing),
+        cmocka_unit_test(an_older_state_written_into_the_open_file_ends_all_works),
         cmocka_unit_test(no_descriptor_of_the_file_is_opened_but_sqlites),
         cmocka_unit_test(what_other_programs_commit_is_noticed_once),
         cmocka_unit_test(a_commit_waits_for_a_short_lock_and_gives_up_on_none),
