@@ -502,6 +502,26 @@ static bool files_stand(void *ctx)
     return wal_files_look(&n->files) == WAL_FILES_SAME;
 }
 
+static uint32_t writer_backlog(void *ctx)
+{
+    struct node *n = ctx;
+
+    return replica_backlog(n->replica);
+}
+
+/* A chunk that went before another work. */
+static void on_harvested(struct job *job)
+{
+    struct node *n = job->ctx;
+
+    if (job->outcome.rc == PERCHE_OK && !n->ended && !n->closing) {
+        if (job->outcome.found + job->outcome.restored > 0)
+            log_notice("replica.bypassed", "found=%llu restored=%llu", (unsigned long long)job->outcome.found, (unsigned long long)job->outcome.restored);
+        node_woken(n, &job->outcome);
+    }
+    job_free(job);
+}
+
 /* The writer's thread. */
 static bool writer_same_file(void *ctx)
 {
@@ -941,8 +961,9 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
 {
     struct writer_ops writer_ops = {.perform = writer_perform,
                                     .others_wrote = writer_others_wrote,
-                                    .same_file = writer_same_file};
-    struct writer_events writer_events = {.on_file_replaced = on_replaced};
+                                    .same_file = writer_same_file,
+                                    .backlog = writer_backlog};
+    struct writer_events writer_events = {.on_file_replaced = on_replaced, .on_harvested = on_harvested};
     struct reader_ops reader_ops = {
         .open = reader_open, .close = reader_close, .perform = reader_perform};
     struct wal_watch_events watch_events = {.on_changed = on_changed, .on_replaced = on_replaced, .stand = files_stand};

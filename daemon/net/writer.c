@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "net/container_of.h"
+#include "net/identity.h"
 
 /* A realistic row takes 33 bytes in a batch (MEASURED); short ones count as more rows. */
 #define ROW_BYTES 32u
@@ -175,6 +176,54 @@ static uint64_t rest_ms(struct writer *w, uint64_t held, uint64_t now)
     return 0;
 }
 
+/* Performs, tells, and leaves the lock to others as long as is due. How the first ended. */
+static enum perche_rc carry_out(struct writer *w, struct job **group, uint32_t count)
+{
+    uint64_t began = now_ms(), ended, rest;
+    enum perche_rc rc;
+
+    perform(w, group, count);
+    ended = now_ms();
+    rc = group[0]->outcome.rc;
+    for (uint32_t i = 0; i < count; i++) /* on disk: may be told */
+        inbox_put(&w->inbox, &group[i]->item);
+    rest = rest_ms(w, ended - began, ended);
+    pthread_mutex_lock(&w->lock);
+    if (rest > 0)
+        step_back(w, rest);
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+static bool is_closing(struct writer *w)
+{
+    bool closing;
+
+    pthread_mutex_lock(&w->lock);
+    closing = w->closing;
+    pthread_mutex_unlock(&w->lock);
+    return closing;
+}
+
+/* What waits now, no more: programs may write faster than it is taken. */
+static void harvest_before(struct writer *w, const struct work *next)
+{
+    uint32_t chunks = w->ops.backlog && next->kind != WORK_HARVEST && !w->file_replaced ? w->ops.backlog(w->ops.ctx) : 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; i < chunks && rc == PERCHE_OK && !is_closing(w); i++) {
+        struct job *job = job_new(WORK_HARVEST, w->events.ctx, w->events.on_harvested);
+
+        if (!job)
+            return; /* the work takes all of it along */
+        job->item.on_taken = deliver;
+        job->work.now_ms = next->now_ms;
+        job->work.rows_max = PERCHE_HARVEST_CHUNK_ROWS;
+        identity_random(job->work.random, sizeof(job->work.random));
+        rc = carry_out(w, &job, 1);
+    }
+}
+
 static void run(void *arg)
 {
     struct writer *w = arg;
@@ -183,7 +232,6 @@ static void run(void *arg)
     pthread_mutex_lock(&w->lock);
     w->rested_ms = now_ms();
     for (;;) {
-        uint64_t began, ended, rest;
         uint32_t count;
 
         while (!w->head && !w->closing) {
@@ -194,15 +242,9 @@ static void run(void *arg)
             break;
         count = take(w, group);
         pthread_mutex_unlock(&w->lock);
-        began = now_ms();
-        perform(w, group, count);
-        ended = now_ms();
-        for (uint32_t i = 0; i < count; i++) /* on disk: may be told */
-            inbox_put(&w->inbox, &group[i]->item);
-        rest = rest_ms(w, ended - began, ended);
+        harvest_before(w, &group[0]->work);
+        (void)carry_out(w, group, count);
         pthread_mutex_lock(&w->lock);
-        if (rest > 0)
-            step_back(w, rest);
     }
     pthread_mutex_unlock(&w->lock);
     inbox_put(&w->inbox, &w->ended);

@@ -31,6 +31,9 @@ struct writer_ops { /* called on the writer's thread, but close */
     /* Is the file that was written still the one at its path? When not, nothing that was
      * done is reported any more; NULL = always. */
     bool (*same_file)(void *ctx);
+    /* Chunks of changes that programs have written, beside the last one, which any work takes along. Each gets a transaction of
+     * its own and the rest after it, or the lock were held for all of an import. NULL = none. */
+    uint32_t (*backlog)(void *ctx);
 };
 
 struct writer;
@@ -38,6 +41,7 @@ struct writer;
 struct writer_events {
     void *ctx;
     void (*on_file_replaced)(void *ctx); /* on the loop, once; every later job fails with STATE */
+    void (*on_harvested)(struct job *job); /* of such a chunk: its on_done, with @ctx as job->ctx. Not NULL where there is a backlog */
 };
 
 enum perche_rc writer_new(uv_loop_t *loop, const struct writer_ops *ops,

@@ -782,6 +782,14 @@ const char *replica_name(const struct replica *r)
     return r->node.name;
 }
 
+uint32_t replica_backlog(struct replica *r)
+{
+    int64_t rows = ask_number(r, "SELECT count(*) FROM perche_capture", 0, NULL);
+
+    fail_clear(r); /* a file that cannot be read is told of by the work that comes next */
+    return (uint32_t)(rows / PERCHE_HARVEST_CHUNK_ROWS);
+}
+
 bool replica_put_back(const struct replica *r)
 {
     return r->put_back;

@@ -77,6 +77,8 @@ const char *replica_hub_id(const struct replica *r); /* "" = a site that has not
 const char *replica_name(const struct replica *r);
 /* Did another program write since the last call? (frames in the WAL that are not ours) */
 bool replica_others_wrote(struct replica *r);
+/* Whole chunks of changes (PERCHE_HARVEST_CHUNK_ROWS) that programs have written and nobody has harvested. The writer's thread. */
+uint32_t replica_backlog(struct replica *r);
 /* Was an older file written into this one? Its works all fail with STATE then; a new start takes it as a replica that was put back. */
 bool replica_put_back(const struct replica *r);
 

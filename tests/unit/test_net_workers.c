@@ -50,6 +50,7 @@ struct world {
     bool all_done;
     unsigned replaced, changes;
     bool was_replaced, was_changed;
+    uint32_t backlog, harvested; /* chunks that programs have written; on_harvested() calls */
 };
 
 static uint64_t now_ms(void)
@@ -135,6 +136,22 @@ static bool same_file(void *ctx)
     return same;
 }
 
+static uint32_t backlog(void *ctx)
+{
+    struct world *w = ctx;
+
+    return w->backlog;
+}
+
+static void on_harvested(struct job *job)
+{
+    struct world *w = job->ctx;
+
+    assert_true(job->work.kind == WORK_HARVEST && job->work.rows_max == PERCHE_HARVEST_CHUNK_ROWS && job->work.now_ms == 77);
+    w->harvested++;
+    job_free(job);
+}
+
 static void on_file_replaced(void *ctx)
 {
     struct world *w = ctx;
@@ -146,8 +163,8 @@ static void on_file_replaced(void *ctx)
 static struct writer *writer_start(struct world *w)
 {
     struct writer_ops ops = {
-        .ctx = w, .perform = perform, .others_wrote = others_wrote, .same_file = same_file};
-    struct writer_events events = {.ctx = w, .on_file_replaced = on_file_replaced};
+        .ctx = w, .perform = perform, .others_wrote = others_wrote, .same_file = same_file, .backlog = backlog};
+    struct writer_events events = {.ctx = w, .on_file_replaced = on_file_replaced, .on_harvested = on_harvested};
     struct writer *writer = NULL;
 
     assert_int_equal(writer_new(&w->loop, &ops, &events, &writer, NULL), PERCHE_OK);
@@ -872,6 +889,30 @@ static void what_many_threads_leave_before_one_wake_is_all_taken_in_order(void *
     assert_true(all);
 }
 
+/* An import must not be one transaction, whatever else is to be written. */
+static void what_programs_wrote_is_taken_in_chunks_before_another_work(void **state)
+{
+    struct world *w = *state;
+    struct writer *writer;
+    struct job *job;
+
+    w->backlog = 3;
+    writer = writer_start(w);
+    put(w, writer, WORK_HARVEST, 1, "");
+    wait_for(w, 1);
+    assert_int_equal(w->steps_count, 1); /* a harvest is one chunk itself */
+    job = job_of(w, WORK_PROVED, 2, "");
+    job->work.now_ms = 77;
+    assert_int_equal(writer_put(writer, job, NULL), PERCHE_OK);
+    wait_for(w, 2);
+    assert_int_equal(w->steps_count, 5);
+    for (uint32_t i = 1; i < 4; i++)
+        assert_int_equal(w->steps[i].kind, WORK_HARVEST);
+    assert_int_equal(w->steps[4].kind, WORK_PROVED);
+    assert_int_equal(w->harvested, 3); /* told in order */
+    writer_stop(w, writer);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -886,6 +927,7 @@ int main(void)
         CASE(a_few_short_transactions_put_nothing_off_but_many_leave_the_lock),
         CASE(a_long_load_rests_now_and_then_for_those_who_cannot_be_seen),
         CASE(with_nobody_else_writing_works_go_back_to_back),
+        CASE(what_programs_wrote_is_taken_in_chunks_before_another_work),
         CASE(outcomes_come_before_the_writer_steps_back),
         CASE(nothing_is_told_of_what_went_into_a_replaced_file),
         CASE(a_close_ends_the_work_under_way_and_gives_the_others_back),
