@@ -1,7 +1,9 @@
 /* Texts and names of the result codes, and the error that goes with them. */
 #include "perche/rc.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +45,38 @@ const char *perche_rc_name(enum perche_rc rc)
     return "unknown";
 }
 
+enum perche_rc perche_rc_of_errno(int number)
+{
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+    case EPERM: return PERCHE_CONFIG;
+    case ENOSPC:
+    case EDQUOT: return PERCHE_FULL;
+    case ENOMEM: return PERCHE_NOMEM;
+    default: return PERCHE_DISK;
+    }
+}
+
+/* A text of @n bytes that was cut may end in the middle of a character: without it. */
+static void end_at_character(char *text, size_t n)
+{
+    size_t first = n;
+    uint8_t byte;
+
+    while (first > 0 && n - first < 3 && ((uint8_t)text[first - 1] & 0xc0) == 0x80)
+        first--;
+    if (first == 0)
+        return;
+    byte = (uint8_t)text[--first];
+    if (n - first < (byte >= 0xf0 ? 4u : byte >= 0xe0 ? 3u : byte >= 0xc0 ? 2u : 1u))
+        text[first] = '\0';
+}
+
 enum perche_rc perche_err_set(struct perche_err *err, enum perche_rc rc, const char *fmt, ...)
 {
     va_list args;
@@ -54,6 +88,7 @@ enum perche_rc perche_err_set(struct perche_err *err, enum perche_rc rc, const c
     if (vsnprintf(err->text, sizeof(err->text), fmt, args) < 0)
         err->text[0] = '\0';
     va_end(args);
+    end_at_character(err->text, strlen(err->text));
     return rc;
 }
 
@@ -82,4 +117,5 @@ void perche_err_wrap(struct perche_err *err, const char *fmt, ...)
     memcpy(whole + n, err->text, tail);
     whole[n + tail] = '\0';
     memcpy(err->text, whole, n + tail + 1);
+    end_at_character(err->text, n + tail);
 }

@@ -36,13 +36,16 @@ enum perche_rc {
 const char *perche_rc_text(enum perche_rc rc);
 /* Name of @rc in lower case ("too_large"), static storage: what logs and JSON carry. */
 const char *perche_rc_name(enum perche_rc rc);
+/* What a failed call on a file or socket comes to, by its errno: CONFIG when only a person can change it (the path, a right),
+ * FULL, NOMEM, and DISK for all else, which may pass. */
+enum perche_rc perche_rc_of_errno(int number);
 
 struct perche_err {
     enum perche_rc rc;
     char text[400]; /* a whole sentence for a person; never row contents or keys of persons */
 };
 
-/* Sets both and returns @rc. @err may be NULL. */
+/* Sets both and returns @rc. A text without room is cut between two characters of UTF-8. @err may be NULL. */
 enum perche_rc perche_err_set(struct perche_err *err, enum perche_rc rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Puts "context: " in front of the text. @err may be NULL. */

@@ -1,4 +1,5 @@
 /* Result codes, the error that goes with them, and the order of values. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,6 +72,52 @@ static void a_text_that_does_not_fit_is_cut_at_its_end(void **unused)
     assert_int_equal(err.text[398], 'x');
 }
 
+/* A JSON document takes no half of a character: who asked would be told less than was known. */
+static void a_text_is_cut_between_two_characters(void **unused)
+{
+    static const char *const characters[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8e\x93"};
+    struct perche_err err;
+    char large[sizeof(err.text) + 8];
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof(characters) / sizeof(*characters); i++)
+        for (size_t room = 0; room <= strlen(characters[i]); room++) {
+            const size_t whole = room == strlen(characters[i]) ? room : 0, x = sizeof(err.text) - 1 - room;
+
+            memset(large, 'x', x);
+            strcpy(large + x, characters[i]);
+            perche_err_set(&err, PERCHE_DISK, "%sx", large);
+            assert_int_equal(strlen(err.text), x + whole);
+            assert_memory_equal(err.text, large, x + whole);
+            strcpy(large + x - 3, characters[i]);
+            perche_err_set(&err, PERCHE_DISK, "%s", large);
+            perche_err_wrap(&err, "x");
+            assert_int_equal(strlen(err.text), x + whole);
+            assert_memory_equal(err.text + x, characters[i], whole);
+        }
+    perche_err_set(&err, PERCHE_DISK, "Latin-1: caf\xe9s"); /* nothing was cut */
+    assert_string_equal(err.text, "Latin-1: caf\xe9s");
+    perche_err_set(&err, PERCHE_DISK, "\x80\x80\x80\x80");
+    assert_string_equal(err.text, "\x80\x80\x80\x80");
+}
+
+static void only_what_a_person_has_to_change_is_configuration(void **unused)
+{
+    static const struct {
+        int number;
+        enum perche_rc rc;
+    } cases[] = {
+        {ENOENT, PERCHE_CONFIG}, {ENOTDIR, PERCHE_CONFIG}, {EISDIR, PERCHE_CONFIG}, {ELOOP, PERCHE_CONFIG},
+        {EACCES, PERCHE_CONFIG}, {EPERM, PERCHE_CONFIG}, {ENAMETOOLONG, PERCHE_CONFIG}, {ENOSPC, PERCHE_FULL},
+        {EDQUOT, PERCHE_FULL}, {ENOMEM, PERCHE_NOMEM}, {EIO, PERCHE_DISK}, {EMFILE, PERCHE_DISK},
+        {ENFILE, PERCHE_DISK}, {EINTR, PERCHE_DISK}, {EROFS, PERCHE_DISK}, {EADDRINUSE, PERCHE_DISK},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_int_equal(perche_rc_of_errno(cases[i].number), cases[i].rc);
+}
+
 static void values_have_one_order_whatever_their_type(void **unused)
 {
     static const uint8_t bytes[] = "abc";
@@ -134,6 +181,8 @@ int main(void)
         cmocka_unit_test(code_and_text_are_set_together),
         cmocka_unit_test(a_context_goes_in_front),
         cmocka_unit_test(a_text_that_does_not_fit_is_cut_at_its_end),
+        cmocka_unit_test(a_text_is_cut_between_two_characters),
+        cmocka_unit_test(only_what_a_person_has_to_change_is_configuration),
         cmocka_unit_test(values_have_one_order_whatever_their_type),
         cmocka_unit_test(assertions_stay_on_in_every_build),
     };
