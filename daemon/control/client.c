@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "net/container_of.h"
+#include "replica/json.h"
 
 struct sending {
     uv_write_t write;
@@ -197,21 +198,24 @@ void client_event(struct client *client, const char *json)
         send_line(client, "{\"event\":", json, "}");
 }
 
+/* The text may hold what a program wrote, or a path: it need not be UTF-8. */
 void client_refuse(struct client *client, enum perche_rc rc, const char *text)
 {
-    json_t *doc = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", perche_rc_name(rc), "text", text);
-    char *line;
+    struct json line = {0};
 
-    if (!doc) /* a text that was cut in the middle of a character */
-        doc = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", perche_rc_name(rc), "text",
-                        perche_rc_text(rc));
-    line = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
-    json_decref(doc);
-    if (line)
-        send_line(client, "", line, "");
-    else
+    out_open(&line, '{');
+    out_key(&line, "ok");
+    out_bool(&line, false);
+    out_key(&line, "code");
+    out_text(&line, perche_rc_name(rc));
+    out_key(&line, "text");
+    out_text(&line, text);
+    out_close(&line, '}');
+    if (line.failed)
         client_close(client);
-    free(line);
+    else
+        send_line(client, "", line.p, "");
+    out_free(&line);
 }
 
 /* ------------------------------------------------------------------ reading */

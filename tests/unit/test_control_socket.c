@@ -349,11 +349,14 @@ static void a_refusal_of_the_node_comes_with_code_and_sentence(void **state)
     answer(NULL, PERCHE_NOT_FOUND, "no table \"élève\"");
     assert_string_equal(hear(fd), "{\"ok\":false,\"code\":\"not_found\","
                                   "\"text\":\"no table \\\"élève\\\"\"}");
-    /* a sentence cut in the middle of a character still is an answer */
+    /* half a character, or a path in Latin-1, takes nothing else of the sentence away */
     say(fd, "{\"command\":\"status\"}\n");
     wait_for_call(2);
-    answer(NULL, PERCHE_DISK, "cut \xc3");
-    assert_string_equal(hear(fd), "{\"ok\":false,\"code\":\"disk\",\"text\":\"the disk failed\"}");
+    answer(NULL, PERCHE_DISK, "/caf\xe9: it failed\xc3");
+    assert_string_equal(hear(fd), "{\"ok\":false,\"code\":\"disk\",\"text\":\"/caf\xef\xbf\xbd: it failed\xef\xbf\xbd\"}");
+    say(fd, "{\"command\":\"" "x\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+            "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9" "\"}\n"); /* cut at 40 bytes */
+    assert_non_null(strstr(hear(fd), "knows no command"));
     close(fd);
 }
 
