@@ -82,8 +82,8 @@ enum perche_rc control_new(uv_loop_t *loop, struct node *node, const struct cont
     }
     /* listen() is the last that can fail, and no handle exists before it has not */
     if (listen(fd, BACKLOG) != 0) {
-        rc =
-            perche_err_set(err, PERCHE_CONFIG, "%s: cannot listen: %s", c->socket, strerror(errno));
+        rc = perche_err_set(err, perche_rc_of_errno(errno), "%s: cannot listen: %s", c->socket,
+                            strerror(errno));
         socket_remove(c);
         close(fd);
         control_free(c);

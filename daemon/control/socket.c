@@ -35,7 +35,7 @@ static enum perche_rc look_at_path(const char *path, const struct sockaddr_un *t
     if (lstat(path, &st) != 0)
         return errno == ENOENT
                    ? PERCHE_OK
-                   : perche_err_set(err, PERCHE_CONFIG, "%s: %s", path, strerror(errno));
+                   : perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return perche_err_set(err, PERCHE_CONFIG,
                               "%s is there and is not a socket; it is left alone", path);
@@ -54,7 +54,7 @@ static enum perche_rc clear_path(const char *path, const struct sockaddr_un *to,
     if (rc != PERCHE_OK || !dead)
         return rc;
     if (unlink(path) != 0 && errno != ENOENT)
-        return perche_err_set(err, PERCHE_CONFIG, "%s: a dead socket that cannot be removed: %s",
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: a dead socket that cannot be removed: %s",
                               path, strerror(errno));
     log_notice("control.stale", "socket=%s removed=yes", path);
     return PERCHE_OK;
@@ -67,7 +67,7 @@ static enum perche_rc cannot_bind(const char *path, int why, struct perche_err *
                               "%s: its folder does not exist (RuntimeDirectory=perche makes "
                               "/run/perche)",
                               path);
-    return perche_err_set(err, PERCHE_CONFIG, "%s: no socket can be made: %s", path, strerror(why));
+    return perche_err_set(err, perche_rc_of_errno(why), "%s: no socket can be made: %s", path, strerror(why));
 }
 
 static enum perche_rc address_of(const char *path, struct sockaddr_un *to, struct perche_err *err)

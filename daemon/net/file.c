@@ -11,13 +11,7 @@
 
 static enum perche_rc rc_of_errno(int number)
 {
-    switch (number) {
-    case ENOENT: return PERCHE_NOT_FOUND;
-    case ENOSPC:
-    case EDQUOT: return PERCHE_FULL;
-    case ENOMEM: return PERCHE_NOMEM;
-    default: return PERCHE_DISK;
-    }
+    return number == ENOENT ? PERCHE_NOT_FOUND : perche_rc_of_errno(number);
 }
 
 enum perche_rc file_path(char *out, size_t out_n, const char *dir, const char *name,

@@ -568,9 +568,12 @@ static enum perche_rc make_folder(const char *path, mode_t mode, bool *made, str
 
     *made = mkdir(path, mode) == 0;
     if (!*made && errno != EEXIST)
-        return perche_err_set(err, errno == ENOSPC ? PERCHE_FULL : PERCHE_CONFIG,
+        return perche_err_set(err, perche_rc_of_errno(errno),
                               "the folder %s cannot be made: %s", path, strerror(errno));
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+    if (stat(path, &st) != 0)
+        return perche_err_set(err, perche_rc_of_errno(errno), "the folder %s: %s", path,
+                              strerror(errno));
+    if (!S_ISDIR(st.st_mode))
         return perche_err_set(err, PERCHE_CONFIG, "%s is not a folder", path);
     return PERCHE_OK;
 }
@@ -590,7 +593,8 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
     /* Setgid, so that a -wal that another program makes while we are down is the group's. A
      * sandbox that forbids it (RestrictSUIDSGID=) has the folder made by tmpfiles. */
     if (made && chmod(config->data, 02770) != 0 && chmod(config->data, 0770) != 0)
-        return perche_err_set(err, PERCHE_DISK, "%s: %s", config->data, strerror(errno));
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", config->data,
+                              strerror(errno));
     if (stat(config->data, &st) == 0 && !(st.st_mode & S_ISGID))
         (void)snprintf(note, note_n,
                        "the folder %s is not setgid: a file that another program makes there while "
@@ -600,7 +604,7 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
     if (rc == PERCHE_OK)
         rc = make_folder(keys, 0700, &made, err);
     if (rc == PERCHE_OK && chmod(keys, 0700) != 0) /* whatever the umask and the setgid above */
-        rc = perche_err_set(err, PERCHE_DISK, "%s: %s", keys, strerror(errno));
+        rc = perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", keys, strerror(errno));
     return rc;
 }
 
@@ -614,7 +618,7 @@ static enum perche_rc lock_taken(int fd, const char *path, const char *data, str
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return PERCHE_OK;
     if (errno != EWOULDBLOCK)
-        return perche_err_set(err, PERCHE_DISK, "%s: %s", path, strerror(errno));
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", path, strerror(errno));
     got = read(fd, by, sizeof(by) - 1);
     by[got > 0 ? got : 0] = '\0';
     by[strcspn(by, "\n")] = '\0';
@@ -632,8 +636,7 @@ static enum perche_rc lock_folder(struct node *n, struct perche_err *err)
         return rc;
     n->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (n->lock < 0)
-        return perche_err_set(err, errno == ENOSPC ? PERCHE_FULL : PERCHE_DISK, "%s: %s", path,
-                              strerror(errno));
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", path, strerror(errno));
     rc = lock_taken(n->lock, path, n->data, err);
     if (rc != PERCHE_OK)
         return rc;

@@ -76,6 +76,11 @@ static enum perche_rc parse(char *text, const char *path, struct upstream *u,
     return PERCHE_OK;
 }
 
+static bool may_pass(enum perche_rc rc)
+{
+    return rc == PERCHE_DISK || rc == PERCHE_FULL || rc == PERCHE_NOMEM;
+}
+
 enum perche_rc upstream_read(const char *data, struct upstream *out, struct perche_err *err)
 {
     struct upstream u = {0};
@@ -99,9 +104,11 @@ enum perche_rc upstream_read(const char *data, struct upstream *out, struct perc
         if (rc == PERCHE_OK && strcmp(facts.name, u.hub) != 0)
             rc = perche_err_set(err, PERCHE_CONFIG, "it is not the certificate of the hub %s",
                                 u.hub);
-        if (rc != PERCHE_OK) {
+        if (rc != PERCHE_OK && !may_pass(rc)) {
             perche_err_wrap(err, "%s: put it back, or leave and join again", path);
             rc = PERCHE_CONFIG;
+            if (err)
+                err->rc = rc;
         }
     }
     if (rc != PERCHE_OK) {
@@ -160,7 +167,7 @@ enum perche_rc upstream_remove(const char *data, struct perche_err *err)
         if (rc != PERCHE_OK)
             return rc;
         if (unlink(path) != 0 && errno != ENOENT)
-            return perche_err_set(err, PERCHE_DISK, "%s: %s", path, strerror(errno));
+            return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", path, strerror(errno));
     }
     return PERCHE_OK;
 }

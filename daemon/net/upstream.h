@@ -25,7 +25,7 @@ struct upstream {
 };
 void upstream_clear(struct upstream *u);
 
-/* NOT_FOUND: has not joined. CONFIG: damaged, err says file, line and what to do. */
+/* NOT_FOUND: has not joined. CONFIG: damaged, err says file, line and what to do. DISK, FULL, NOMEM: may pass. */
 enum perche_rc upstream_read(const char *data, struct upstream *out, struct perche_err *err);
 enum perche_rc upstream_write(const char *data, const struct upstream *u, struct perche_err *err);
 enum perche_rc upstream_remove(const char *data, struct perche_err *err);

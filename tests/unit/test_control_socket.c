@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1002,6 +1003,30 @@ static void a_path_that_cannot_be_a_socket_is_a_mistake_of_the_configuration(voi
     assert_null(c);
 }
 
+/* systemd tries a start again that failed for the system, and none that failed for the configuration. */
+static void a_socket_that_the_system_refuses_now_is_no_mistake_of_the_configuration(void **state)
+{
+    struct control *c = NULL;
+    struct control_config config = {0};
+    struct rlimit files, none;
+    struct perche_err err;
+    char other[96];
+    enum perche_rc rc;
+
+    (void)state;
+    snprintf(other, sizeof(other), "%s/other", folder);
+    config.socket = other;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = (struct rlimit){0, files.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rc = control_new(&loop, NULL, &config, &c, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(rc, PERCHE_DISK);
+    assert_int_equal(err.rc, PERCHE_DISK);
+    assert_non_null(strstr(err.text, "Too many open files"));
+    assert_null(c);
+}
+
 static void closing_leaves_a_socket_that_is_no_longer_ours(void **state)
 {
     struct stat st;
@@ -1053,6 +1078,7 @@ int main(void)
         CASE(a_socket_that_was_left_behind_is_replaced),
         CASE(a_socket_where_another_answers_is_left_alone),
         CASE(a_path_that_cannot_be_a_socket_is_a_mistake_of_the_configuration),
+        CASE(a_socket_that_the_system_refuses_now_is_no_mistake_of_the_configuration),
         CASE(closing_leaves_a_socket_that_is_no_longer_ours),
     };
 

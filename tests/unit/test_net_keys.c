@@ -1,4 +1,6 @@
 /* Keys and certificates: what is in them, who may read them, what is refused. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -47,6 +50,14 @@ static int teardown(void **state)
     assert_int_equal(system(command), 0);
     free(p);
     return 0;
+}
+
+static int mkdir_errno; /* 0: folders are made */
+
+int mkdir(const char *path, mode_t mode) /* takes the place of the C library's */
+{
+    errno = mkdir_errno;
+    return errno != 0 ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
 static unsigned mode_of(const char *path)
@@ -247,6 +258,35 @@ static void the_first_start_makes_the_folders_with_their_modes(void **state)
     assert_non_null(strstr(note, "setgid"));
 }
 
+/* systemd tries a start again that failed for the disk, and none that failed for the configuration. */
+static void a_folder_that_cannot_be_made_is_configuration_only_when_a_person_has_to_change_it(void **state)
+{
+    static const struct {
+        int number;
+        enum perche_rc rc;
+    } cases[] = {{EACCES, PERCHE_CONFIG}, {ENOENT, PERCHE_CONFIG}, {ENOSPC, PERCHE_FULL},
+                 {EDQUOT, PERCHE_FULL},   {ENOMEM, PERCHE_NOMEM},  {EIO, PERCHE_DISK}};
+    struct place *p = *state;
+    struct perche_err err = {0};
+    char data[96], lock[128], note[300];
+    struct node_config config = {.role = REPLICA_SITE, .name = "x", .data = data};
+    struct node *n = NULL;
+
+    (void)snprintf(data, sizeof(data), "%s/data", p->dir);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        mkdir_errno = cases[i].number;
+        assert_int_equal(node_prepare(&config, note, sizeof(note), &err), cases[i].rc);
+        assert_int_equal(err.rc, cases[i].rc);
+        assert_non_null(strstr(err.text, data));
+    }
+    mkdir_errno = 0;
+    assert_int_equal(node_prepare(&config, note, sizeof(note), &err), PERCHE_OK);
+    (void)snprintf(lock, sizeof(lock), "%s/perched.lock", data);
+    assert_int_equal(mkdir(lock, 0700), 0);
+    assert_int_equal(node_new(NULL, &config, NULL, NULL, &n, &err), PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, lock));
+}
+
 static void what_join_wrote_is_read_back_and_leave_removes_it(void **state)
 {
     struct place *p = *state;
@@ -307,6 +347,31 @@ static void a_damaged_upstream_file_is_refused_with_file_and_line(void **state)
     assert_non_null(strstr(err.text, "upstream.conf:4:"));
 }
 
+static void a_certificate_that_cannot_be_read_now_is_no_mistake_of_the_configuration(void **state)
+{
+    struct place *p = *state;
+    struct upstream u = {.url = "tls+tcp://h:1", .hub = HUB, .site = OTHER}, back = {0};
+    struct perche_err err = {0};
+    struct tls_identity t = {0};
+    char crt[96];
+
+    (void)snprintf(crt, sizeof(crt), "%s/upstream.crt", p->dir);
+    assert_int_equal(tls_identity_make(HUB, &t, NULL), PERCHE_OK);
+    u.certificate_pem = t.certificate_pem;
+    u.certificate_pem_n = t.certificate_pem_n;
+    assert_int_equal(upstream_write(p->dir, &u, NULL), PERCHE_OK);
+    tls_identity_free(&t);
+    assert_int_equal(unlink(crt), 0);
+    assert_int_equal(upstream_read(p->dir, &back, &err), PERCHE_CONFIG);
+    assert_int_equal(err.rc, PERCHE_CONFIG);
+    assert_non_null(strstr(err.text, "put it back"));
+    assert_int_equal(symlink("/proc/self/mem", crt), 0); /* reads as a bad sector does: EIO */
+    assert_int_equal(upstream_read(p->dir, &back, &err), PERCHE_DISK);
+    assert_int_equal(err.rc, PERCHE_DISK);
+    assert_non_null(strstr(err.text, crt));
+    assert_null(strstr(err.text, "put it back"));
+}
+
 static void a_file_is_replaced_whole_or_not_at_all(void **state)
 {
     struct place *p = *state;
@@ -343,9 +408,11 @@ int main(void)
         CASE(a_node_key_that_others_may_read_is_refused),
         CASE(a_file_that_is_no_node_key_is_refused_and_left_alone),
         CASE(the_first_start_makes_the_folders_with_their_modes),
+        CASE(a_folder_that_cannot_be_made_is_configuration_only_when_a_person_has_to_change_it),
         CASE(what_join_wrote_is_read_back_and_leave_removes_it),
         CASE(a_name_with_a_newline_cannot_write_a_key_of_its_own),
         CASE(a_damaged_upstream_file_is_refused_with_file_and_line),
+        CASE(a_certificate_that_cannot_be_read_now_is_no_mistake_of_the_configuration),
         CASE(a_file_is_replaced_whole_or_not_at_all),
     };
 
