@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <ini.h>
+#include <jansson.h>
 
 #include "net/uplink.h"
 
@@ -82,6 +83,29 @@ static bool read_role(struct config *c, const char *value, char *why, size_t why
     return true;
 }
 
+/* @text is UTF-8. */
+static bool has_control_character(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0) || /* U+0080 to U+009F */
+            (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))) /* line and paragraph */
+            return true;
+    return false;
+}
+
+/* Goes out in JSON and to terminals. */
+static bool keep_name(struct config *c, const char *name, char *why, size_t why_n)
+{
+    json_t *text = json_string(name); /* NULL: not UTF-8 */
+
+    json_decref(text);
+    if (!text)
+        return no(why, why_n, "the name is not UTF-8: save the file as UTF-8");
+    if (has_control_character(name))
+        return no(why, why_n, "the name holds a control character: take it out");
+    return keep(&c->name, name, why, why_n);
+}
+
 static bool read_name(struct config *c, const char *value, char *why, size_t why_n)
 {
     char host[HOST_NAME_MAX + 1] = "";
@@ -89,10 +113,10 @@ static bool read_name(struct config *c, const char *value, char *why, size_t why
     if (strlen(value) >= PERCHE_NAME_BYTES_MAX)
         return no(why, why_n, "the name is too long: 127 bytes at most");
     if (*value)
-        return keep(&c->name, value, why, why_n);
+        return keep_name(c, value, why, why_n);
     if (gethostname(host, sizeof(host) - 1) != 0 || !*host)
         (void)snprintf(host, sizeof(host), "%s", "perche");
-    return keep(&c->name, host, why, why_n);
+    return keep_name(c, host, why, why_n);
 }
 
 static bool read_data(struct config *c, const char *value, char *why, size_t why_n)
@@ -185,6 +209,8 @@ bool config_duration(const char *text, uint64_t *ms)
         return false;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
         if (strcmp(p, units[i].unit) == 0) {
+            if (n > UINT64_MAX / units[i].ms)
+                return false;
             *ms = n * units[i].ms;
             return true;
         }
@@ -203,14 +229,14 @@ static bool read_interval(struct config *c, const char *value, char *why, size_t
 static bool read_retire_after(struct config *c, const char *value, char *why, size_t why_n)
 {
     if (!config_duration(value, &c->retire_after_ms) || c->retire_after_ms > AGE_MS_MAX)
-        return no(why, why_n, "write a number and a unit (d, h), 180d; 0d is never");
+        return no(why, why_n, "write a number and a unit (d, h), 180d, at most 36600d; 0d is never");
     return true;
 }
 
 static bool read_keep_deleted(struct config *c, const char *value, char *why, size_t why_n)
 {
     if (!config_duration(value, &c->keep_deleted_ms) || c->keep_deleted_ms > AGE_MS_MAX)
-        return no(why, why_n, "write a number and a unit (d, h), 30d; 0d is for ever");
+        return no(why, why_n, "write a number and a unit (d, h), 30d, at most 36600d; 0d is for ever");
     return true;
 }
 
@@ -310,42 +336,69 @@ static int on_value(void *user, const char *section, const char *name, const cha
     return 1;
 }
 
-/* inih asks for lines and does not say which it is at; so they are counted here. */
+/* As fgets(), which does not tell how many bytes it has read. */
+static size_t read_line(FILE *file, char *out, size_t room)
+{
+    size_t n = 0;
+    int c = '\0';
+
+    while (n + 1 < room && c != '\n' && (c = getc(file)) != EOF)
+        out[n++] = (char)c;
+    out[n] = '\0';
+    return n;
+}
+
+/* inih passes over a section without keys: say that it does not exist all the same. */
+static void check_section(struct parser *p, const char *text)
+{
+    size_t name_n = strcspn(text + 1, "]");
+    bool known = false;
+
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        known |= strlen(keys[i].section) == name_n &&
+                 strncmp(keys[i].section, text + 1, name_n) == 0;
+    if (text[1 + name_n] != ']')
+        (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: a section ends with ]: write [%.*s]", p->path, p->line,
+                             (int)strcspn(text + 1, " \t\r\n"), text + 1);
+    else if (!known)
+        (void)perche_err_set(p->err, PERCHE_CONFIG,
+                             "%s:%u: [%.*s]: no such section; there are node, hub, upstream, "
+                             "control, web and sync",
+                             p->path, p->line, (int)name_n, text + 1);
+    if (name_n == strlen("upstream") && strncmp(text + 1, "upstream", name_n) == 0 &&
+        p->upstream_line == 0)
+        p->upstream_line = p->line;
+}
+
+/* inih asks for lines and does not say which it is at; so they are counted here. It takes an indented one for more of
+ * the value before, which no key has: each is given from its first character. */
 static char *on_line(char *out, int n, void *stream)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin UTF-8 with it */
     struct parser *p = stream;
-    const char *text;
-    size_t length;
+    size_t length = read_line(p->file, out, (size_t)n), skipped = 0;
 
-    if (!fgets(out, n, p->file))
+    if (ferror(p->file) && !has_failed(p))
+        (void)perche_err_set(p->err, perche_rc_of_errno(errno), "%s: cannot be read: %s", p->path,
+                             strerror(errno));
+    if (length == 0 || ferror(p->file))
         return NULL;
     p->line++;
-    length = strlen(out);
+    if (memchr(out, '\0', length) && !has_failed(p))
+        (void)perche_err_set(p->err, PERCHE_CONFIG,
+                             "%s:%u: a zero byte: the file is damaged, as after a power cut, or not "
+                             "saved as UTF-8; write it anew",
+                             p->path, p->line);
     if (length + 1 == (size_t)n && out[length - 1] != '\n' && !has_failed(p))
         (void)perche_err_set(p->err, PERCHE_CONFIG,
                              "%s:%u: the line is longer than %d bytes; shorten it", p->path,
                              p->line, n - 1);
-    text = out + strspn(out, " \t");
-    /* inih passes over a section without keys: say that it does not exist all the same. */
-    if (*text == '[' && !has_failed(p)) {
-        size_t name_n = strcspn(text + 1, "]");
-        bool known = false;
-
-        for (size_t i = 0; i < KEY_COUNT; i++)
-            known |= strlen(keys[i].section) == name_n &&
-                     strncmp(keys[i].section, text + 1, name_n) == 0;
-        if (text[1 + name_n] != ']')
-            (void)perche_err_set(p->err, PERCHE_CONFIG, "%s:%u: a section ends with ]: write [%.*s]", p->path, p->line,
-                                 (int)strcspn(text + 1, " \t\r\n"), text + 1);
-        else if (!known)
-            (void)perche_err_set(p->err, PERCHE_CONFIG,
-                                 "%s:%u: [%.*s]: no such section; there are node, hub, upstream, "
-                                 "control, web and sync",
-                                 p->path, p->line, (int)name_n, text + 1);
-        if (name_n == strlen("upstream") && strncmp(text + 1, "upstream", name_n) == 0 &&
-            p->upstream_line == 0)
-            p->upstream_line = p->line;
-    }
+    if (p->line == 1 && strncmp(out, mark, strlen(mark)) == 0)
+        skipped = strlen(mark);
+    skipped += strspn(out + skipped, " \t\v\f\r");
+    memmove(out, out + skipped, length + 1 - skipped);
+    if (*out == '[' && !has_failed(p))
+        check_section(p, out);
     return out;
 }
 
@@ -447,24 +500,22 @@ enum perche_rc config_load(const char *path, bool may_be_missing, struct config 
     struct config c = {.role = REPLICA_SITE};
     struct perche_err first = {0};
     struct parser p = {.config = &c, .err = &first, .path = path};
+    int failed;
 
     c.lines = calloc(KEY_COUNT, sizeof(*c.lines));
     if (!c.lines)
         return perche_err_set(err, PERCHE_NOMEM, "%s: out of memory", path);
     p.file = fopen(path, "re");
-    if (is_folder(path)) {
+    failed = p.file ? 0 : errno;
+    if (is_folder(path))
         (void)perche_err_set(&first, PERCHE_CONFIG, "%s is a folder: name the file in it, for example %s/perched.conf", path, path);
-        if (p.file)
-            fclose(p.file);
-    } else if (p.file) {
+    else if (p.file)
         parse(&p);
-        if (ferror(p.file) && !has_failed(&p))
-            (void)perche_err_set(&first, PERCHE_CONFIG, "%s: %s", path, strerror(errno));
+    else if (failed != ENOENT || !may_be_missing)
+        (void)perche_err_set(&first, perche_rc_of_errno(failed), "%s: cannot be read: %s", path,
+                             strerror(failed));
+    if (p.file)
         fclose(p.file);
-    } else if (errno != ENOENT || !may_be_missing) {
-        (void)perche_err_set(&first, PERCHE_CONFIG, "%s: cannot be read: %s", path,
-                             strerror(errno));
-    }
     if (!has_failed(&p))
         finish(&p);
     if (has_failed(&p)) {
@@ -514,14 +565,14 @@ enum perche_rc config_check_data(const struct config *c, struct perche_err *err)
     (void)snprintf(replica, sizeof(replica), "%s/replica.db", c->data);
     folder_of(c->data, folder);
     if (access(there ? c->data : folder, R_OK | W_OK | X_OK) != 0)
-        return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as (sudo -u perche perched --check), and who owns it",
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s: check as the user that perched runs as (sudo -u perche perched --check), and who owns it",
                               there ? c->data : folder, strerror(errno));
     if (stat(replica, &st) != 0)
-        return errno == ENOENT ? PERCHE_OK : perche_err_set(err, PERCHE_CONFIG, "%s: %s", replica, strerror(errno));
+        return errno == ENOENT ? PERCHE_OK : perche_err_set(err, perche_rc_of_errno(errno), "%s: %s", replica, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return perche_err_set(err, PERCHE_CONFIG, "%s is not a file: move it away, or name another [node] data", replica);
     if (access(replica, R_OK | W_OK) != 0)
-        return perche_err_set(err, PERCHE_CONFIG, "%s: %s: check as the user that perched runs as, and who owns it", replica, strerror(errno));
+        return perche_err_set(err, perche_rc_of_errno(errno), "%s: %s: check as the user that perched runs as, and who owns it", replica, strerror(errno));
     return PERCHE_OK;
 }
 

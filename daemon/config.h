@@ -25,7 +25,7 @@ struct config {
 enum perche_rc config_check_data(const struct config *c, struct perche_err *err);
 
 /* Reads @path; a file that is not there is all defaults when @may_be_missing. On failure
- * nothing is left and err->text is the line to print. */
+ * nothing is left and err->text is the line to print; CONFIG: a person has to change something, else it may pass. */
 enum perche_rc config_load(const char *path, bool may_be_missing, struct config *out,
                            struct perche_err *err);
 void config_free(struct config *c); /* what is in it */

@@ -277,6 +277,7 @@ int main(int argc, char **argv)
     struct perche_err err = {0};
     bool check = false;
     int option, status;
+    enum perche_rc rc;
 
     /* P10: batches come and go on a dozen threads; with an arena for each, and a threshold that
      * grows, glibc keeps several times what is in use. */
@@ -302,9 +303,10 @@ int main(int argc, char **argv)
     (void)umask(0007);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error of the write */
     log_init();
-    if (config_load(d.path, !d.path_given, &d.config, &err) != PERCHE_OK) {
+    rc = config_load(d.path, !d.path_given, &d.config, &err);
+    if (rc != PERCHE_OK) {
         fprintf(stderr, "%s%s\n", log_to_journal() ? "<3>" : "", err.text);
-        return 2;
+        return rc == PERCHE_CONFIG ? 2 : 1;
     }
     status = check ? say(&d) : run(&d);
     config_free(&d.config);

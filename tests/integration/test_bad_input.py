@@ -91,6 +91,9 @@ def _():
            ("[sync]\nmax_rate = -1\n", 2, "[sync] max_rate", "number"),
            ("[control]\nsocket = /nowhere/at/all/sock\n", 2, "[control] socket", "does not exist"),
            ("[control]\nsocket = /" + "x" * 120 + "\n", 2, "[control] socket", "107"),
+           ("[node]\nname = a\n  name = b\n", 3, "[node] name", "second time"),
+           ("[node]\nname = a\0b\n", 2, "", "zero byte"),
+           ("[hub]\nretire_after = 213503982335d\n", 2, "[hub] retire_after", "36600d"),
            ("[node]\nrole\n", 2, "", "key = value")]
     for text, line, key, why in bad:
         path = configuration(text)
@@ -104,6 +107,9 @@ def _():
     p = perched("--config", os.path.join(net.folder, "none.conf"))
     expect("without the file", (p.returncode, len(p.stderr.strip().splitlines())), (2, 1))
     expect_in("without the file", "none.conf", p.stderr)
+    p = perched("--config", "/proc/self/mem")  # reads as a bad sector does: systemd is to try again
+    expect("of a disk that fails", (p.returncode, len(p.stderr.strip().splitlines())), (1, 1))
+    expect_in("of a disk that fails", "/proc/self/mem: cannot be read: Input/output error", p.stderr)
 
 
 @case("--check says what a good configuration would do, and does nothing")

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +149,17 @@ static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
         {PLACES "[sync]\ninterval = 30\n", ":6: [sync] interval:", "unit"},
         {PLACES "[sync]\ninterval = 5 fortnights\n", ":6: [sync] interval:", "unit"},
         {PLACES "[sync]\ninterval = 2d\n", ":6: [sync] interval:", "1s to 24h"},
+        {PLACES "[hub]\nretire_after = 213503982335d\n", ":6: [hub] retire_after:", "at most 36600d"}, /* 2^64 ms and 3 h */
+        {PLACES "[hub]\nkeep_deleted = 36601d\n", ":6: [hub] keep_deleted:", "at most 36600d"},
+        {PLACES "name = Ch\xe2teau\n", ":5: [node] name:", "save the file as UTF-8"},
+        {PLACES "name = a\033[2Jb\n", ":5: [node] name:", "a control character"},
+        {PLACES "name = a\tb\n", ":5: [node] name:", "a control character"},
+        {PLACES "name = a\xc2\x9b" "2Jb\n", ":5: [node] name:", "a control character"},
+        {PLACES "name = a\xe2\x80\xa8" "b\n", ":5: [node] name:", "a control character"},
+        {PLACES "  name = a\n\tname = b\n", ":6: [node] name:", "second time, first on line 5"},
+        {PLACES "name = a\n  b\n", ":6:", "key = value"},
+        {PLACES "  [webb]\n", ":5: [webb]", "no such section"},
+        {"\xef\xbb\xbf[webb]\n", ":1: [webb]", "no such section"},
         {PLACES "[sync]\nmax_rate = fast\n", ":6: [sync] max_rate:", "bytes"},
         {PLACES "[sync]\nmax_rate = 5\n", ":6: [sync] max_rate:", "200"},
         {PLACES "[sync]\nmax_rate = -5\n", ":6: [sync] max_rate:", "bytes"},
@@ -180,6 +192,88 @@ static void whatever_cannot_be_is_one_line_with_file_line_and_key(void **state)
             fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].words);
         assert_null(strchr(err.text, '\n'));
     }
+}
+
+static void put_bytes(struct place *p, const char *bytes, size_t n)
+{
+    FILE *f = fopen(p->path, "w");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void blanks_before_a_key_a_section_or_a_comment_mean_nothing(void **state)
+{
+    struct place *p = *state;
+    struct perche_err err = {0};
+    struct config c;
+
+    put(p, "\xef\xbb\xbf  [control]\r\n  socket = @/s.sock\r\n\t[node]\n  ; name = no\n \t \n  role = hub\n"
+           "\tname = Ch\xc3\xa2teau \xe2\x82\xac\n    data = @/data\n  [sync]\n  interval = 5s ; quick");
+    if (config_load(p->path, false, &c, &err) != PERCHE_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(c.role, REPLICA_HUB);
+    assert_string_equal(c.name, "Ch\xc3\xa2teau \xe2\x82\xac");
+    assert_string_equal(c.data + strlen(p->dir), "/data");
+    assert_string_equal(c.socket + strlen(p->dir), "/s.sock");
+    assert_int_equal(c.interval_ms, 5000);
+    config_free(&c);
+}
+
+/* A power cut leaves a file that was being written with its length, and zeros in it. */
+static void a_zero_byte_is_told_with_its_line_and_nothing_is_read_past_it(void **state)
+{
+    static const char inside[] = "[node]\nname = a\0b\n", between[] = "[node]\n\0\0\0\nname = a\n", wide[] = "[\0n\0o\0";
+    static const char zeros[5000];
+    const struct {
+        const char *bytes;
+        size_t n;
+        const char *at;
+    } cases[] = {{inside, sizeof(inside) - 1, ":2: a zero byte"},
+                 {between, sizeof(between) - 1, ":2: a zero byte"},
+                 {wide, sizeof(wide) - 1, ":1: a zero byte"},
+                 {zeros, 1, ":1: a zero byte"},
+                 {zeros, sizeof(zeros), ":1: a zero byte"}};
+    struct place *p = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct perche_err err = {0};
+        struct config c;
+
+        put_bytes(p, cases[i].bytes, cases[i].n);
+        assert_int_equal(config_load(p->path, false, &c, &err), PERCHE_CONFIG);
+        assert_memory_equal(err.text, p->path, strlen(p->path));
+        assert_memory_equal(err.text + strlen(p->path), cases[i].at, strlen(cases[i].at));
+        assert_non_null(strstr(err.text, "write it anew"));
+    }
+}
+
+/* systemd tries a start again that failed for the disk, and none that failed for the configuration. */
+static void a_file_that_cannot_be_read_now_is_no_mistake_of_the_configuration(void **state)
+{
+    struct place *p = *state;
+    struct rlimit files, none;
+    struct perche_err err = {0};
+    struct config c;
+    char below[128];
+    enum perche_rc rc;
+
+    assert_int_equal(config_load("/proc/self/mem", false, &c, &err), PERCHE_DISK); /* reads as a bad sector does: EIO */
+    assert_non_null(strstr(err.text, "/proc/self/mem: cannot be read: Input/output error"));
+    put(p, PLACES);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = (struct rlimit){0, files.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rc = config_load(p->path, true, &c, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(rc, PERCHE_DISK);
+    assert_int_equal(err.rc, PERCHE_DISK);
+    (void)snprintf(below, sizeof(below), "%s/below", p->path);
+    assert_int_equal(config_load(below, true, &c, &err), PERCHE_CONFIG); /* not a folder */
+    assert_int_equal(unlink(p->path), 0);
+    assert_int_equal(symlink(p->path, p->path), 0);
+    assert_int_equal(config_load(p->path, true, &c, &err), PERCHE_CONFIG);
 }
 
 static void the_first_mistake_is_the_one_that_is_told(void **state)
@@ -218,7 +312,8 @@ static void durations_have_units(void **state)
     } cases[] = {{"1s", 1000},     {"500ms", 500},    {"2m", 120000}, {"2min", 120000},
                  {"3h", 10800000}, {"7d", 604800000}, {"0s", 0}};
     static const char *const bad[] = {"",    "s",   "1",  "1.5s",
-                                      "-1s", "1 s", "1w", "99999999999999999999s"};
+                                      "-1s", "1 s", "1w", "99999999999999999999s",
+                                      "213503982335d", "1000000000000d"};
     uint64_t ms;
 
     (void)state;
@@ -308,6 +403,9 @@ int main(void)
         CASE(every_key_is_read),
         CASE(a_file_that_is_not_there_is_all_defaults_only_when_nobody_named_it),
         CASE(whatever_cannot_be_is_one_line_with_file_line_and_key),
+        CASE(blanks_before_a_key_a_section_or_a_comment_mean_nothing),
+        CASE(a_zero_byte_is_told_with_its_line_and_nothing_is_read_past_it),
+        CASE(a_file_that_cannot_be_read_now_is_no_mistake_of_the_configuration),
         CASE(the_first_mistake_is_the_one_that_is_told),
         CASE(a_line_that_is_too_long_is_told),
         CASE(durations_have_units),
