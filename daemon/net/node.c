@@ -1048,27 +1048,47 @@ static void replace(char **text, const char *fresh)
     *text = made;
 }
 
+/* In @note what differs and is not taken over: @dials and @paces when they have to wait. */
+static void note_rest(const struct node *n, const struct node_config *config, bool dials, bool paces, char *note,
+                      size_t note_n)
+{
+    const bool hub = n->role == REPLICA_HUB;
+    const struct {
+        bool differs;
+        const char *key;
+    } rest[] = {
+        {n->role != config->role, "[node] role "},
+        {differs(n->data, config->data), "[node] data "},
+        {differs(n->name, config->name), "[node] name "},
+        {differs(n->listen, config->listen), "[hub] listen "},
+        {hub && n->replica_config.silent_ms_max != config->retire_after_ms, "[hub] retire_after "},
+        {hub && n->replica_config.keep_deleted_ms != config->keep_deleted_ms, "[hub] keep_deleted "},
+    };
+    char keys[160] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+        if (rest[i].differs)
+            at += (size_t)snprintf(keys + at, sizeof(keys) - at, "%s", rest[i].key);
+    (void)snprintf(note, note_n, "%s%s%s%s%s%s", keys, at > 0 ? "changed: that needs a restart" : "",
+                   at > 0 && (dials || paces) ? "; " : "", dials ? "[upstream] url " : "", paces ? "[sync] " : "",
+                   dials || paces ? "changed during a join or leave: reload again after it" : "");
+}
+
 enum perche_rc node_reload(struct node *n, const struct node_config *config, char *note,
                            size_t note_n, struct perche_err *err)
 {
     bool dials = differs(n->upstream_url, config->upstream_url);
     bool paces = n->interval_ms != config->interval_ms || n->max_rate != config->max_rate;
+    bool waits = n->join || n->leaving;
     enum perche_rc rc = PERCHE_OK;
 
-    if (note_n > 0)
-        note[0] = '\0';
-    if (n->role != config->role || differs(n->data, config->data) ||
-        differs(n->name, config->name) || differs(n->listen, config->listen))
-        (void)snprintf(note, note_n, "%s%s%s%s changed: that needs a restart",
-                       n->role != config->role ? "[node] role " : "",
-                       differs(n->data, config->data) ? "[node] data " : "",
-                       differs(n->name, config->name) ? "[node] name " : "",
-                       differs(n->listen, config->listen) ? "[hub] listen " : "");
+    note_rest(n, config, waits && dials, waits && paces, note, note_n);
     replace(&n->advertise, config->advertise);
+    if (n->role == REPLICA_HUB || n->closing || n->ended || waits)
+        return PERCHE_OK;
     n->interval_ms = config->interval_ms;
     n->max_rate = config->max_rate;
-    if (n->role == REPLICA_HUB || n->closing || n->ended || n->join || n->leaving)
-        return PERCHE_OK;
     replace(&n->upstream_url, config->upstream_url);
     if (dials && n->joined)
         rc = node_uplink(n, err);

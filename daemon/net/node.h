@@ -67,8 +67,9 @@ enum perche_rc node_prepare(const struct node_config *config, char *note, size_t
 enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void *ctx,
                         node_event_cb on_event, struct node **out, struct perche_err *err);
 /* What a reload may change: interval and max_rate now, advertise from the next
- * invitation on, upstream_url from the next dial on. Says in @note which of the
- * other keys differ and need a restart, else "". */
+ * invitation on, upstream_url from the next dial on; at a site none of these during
+ * a join or a leave. Says in @note which keys differ and were not taken over, and
+ * what that needs, else "". */
 enum perche_rc node_reload(struct node *n, const struct node_config *config, char *note,
                            size_t note_n, struct perche_err *err);
 /* Ends everything in order and frees @n; what was asked and not answered is answered

@@ -850,6 +850,57 @@ static void a_reload_says_what_needs_a_restart(void **state)
     assert_string_equal(note, "");
 }
 
+static void a_reload_at_a_hub_names_the_ages_too(void **state)
+{
+    struct world *w = *state;
+    char note[300];
+    struct node_config config = {.role = REPLICA_HUB,
+                                 .name = "hub",
+                                 .data = w->hub.data,
+                                 .listen = "tls+tcp://127.0.0.1:0",
+                                 .interval_ms = 30000};
+
+    must_start(w, &w->hub, REPLICA_HUB, "hub");
+    config.retire_after_ms = 86400000;
+    assert_int_equal(node_reload(w->hub.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    assert_string_equal(note, "[hub] retire_after changed: that needs a restart");
+    config.keep_deleted_ms = 86400000;
+    assert_int_equal(node_reload(w->hub.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    assert_string_equal(note, "[hub] retire_after [hub] keep_deleted changed: that needs a restart");
+}
+
+static void a_reload_during_a_join_says_what_waits_and_the_next_one_takes_it_over(void **state)
+{
+    struct world *w = *state;
+    struct reply r = {0};
+    char line[2048], note[300];
+    struct node_config config = {.role = REPLICA_SITE,
+                                 .name = "site",
+                                 .data = w->site.data,
+                                 .upstream_url = "tls+tcp://127.0.0.1:1",
+                                 .interval_ms = 30000};
+
+    must_start(w, &w->hub, REPLICA_HUB, "hub");
+    must_start(w, &w->site, REPLICA_SITE, "site");
+    invite(w, &w->hub, "La Loupe", line, sizeof(line));
+    node_join(w->site.node, line, NULL, &r, on_answer);
+    assert_int_equal(node_reload(w->site.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    assert_string_equal(note, "[upstream] url changed during a join or leave: reload again after it");
+    config.interval_ms = 5000;
+    config.name = "anders";
+    assert_int_equal(node_reload(w->site.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    assert_string_equal(note, "[node] name changed: that needs a restart; "
+                              "[upstream] url [sync] changed during a join or leave: reload again after it");
+    wait_reply(w, &r);
+    assert_int_equal(r.rc, PERCHE_OK);
+    reply_clear(&r);
+    sync_wait(w, &w->site);
+    config.name = "site";
+    assert_int_equal(node_reload(w->site.node, &config, note, sizeof(note), NULL), PERCHE_OK);
+    assert_string_equal(note, "");
+    until(w, &w->site, "hub_url", "tls+tcp://127.0.0.1:1");
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -881,6 +932,8 @@ int main(void)
         CASE(the_replica_is_writable_for_the_group_whatever_the_umask),
         CASE(a_port_that_is_taken_stops_the_start_with_its_address),
         CASE(a_reload_says_what_needs_a_restart),
+        CASE(a_reload_at_a_hub_names_the_ages_too),
+        CASE(a_reload_during_a_join_says_what_waits_and_the_next_one_takes_it_over),
     };
 
     return cmocka_run_group_tests_name("net_node", tests, NULL, NULL);
