@@ -19,7 +19,7 @@ int ask_failed(struct client *c, bool refused, const struct perche_err *err)
     char code[32];
     size_t i = 0;
 
-    fprintf(c->err, "perche: %s\n", err->text);
+    text_say(c->err, "perche: %s", err->text);
     if (c->json) {
         for (const char *p = names[-err->rc]; *p && i + 1 < sizeof(code); p++)
             code[i++] = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
@@ -85,7 +85,8 @@ int ask(struct client *c, const char *command, struct json_t *args, int timeout_
 
 void ask_print(struct client *c, const struct json_t *doc)
 {
-    char *text = must_have(json_dumps(doc, JSON_INDENT(2) | JSON_ENCODE_ANY));
+    size_t layout = c->stream ? JSON_COMPACT : JSON_INDENT(2);
+    char *text = must_have(json_dumps(doc, layout | JSON_ENCODE_ANY));
 
     fprintf(c->out, "%s\n", text);
     free(text);

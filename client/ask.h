@@ -24,7 +24,7 @@ int ask_open(struct client *c, const char *command, struct json_t *args,
 /* Says what went wrong: @refused by the daemon, or on the way to it. The exit status. */
 int ask_failed(struct client *c, bool refused, const struct perche_err *err);
 
-void ask_print(struct client *c, const struct json_t *doc); /* one document on out */
+void ask_print(struct client *c, const struct json_t *doc); /* one document on out; of a stream one line */
 
 /* Arguments: a text is left out when NULL. */
 void ask_set_text(struct json_t *args, const char *name, const char *text);

@@ -22,6 +22,7 @@ struct client {
     int width;          /* columns of the terminal */
     bool tty;           /* out is a terminal */
     bool json;          /* --json */
+    bool stream;        /* of documents, one on each line: watch */
     const char *socket; /* --socket, $PERCHE_SOCKET or the default */
     uint64_t now_ms;    /* wall clock; 0 = the system's */
 };

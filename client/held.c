@@ -150,9 +150,9 @@ static void say(struct client *c, const json_t *result, bool release)
     char digits[TEXT_TIME_MAX];
 
     text_digits(rows, digits);
-    fprintf(c->err, release ? "%s %s of %s deleted%s. The deletions go to the other sites like any other.\n"
-                            : "%s %s of %s back as before%s.\n",
-            digits, rows == 1 ? "row" : "rows", get_text(result, "table"), left > 0 ? ", the last ones in a moment" : "");
+    text_say(c->err, release ? "%s %s of %s deleted%s. The deletions go to the other sites like any other."
+                             : "%s %s of %s back as before%s.",
+             digits, rows == 1 ? "row" : "rows", get_text(result, "table"), left > 0 ? ", the last ones in a moment" : "");
     if (refused > 0)
         fprintf(c->err,
                 "%llu of them the table does not take back (a constraint of this file, such as a unique\n"

@@ -1,5 +1,6 @@
 #include "client.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -45,9 +46,12 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json) {
         ask_print(c, result);
     } else {
-        fprintf(c->out, "%s\n", get_text(result, "line"));
-        fprintf(c->err, "For %s%s%s%s, once", args.words[0], *get_text(result, "code") ? " (code " : "",
-                get_text(result, "code"), *get_text(result, "code") ? ")" : "");
+        char *code_shown = get_member_shown(result, "code");
+
+        text_say(c->out, "%s", get_text(result, "line"));
+        fprintf(c->err, "For %s%s%s%s, once", args.words[0], *code_shown ? " (code " : "", code_shown,
+                *code_shown ? ")" : "");
+        free(code_shown);
         if (get_time(result, "expires", &ms)) {
             text_exact(ms, when);
             fprintf(c->err, ", until %s", when);

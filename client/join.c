@@ -58,9 +58,9 @@ static int run(struct client *c, int argc, char **argv)
         const char *name = get_text(result, "name");
 
         if (*get_text(result, "warning"))
-            fprintf(c->err, "Note: %s\n", get_text(result, "warning"));
-        fprintf(c->err, "Joined%s%s. The first sync runs now; \"perche watch\" shows it.\n",
-                *name ? " as " : "", name);
+            text_say(c->err, "Note: %s", get_text(result, "warning"));
+        text_say(c->err, "Joined%s%s. The first sync runs now; \"perche watch\" shows it.",
+                 *name ? " as " : "", name);
     }
     json_decref(result);
     return CLIENT_DONE;

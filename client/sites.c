@@ -96,17 +96,18 @@ static void print_trouble(struct client *c, const json_t *sites)
 
         shows += strcmp(get_text(site, "recovery"), "shows") == 0;
         claims += strcmp(get_text(site, "recovery"), "claims") == 0;
-        if (json_is_string(json_object_get(site, "held_at")))
-            fprintf(c->out,
-                    "\n%s is held: two machines speak as this site, from %s and from %s.\n"
-                    "What they have not sent waits there. Switch one off, then: perche recover %s\n",
-                    get_text(site, "name"), *one ? one : "?", *two ? two : "?",
-                    get_text(site, "code"));
+        if (json_is_string(json_object_get(site, "held_at"))) {
+            fputc('\n', c->out);
+            text_say(c->out, "%s is held: two machines speak as this site, from %s and from %s.",
+                     get_text(site, "name"), *one ? one : "?", *two ? two : "?");
+            text_say(c->out, "What they have not sent waits there. Switch one off, then: perche recover %s",
+                     get_text(site, "code"));
+        }
         if (get_time(site, "left_at", &ms)) {
             text_exact(ms, when);
-            fprintf(c->out,
-                    "\n%s left on %s. It comes back with a new line: perche invite %s\n",
-                    get_text(site, "name"), when, get_text(site, "code"));
+            fputc('\n', c->out);
+            text_say(c->out, "%s left on %s. It comes back with a new line: perche invite %s",
+                     get_text(site, "name"), when, get_text(site, "code"));
         }
     }
     if (claims > 0)

@@ -390,11 +390,10 @@ void status_line(struct client *c, const struct json_t *status, FILE *out)
     text_exact(client_now(c), now);
     if (proven_at(status, &ms))
         text_exact(ms, when);
-    fprintf(out, "%s  %s%s%s%s  ", now, is_hub(status) ? "hub" : get_text(status, "state"),
-            *reason ? " (" : "", reason, *reason ? ")" : "");
-    fprintf(out, "to send %llu, to decide %llu, proven equal %s\n",
-            (unsigned long long)get_number(status, "pending"),
-            (unsigned long long)get_number(status, "conflicts_open"), when);
+    text_say(out, "%s  %s%s%s%s  to send %llu, to decide %llu, proven equal %s", now,
+             is_hub(status) ? "hub" : get_text(status, "state"), *reason ? " (" : "", reason, *reason ? ")" : "",
+             (unsigned long long)get_number(status, "pending"),
+             (unsigned long long)get_number(status, "conflicts_open"), when);
     free(reason);
 }
 

@@ -123,6 +123,23 @@ char *text_clean(const char *p, size_t n)
     return out;
 }
 
+void text_say(FILE *out, const char *fmt, ...)
+{
+    char *raw = NULL, *line;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&raw, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        raw = must_have(NULL);
+    line = text_clean(raw, (size_t)n);
+    fprintf(out, "%s\n", line);
+    free(line);
+    free(raw);
+}
+
 static int char_width(uint32_t c)
 {
     int w = wcwidth((wchar_t)c);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct json_t;
 
@@ -21,6 +22,8 @@ bool text_valid(const char *text); /* is it UTF-8? */
  * control characters and what is not UTF-8 become U+FFFD, so that no record can steer the
  * terminal of whoever reads it. */
 char *text_clean(const char *p, size_t n);
+/* Prints one line for people: all of it is cleaned, and a line break put behind it. */
+void text_say(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Columns that a cleaned text takes on a terminal. The locale has to be a UTF-8 one. */
 int text_width(const char *text);
 /* Bytes of the longest part of @text that takes at most @columns; *took = its columns. */

@@ -139,18 +139,12 @@ static void say_found(struct client *c, const json_t *result)
 static void say_record(struct client *c, const json_t *record)
 {
     const char *label = get_text(record, "label"), *column = get_text(record, "column"),
-               *site = get_text(record, "site");
+               *site = get_text(record, "site"), *row = get_text(record, "row");
+    bool labelled = *label && strcmp(label, row) != 0;
 
-    fprintf(c->err, "Not as signed: %s %s", get_text(record, "table"), get_text(record, "row"));
-    if (*label != '\0' && strcmp(label, get_text(record, "row")) != 0)
-        fprintf(c->err, " (%s)", label);
-    fputs(": ", c->err);
-    if (*column != '\0')
-        fprintf(c->err, "%s: ", column);
-    fputs(get_text(record, "why"), c->err);
-    if (*site != '\0')
-        fprintf(c->err, " (%s)", site);
-    fputs(".\n", c->err);
+    text_say(c->err, "Not as signed: %s %s%s%s%s: %s%s%s%s%s%s.", get_text(record, "table"), row,
+             labelled ? " (" : "", labelled ? label : "", labelled ? ")" : "", column, *column ? ": " : "",
+             get_text(record, "why"), *site ? " (" : "", site, *site ? ")" : "");
 }
 
 static void say_chain(struct client *c, const json_t *result)
@@ -164,8 +158,8 @@ static void say_chain(struct client *c, const json_t *result)
         return;
     text_digits(get_number(chain, "blocks"), blocks);
     if (json_is_integer(json_object_get(chain, "broken")))
-        fprintf(c->err, "The history is broken at block %llu: %s. The %s before it are as written.\n",
-                (unsigned long long)get_number(chain, "broken"), get_text(chain, "why"), blocks);
+        text_say(c->err, "The history is broken at block %llu: %s. The %s before it are as written.",
+                 (unsigned long long)get_number(chain, "broken"), get_text(chain, "why"), blocks);
     else
         fprintf(c->err, "The history is unbroken: %s blocks.\n", blocks);
     text_digits(get_number(chain, "entries"), entries);

@@ -1,7 +1,5 @@
 #include "client.h"
 
-#include <stdlib.h>
-
 #include <jansson.h>
 
 #include "args.h"
@@ -14,11 +12,7 @@
 static void show(struct client *c, const json_t *status)
 {
     if (c->json) {
-        char *line = json_dumps(status, JSON_COMPACT);
-
-        if (line)
-            fprintf(c->out, "%s\n", line);
-        free(line);
+        ask_print(c, status);
     } else if (c->tty) {
         fputs("\033[H\033[J", c->out); /* home; clear what is below */
         status_print(c, status, c->out);
@@ -41,6 +35,7 @@ static int run(struct client *c, int argc, char **argv)
 
     if (status != ARGS_GO_ON)
         return status;
+    c->stream = true;
     status = ask_open(c, "watch", NULL, &control);
     if (status != CLIENT_DONE)
         return status;

@@ -458,6 +458,77 @@ static void watch_ends_with_3_when_the_daemon_ends(void **state)
            "perche: perched hung up without an answer; \"journalctl -u perched\" says why.\n");
 }
 
+static void watch_in_json_stays_a_document_on_each_line_when_the_daemon_ends_or_refuses(void **state)
+{
+    (void)state;
+    expect("watch --json", 80, NULL, "{'event':{'state':'live'}}\n",
+           /* asked */
+           "{'command':'watch','args':{}}", CLIENT_UNREACHABLE,
+           /* out */
+           "{\"state\":\"live\"}\n"
+           "{\"error\":{\"code\":\"unreachable\",\"text\":\"perched hung up without an answer; "
+           "\\\"journalctl -u perched\\\" says why.\"}}\n",
+           /* err */
+           "perche: perched hung up without an answer; \"journalctl -u perched\" says why.\n");
+    expect("watch --json", 80, NULL, "{'ok':false,'code':'busy','text':'too many'}\n",
+           /* asked */
+           "{'command':'watch','args':{}}", CLIENT_NO,
+           /* out */
+           "{\"error\":{\"code\":\"busy\",\"text\":\"too many\"}}\n",
+           /* err */
+           "perche: too many\n");
+}
+
+static void must_not_steer(const char *line, const char *text)
+{
+    bool steers = strstr(text, "\xe2\x80\xae") || strstr(text, "\nFORGED");
+
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        steers |= (*p < 0x20 && *p != '\n') || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0);
+    if (steers)
+        fail_msg("perche %s prints as it came: %s", line, text);
+}
+
+/* Names and values come from other sites: no escape of theirs acts here, and none begins a line of its own. */
+static void no_text_of_the_daemon_steers_the_terminal(void **state)
+{
+#define ODD "\\u001b]0;\\u009b2J\\u007f\\u202e\\nFORGED"
+    static const struct {
+        const char *line, *answer;
+    } cases[] = {
+        {"status", "{'ok':false,'code':'refused','text':'" ODD "'}\n"},
+        {"status", "{'ok':true,'result':{'role':'site','name':'" ODD "','state':'" ODD "','reason':'" ODD "','version':'" ODD "'}}\n"},
+        {"watch", "{'event':{'role':'site','state':'" ODD "','reason':'" ODD "'}}\n{'ok':true,'result':{}}\n"},
+        {"sites", "{'ok':true,'result':{'sites':[{'name':'" ODD "','code':'" ODD "','state':'" ODD "','address':'" ODD
+                  "','second_address':'" ODD "','held_at':'x','left_at':'2025-08-30T08:00:00Z'}]}}\n"},
+        {"join x", "{'ok':true,'result':{'name':'" ODD "','warning':'" ODD "'}}\n"},
+        {"invite x", "{'ok':true,'result':{'line':'" ODD "','code':'" ODD "'}}\n"},
+        {"held release 1", "{'ok':true,'result':{'rows':1,'table':'" ODD "'}}\n"},
+        {"held undo 1", "{'ok':true,'result':{'rows':1,'table':'" ODD "'}}\n"},
+        {"sync --wait", "{'ok':true,'result':{'done':false,'missing':'" ODD "'}}\n"},
+        {"refused", "{'ok':true,'result':{'refused':[{'table':'" ODD "','row':'" ODD "','columns':'" ODD "','reason':'schema','image':'" ODD "'}]}}\n"},
+        {"verify --chain", "{'ok':true,'result':{'equal':false,'hub':'offline','state':'" ODD "','reason':'" ODD
+                           "','tables':[{'table':'" ODD "','digest':'" ODD "'}],'warnings':[{'table':'" ODD "','reason':'" ODD "','text':'" ODD
+                           "'}],'chain':{'broken':1,'why':'" ODD "','records':[{'table':'" ODD "','row':'" ODD "','label':'" ODD
+                           "x','column':'" ODD "','site':'" ODD "','why':'" ODD "'}]}}}\n"},
+        {"version", "{'ok':true,'result':{'version':'" ODD "'}}\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *answer = quoted(cases[i].answer);
+        struct ran *r = run_answered(cases[i].line, 200, NULL, answer);
+
+        if (!strstr(r->out, "\xef\xbf\xbd") && !strstr(r->err, "\xef\xbf\xbd"))
+            fail_msg("perche %s does not print it: %s%s", cases[i].line, r->out, r->err);
+        must_not_steer(cases[i].line, r->out);
+        must_not_steer(cases[i].line, r->err);
+        ran_free(r);
+        free(answer);
+    }
+#undef ODD
+}
+
 static void sync_tells_the_daemon_and_comes_back(void **state)
 {
     (void)state;
@@ -1907,6 +1978,8 @@ int main(void)
         cmocka_unit_test(watch_at_a_hub_says_so),
         cmocka_unit_test(watch_in_json_is_a_document_on_each_line),
         cmocka_unit_test(watch_ends_with_3_when_the_daemon_ends),
+        cmocka_unit_test(watch_in_json_stays_a_document_on_each_line_when_the_daemon_ends_or_refuses),
+        cmocka_unit_test(no_text_of_the_daemon_steers_the_terminal),
         cmocka_unit_test(sync_tells_the_daemon_and_comes_back),
         cmocka_unit_test(sync_wait_that_is_done_exits_with_0),
         cmocka_unit_test(sync_wait_that_is_not_done_exits_with_1_and_says_what_is_missing),
