@@ -290,7 +290,7 @@ enum perche_rc command_replicate(struct replica *r, const struct work *w, struct
     if (rc == PERCHE_OK)
         rc = migration_run(r, number, name, text, NULL);
     if (rc == PERCHE_OK && ((t = registry_table(r, p.table)) == NULL || !t->present))
-        rc = fail(r, PERCHE_REFUSED, "%s cannot be replicated: see perche doctor", p.table);
+        rc = fail(r, PERCHE_REFUSED, "%s cannot be replicated: perche verify says why", p.table);
     if (rc == PERCHE_OK)
         rc = capture_new(r);
     if (rc == PERCHE_OK) {

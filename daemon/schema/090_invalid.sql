@@ -1,5 +1,5 @@
 -- Values that are outside their code list: what a local program wrote, as SQLite is not told of the lists. Nothing is
--- refused or changed because of it; `perche doctor` shows the same. A code that was closed is still in its list, and a
+-- refused or changed because of it; they are told here alone. A code that was closed is still in its list, and a
 -- list of which this replica has no code at all (a site that has not joined, a list still to be loaded) is not judged.
 -- key is a JSON array of the key's values in the table's order, as in perche_contested.
 --

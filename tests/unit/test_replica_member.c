@@ -1114,6 +1114,22 @@ static void what_cannot_be_replicated_is_refused_with_the_reason(void **state)
     program_says(p->hub, "SELECT count(*) FROM perche_migration WHERE number >= 1000", "0");
 }
 
+static void a_table_made_anew_with_another_key_is_not_replicated_and_verify_says_why(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    program(p->hub, TABLE);
+    free(replicated(p));
+    program(p->hub, "DROP TABLE visit; CREATE TABLE visit (who TEXT NOT NULL PRIMARY KEY, id TEXT, site_id TEXT, more TEXT)");
+    pair_refuses(p, p->hub, WORK_COMMAND, "replicate", "{\"table\": \"visit\", \"scope\": \"site_id\"}", PERCHE_REFUSED);
+    assert_string_equal(p->hub->err.text, "visit cannot be replicated: perche verify says why");
+    json = pair_query(p, p->hub, "warnings", "{}");
+    assert_string_equal(json_at(json, "$.warnings[0].table"), "visit");
+    assert_non_null(strstr(json_at(json, "$.warnings[0].text"), "made anew with the key (who)"));
+    free(json);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
@@ -1158,6 +1174,7 @@ int main(void)
         T(a_table_of_a_sites_own_with_its_key_the_other_way_round_is_left_alone),
         T(a_name_that_would_not_go_on_the_line_is_refused),
         T(what_cannot_be_replicated_is_refused_with_the_reason),
+        T(a_table_made_anew_with_another_key_is_not_replicated_and_verify_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
