@@ -116,8 +116,9 @@ const struct command command_refused = {
     .usage = "refused [--limit N]",
     .help = "A site writes its own records. What it wrote of others (another site's rows, tables\n"
             "and columns that are the hub's) is put back as it is at the hub; here it stands,\n"
-            "newest first, with the values that were written, 1,000 unless --limit says how\n"
-            "many. Nothing else waits for it.\n"
+            "newest first, with the values that were written. Nothing else waits for it.\n"
+            "\n"
+            "  --limit N  show so many, 1,000 if not given\n"
             "\n"
             "  perche refused\n"
             "  perche --json refused\n",

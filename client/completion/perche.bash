@@ -151,6 +151,7 @@ _perche() {
             _perche_offer "$(_perche_values id held)"
         fi
         ;;
+    refused) [[ $cur == -* ]] && _perche_offer "--limit $globals" ;;
     invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --site --replace $globals" ;;
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
     verify) [[ $cur == -* ]] && _perche_offer "--chain $globals" ;;
@@ -161,7 +162,7 @@ _perche() {
         ;;
     recover)
         if [[ $cur == -* ]]; then
-            _perche_offer "--now $globals"
+            _perche_offer "--begin --now $globals"
         elif ((words == 0)); then
             _perche_offer "$(_perche_values code sites)"
         fi

@@ -75,6 +75,7 @@ completes "a value behind =" 'perche conflicts resolve 7f3a --take=' 'a b'
 completes "the start of a value behind =" 'perche invite x --kind=PL' 'PLACEMENT_OFFICE'
 completes "tables for --table" 'perche conflicts --table c' 'cohort'
 completes "sites to revoke" 'perche revoke C' 'CHR'
+completes "how a recovery begins and ends" 'perche recover --' '--begin --help --json --now --socket'
 completes "commands to be helped with" 'perche help ver' 'verify version'
 completes "nothing where nothing is known" 'perche join ' ''
 
@@ -94,7 +95,7 @@ if [ ! -x "$real" ]; then
 else
     completes "each command that perche has" 'perche ' \
         "$("$real" help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort | paste -sd ' ')"
-    for command in status sync sites watch list show history invite join revoke leave verify \
+    for command in status sync sites watch list show history refused invite join revoke retire leave verify \
         replicate help version; do
         completes "each option of $command that its help has" "perche $command --" \
             "$({
