@@ -17,7 +17,7 @@ static const char *words(const char *reason)
         const char *reason, *words;
     } all[] = {
         {"scope", "a row that is not this site's"},
-        {"site", "names a site that nobody knows"},
+        {"site", "names no site, or one that nobody knows"},
         {"hub_table", "a table that only the hub writes"},
         {"hub_column", "a column that only the hub writes"},
         {"parent", "belongs to a row that this site has not got"},

@@ -328,8 +328,7 @@ enum perche_rc conflict_moot(struct replica *r, const uint8_t id[16], const char
 
 /* ---- scope ----------------------------------------------------------------------------- */
 
-/* The row that a conflict of these values speaks of; false: it is not here, or r->fail. */
-static bool subject(struct replica *r, struct table *conflicts, const struct perche_value *values, struct meta *m)
+bool conflict_subject(struct replica *r, struct table *conflicts, const struct perche_value *values, struct meta *m)
 {
     const struct column *tab = table_column(conflicts, "tab"),
                         *key = table_column(conflicts, "key");
@@ -361,14 +360,14 @@ uint32_t conflict_scope(struct replica *r, struct table *conflicts,
 {
     struct meta m;
 
-    return subject(r, conflicts, values, &m) ? m.scope : 0;
+    return conflict_subject(r, conflicts, values, &m) ? m.scope : 0;
 }
 
 bool conflict_left(struct replica *r, struct table *conflicts, const struct perche_value *values, uint32_t site)
 {
     struct meta m;
 
-    return subject(r, conflicts, values, &m) && rights_left(r, site, m.table->num, m.key, m.key_n);
+    return conflict_subject(r, conflicts, values, &m) && rights_left(r, site, m.table->num, m.key, m.key_n);
 }
 
 /* Sites that had the conflict and have it no more get a mark, those that have it now lose theirs. */

@@ -633,7 +633,8 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
     static const char *const ends[] = {
         "UPDATE perche_member SET revoked_ms = coalesce(revoked_ms, ?2) WHERE site = ?1",
         "DELETE FROM perche_invitation WHERE site = ?1 AND used_ms IS NULL AND ?2",
-        "UPDATE perche_peer SET session = 0 WHERE site = (SELECT num FROM perche_name WHERE text = ?1) AND ?2",
+        /* nor does a hub that was put back wait for what it had */
+        "UPDATE perche_peer SET session = 0, recovery = 0 WHERE site = (SELECT num FROM perche_name WHERE text = ?1) AND ?2",
     };
     struct site site = {0};
     sqlite3_stmt *s;

@@ -2,6 +2,7 @@
  * Unlawful cells are refused one by one; the whole row when it is new or outside. A
  * refusal is an entry with a position for that site, without values. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "replica/position.h"
@@ -185,7 +186,8 @@ static enum perche_rc parent_ok(struct replica *r, uint32_t site, const struct m
     return PERCHE_OK;
 }
 
-/* Does the cell give the row to a site that nobody knows? It would leave its author and come to nobody. */
+/* Does the cell give the row to a site that nobody knows, or, where it is the only one that names one, to none? It would leave
+ * its author and come to nobody. */
 static bool nobodys(struct replica *r, uint32_t site, const struct table *t, uint32_t num, const struct perche_value *v)
 {
     const char *own = name_text(r, site);
@@ -195,7 +197,9 @@ static bool nobodys(struct replica *r, uint32_t site, const struct table *t, uin
     for (uint32_t p = 0; p < t->parts_count; p++) {
         if (t->parts[p].child_site != NULL || t->parts[p].num != num || t->parts[p].key_index >= 0 || t->rule == RULE_PARENT)
             continue;
-        if (v->type != PERCHE_TEXT || (own != NULL && strlen(own) == v->n && memcmp(own, v->p, v->n) == 0))
+        if (v->type != PERCHE_TEXT)
+            return t->rule == RULE_OWN && t->parts_count == 1;
+        if (own != NULL && strlen(own) == v->n && memcmp(own, v->p, v->n) == 0)
             return false;
         s = sql(r, SQL_SITE_KNOWN);
         bind_value(s, 1, v);
@@ -287,6 +291,31 @@ static bool may_ask(struct replica *r, uint32_t site, struct table *conflicts, c
     return scope == 0 || scope_holds(r, scope, site) || conflict_left(r, conflicts, values, site);
 }
 
+/* Would it settle the question about a row that the site may only read? Its value would be refused, and the question gone. */
+static enum perche_rc may_decide(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in, bool *ok)
+{
+    const struct column *state = table_column(m->table, "state");
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    struct meta *row;
+    bool settles = false;
+    enum perche_rc rc = row_values(r, m, values);
+
+    *ok = true;
+    for (uint32_t i = 0; rc == PERCHE_OK && state != NULL && i < in->cells_count; i++)
+        settles |= in->cells[i].num == state->num && perche_value_compare(in->cells[i].value, &values[state->num]) != 0;
+    if (rc != PERCHE_OK || !settles)
+        return rc;
+    row = malloc(sizeof *row);
+    if (row == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a question's row");
+    if (conflict_subject(r, m->table, values, row) && row->table->area != NULL && !rights_left(r, site, row->table->num, row->key, row->key_n)) {
+        rc = row_values(r, row, values);
+        *ok = rc != PERCHE_OK || rights_relative_left(r, site, row, values) || scope_may_write(r, row->table, row, values, site);
+    }
+    free(row);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
 /* What may not be shifted is taken whatever the clock (DESIGN 4.2), but not from a time that no clock can say that
  * was believed before: it would win for ever. */
 static bool of_the_future(const struct replica *r, bool fixed, uint64_t stamp)
@@ -319,8 +348,12 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
     *reason = *cols_reason = NULL;
     *cols = 0;
     if (t->is_conflict) {
+        bool may = true;
+
         if (m->stored ? !rights_holds(r, site, m) : !may_ask(r, site, t, in))
             *reason = "scope";
+        else if (m->stored && may_decide(r, site, m, in, &may) == PERCHE_OK && !may)
+            *reason = "readonly";
         return r->fail;
     }
     if (t->is_chain)

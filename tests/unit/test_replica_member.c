@@ -242,7 +242,9 @@ static void a_revoked_site_is_out_until_it_is_invited_again(void **state)
     char *json = pair_command(p, p->hub, "invite", "{\"name\": \"La Loupe\", \"replace\": true}");
 
     assert_true(key_of(p, site).session != 0);
+    program(p->hub, "UPDATE perche_peer SET recovery = 1 WHERE site = (SELECT num FROM perche_name JOIN perche_member ON site = text WHERE name = 'La Loupe')");
     free(pair_command(p, p->hub, "revoke", "{\"site\": \"La Loupe\"}"));
+    program_says(p->hub, "SELECT count(*) FROM perche_peer WHERE recovery <> 0", "0"); /* a hub that was put back waits for it no more */
     assert_true(key_of(p, site).revoked);
     assert_int_equal(key_of(p, site).session, 0);
     enrols(p, json, 9, PERCHE_NO_INVITATION_UNKNOWN); /* its open invitation went, too */

@@ -590,6 +590,57 @@ static void a_reader_writes_only_where_he_may(void **state)
     says(p->sites[0], "x 2", "SELECT call_name || ' ' || (SELECT count(*) FROM learner_contact) FROM learner");
 }
 
+/* His value would be refused; the question must not be gone by then. */
+static void a_reader_settles_no_question(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    char args[200];
+
+    schooled(p, 0, ID(1), ID(2));
+    equal(p, a);
+    reader(p, 0);
+    edit(p, p->hub, "UPDATE learner SET birth_date = '1990-01-01'");
+    edit(p, a, "UPDATE learner SET birth_date = '1991-02-02'");
+    equal(p, a);
+    equal(p, b);
+    equal(p, b);
+    says(b, "open", "SELECT state FROM perche_conflict");
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}", asked(b->program, "SELECT id FROM perche_conflict"));
+    p->now += 1000;
+    free(pair_command(p, b, "resolve", args));
+    for (int i = 0; i < 3; i++)
+        equal(p, b);
+    equal(p, a);
+    says(p->hub, "open 1991-02-02", "SELECT (SELECT state FROM perche_conflict) || ' ' || birth_date FROM learner");
+    says(b, "open 1991-02-02", "SELECT (SELECT state FROM perche_conflict) || ' ' || birth_date FROM learner");
+    says(b, "readonly readonly", "SELECT group_concat(reason, ' ') FROM perche_refused");
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}", asked(a->program, "SELECT id FROM perche_conflict"));
+    p->now += 1000;
+    free(pair_command(p, a, "resolve", args)); /* the school may */
+    equal(p, a);
+    says(p->hub, "resolved 1990-01-01", "SELECT (SELECT state FROM perche_conflict) || ' ' || birth_date FROM learner");
+}
+
+/* It would be the hub's alone, and gone from where it was written without a word. */
+static void a_row_that_names_no_site_is_refused_and_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    edit(p, p->hub, "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, school TEXT, what TEXT) STRICT, WITHOUT ROWID");
+    free(pair_replicate(p, "{\"table\": \"visit\", \"scope\": \"school\"}"));
+    pair_prove(p, a);
+    equal(p, a);
+    edit(p, a, "INSERT INTO visit VALUES ('v1', NULL, 'x')");
+    refused(p, a, "visit::site");
+    edit(p, a, "INSERT INTO visit VALUES ('v2', '%s', 'y')", SITE_ID(p, 0));
+    refused(p, a, "");
+    edit(p, a, "UPDATE visit SET school = NULL, what = 'z'");
+    refused(p, a, "visit:school:site");
+    says(a, "v2 z", "SELECT id || ' ' || what FROM visit WHERE school IS NOT NULL");
+}
+
 static void a_reader_adds_no_child_in_a_table_that_he_does_not_read(void **state)
 {
     struct pair *p = *state;
@@ -792,6 +843,8 @@ int main(void)
         TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),
         TEST(a_child_is_given_to_another_parent_only_where_both_are_held),
         TEST(a_reader_writes_only_where_he_may),
+        TEST(a_reader_settles_no_question),
+        TEST(a_row_that_names_no_site_is_refused_and_listed),
         TEST(a_reader_adds_no_child_in_a_table_that_he_does_not_read),
         TEST(an_append_row_may_be_corrected_until_it_is_acknowledged),
         TEST(an_append_row_whose_acknowledgement_was_lost_is_not_held_against_its_author),
