@@ -1001,6 +1001,8 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
     }
     if (rc == PERCHE_OK)
         rc = wal_files_open(&n->files, n->data, n->db, err);
+    if (rc == PERCHE_OK && n->role == REPLICA_HUB)
+        rc = node_revoked_start(n, err);
     if (rc == PERCHE_OK)
         rc = read_state(n, &state, err);
     if (rc == PERCHE_OK)

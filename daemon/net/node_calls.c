@@ -759,7 +759,10 @@ static void on_revoked(struct job *job)
         ev.site = json_string_value(json_object_get(answer, "site"));
         if (ev.site)
             node_step(call->n, &ev);
-        json_decref(answer);
+        node_revoked_keep(call->n, json_object_get(answer, "revoked"));
+        (void)json_object_del(answer, "revoked"); /* not there only where there is nothing to keep */
+        call_end_with(job, answer);
+        return;
     }
     call_end(job, NULL);
 }

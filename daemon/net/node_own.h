@@ -168,4 +168,11 @@ bool node_may_join_anew(const char *reason);
 void node_leave_told(struct node *n, const char *why, const char *text);
 void node_leave_fail(struct node *n); /* the node is closing */
 
+/* ---- node_revoked.c, at a hub --------------------------------------------------- */
+
+/* What keys/revoked has is revoked in the database too, and the other way round. Before the threads have the replica. */
+enum perche_rc node_revoked_start(struct node *n, struct perche_err *err);
+/* @revoked: [[site, public key, ms]], into the file. A failure is logged: the revocation stands in the database. */
+void node_revoked_keep(struct node *n, const json_t *revoked);
+
 #endif

@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"invite", HUB, command_invite},
     {"revoke", HUB, command_revoke},
+    {"revocations", HUB, command_revocations},
     {"retire", HUB, command_retire},
     {"joined", SITE, command_joined},
     {"leave", SITE, command_leave},

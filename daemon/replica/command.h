@@ -11,6 +11,9 @@ typedef enum perche_rc (*command_cb)(struct replica *r, const struct work *w, st
 /* member.c, at a hub */
 enum perche_rc command_invite(struct replica *r, const struct work *w, struct args *a,
                               struct json *j);
+/* "known": [[site, public key in hexadecimal, ms]] of machines that were revoked. One that joined before that, and is not revoked
+ * in this file, is now. "again": how many; "revoked": the same list of all that this file has. */
+enum perche_rc command_revocations(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
                               struct json *j);
 enum perche_rc command_recover(struct replica *r, const struct work *w, struct args *a,

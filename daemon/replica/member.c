@@ -627,6 +627,44 @@ static enum perche_rc member_find(struct replica *r, struct args *a, struct site
     return r->fail;
 }
 
+/* "revoked": of one site, or NULL for all of them. */
+static enum perche_rc write_revoked(struct replica *r, struct json *j, const char *site)
+{
+    sqlite3_stmt *s = ask(r, "SELECT json_group_array(json_array(site, lower(hex(public_key)), revoked_ms)) FROM"
+                             " (SELECT * FROM perche_member WHERE revoked_ms > 0 AND length(public_key) = 32 AND (?1 IS NULL OR site = ?1) ORDER BY site)");
+
+    ask_bind_text(s, 1, site);
+    out_key(j, "revoked");
+    out_raw(j, ask_row(r, s, "list the revoked sites") ? ask_text(s, 0) : "[]");
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+enum perche_rc command_revocations(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    struct arg known = args_find(r, a, "known");
+    sqlite3_stmt *s;
+    char *list;
+    enum perche_rc rc;
+
+    (void)w;
+    list = strdup(known.kind == 'a' ? ask_text(a->stmt, 1) : "[]");
+    if (list == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the revoked sites");
+    s = ask(r, "UPDATE perche_member SET revoked_ms = k.at FROM (SELECT value ->> 0 AS site, value ->> 1 AS key, max(value ->> 2) AS at"
+               " FROM json_each(?1) WHERE type = 'array' GROUP BY 1, 2) k WHERE k.site = perche_member.site AND k.key = lower(hex(public_key))"
+               " AND coalesce(revoked_ms, 0) = 0 AND joined_ms <= k.at");
+    ask_bind_text(s, 1, list);
+    rc = ask_run(r, s, "revoke again");
+    free(list);
+    out_key(j, "again");
+    out_int(j, rc == PERCHE_OK ? sqlite3_changes(r->db) : 0);
+    if (rc == PERCHE_OK) /* nor does a hub that was put back wait for what they had */
+        rc = exec(r, "UPDATE perche_peer SET session = 0, recovery = 0 WHERE site IN (SELECT n.num FROM perche_name n JOIN perche_member m"
+                     " ON m.site = n.text WHERE m.revoked_ms > 0)");
+    return rc == PERCHE_OK ? write_revoked(r, j, NULL) : rc;
+}
+
 enum perche_rc command_revoke(struct replica *r, const struct work *w, struct args *a,
                               struct json *j)
 {
@@ -657,7 +695,7 @@ enum perche_rc command_revoke(struct replica *r, const struct work *w, struct ar
     out_text(j, site.code);
     out_key(j, "revoked_at");
     out_time(j, w->now_ms);
-    return rc;
+    return rc == PERCHE_OK ? write_revoked(r, j, site.id) : rc;
 }
 
 /* ---- retire ----------------------------------------------------------------------------------- */

@@ -199,4 +199,21 @@ def _():
     del net.nodes["twin"]
 
 
+@case("a machine that was revoked stays out of a hub that is put back to before that")
+def _():
+    old = copy_of(hub)
+    hub.perche("revoke", "CHR")
+    net.wait_for("Chartres to be refused", lambda: chr_.status()["reason"] == "revoked")
+    put_back(hub, old)
+    expect("the log says so", hub.log_text().count("hub.revoked_again"), 1)
+    seen = site_seen_by_hub("Chartres")
+    if not seen["revoked_at"]:
+        raise Failure("it is not revoked: " + str(seen))
+    chr_.stop()
+    chr_.start()
+    net.wait_for("Chartres to be refused once more", lambda: chr_.status()["reason"] == "revoked")
+    tell("its key stands in keys/revoked, which no copy of the database takes away")
+    llp.sync_wait()
+
+
 perche_net.main(build, [net])

@@ -235,6 +235,32 @@ static void an_invitation_expires_and_a_newer_one_ends_the_older(void **state)
     free(second);
 }
 
+/* What keys/revoked brings to a hub that was put back. */
+static void a_machine_that_was_revoked_is_revoked_again_and_one_that_joined_since_is_not(void **state)
+{
+    struct pair *p = *state;
+    const char *site = replica_site_id(p->sites[0]->r);
+    char args[300], *json, *key = strdup(asked(p->hub->program, "SELECT lower(hex(public_key)) FROM perche_member WHERE name = 'La Loupe'"));
+
+    json = pair_command(p, p->hub, "revocations", "{\"known\": []}");
+    assert_string_equal(json_at(json, "$.revoked"), "[]");
+    free(json);
+    for (int i = 0; i < 4; i++) { /* of another machine, from before it joined, of another site; then its own */
+        snprintf(args, sizeof args, "{\"known\": [[\"%s\", \"%s\", %llu]]}", i == 2 ? "x" : site, i == 0 ? "00" : key,
+                 i == 1 ? 1ULL : (unsigned long long)p->now + 5);
+        json = pair_command(p, p->hub, "revocations", args);
+        assert_string_equal(json_at(json, "$.again"), i == 3 ? "1" : "0");
+        assert_int_equal(key_of(p, site).revoked, i == 3);
+        if (i == 3)
+            assert_string_equal(json_at(json, "$.revoked[0][1]"), key);
+        free(json);
+    }
+    json = pair_command(p, p->hub, "revocations", args); /* and once */
+    assert_string_equal(json_at(json, "$.again"), "0");
+    free(json);
+    free(key);
+}
+
 static void a_revoked_site_is_out_until_it_is_invited_again(void **state)
 {
     struct pair *p = *state;
@@ -1144,6 +1170,7 @@ int main(void)
         T(an_invitation_is_good_once_and_its_answer_may_be_lost),
         T(the_hub_stores_no_secret),
         T(an_invitation_expires_and_a_newer_one_ends_the_older),
+        T(a_machine_that_was_revoked_is_revoked_again_and_one_that_joined_since_is_not),
         T(a_revoked_site_is_out_until_it_is_invited_again),
         T(a_note_of_a_site_never_goes_back),
         T(a_site_that_joins_tells_what_it_wrote_before_under_its_new_id),
