@@ -722,7 +722,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         m.block = a->block;
     }
     rc = write_data(a, &m, &out, was_alive, &k, values, there);
-    if (refused_here(r)) { /* a constraint of the file: its own transaction step was undone */
+    if (refused_here(r)) { /* a constraint of the file, or a program's trigger or index: its own transaction step was undone */
         *prev = 0;
         rc = park(a, part, row, r->obstacle != NULL ? r->obstacle : "constraint");
         goto out;

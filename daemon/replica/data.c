@@ -6,6 +6,7 @@
  * NOT NULL before the key; it is tried as an update first. */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -163,23 +164,60 @@ static enum perche_rc ignored(struct replica *r, struct table *t, struct perche_
     return t->foreign_triggers && rc == if_there ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
 }
 
+/* Has a program's index or trigger met a value that it cannot work with ('$.a' of a text that is no JSON)? */
+static bool of_the_row(const struct replica *r, int rc)
+{
+    return !tx_lost(r) && ((rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_TOOBIG || rc == SQLITE_CORRUPT_VTAB);
+}
+
+/* Whose error it may be: indexes that reckon, and triggers. NULL: a column's own expression. */
+static const char *in_the_way(struct replica *r, const struct table *t)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT 'index ' || group_concat(name, ', ') FROM pragma_index_list(?1) l WHERE origin = 'c' AND name NOT GLOB 'perche_*'"
+                                 " AND (partial OR EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) WHERE cid = -2))");
+    const char *found = NULL;
+
+    if (s == NULL)
+        return t->triggers;
+    (void)sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    if (sqlite3_step(s) == SQLITE_ROW)
+        found = (const char *)sqlite3_column_text(s, 0);
+    if (found != NULL)
+        (void)snprintf(r->in_the_way, sizeof r->in_the_way, "%s%s%s", found, t->triggers != NULL ? ", " : "",
+                       t->triggers != NULL ? t->triggers : ""); /* cut short, it still says which */
+    (void)sqlite3_finalize(s); /* without it the triggers are named */
+    return found != NULL ? r->in_the_way : t->triggers;
+}
+
 /* ---- writing ---------------------------------------------------------------- */
 
-/* Steps a write and resets it. */
+/* Steps a write and resets it. A statement that fails leaves nothing; with triggers SQLite sees to that only where the error is one
+ * that it foresaw, and RAISE(FAIL) asks it not to. */
 static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, struct perche_bytes key, int *changes)
 {
-    int rc = tx_stands(r) == PERCHE_OK ? sqlite3_step(s) : SQLITE_ABORT;
-    enum perche_rc result = PERCHE_OK;
+    bool of_row = false;
+    int rc;
 
+    if (tx_stands(r) != PERCHE_OK || (t->foreign_triggers && row_savepoint(r) != PERCHE_OK))
+        return r->fail;
+    rc = sqlite3_step(s);
     if (rc == SQLITE_DONE) {
         *changes = sqlite3_changes(r->db);
+    } else if ((of_row = of_the_row(r, rc))) {
+        (void)fail(r, PERCHE_REFUSED, "%s: %s", t->name, sqlite3_errmsg(r->db));
     } else {
-        result = fail_sqlite(r, rc, t->name);
+        (void)fail_sqlite(r, rc, t->name);
         if (rc == SQLITE_CONSTRAINT_TRIGGER && tx_lost(r))
             note_thrown(r, t, key);
     }
     (void)sqlite3_reset(s); /* repeats the step's error */
-    return result;
+    if (t->foreign_triggers && rc == SQLITE_DONE)
+        return row_release(r);
+    if (t->foreign_triggers)
+        row_back(r);
+    if (of_row)
+        r->obstacle = in_the_way(r, t);
+    return rc == SQLITE_DONE ? PERCHE_OK : r->fail;
 }
 
 static void bind_columns(const struct table *t, sqlite3_stmt *s, uint64_t mask, const struct perche_value *values)

@@ -237,6 +237,7 @@ struct replica {
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     const char *obstacle;        /* after a write that was REFUSED: what a program has put in its way; NULL: a constraint of the table */
+    char in_the_way[256];        /* text of it, where it was looked for */
     struct { uint32_t tab; uint64_t key; } thrown[THROWN_MAX]; /* rows (hash of the key) at which a program's trigger ended our transaction */
     uint32_t thrown_count;
     struct outcome *outcome;     /* of the work under way: note_add() */

@@ -26,6 +26,9 @@ static const char *const texts[TX_SQL_COUNT] = {
     [TX_SAVEPOINT] = "SAVEPOINT work",
     [TX_RELEASE] = "RELEASE work",
     [TX_BACK] = "ROLLBACK TO work",
+    [TX_ROW] = "SAVEPOINT one_row",
+    [TX_ROW_RELEASE] = "RELEASE one_row",
+    [TX_ROW_BACK] = "ROLLBACK TO one_row",
     [TX_SCHEMA_VERSION] = "PRAGMA schema_version",
     [TX_DATA_VERSION] = "PRAGMA data_version",
 };
@@ -529,4 +532,22 @@ void savepoint_rollback(struct replica *r)
     r->fail = rc;
     r->fail_err = err;
     r->tx->settled = true; /* again: fail() has cleared it if a step above said something */
+}
+
+enum perche_rc row_savepoint(struct replica *r)
+{
+    return run(r, TX_ROW);
+}
+
+enum perche_rc row_release(struct replica *r)
+{
+    return run(r, TX_ROW_RELEASE);
+}
+
+void row_back(struct replica *r)
+{
+    if (tx_lost(r))
+        return;
+    (void)run(r, TX_ROW_BACK); /* r->fail is what it goes back for */
+    (void)run(r, TX_ROW_RELEASE);
 }

@@ -9,6 +9,7 @@
 
 enum tx_sql {
     TX_BEGIN_WRITE, TX_BEGIN_READ, TX_COMMIT, TX_ROLLBACK, TX_SAVEPOINT, TX_RELEASE, TX_BACK,
+    TX_ROW, TX_ROW_RELEASE, TX_ROW_BACK,
     TX_SCHEMA_VERSION, TX_DATA_VERSION, TX_SQL_COUNT
 };
 
@@ -32,6 +33,11 @@ bool tx_lost(const struct replica *r);
 /* Is the file where this connection left it? Else an older one was written into it (.restore of the shell, backup()): what is
  * in memory belongs to another history, and no transaction of this connection begins any more. */
 bool node_stands(struct replica *r);
+/* Around one statement on a table with a program's triggers: what they have done goes with it when it fails. Nothing of ours in memory
+ * moves meanwhile. row_back() keeps the failure; one of its own loses the transaction, which its end finds. */
+enum perche_rc row_savepoint(struct replica *r);
+enum perche_rc row_release(struct replica *r);
+void row_back(struct replica *r);
 /* Before each write: no statement has a commit of its own in the place of a transaction that is no more. */
 enum perche_rc tx_stands(struct replica *r);
 enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);

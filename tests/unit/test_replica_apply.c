@@ -529,6 +529,74 @@ static void what_a_program_alone_can_run_sets_its_table_aside_and_nothing_else(v
     }
 }
 
+/* What a program's index or trigger cannot work with: an error of one row, and no other waits for it. */
+static void a_value_that_a_programs_index_or_trigger_fails_on_sets_its_row_aside_and_nothing_else(void **state)
+{
+    static const struct { const char *ddl, *drop, *reason; } cases[] = {
+        {"CREATE INDEX own ON project (json_extract(client_name, '$.a'))", "DROP INDEX own", "index own"},
+        {"CREATE INDEX own ON project (title) WHERE json_extract(client_name, '$.a') = 1", "DROP INDEX own", "index own"},
+        {"CREATE TABLE seen (x); CREATE TRIGGER own AFTER UPDATE ON project BEGIN INSERT INTO seen SELECT value FROM json_each(NEW.client_name); END",
+         "DROP TRIGGER own; DROP TABLE seen", "trigger own"},
+        {"CREATE VIRTUAL TABLE seen USING fts5(title, content=''); CREATE TRIGGER own AFTER UPDATE ON project"
+         " BEGIN INSERT INTO seen (seen, rowid, title) VALUES ('delete', 1, OLD.title); END", "DROP TRIGGER own; DROP TABLE seen", "trigger own"},
+        {"CREATE TABLE seen (x); CREATE TRIGGER own AFTER UPDATE ON project BEGIN INSERT INTO seen VALUES (zeroblob(2000000000)); END",
+         "DROP TRIGGER own; DROP TABLE seen", "trigger own"},
+        {"CREATE INDEX other ON project (abs(CASE client_name WHEN 'no JSON' THEN -9223372036854775807 - 1 END)); CREATE TABLE seen (x);"
+         "CREATE TRIGGER own AFTER UPDATE ON project BEGIN INSERT INTO seen VALUES (NEW.title); END", "DROP TRIGGER own; DROP TABLE seen; DROP INDEX other",
+         "index other, trigger own"},
+    };
+    struct pair *p = *state;
+
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture *site = p->sites[0], *from = i % 2 == 0 ? p->hub : site, *a = i % 2 == 0 ? site : p->hub;
+
+        program(from, "DELETE FROM project; DELETE FROM cohort");
+        harvest_here(p, from);
+        equal(p, site);
+        edit(p, from, "INSERT INTO project (id, site_id, kind, title, client_name) VALUES ('" ID(1) "', '%s', 'SHED', 'old', '{}')", SITE_ID(p, 0));
+        equal(p, site);
+        program(a, cases[i / 2].ddl);
+        edit(p, from, "UPDATE project SET title = 'new', client_name = 'no JSON'");
+        cohort(p, from, ID(2), SITE_ID(p, 0));
+        pair_sync(p, site);
+        says(a, "1", "SELECT count(*) FROM cohort");
+        says(a, "old {}", "SELECT title || ' ' || client_name FROM project");
+        says(a, cases[i / 2].reason, "SELECT reason FROM perche_parked");
+        program(a, cases[i / 2].drop);
+        pair_prove(p, site);
+        harvest_here(p, a);
+        says(a, "new", "SELECT title FROM project");
+        equal(p, site);
+        says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+    }
+}
+
+/* RAISE(FAIL): SQLite leaves what the statement had done. It would be taken for an edit of this node's. */
+static void a_row_that_a_programs_trigger_fails_halfway_is_as_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(1) "', '%s', 'SHED', 'old')", SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "CREATE TABLE seen (x); CREATE TRIGGER own AFTER UPDATE ON project BEGIN INSERT INTO seen VALUES (NEW.title); SELECT RAISE(FAIL, 'no'); END;"
+               "CREATE TRIGGER two AFTER INSERT ON project BEGIN SELECT RAISE(FAIL, 'no'); END");
+    edit(p, p->hub, "UPDATE project SET title = 'new'");
+    pair_sync(p, a);
+    says(a, "old 0", "SELECT title || ' ' || (SELECT count(*) FROM seen) FROM project");
+    edit(p, p->hub, "UPDATE project SET title = 'newer'"); /* compares the row with what is recorded of it */
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(2) "', '%s', 'SHED', 'other')", SITE_ID(p, 0));
+    pair_sync(p, a);
+    says(a, "old", "SELECT group_concat(title) FROM project");
+    says(a, "constraint constraint constraint", "SELECT group_concat(reason, ' ') FROM perche_parked");
+    says(a, "0", "SELECT count(*) FROM perche_bypassed");
+    program(a, "DROP TRIGGER own; DROP TRIGGER two; DROP TABLE seen");
+    pair_prove(p, a);
+    says(a, "newer,other", "SELECT group_concat(title) FROM (SELECT title FROM project ORDER BY id)");
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+}
+
 /* RAISE(ROLLBACK) ends our transaction, with all that was applied before it. */
 static void rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else(void **state)
 {
@@ -931,6 +999,8 @@ int main(void)
         TEST(cells_of_one_site_that_waited_for_the_row_of_another_stay_out_of_its_history),
         TEST(a_row_that_a_programs_trigger_forbids_at_the_hub_waits_until_it_is_gone),
         TEST(what_a_program_alone_can_run_sets_its_table_aside_and_nothing_else),
+        TEST(a_value_that_a_programs_index_or_trigger_fails_on_sets_its_row_aside_and_nothing_else),
+        TEST(a_row_that_a_programs_trigger_fails_halfway_is_as_it_was),
         TEST(rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else),
         TEST(a_row_that_a_programs_trigger_keeps_out_is_not_held_for_there),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
