@@ -24,7 +24,8 @@ enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_bat
     a->batch = batch;
     a->rows = 0;
     a->applied = a->stamp = 0;
-    a->refused = false;
+    a->refused = a->stays = false;
+    a->retried = 0;
     a->names = calloc(batch->names_count + 1, sizeof *a->names);
     a->prev = calloc(rows + 1, sizeof *a->prev);
     if (a->names == NULL || a->prev == NULL)
@@ -244,44 +245,6 @@ enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const
             return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
     }
     return PERCHE_OK;
-}
-
-/* Sets a row aside, with what its author had seen: its cells come again by parked_retry(). */
-static enum perche_rc park(struct apply *a, const struct perche_part *part, const struct perche_row *row, const char *reason)
-{
-    struct replica *r = a->r;
-    struct perche_batch *one = perche_batch_new();
-    struct perche_buf body = {0};
-    struct perche_err err;
-    sqlite3_stmt *s;
-    enum perche_rc rc;
-
-    if (one == NULL)
-        return fail(r, PERCHE_NOMEM, "no memory to set a row aside");
-    rc = copy_taken(a, part, row, one);
-    if (rc == PERCHE_OK && a->peer.at_hub && !(row->flags & PERCHE_ROW_PAIR)) {
-        struct perche_row *kept = &one->parts[0].rows[0];
-
-        kept->flags |= PERCHE_ROW_PAIR;
-        kept->full = a->peer.full;
-        kept->scan = a->peer.scan;
-    }
-    if (rc == PERCHE_OK && perche_batch_encode(one, 1, &body, &err) != PERCHE_OK)
-        rc = fail(r, err.rc, "set a row of %s aside: %s", part->table, err.text);
-    if (rc == PERCHE_OK) {
-        s = sql(r, SQL_PARKED_PUT);
-        sqlite3_bind_text(s, 1, part->table, -1, SQLITE_STATIC);
-        sqlite3_bind_blob(s, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 3, a->peer.via);
-        sqlite3_bind_text(s, 4, reason, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
-        sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 7, (sqlite3_int64)a->epoch);
-        rc = sql_run(r, s, "set a row aside");
-    }
-    perche_buf_free(&body);
-    perche_batch_free(one);
-    return rc;
 }
 
 /* Translates the row's cells; false when a column is not known here (the row is parked). */
@@ -515,22 +478,6 @@ static enum perche_rc judge(struct apply *a, struct meta *m, const struct perche
     if (left == 0 && !in->has_gen)
         *gone = true;
     return rc;
-}
-
-bool parked_has(struct replica *r, const char *table, struct perche_bytes key, bool row_itself)
-{
-    sqlite3_stmt *s = sql(r, SQL_PARKED_ROW);
-    bool has = false;
-
-    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
-    while (!has && sql_row(r, s)) {
-        const char *reason = (const char *)sqlite3_column_text(s, 4);
-
-        has = row_itself ? strcmp(reason, "row") != 0 : strcmp(reason, "row") == 0 || strcmp(reason, "husk") == 0;
-    }
-    sql_done(s);
-    return has;
 }
 
 /* A site asks with its next request; a hub reads perche_parked for its answer. A row that is here and set aside is not asked for. */
@@ -827,7 +774,7 @@ enum perche_rc apply_rows(struct apply *a)
 static enum perche_rc meet_buried(struct apply *a, struct table *t, const struct perche_row *row)
 {
     struct meta m;
-    enum perche_rc rc = parked_retry(a->r, t->name, &row->key);
+    enum perche_rc rc = parked_retry(a->r, t->name, row->key);
 
     if (rc == PERCHE_OK)
         rc = meta_load(a->r, t, row->key, &m);
@@ -845,11 +792,9 @@ static enum perche_rc meet_buried(struct apply *a, struct table *t, const struct
 static enum perche_rc meet_parked(struct apply *a)
 {
     struct replica *r = a->r;
-    sqlite3_stmt *s = sql(r, SQL_PARKED_COUNT);
-    bool any = sql_row(r, s) && sqlite3_column_int64(s, 0) > 0;
-    enum perche_rc rc = PERCHE_OK;
+    bool any = parked_any(r);
+    enum perche_rc rc = r->fail;
 
-    sql_done(s);
     for (uint32_t p = 0; any && rc == PERCHE_OK && p < a->batch->parts_count; p++) {
         const struct perche_part *part = &a->batch->parts[p];
         struct table *t = registry_table(r, part->table);
@@ -871,13 +816,13 @@ static enum perche_rc meet_parked(struct apply *a)
                 continue;
             rc = parked_drop(r, part->table, row->key, a->peer.via);
             if (rc == PERCHE_OK && parked_has(r, part->table, row->key, false))
-                rc = parked_retry(r, part->table, &row->key);
+                rc = parked_retry(r, part->table, row->key);
         }
     }
     return rc;
 }
 
-static enum perche_rc append_block(struct apply *a, struct perche_bytes body)
+enum perche_rc apply_block(struct apply *a, struct perche_bytes body)
 {
     return a->rows == 0 ? PERCHE_OK : history_append(a->r, body, a->prev, a->rows, a->peer.via);
 }
@@ -885,143 +830,9 @@ static enum perche_rc append_block(struct apply *a, struct perche_bytes body)
 /* Only then come the parked cells that met their row: they are a block of their own, behind this one. */
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body)
 {
-    enum perche_rc rc = append_block(a, body);
+    enum perche_rc rc = apply_block(a, body);
 
     return rc == PERCHE_OK ? meet_parked(a) : rc;
-}
-
-/* ---- parked ------------------------------------------------------------------ */
-
-/* Applies one parked row as a batch of its own; it is parked anew if it still cannot be. */
-static enum perche_rc retry_one(struct replica *r, sqlite3_int64 n, uint32_t via, uint64_t epoch, struct perche_bytes body)
-{
-    struct perche_batch *b = perche_batch_new();
-    struct apply *a = calloc(1, sizeof *a);
-    struct perche_err err;
-    enum perche_rc rc = PERCHE_OK;
-    sqlite3_stmt *s;
-
-    if (b == NULL || a == NULL)
-        rc = fail(r, PERCHE_NOMEM, "no memory for a parked row");
-    else if (perche_batch_decode(body, b, &err) != PERCHE_OK)
-        rc = fail(r, err.rc, "a parked row: %s", err.text);
-    if (rc == PERCHE_OK) /* as before any batch: what was written unseen is recorded first */
-        rc = audit_batch(r, b);
-    if (rc == PERCHE_OK) {
-        s = sql(r, SQL_PARKED_END);
-        sqlite3_bind_int64(s, 1, n);
-        rc = sql_run(r, s, "take a parked row");
-    }
-    if (rc == PERCHE_OK)
-        rc = apply_begin(a, r, b);
-    if (rc == PERCHE_OK) {
-        struct peer pusher = {0};
-        bool former = false;
-
-        if (r->hub)
-            rc = peer_load(r, via, &pusher);
-        if (rc == PERCHE_OK && epoch != 0 && pusher.epoch != epoch && !WITHOUT(A13_PRESENT_EPOCH)) {
-            former = true; /* its author knows nothing of the present epoch, nor that epoch of it */
-            pusher.eplsn = r->node.lsn;
-        }
-        a->epoch = epoch;
-        a->peer = (struct merge_peer){.at_hub = r->hub, .via = via, .eplsn = pusher.eplsn, .acked = r->node.acked};
-        a->pusher = r->hub ? via : 0;
-        a->recovering = r->hub && recovering(r);
-        if (rc == PERCHE_OK) /* what is applied later is captured no more than what is applied at once */
-            rc = applying_begin(r);
-        if (rc == PERCHE_OK) {
-            enum perche_rc ended;
-
-            rc = apply_rows(a);
-            ended = applying_end(r);
-            rc = rc != PERCHE_OK ? rc : ended;
-        }
-        if (rc == PERCHE_OK && former && a->applied > 0) {
-            pusher.eplsn = r->node.lsn;
-            rc = peer_store(r, via, &pusher);
-        }
-        if (rc == PERCHE_OK && a->applied > 0)
-            rc = append_block(a, body);
-    }
-    if (a != NULL)
-        apply_end(a);
-    free(a);
-    perche_batch_free(b);
-    return rc;
-}
-
-enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key)
-{
-    sqlite3_int64 after = 0, last = 0;
-    enum perche_rc rc = PERCHE_OK;
-    sqlite3_stmt *s;
-
-    /* What is parked anew gets a number above `last` and is not looked at again. */
-    s = prepare(r, "SELECT coalesce(max(n), 0) FROM perche_parked");
-    if (s == NULL)
-        return r->fail;
-    if (sql_row(r, s))
-        last = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    while (rc == PERCHE_OK && after < last) {
-        sqlite3_int64 n = 0;
-        uint32_t via = 0;
-        uint64_t epoch = 0;
-        uint8_t *copy = NULL;
-        uint32_t copy_n = 0;
-
-        s = sql(r, SQL_PARKED_ALL);
-        sqlite3_bind_int64(s, 1, after);
-        while (n == 0 && sql_row(r, s)) {
-            bool mine = sqlite3_column_int64(s, 0) <= last;
-
-            after = sqlite3_column_int64(s, 0);
-            if (table != NULL)
-                mine = mine && strcmp((const char *)sqlite3_column_text(s, 1), table) == 0 &&
-                       (key == NULL || ((uint32_t)sqlite3_column_bytes(s, 2) == key->n &&
-                                        memcmp(sqlite3_column_blob(s, 2), key->p, key->n) == 0));
-            if (!mine)
-                continue;
-            n = after;
-            via = (uint32_t)sqlite3_column_int64(s, 3);
-            epoch = (uint64_t)sqlite3_column_int64(s, 6);
-            copy_n = (uint32_t)sqlite3_column_bytes(s, 5);
-            copy = malloc(copy_n);
-            if (copy != NULL)
-                memcpy(copy, sqlite3_column_blob(s, 5), copy_n);
-        }
-        sql_done(s);
-        if (n == 0) {
-            s = sql(r, SQL_PARKED_ALL); /* a page without a match: is there another? */
-            sqlite3_bind_int64(s, 1, after);
-            if (!sql_row(r, s))
-                after = last;
-            sql_done(s);
-            continue;
-        }
-        rc = copy == NULL ? fail(r, PERCHE_NOMEM, "no memory for a parked row")
-                          : retry_one(r, n, via, epoch, (struct perche_bytes){copy, copy_n});
-        free(copy);
-    }
-    return rc;
-}
-
-enum perche_rc parked_drop(struct replica *r, const char *table, struct perche_bytes key, uint32_t via)
-{
-    sqlite3_stmt *s = prepare(r, via != 0 ? "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2 AND via = ?3 AND reason = 'row'"
-                                         : "DELETE FROM perche_parked WHERE tab = ?1 AND key = ?2");
-    enum perche_rc rc;
-
-    if (s == NULL)
-        return r->fail;
-    sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
-    if (via != 0)
-        sqlite3_bind_int64(s, 3, via);
-    rc = sql_run(r, s, "forget what is set aside");
-    sqlite3_finalize(s);
-    return rc;
 }
 
 enum perche_rc row_drop(struct replica *r, struct meta *m)

@@ -27,6 +27,9 @@ struct apply {
     uint64_t stamp_known;    /* at a hub: highest stamp that it had of the pusher before it came back */
     uint64_t epoch;          /* at a hub, of what had been set aside: the pusher's, when it came; 0 = it has just come */
     bool recovering;         /* a hub that was put back takes cells of any origin from any site (DESIGN 4.8) */
+    int64_t retried;         /* its n in perche_parked, of what was set aside and is tried again; 0 = it has just come */
+    const char *reason;      /* likewise, why it is */
+    bool stays;              /* and goes on waiting */
     bool refused;            /* something of the batch was not taken: history wants a batch without it */
     uint64_t stamp;          /* highest seen */
     uint64_t applied;        /* rows changed */
@@ -41,8 +44,20 @@ enum perche_rc apply_rows(struct apply *a);
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body);
 void apply_end(struct apply *a);
 
-/* Applies what waited for a table, a column or its row (all rows of @table and @key, or everything with NULL). */
-enum perche_rc parked_retry(struct replica *r, const char *table, const struct perche_bytes *key);
+/* That block. */
+enum perche_rc apply_block(struct apply *a, struct perche_bytes body);
+
+/* ---- parked.c ---- */
+
+/* Sets a row aside, with what its author had seen. One that is tried again stays as it stands, unless @reason is another. */
+enum perche_rc park(struct apply *a, const struct perche_part *part, const struct perche_row *row, const char *reason);
+/* Tries what is set aside of this row again. */
+enum perche_rc parked_retry(struct replica *r, const char *table, struct perche_bytes key);
+/* Tries some of what is set aside, where something has changed since, or it is time. When nothing is captured, and no table is to be
+ * compared: what is not recorded yet of a row would be overwritten, and nobody had seen it. */
+enum perche_rc parked_step(struct replica *r);
+bool parked_left(struct replica *r); /* has it more to try now? */
+bool parked_any(struct replica *r);
 
 /* Forgets what is set aside of a row; with @via only the cells that came over this link and wait for the row itself. */
 enum perche_rc parked_drop(struct replica *r, const char *table, struct perche_bytes key, uint32_t via);

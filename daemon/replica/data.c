@@ -203,6 +203,7 @@ static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, s
     rc = sqlite3_step(s);
     if (rc == SQLITE_DONE) {
         *changes = sqlite3_changes(r->db);
+        r->parked.written |= t->kept_out;
     } else if ((of_row = of_the_row(r, rc))) {
         (void)fail(r, PERCHE_REFUSED, "%s: %s", t->name, sqlite3_errmsg(r->db));
     } else {

@@ -526,21 +526,6 @@ static bool captured_after(struct replica *r, int64_t n)
     return step == SQLITE_ROW;
 }
 
-/* What waited for a table, a column, or a program's trigger to go. Only when nothing is captured, and no table is to be
- * compared: what is not recorded yet of a row would be overwritten, and nobody had seen it. */
-static enum perche_rc retry_parked(struct replica *r)
-{
-    enum perche_rc rc;
-
-    if (r->retried_at == r->schema_version || audit_waits(r))
-        return r->fail;
-    r->retried_at = r->schema_version; /* before: a row that is found unrecorded on the way is harvested, which comes back here */
-    rc = parked_retry(r, NULL, NULL);
-    if (tx_lost(r)) /* a program's trigger has ended it: once more, without that row */
-        r->retried_at = -1;
-    return rc;
-}
-
 enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more)
 {
     struct chunk c = {.rows_max = chunk_rows(r, rows_max), .keys_cap = 16384, .buckets_count = 1};
@@ -558,7 +543,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     if (r->fail != PERCHE_OK)
         return r->fail;
     if (!any) {
-        rc = retry_parked(r);
+        rc = parked_step(r);
         return rc == PERCHE_OK ? held_carry_out(r, c.rows_max, rows, &refused, more) : rc;
     }
     rc = brake_judge(r);
@@ -594,6 +579,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
         rc = rc == PERCHE_OK ? exec(r, "COMMIT; BEGIN IMMEDIATE") : rc;
     }
     for (uint32_t i = 0; rc == PERCHE_OK && i < c.items_count; i++) {
+        r->parked.written |= c.items[i].table->kept_out;
         rc = harvest_row(&a, &c, &c.items[i]);
         if (rc == PERCHE_OK && c.items_count > 1 && perche_batch_bytes(a.batch) > CHUNK_BYTES_MAX)
             rc = fail(r, PERCHE_BUSY, "more than %u bytes in one chunk of changes: again with fewer rows", CHUNK_BYTES_MAX);
@@ -613,7 +599,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     any = c.more || c.again;
     *more = any || held_wishes(r);
     chunk_free(&c);
-    return rc == PERCHE_OK && !any ? retry_parked(r) : rc;
+    return rc == PERCHE_OK && !any ? parked_step(r) : rc;
 }
 
 enum perche_rc harvest_all(struct replica *r)

@@ -77,6 +77,7 @@ struct table {
     bool foreign_triggers; /* a program's own trigger stands on it */
     bool trigger_writes;   /* one writes it, also what was applied: it is not captured then */
     char *triggers;        /* these by name, "trigger a, b"; NULL = none */
+    bool kept_out;         /* a row of it was set aside for a constraint, an index or a trigger since the registry was read */
     char *obstacle;        /* why this process cannot write a row of it: a program's index or trigger; NULL = it can */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */
     uint64_t absent;            /* mask of columns[].absent */
@@ -195,10 +196,23 @@ struct floor_pass {
     uint64_t after;   /* tombstones up to there were looked at, 0 = none */
 };
 
+/* A pass of parked.c. */
+struct parked_pass {
+    int64_t schema;      /* schema_version at which everything was tried, or is */
+    int64_t after, last; /* perche_parked.n: tried up to there, of those up to `last`; last 0 = none is under way */
+    int64_t trying;      /* the row at hand; 0 = none */
+    bool all;            /* else only what was kept out */
+    bool applied, kept;  /* something was; something still is kept out */
+    uint32_t tried;
+    bool written;        /* a table was, of which rows are kept out */
+    uint64_t wait_ms, rest_ms, next_ms; /* the last wait; no pass for what was written before; and by the timer, 0 = nothing is kept out */
+};
+
 /* What savepoint_rollback() goes back to. */
 struct saved {
     struct node node;
     struct floor_pass floor_pass;
+    struct parked_pass parked;
     bool node_dirty, applying, woken_all;
     uint64_t names;
     uint32_t woken;
@@ -226,7 +240,7 @@ struct replica {
     uint64_t random_state[4];    /* xoshiro256**, seeded from each work's random bytes */
     int64_t schema_version;
     int64_t indexed_version;     /* schema_version that indexes_make() has seen */
-    int64_t retried_at;          /* schema_version at which parked rows were tried again */
+    struct parked_pass parked;
     bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;

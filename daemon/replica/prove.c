@@ -414,7 +414,5 @@ enum perche_rc proved(struct replica *r, const struct work *w, struct outcome *o
     }
     if (rc == PERCHE_OK) /* what stood in a table that is replicated now was written without knowledge of what waited for it */
         rc = harvest_all(r);
-    if (rc == PERCHE_OK) /* a table or a column may be there by now, by whichever way */
-        rc = parked_retry(r, NULL, NULL);
     return rc;
 }

@@ -898,7 +898,7 @@ enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcom
         rc = take_notices(r, b, false, false);
     for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++)
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
-            rc = parked_retry(r, b->parts[p].table, &b->parts[p].rows[i].key);
+            rc = parked_retry(r, b->parts[p].table, b->parts[p].rows[i].key);
     if (rc == PERCHE_OK)
         rc = carry_out(r);
     if (rc == PERCHE_OK)

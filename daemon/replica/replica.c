@@ -566,6 +566,7 @@ enum perche_rc migration_run(struct replica *r, int64_t number, const char *name
     if (run_additive(r, sql_text) != PERCHE_OK || note(r, number, name, sql_text, signature) != PERCHE_OK || make_views(r, true) != PERCHE_OK)
         return r->fail;
     registry_changed(r); /* it may hold rows of perche_table alone */
+    r->parked.schema = -1;
     return look_and_install(r);
 }
 

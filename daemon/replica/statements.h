@@ -113,8 +113,12 @@
     R(RECOVERING, "SELECT 1 FROM perche_peer INDEXED BY perche_peer_recovery WHERE recovery = 1 LIMIT 1")              \
     W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body, epoch)"                              \
                   " VALUES (?1,?2,?3,?4,?5,?6, coalesce(nullif(?7, 0), (SELECT epoch FROM perche_peer WHERE site = ?3), 0))") \
-    R(PARKED_ALL, "SELECT n, tab, key, via, reason, body, epoch FROM perche_parked WHERE n > ?1 ORDER BY n LIMIT 100") \
-    R(PARKED_ROW, "SELECT n, tab, key, via, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 ORDER BY n")   \
+    W(PARKED_RENEW, "UPDATE perche_parked SET reason = ?2, body = ?3 WHERE n = ?1")                                    \
+    R(PARKED_NEXT, "SELECT n, via, epoch, reason, body FROM perche_parked WHERE n > ?1 AND n <= ?2"                    \
+                   " AND (?3 OR reason NOT IN ('table', 'column', 'row', 'husk', 'type', 'key')) ORDER BY n LIMIT 1")  \
+    R(PARKED_ROW, "SELECT n, via, epoch, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 AND n > ?3 ORDER BY n") \
+    R(PARKED_LAST, "SELECT coalesce(max(n), 0) FROM perche_parked")                                                    \
+    R(PARKED_ANY, "SELECT 1 FROM perche_parked LIMIT 1")                                                               \
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \
     R(PARKED_COUNT, "SELECT count(*) FROM perche_parked")                                                              \
     R(REFUSED_COUNT, "SELECT count(*) FROM perche_refused")                                                            \

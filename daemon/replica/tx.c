@@ -290,6 +290,7 @@ static void save(struct replica *r, struct saved *s)
     s->node = r->node;
     s->node_dirty = r->node_dirty;
     s->floor_pass = r->floor_pass;
+    s->parked = r->parked;
     s->applying = r->applying;
     s->names = names_mark(r);
     s->woken = r->woken->count;
@@ -302,6 +303,7 @@ static void restore(struct replica *r, const struct saved *s)
     r->node = s->node;
     r->node_dirty = s->node_dirty;
     r->floor_pass = s->floor_pass;
+    r->parked = s->parked;
     names_cut(r, s->names);
     r->woken->count = s->woken;
     r->woken->all = s->woken_all;

@@ -16,7 +16,10 @@ static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct
 
     if (rc == PERCHE_OK && !o->more)
         rc = audit(r, o);
-    return rc == PERCHE_OK && !o->more ? floor_step(r, o) : rc;
+    if (rc == PERCHE_OK && !o->more)
+        rc = floor_step(r, o);
+    o->more |= parked_left(r);
+    return rc;
 }
 
 static enum perche_rc do_state(struct replica *r, const struct work *w, struct outcome *o)

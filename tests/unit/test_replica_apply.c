@@ -421,7 +421,7 @@ static void cells_that_waited_for_a_column_are_applied_when_it_is_there_and_are_
     says(a, "4", "SELECT seq FROM cohort");
     before = state_of(p, a);
     program(a, "ALTER TABLE cohort ADD COLUMN rhythm TEXT");
-    pair_prove(p, a);
+    harvest_here(p, a); /* compares the table first */
     says(a, "weekly P2", "SELECT rhythm || ' ' || code FROM cohort");
     says(a, "0", "SELECT count(*) FROM perche_capture");
     assert_int_equal(state_of(p, a).parked, 0);
@@ -597,6 +597,117 @@ static void a_row_that_a_programs_trigger_fails_halfway_is_as_it_was(void **stat
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
 }
 
+/* One work: what is left of what is set aside. */
+static uint64_t harvested_at(struct pair *p, struct fixture *f, uint64_t after_ms, bool *more)
+{
+    struct outcome o;
+    uint64_t parked;
+
+    p->now += after_ms;
+    o = pair_do(p, f, pair_work(WORK_HARVEST, NULL));
+    parked = o.state.parked;
+    *more = o.more;
+    outcome_free(&o);
+    return parked;
+}
+
+/* What keeps a row out may be a value of another row: the schema is the same when that is gone. */
+static void a_row_that_another_kept_out_is_tried_again_when_its_table_was_written(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    bool more;
+
+    for (int i = 1; i <= 2; i++)
+        edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('%s', '%s', 'SHED', '%d')", i == 1 ? ID(1) : ID(2), SITE_ID(p, 0), i);
+    equal(p, a);
+    program(a, "CREATE UNIQUE INDEX own ON project (title)");
+    edit(p, p->hub, "UPDATE project SET title = '2' WHERE id = '" ID(1) "'");
+    pair_sync(p, a);
+    says(a, "constraint", "SELECT reason FROM perche_parked");
+    edit(p, p->hub, "UPDATE project SET title = '3' WHERE id = '" ID(2) "'"); /* frees it */
+    pair_sync(p, a);
+    assert_int_equal(harvested_at(p, a, 1100, &more), 0);
+    assert_false(more);
+    says(a, "2,3", "SELECT group_concat(title) FROM (SELECT title FROM project ORDER BY id)");
+    equal(p, a);
+    edit(p, p->hub, "UPDATE project SET title = '3' WHERE id = '" ID(1) "'");
+    pair_sync(p, a);
+    assert_int_equal(harvested_at(p, a, 400000, &more), 1);
+    program(a, "UPDATE project SET title = '4' WHERE id = '" ID(2) "'"); /* a program here does */
+    (void)harvested_at(p, a, 1100, &more);
+    assert_int_equal(harvested_at(p, a, 1100, &more), 0);
+    equal(p, a);
+    says(p->hub, "0", "SELECT count(*) FROM perche_conflict WHERE kind <> 'lww'");
+}
+
+static void a_row_that_a_trigger_kept_out_is_tried_again_by_and_by(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint32_t tried = 0;
+    bool more;
+
+    edit(p, p->hub, "INSERT INTO project (id, site_id, kind, title) VALUES ('" ID(1) "', '%s', 'SHED', 'old')", SITE_ID(p, 0));
+    equal(p, a);
+    program(a, "CREATE TABLE rule (closed); INSERT INTO rule VALUES (1); CREATE TRIGGER own BEFORE UPDATE ON project"
+               " WHEN (SELECT closed FROM rule) BEGIN SELECT RAISE(ABORT, 'closed'); END");
+    edit(p, p->hub, "UPDATE project SET title = 'new'");
+    pair_sync(p, a);
+    for (int i = 0; i < 3600; i++) { /* an hour: often at first, then every ten minutes */
+        uint64_t next_ms = a->r->parked.next_ms;
+
+        assert_int_equal(harvested_at(p, a, 1000, &more), 1);
+        assert_false(more);
+        tried += a->r->parked.next_ms != next_ms;
+    }
+    assert_in_range(tried, 10, 20);
+    says(a, "1 constraint", "SELECT n || ' ' || reason FROM perche_parked"); /* as it stood */
+    program(a, "UPDATE rule SET closed = 0");
+    assert_int_equal(harvested_at(p, a, 600000, &more), 0);
+    says(a, "new", "SELECT title FROM project");
+    equal(p, a);
+    for (int i = 0; i < 3; i++) { /* and then there is nothing to try */
+        assert_int_equal(harvested_at(p, a, 600000, &more), 0);
+        assert_true(a->r->parked.next_ms == 0);
+    }
+}
+
+static void what_is_set_aside_is_tried_some_at_a_time_and_only_when_something_changed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    bool more = true;
+    int works = 0, changes;
+
+    equal(p, a);
+    assert_int_equal(sqlite3_create_collation(a->program, "french", SQLITE_UTF8, NULL, collate_any), SQLITE_OK);
+    program(a, "CREATE INDEX own ON project (title COLLATE french)");
+    edit(p, p->hub, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO project (id, site_id, kind, title)"
+                    " SELECT printf('%%08d-4000-7000-8000-000000000001', i), '%s', 'SHED', 'x' FROM n", SITE_ID(p, 0));
+    pair_sync(p, a);
+    says(a, "500 1 500", "SELECT count(*) || ' ' || min(n) || ' ' || max(n) FROM perche_parked");
+    harvest_here(p, a);
+    changes = sqlite3_total_changes(a->r->db);
+    pair_prove(p, a); /* a new session says nothing new */
+    assert_true(sqlite3_total_changes(a->r->db) - changes < 50);
+    program(a, "CREATE TABLE else_where (x)"); /* another schema: all of them, and they stay as they stand */
+    changes = sqlite3_total_changes(a->r->db);
+    while (more) {
+        assert_int_equal(harvested_at(p, a, 10, &more), 500);
+        assert_true(a->r->parked.tried <= 200u * (uint32_t)++works);
+    }
+    assert_int_equal(works, 3);
+    assert_true(sqlite3_total_changes(a->r->db) - changes < 50);
+    says(a, "500 1 500", "SELECT count(*) || ' ' || min(n) || ' ' || max(n) FROM perche_parked");
+    program(a, "DROP INDEX own");
+    assert_int_equal(harvested_at(p, a, 10, &more), 300);
+    assert_true(more);
+    harvest_here(p, a);
+    says(a, "500", "SELECT count(*) FROM project");
+    equal(p, a);
+}
+
 /* RAISE(ROLLBACK) ends our transaction, with all that was applied before it. */
 static void rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else(void **state)
 {
@@ -665,7 +776,7 @@ static void rows_that_waited_for_their_table_are_applied_when_it_is_there(void *
     says(a, "project table", "SELECT tab || ' ' || reason FROM perche_parked");
     says(a, "1", "SELECT count(*) FROM cohort");
     program(a, sql);
-    pair_prove(p, a);
+    harvest_here(p, a); /* compares the table first */
     says(a, "A shed", "SELECT title FROM project");
     assert_int_equal(state_of(p, a).parked, 0);
     assert_int_equal(state_of(p, a).pending, 0);
@@ -1001,6 +1112,9 @@ int main(void)
         TEST(what_a_program_alone_can_run_sets_its_table_aside_and_nothing_else),
         TEST(a_value_that_a_programs_index_or_trigger_fails_on_sets_its_row_aside_and_nothing_else),
         TEST(a_row_that_a_programs_trigger_fails_halfway_is_as_it_was),
+        TEST(a_row_that_another_kept_out_is_tried_again_when_its_table_was_written),
+        TEST(a_row_that_a_trigger_kept_out_is_tried_again_by_and_by),
+        TEST(what_is_set_aside_is_tried_some_at_a_time_and_only_when_something_changed),
         TEST(rows_that_a_programs_trigger_rolls_back_wait_and_nothing_else),
         TEST(a_row_that_a_programs_trigger_keeps_out_is_not_held_for_there),
         TEST(rows_that_waited_for_their_table_are_applied_when_it_is_there),
