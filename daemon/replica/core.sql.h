@@ -79,6 +79,7 @@ static const char *const core_sql =
     "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL,"
     " epoch INTEGER NOT NULL DEFAULT 0) STRICT;" /* at a hub: the site's, when it came */
     "CREATE INDEX perche_parked_row ON perche_parked (tab, key);"
+    "CREATE INDEX perche_parked_via ON perche_parked (via, reason);"
     "CREATE TABLE perche_conflict (id TEXT NOT NULL PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL, col TEXT NOT NULL, kind TEXT NOT NULL,"
     " a_value ANY, a_site TEXT, a_at INTEGER, b_value ANY, b_site TEXT, b_at INTEGER,"
     " state TEXT NOT NULL, value ANY, resolved_by TEXT, resolved_at INTEGER, reason TEXT) STRICT, WITHOUT ROWID;"

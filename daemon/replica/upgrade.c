@@ -56,7 +56,8 @@ static const struct step {
      "CREATE INDEX IF NOT EXISTS perche_left_open ON perche_left (site, lsn) WHERE ended = 0;",
      NULL},
     {4,
-     "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;",
+     "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;"
+     "CREATE INDEX IF NOT EXISTS perche_parked_via ON perche_parked (via, reason);",
      NULL},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };

@@ -877,6 +877,30 @@ static void a_batch_that_waited_while_a_newer_session_began_does_nothing(void **
     parcel_end(&one);
 }
 
+/* Asked at each push, answer and handshake, whatever has been set aside of others. */
+static void what_waits_of_a_site_is_found_by_an_index(void **state)
+{
+    static const char *const asks[] = {
+        "SELECT 1 FROM perche_parked WHERE via = ?1",
+        "SELECT count(*) FROM perche_parked WHERE via = ?1 AND reason = 'row'",
+        "SELECT DISTINCT tab, key FROM perche_parked p WHERE via = ?1 AND reason = 'row' AND NOT EXISTS"
+        " (SELECT 1 FROM perche_parked o WHERE o.tab = p.tab AND o.key = p.key AND o.reason <> 'row') LIMIT ?2",
+        "SELECT n FROM perche_parked WHERE tab = ?1 AND key = ?2 AND n > ?3 ORDER BY n",
+    };
+    struct pair *p = *state;
+
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        char text[300];
+        sqlite3_stmt *s;
+
+        snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", asks[i]);
+        assert_int_equal(sqlite3_prepare_v2(p->hub->program, text, -1, &s, NULL), SQLITE_OK);
+        while (sqlite3_step(s) == SQLITE_ROW)
+            assert_null(strstr((const char *)sqlite3_column_text(s, 3), "SCAN"));
+        sqlite3_finalize(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -916,6 +940,7 @@ int main(void)
         TEST(a_batch_stays_within_its_rows_and_about_its_bytes),
         TEST(two_sites_batches_are_one_commit_and_one_that_is_refused_spoils_nothing),
         TEST(two_inserts_of_one_key_merge_cell_by_cell_and_ask),
+        TEST(what_waits_of_a_site_is_found_by_an_index),
     };
 
     return cmocka_run_group_tests_name("replica_push", tests, NULL, NULL);
