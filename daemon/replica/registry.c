@@ -188,7 +188,7 @@ void registry_warnings(struct replica *r, registry_warning_cb cb, void *ctx)
 
 /* Failures meet in r->fail; registry_load turns them into *err. */
 
-enum load_sql { LOAD_COLUMNS, LOAD_KEY, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
+enum load_sql { LOAD_COLUMNS, LOAD_KEY, LOAD_MADE, LOAD_FILE, LOAD_INDEXES, LOAD_SQL_COUNT };
 
 static const char *const load_texts[LOAD_SQL_COUNT] = {
     [LOAD_COLUMNS] = "SELECT col, num, policy, taken_with FROM perche_column WHERE tab = ?1 ORDER BY num",
@@ -197,6 +197,8 @@ static const char *const load_texts[LOAD_SQL_COUNT] = {
                  " (SELECT col FROM perche_column WHERE tab = ?1 AND num = 0 ORDER BY lower(col))) k,"
                  " (SELECT group_concat(name, ', ') AS cols, group_concat(lower(name)) AS low FROM"
                  " (SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY lower(name))) f WHERE f.low <> k.low",
+    /* how it was made when it was last taken for the registered one, unless it is still made so (?2) */
+    [LOAD_MADE] = "SELECT m.sql FROM perche_tab n JOIN perche_made m ON m.tab = n.num WHERE n.name = ?1 AND instr(m.sql, ?2) <> 1",
     [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY pk = 0, cid", /* the key first */
     [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
 };
@@ -484,23 +486,89 @@ static bool same_key(const struct load *l, const struct table *t)
     return found == t->keys_count && found == l->keys_count;
 }
 
+/* The key's columns in their order in @db, "a, b"; NULL: r->fail, or there is no such table. The caller's to free with sqlite3_free(). */
+static char *key_order(struct replica *r, sqlite3 *db, const char *table)
+{
+    sqlite3_stmt *s = NULL;
+    char *found = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT group_concat(name, ', ') FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)", -1, &s, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC)) == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        if (sqlite3_column_type(s, 0) != SQLITE_NULL && (found = sqlite3_mprintf("%s", sqlite3_column_text(s, 0))) == NULL)
+            (void)out_of_memory(r);
+    } else {
+        (void)fail_sqlite(r, rc, table);
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return found;
+}
+
+/* The same, as @sql made it. One that another program's functions stand in tells nothing: NULL. */
+static char *key_order_made(struct replica *r, const char *table, const char *sql)
+{
+    sqlite3 *was = NULL;
+    char *found = NULL;
+    int rc = sql != NULL ? sqlite3_open(":memory:", &was) : SQLITE_NOMEM;
+
+    for (int i = 0; i < 2 && (i == 0 ? rc == SQLITE_OK : rc == SQLITE_ERROR); i++) /* as in try_write() */
+        rc = sqlite3_exec(was, sql, NULL, NULL, NULL); /* the table comes first */
+    if ((rc & 0xff) == SQLITE_NOMEM)
+        (void)out_of_memory(r);
+    else
+        found = key_order(r, was, table);
+    (void)sqlite3_close(was); /* no statement of it is left */
+    return found;
+}
+
+static bool warn_key(struct replica *r, struct load *l, struct table *t, const char *now, const char *then)
+{
+    t->other_key = true;
+    return warn(r, l->g, "missing", t->name,
+                sqlite3_mprintf("table %s was made anew with the key (%s) instead of (%s): nothing of it goes out, and what comes for it is set"
+                                " aside. Rename it: the table is then made again as it was, with its rows",
+                                t->name, now, then));
+}
+
+/* Rows are known by their encoded keys, so the same columns in another order are another key. The registry does not have the order. */
+static bool order_stands(struct replica *r, struct load *l, struct table *t, const char *made)
+{
+    sqlite3_stmt *s;
+    char *now = NULL, *then = NULL;
+    bool ok = true;
+    int rc;
+
+    if (t->keys_count < 2)
+        return true;
+    s = about(l, LOAD_MADE, t->name);
+    (void)sqlite3_bind_text(s, 2, made, -1, SQLITE_STATIC); /* a failed bind finds nothing */
+    rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        then = key_order_made(r, t->name, (const char *)sqlite3_column_text(s, 0));
+    else if (rc != SQLITE_DONE)
+        (void)fail_sqlite(r, rc, t->name);
+    (void)sqlite3_reset(s); /* repeats the step's error */
+    if (then != NULL && (now = key_order(r, r->db, t->name)) != NULL && strcasecmp(now, then) != 0)
+        ok = warn_key(r, l, t, now, then);
+    sqlite3_free(now);
+    sqlite3_free(then);
+    return ok && r->fail == PERCHE_OK;
+}
+
 /* A program that rebuilds a table may give it a key of its own: its rows are then none of those that the metadata speaks of. */
-static bool key_stands(struct replica *r, struct load *l, struct table *t)
+static bool key_stands(struct replica *r, struct load *l, struct table *t, const char *made)
 {
     sqlite3_stmt *s;
     bool ok = true;
     int rc;
 
-    if (t->is_system || same_key(l, t))
+    if (t->is_system)
         return true;
+    if (same_key(l, t))
+        return order_stands(r, l, t, made);
     s = about(l, LOAD_KEY, t->name);
     rc = sqlite3_step(s);
-    t->other_key = rc == SQLITE_ROW;
     if (rc == SQLITE_ROW)
-        ok = warn(r, l->g, "missing", t->name,
-                  sqlite3_mprintf("table %s was made anew with the key (%s) instead of (%s): nothing of it goes out, and what comes for it is set"
-                                  " aside. Rename it: the table is then made again as it was, with its rows",
-                                  t->name, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1)));
+        ok = warn_key(r, l, t, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1));
     else if (rc != SQLITE_DONE)
         (void)fail_sqlite(r, rc, t->name);
     (void)sqlite3_reset(s); /* repeats the step's error */
@@ -538,7 +606,7 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
     s = about(l, LOAD_FILE, t->name);
     rc = read_keys(r, t, strict, s, &ok, &many);
-    ok = ok && key_stands(r, l, t);
+    ok = ok && key_stands(r, l, t, made);
     if (ok && t->other_key) {
         for (; t->keys_count > 0; t->keys_count--)
             column_free(&t->keys[t->keys_count - 1]);

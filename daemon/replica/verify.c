@@ -460,8 +460,8 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
     counted(r, j, "table",
             "SELECT p.name, p.name, (SELECT count(*) FROM perche_row w WHERE w.tab = p.num AND gen % 2 = 1) FROM perche_rescan s"
             " JOIN perche_tab p ON p.num = s.tab WHERE gone_ms > 0"
-            " AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(p.name) x WHERE pk > 0 AND NOT EXISTS" /* made anew with another key: said above */
-            " (SELECT 1 FROM perche_column c WHERE c.tab = p.name AND c.num = 0 AND c.col = x.name COLLATE NOCASE)) ORDER BY p.name",
+            " AND NOT EXISTS (SELECT 1 FROM sqlite_schema t WHERE t.type = 'table' AND t.name = p.name COLLATE NOCASE" /* made anew with another key: said above */
+            " AND NOT EXISTS (SELECT 1 FROM sqlite_schema o WHERE o.name = 'perche_' || p.name || '_insert' AND o.tbl_name = t.name COLLATE NOCASE)) ORDER BY p.name",
             "somebody has dropped the table ", ": it is made again, and its rows put back");
     counted(r, j, "bypassed",
             "SELECT p.name, p.name, changed + added + removed FROM perche_bypassed b JOIN perche_tab p ON p.num = b.tab"

@@ -612,6 +612,47 @@ static void a_table_made_anew_with_another_key_waits_until_it_is_renamed(void **
     assert_int_equal(harvested(p, f, 0).obstacles, 0);
 }
 
+/* The same columns in another order are another key: each row would be replaced everywhere by one that has its values swapped. */
+static void a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    const char *swapped = "PRAGMA legacy_alter_table = ON; BEGIN; ALTER TABLE mark RENAME TO old; CREATE TABLE mark (pupil TEXT NOT NULL, day TEXT NOT NULL,"
+                          " site_id TEXT, v TEXT, PRIMARY KEY (DAY, pupil)) WITHOUT ROWID; INSERT INTO mark SELECT * FROM old; %s DROP TABLE old; COMMIT";
+    char text[500];
+
+    program(p->hub, "CREATE TABLE mark (pupil TEXT NOT NULL, day TEXT NOT NULL, site_id TEXT, v TEXT, PRIMARY KEY (pupil, day)) WITHOUT ROWID");
+    free(pair_replicate(p, "{\"table\": \"mark\", \"scope\": \"site_id\"}"));
+    pair_prove(p, f);
+    edit(p, f, "INSERT INTO mark SELECT 'p' || value, 'd' || value, site_id, 'v' FROM perche_self, json_each('[1, 2, 3]')");
+    pair_sync(p, f);
+    for (int emptied = 0; emptied < 2; emptied++) { /* the old table is dropped with its rows, or emptied first */
+        snprintf(text, sizeof text, swapped, emptied ? "DELETE FROM old;" : "");
+        program(f, text);
+        (void)harvested(p, f, 1000);
+        program(f, "UPDATE mark SET v = 'own'; DELETE FROM mark WHERE pupil = 'p3'");
+        edit(p, p->hub, "UPDATE mark SET v = 'by hub %d' WHERE pupil = 'p1'", emptied);
+        for (int i = 0; i < 4; i++)
+            (void)harvested(p, f, 4000);
+        assert_int_equal(harvested(p, f, 0).obstacles, 1);
+        assert_int_equal(harvested(p, f, 0).tables_gone, 0);
+        pair_sync(p, f);
+        says(p->hub, "p1d1 p2d2 p3d3", "SELECT group_concat(pupil || day, ' ') FROM mark");
+        says(f, "p1d1own p2d2own", "SELECT group_concat(pupil || day || v, ' ') FROM mark");
+        program(f, emptied ? "ALTER TABLE mark RENAME TO mine" : "DROP TABLE mark");
+        for (int i = 0; i < 4; i++)
+            (void)harvested(p, f, 4000);
+        proven(p, f);
+        says(f, "p1d1by hub p2d2v p3d3v", "SELECT group_concat(pupil || day || rtrim(v, ' 01'), ' ') FROM mark");
+        assert_int_equal(harvested(p, f, 0).obstacles, 0);
+    }
+    program(f, "ALTER TABLE mark ADD COLUMN remark TEXT"); /* made otherwise, with the same key */
+    edit(p, f, "UPDATE mark SET v = 'again'");
+    assert_int_equal(harvested(p, f, 0).obstacles, 0);
+    pair_sync(p, f);
+    says(p->hub, "again", "SELECT group_concat(DISTINCT v) FROM mark");
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -860,6 +901,7 @@ int main(void)
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
+        T(a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
         T(a_late_child_that_waits_for_its_table_is_taken),
         T(a_table_made_anew_and_empty_is_no_deletion),
