@@ -13,7 +13,9 @@
  *
  * A table whose triggers were gone (it was rebuilt) or of another form may have
  * been changed meanwhile: its number goes into perche_rescan until audit.c has
- * compared it. A table that is not there any more is listed as well, and how each
+ * compared it. So may one with a program's trigger that is newer than ours: SQLite
+ * fires the newest first, and SELECT RAISE(IGNORE) in it keeps the row and ends the
+ * others. Ours are made anew then. A table that is not there any more is listed as well, and how each
  * was made is kept, to make it again. */
 #include "replica/statements.h"
 #include "replica/tx.h"
@@ -34,6 +36,18 @@ struct capture {
 enum { TRIGGER_KEY, TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE, TRIGGER_COUNT };
 
 static const char *const ends[TRIGGER_COUNT] = {"key", "insert", "update", "delete"};
+
+bool capture_ours(const char *trigger, const char *table)
+{
+    size_t n = strlen(table);
+
+    if (strncmp(trigger, "perche_", 7) != 0 || strncasecmp(trigger + 7, table, n) != 0 || trigger[7 + n] != '_')
+        return false;
+    for (int i = 0; i < TRIGGER_COUNT; i++)
+        if (strcmp(trigger + 8 + n, ends[i]) == 0)
+            return true;
+    return false;
+}
 
 /* ---- texts --------------------------------------------------------------- */
 
@@ -278,19 +292,20 @@ static enum perche_rc note_gone(struct replica *r, const struct table *t)
 /* What stands in the file on a table: how it, an index or a trigger of it was made. */
 struct object {
     char *table, *sql; /* owned */
-    bool trigger;
+    bool trigger, ours;
 };
 
 /* What one installation reads once for all tables, which for each of them would be the whole of sqlite_schema. */
 struct looks {
     sqlite3_stmt *columns, *keep;
-    struct object *objects; /* triggers; then tables, then indexes by name */
+    struct object *objects; /* triggers, oldest first; then tables, then indexes by name */
     uint32_t count, cap;
 };
 
 static enum perche_rc add_object(struct replica *r, struct looks *l, sqlite3_stmt *s)
 {
-    const char *table = (const char *)sqlite3_column_text(s, 0), *sql = (const char *)sqlite3_column_text(s, 1);
+    const char *table = (const char *)sqlite3_column_text(s, 0), *sql = (const char *)sqlite3_column_text(s, 1),
+               *name = (const char *)sqlite3_column_text(s, 3);
     struct object *o;
 
     if (l->count == l->cap) {
@@ -306,14 +321,15 @@ static enum perche_rc add_object(struct replica *r, struct looks *l, sqlite3_stm
     o->table = table != NULL ? strdup(table) : NULL;
     o->sql = sql != NULL ? strdup(sql) : NULL;
     o->trigger = sqlite3_column_int(s, 2) != 0;
+    o->ours = name != NULL && table != NULL && capture_ours(name, table);
     l->count++; /* also when half made: looks_end() frees it */
-    return o->table != NULL && o->sql != NULL ? PERCHE_OK : fail(r, PERCHE_NOMEM, "no memory for the list of triggers");
+    return o->table != NULL && o->sql != NULL && name != NULL ? PERCHE_OK : fail(r, PERCHE_NOMEM, "no memory for the list of triggers");
 }
 
 static enum perche_rc looks_begin(struct replica *r, struct looks *l)
 {
-    sqlite3_stmt *s = prepare(r, "SELECT tbl_name, sql, type = 'trigger' FROM sqlite_schema WHERE type IN ('table', 'index', 'trigger')"
-                                 " AND sql IS NOT NULL ORDER BY type DESC, name");
+    sqlite3_stmt *s = prepare(r, "SELECT tbl_name, sql, type = 'trigger', name FROM sqlite_schema WHERE type IN ('table', 'index', 'trigger')"
+                                 " AND sql IS NOT NULL ORDER BY type DESC, iif(type = 'trigger', rowid, name)");
     int rc = SQLITE_DONE;
 
     l->columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
@@ -519,15 +535,22 @@ static enum perche_rc note_emptied(struct replica *r, const struct table *t)
     return run(r, sqlite3_mprintf("UPDATE perche_rescan SET emptied = emptied | %lld WHERE tab = %u", (sqlite3_int64)mask, t->num));
 }
 
-/* Which of the triggers stand on the table, in exactly this form? A bit each. */
+/* Which of the triggers stand on the table, in exactly this form, and no program's behind them? A bit each. */
 static unsigned standing(const struct looks *looks, const struct table *t, char *const texts[TRIGGER_COUNT])
 {
     unsigned found = 0;
 
-    for (uint32_t k = 0; k < looks->count && looks->objects[k].trigger; k++)
-        for (int i = 0; strcasecmp(looks->objects[k].table, t->name) == 0 && i < TRIGGER_COUNT; i++)
-            if (texts[i] != NULL && strcmp(looks->objects[k].sql, texts[i]) == 0)
+    for (uint32_t k = 0; k < looks->count && looks->objects[k].trigger; k++) {
+        const struct object *o = &looks->objects[k];
+
+        if (strcasecmp(o->table, t->name) != 0)
+            continue;
+        if (!o->ours)
+            found = 0;
+        for (int i = 0; i < TRIGGER_COUNT; i++)
+            if (texts[i] != NULL && strcmp(o->sql, texts[i]) == 0)
                 found |= 1u << i;
+    }
     return found;
 }
 
@@ -554,6 +577,19 @@ static enum perche_rc install(struct replica *r, const struct looks *looks, cons
     return r->fail;
 }
 
+/* The file's schema version moved, and no program moved it: the rows at which its triggers ended our transaction are the same, also when
+ * that is what ends this one. */
+static enum perche_rc load_again(struct replica *r, struct perche_err *err)
+{
+    int64_t version = r->thrown_version;
+    uint32_t thrown = r->thrown_count;
+    enum perche_rc rc = registry_load(r, err);
+
+    r->thrown_version = version;
+    r->thrown_count = thrown;
+    return rc;
+}
+
 enum perche_rc capture_install(struct replica *r, struct perche_err *err)
 {
     struct looks looks = {0};
@@ -576,7 +612,7 @@ enum perche_rc capture_install(struct replica *r, struct perche_err *err)
     looks_end(&looks);
     if (r->fail != PERCHE_OK)
         goto fail;
-    if (changed && registry_load(r, err) != PERCHE_OK) /* the file's schema version moved */
+    if (changed && load_again(r, err) != PERCHE_OK)
         return r->fail;
     r->capture->installed = r->schema_version;
     return PERCHE_OK;

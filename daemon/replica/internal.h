@@ -120,11 +120,12 @@ uint32_t table_rank(struct replica *r, const struct table *t);     /* scope.c: p
 /* Installs or renews the triggers (and perche_gone_ tables) of every registered table whose definition changed. In a transaction.
  * tx_begin(write) calls registry_load and this when the schema moved; call both after a migration in the same transaction. */
 enum perche_rc capture_install(struct replica *r, struct perche_err *err);
-/* Tables (numbers) whose triggers had been missing or were of another form while rows or metadata were there, or that are gone
+/* Tables (numbers) whose triggers had been missing, of another form or older than a program's while rows or metadata were there, or that are gone
  * themselves: audit.c scans them for changes that were not captured. Kept in the file until capture_scanned(), which belongs into the scan's transaction. */
 const uint32_t *capture_unscanned(struct replica *r, uint32_t *count);
 enum perche_rc capture_unscan(struct replica *r, const struct table *t); /* puts it on that list, from the beginning */
 bool capture_waits(const struct replica *r, const struct table *t);      /* is it on that list? */
+bool capture_ours(const char *trigger, const char *table);               /* by its name */
 enum perche_rc capture_scanned(struct replica *r, uint32_t tab);
 enum perche_rc capture_read(struct replica *r);           /* reads that list anew: at open, after a rollback */
 void capture_free(struct replica *r);

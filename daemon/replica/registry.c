@@ -888,19 +888,6 @@ static bool trigger_writes(const char *sql, const char *table)
     return false;
 }
 
-static bool ours(const char *trigger, const char *table)
-{
-    static const char *const ends[] = {"insert", "update", "delete", "key"};
-    size_t n = strlen(table);
-
-    if (strncmp(trigger, "perche_", 7) != 0 || strncasecmp(trigger + 7, table, n) != 0 || trigger[7 + n] != '_')
-        return false;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (strcmp(trigger + 8 + n, ends[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool add_trigger(struct replica *r, struct table *t, const char *name)
 {
     char *longer = NULL;
@@ -923,7 +910,7 @@ static bool read_triggers(struct replica *r, struct registry *g)
         const char *name = (const char *)sqlite3_column_text(s, 0), *on = (const char *)sqlite3_column_text(s, 1),
                    *sql = (const char *)sqlite3_column_text(s, 2);
 
-        if (name == NULL || on == NULL || sql == NULL || ours(name, on))
+        if (name == NULL || on == NULL || sql == NULL || capture_ours(name, on))
             continue;
         for (uint32_t i = 0; ok && i < g->count; i++) {
             struct table *t = g->tables[i];
@@ -994,7 +981,7 @@ static char *objects_named(struct replica *r, const struct table *t, const char 
         const char *type = (const char *)sqlite3_column_text(s, 0), *name = (const char *)sqlite3_column_text(s, 1),
                    *sql = (const char *)sqlite3_column_text(s, 2);
 
-        if (type != NULL && name != NULL && sql != NULL && !ours(name, t->name) && mentions(sql, word))
+        if (type != NULL && name != NULL && sql != NULL && !capture_ours(name, t->name) && mentions(sql, word))
             sqlite3_str_appendf(found, "%s%s %s", sqlite3_str_length(found) > 0 ? ", " : "", type, name);
     }
     if (rc != SQLITE_DONE)

@@ -653,6 +653,22 @@ static void a_table_made_anew_with_its_keys_columns_in_another_order_waits_until
     says(p->hub, "again", "SELECT group_concat(DISTINCT v) FROM mark");
 }
 
+/* SELECT RAISE(IGNORE) keeps the row and ends the triggers that are older, ours among them. */
+static void what_a_programs_newer_trigger_kept_from_capture_is_found(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 3);
+
+    program(f, "CREATE TRIGGER quiet AFTER UPDATE ON learner BEGIN SELECT RAISE(IGNORE); END;"
+               "UPDATE learner SET call_name = 'unseen' WHERE id = '" LEARNER "2'");
+    says(f, "0", "SELECT count(*) FROM perche_capture");
+    (void)harvested(p, f, 1000);
+    program(f, "UPDATE learner SET call_name = 'seen' WHERE id = '" LEARNER "3'");
+    says(f, "1", "SELECT count(*) FROM perche_capture WHERE k1 = '" LEARNER "3'");
+    proven(p, f);
+    says(p->hub, "name 1 unseen seen", "SELECT group_concat(call_name, ' ') FROM (SELECT call_name FROM learner ORDER BY id)");
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -899,6 +915,7 @@ int main(void)
         T(rows_that_come_back_are_of_the_sites_that_their_parents_have_now),
         T(what_was_not_sent_from_a_dropped_table_is_not_passed_over),
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
+        T(what_a_programs_newer_trigger_kept_from_capture_is_found),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed),

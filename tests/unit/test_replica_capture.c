@@ -713,6 +713,43 @@ static void a_program_needs_no_function_of_ours(void **state)
     fixture_end(f);
 }
 
+static int64_t schema_version(struct fixture *f)
+{
+    return strtoll(asked(f->program, "PRAGMA schema_version"), NULL, 10);
+}
+
+/* SQLite fires the newest trigger first. */
+static void ours_are_made_anew_behind_a_programs_and_what_it_let_pass_is_to_be_compared(void **state)
+{
+    struct fixture *f = ordinary();
+    int64_t version;
+
+    (void)state;
+    program(f, "CREATE TRIGGER quiet AFTER UPDATE ON t WHEN NEW.a = 'quiet' BEGIN SELECT RAISE(IGNORE); END;"
+               "CREATE TRIGGER loud AFTER INSERT ON t WHEN NEW.a = 'loud' BEGIN SELECT RAISE(FAIL, 'no'); END;"
+               "UPDATE t SET a = 'quiet' WHERE id = 'x'");
+    captured(f, "");
+    fixture_look(f);
+    unscanned(f, "t");
+    program(f, "UPDATE t SET a = 'quiet' WHERE id = 'y'");
+    captured(f, "1:'y'");
+    (void)program_fails(f, "BEGIN; INSERT INTO t VALUES ('z', 'loud', 1)");
+    program(f, "COMMIT");
+    captured(f, "-1:'z'");
+    version = schema_version(f);
+    fixture_look(f);
+    assert_int_equal(schema_version(f), version); /* once */
+    unscanned_is(f, 0);
+    program(f, "VACUUM; DROP TRIGGER loud");
+    fixture_look(f);
+    fixture_close(f);
+    fixture_open(f);
+    unscanned_is(f, 0);
+    program(f, "UPDATE t SET b = 9, a = 'quiet' WHERE id = 'x'");
+    captured(f, "2:'x'");
+    fixture_end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -757,6 +794,7 @@ int main(void)
         cmocka_unit_test(a_rollback_ends_applying_with_the_flag_and_without),
         cmocka_unit_test(a_connection_with_triggers_off_is_not_captured),
         cmocka_unit_test(a_program_needs_no_function_of_ours),
+        cmocka_unit_test(ours_are_made_anew_behind_a_programs_and_what_it_let_pass_is_to_be_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
