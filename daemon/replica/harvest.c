@@ -260,6 +260,8 @@ static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at
     return at_ms > r->now_ms || (uint64_t)ask_number(r, "SELECT at_ms FROM perche_history WHERE block = ?1 AND ?2 IS NULL", (int64_t)m->block, NULL) >= at_ms;
 }
 
+#define LATER_INSERT (UINT64_C(1) << 63) /* no column's */
+
 /* Columns of the row that stand further on in the capture log than this chunk goes: somebody has changed them, and not unseen. */
 static uint64_t captured_later(struct replica *r, const struct chunk *c, const struct item *it)
 {
@@ -279,9 +281,16 @@ static uint64_t captured_later(struct replica *r, const struct chunk *c, const s
             bind_value(s, 3 + i, &k[i]);
     }
     while (ask_row(r, s, "look further on in the capture log"))
-        mask |= (uint64_t)sqlite3_column_int64(s, 0); /* a REPLACE: all */
+        mask |= (uint64_t)sqlite3_column_int64(s, 0); /* an insert, or a REPLACE: all */
     sqlite3_finalize(s);
     return mask;
+}
+
+/* A deletion was captured last, and the row stands in its table: nobody deleted it. A program's trigger inserted it again within
+ * the deletion and was captured first; or the table was made anew with its rows before the old one was emptied. */
+static bool stands_again(struct replica *r, const struct chunk *c, const struct item *it, const struct meta *m)
+{
+    return !meta_alive(m) && was_deleted(c, it) && !(captured_later(r, c, it) & LATER_INSERT);
 }
 
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
@@ -292,7 +301,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint64_t mask = 0, edited = 0, at_ms = 0, replaced_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
     uint32_t before;
-    bool alive, present, over = false, gen, found;
+    bool alive, present, over = false, again = false, gen, found;
     int64_t set;
     enum perche_rc rc;
 
@@ -330,6 +339,11 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = before;
         mask = all;
     }
+    if (present && stands_again(r, c, it, &m)) {
+        again = before % 2 == 1;
+        m.gen = again ? before : before + 1;
+        mask = again ? edited : all;
+    }
     if (present && held_in(r, it->table, key) != 0) { /* a program inserted it again: it waits no longer */
         meta_clear(&m);
         rc = held_end(r, &m);
@@ -347,7 +361,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = 1;
         mask = all;
     }
-    if (present && m.stored && m.gen == before && meta_alive(&m) && capture_waits(r, it->table)) {
+    if (present && m.stored && m.gen == before && meta_alive(&m) && (again || capture_waits(r, it->table))) {
         uint64_t captured = mask;
         bool refilled = false;
 

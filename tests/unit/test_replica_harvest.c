@@ -288,6 +288,57 @@ static uint64_t harvest_in_chunks(struct pair *p, struct fixture *f, uint32_t ro
     return found;
 }
 
+/* The inner insert is captured before the deletion that it is made in. */
+static void a_row_that_a_trigger_puts_back_while_it_is_deleted_is_changed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    for (int i = 1; i <= 2; i++) { /* in one chunk, and cut between the two */
+        const char *id = i == 1 ? ID(1) : ID(2);
+
+        cohort(p, a, id, SITE_ID(p, 0));
+        equal(p, a);
+        program(a, "BEGIN; CREATE TRIGGER back AFTER DELETE ON cohort WHEN OLD.status <> 'ARCHIVED' BEGIN INSERT INTO cohort (id, site_id, training_id, code,"
+                   " starts_on, ends_on, capacity, mode, status) VALUES (OLD.id, OLD.site_id, OLD.training_id, OLD.code, OLD.starts_on, OLD.ends_on,"
+                   " OLD.capacity, OLD.mode, 'ARCHIVED'); END");
+        written(a, "DELETE FROM cohort WHERE id = '%s'; DROP TRIGGER back; COMMIT", id);
+        says(a, "-1 0", "SELECT group_concat(mask, ' ') FROM (SELECT mask FROM perche_capture ORDER BY n)");
+        harvest_in_chunks(p, a, i == 1 ? 100 : 1);
+        equal(p, a);
+        says(p->hub, "ARCHIVED", "SELECT status FROM cohort WHERE id = '%s'", id);
+        assert_int_equal(header_at(p->hub, "cohort", id).gen, 1);
+    }
+}
+
+/* The rows stand in the new table before those of the old one go, and the capture log knows the deletions alone. */
+static void a_table_made_anew_whose_old_one_is_emptied_loses_no_row(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t lsn;
+    char *made;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    edit(p, a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO cohort (id, site_id, training_id, code, starts_on,"
+               " ends_on, capacity, mode, status) SELECT 'c' || i, site_id, training_id, code, starts_on, ends_on, capacity, mode, status FROM n, cohort");
+    equal(p, a);
+    made = strdup(asked(a->program, "SELECT sql FROM sqlite_schema WHERE name = 'cohort'"));
+    for (int i = 1; i <= 2; i++) {
+        lsn = header_at(a, "cohort", ID(1)).lsn;
+        edit(p, p->hub, "UPDATE cohort SET code = 'by hub %d' WHERE id = 'c7'", i);
+        written(a, "PRAGMA legacy_alter_table = ON; BEGIN; ALTER TABLE cohort RENAME TO old; %s; INSERT INTO cohort SELECT * FROM old WHERE id <> 'c9';"
+                   "UPDATE cohort SET capacity = %d WHERE id = 'c8'; DELETE FROM old; DROP TABLE old; COMMIT", made, 20 + i);
+        harvest_in_chunks(p, a, i == 1 ? 100 : 1);
+        assert_int_equal(header_at(a, "cohort", ID(1)).lsn, lsn); /* nobody has written it */
+        equal(p, a);
+        says(p->hub, "60", "SELECT count(*) FROM cohort"); /* one is deleted indeed */
+        says(p->hub, i == 1 ? "by hub 1 21" : "by hub 2 22", "SELECT group_concat(iif(id = 'c7', code, capacity), ' ') FROM (SELECT * FROM cohort WHERE id IN ('c7', 'c8') ORDER BY id)");
+        says(p->hub, "0", "SELECT count(*) FROM perche_conflict");
+    }
+    free(made);
+}
+
 static void a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen(void **state)
 {
     struct pair *p = *state;
@@ -610,6 +661,8 @@ int main(void)
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),
         TEST(what_came_and_went_between_two_harvests_leaves_a_tombstone),
+        TEST(a_row_that_a_trigger_puts_back_while_it_is_deleted_is_changed),
+        TEST(a_table_made_anew_whose_old_one_is_emptied_loses_no_row),
         TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(chunks_of_one_end_as_one_harvest),
