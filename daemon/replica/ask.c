@@ -1,6 +1,7 @@
 #include "replica/ask.h"
 #include "replica/tx.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +266,33 @@ struct perche_value ask_settled(const struct column *c, struct perche_value v)
     return v;
 }
 
+#define NUL_ESCAPED "\\u0000"
+#define NUL_PARTED  "\",{},\"" /* as long */
+
+/* SQLite ends a value of JSON at a NUL: the text is parted there. The caller's to free. */
+static char *parted(struct replica *r, const char *json)
+{
+    char *copy = strdup(json);
+
+    if (copy == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a key");
+    for (char *p = copy; p != NULL && (p = strchr(p, '\\')) != NULL && p[1] != '\0'; p += 2)
+        if (strncmp(p, NUL_ESCAPED, sizeof NUL_ESCAPED - 1) == 0)
+            memcpy(p, NUL_PARTED, sizeof NUL_PARTED - 1);
+    return copy;
+}
+
+/* The text goes on behind a NUL; @room has its bytes. */
+static bool joined(struct perche_value *to, uint8_t room[PERCHE_KEY_BYTES_MAX], const struct perche_value *more)
+{
+    if (to->type != PERCHE_TEXT || more->type != PERCHE_TEXT || more->n >= PERCHE_KEY_BYTES_MAX - to->n)
+        return false;
+    room[to->n] = '\0';
+    memcpy(room + to->n + 1, more->p, more->n);
+    to->n += 1 + more->n;
+    return true;
+}
+
 bool ask_key_parse(struct replica *r, struct table *t, const char *json,
                    uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n)
 {
@@ -272,13 +300,29 @@ bool ask_key_parse(struct replica *r, struct table *t, const char *json,
     uint8_t copies[PERCHE_KEY_COLUMNS_MAX][PERCHE_KEY_BYTES_MAX];
     sqlite3_stmt *s = ask(
         r,
-        "SELECT value FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END) WHERE type IN ('text', 'integer', 'real')");
+        "SELECT value, type = 'object' FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END)"
+        " WHERE type IN ('text', 'integer', 'real', 'object')");
+    char *copy = parted(r, json);
+    bool nul = false;
     uint32_t n = 0;
 
-    ask_bind_text(s, 1, json);
+    ask_bind_text(s, 1, copy);
     while (n <= t->keys_count && ask_row(r, s, "read a key")) {
         struct perche_value v;
 
+        if (sqlite3_column_int(s, 1)) {
+            nul = n > 0;
+            continue;
+        }
+        if (nul) {
+            nul = false;
+            column_read(r, s, 0, &v);
+            if (!joined(&values[n - 1], copies[n - 1], &v)) {
+                n = 0;
+                break;
+            }
+            continue;
+        }
         if (n == t->keys_count) {
             n++;
             break;
@@ -294,6 +338,7 @@ bool ask_key_parse(struct replica *r, struct table *t, const char *json,
         values[n++] = v;
     }
     sqlite3_finalize(s);
+    free(copy);
     return r->fail == PERCHE_OK && n == t->keys_count &&
            perche_key_encode(values, n, key, key_n) == PERCHE_OK;
 }
@@ -437,41 +482,61 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
     return rc;
 }
 
+/* JSON holds no blob, and SQLite writes 15 digits of a number, which are those of another one where two are that close.
+ * *out is malloc's; left alone where no text is needed. */
+static bool key_text(struct replica *r, const struct perche_value *v, char **out)
+{
+    size_t n = v->type == PERCHE_BLOB ? (size_t)v->n * 2 + 1 : 40;
+    char *text;
+
+    if (v->type != PERCHE_BLOB && v->type != PERCHE_REAL)
+        return true;
+    *out = text = malloc(n);
+    if (text == NULL)
+        return (void)fail(r, PERCHE_NOMEM, "no memory for a key"), false;
+    text[0] = '\0';
+    for (uint32_t i = 0; v->type == PERCHE_BLOB && i < v->n; i++)
+        snprintf(text + (size_t)i * 2, 3, "%02x", v->p[i]);
+    if (v->type == PERCHE_BLOB)
+        return true;
+    sqlite3_snprintf((int)n, text, "%!.15g", v->r);
+    if (isinf(v->r))
+        (void)snprintf(text, n, "%s9e999", v->r < 0 ? "-" : "");
+    else if (strtod(text, NULL) != v->r)
+        (void)snprintf(text, n, "%.17g", v->r); /* SQLite's own is not exact for very large and very small ones */
+    if (strpbrk(text, ".e") == NULL)
+        strcat(text, ".0"); /* it fits */
+    return true;
+}
+
 char *ask_key_json(struct replica *r, struct perche_bytes key)
 {
-    static const char *const texts[] = {"SELECT json_array(?1)", "SELECT json_array(?1, ?2)",
-                                        "SELECT json_array(?1, ?2, ?3)",
-                                        "SELECT json_array(?1, ?2, ?3, ?4)"};
     struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
-    char scratch[37 * PERCHE_KEY_COLUMNS_MAX], *hex[PERCHE_KEY_COLUMNS_MAX] = {0}, *json = NULL;
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX], array[60] = "SELECT json_array(", *texts[PERCHE_KEY_COLUMNS_MAX] = {0}, *json = NULL;
     uint32_t n = 0;
     sqlite3_stmt *s;
+    bool ok;
 
     if (perche_key_decode(key, values, &n, scratch) != PERCHE_OK) {
         (void)fail(r, PERCHE_CORRUPT, "a key does not decode");
         return NULL;
     }
-    s = ask(r, texts[n - 1]);
-    for (uint32_t i = 0; s != NULL && i < n; i++) {
-        if (values[i].type != PERCHE_BLOB) {
+    for (uint32_t i = 0; i < n; i++)
+        (void)snprintf(array + strlen(array), sizeof array - strlen(array), values[i].type == PERCHE_REAL ? "%sjson(?%u)" : "%s?%u", i > 0 ? ", " : "", i + 1);
+    s = ask(r, strcat(array, ")")); /* it fits */
+    ok = s != NULL;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = key_text(r, &values[i], &texts[i]);
+        if (texts[i] != NULL)
+            sqlite3_bind_text(s, (int)i + 1, texts[i], -1, SQLITE_STATIC);
+        else
             bind_value(s, (int)i + 1, &values[i]);
-            continue;
-        }
-        hex[i] = malloc((size_t)values[i].n * 2 + 1); /* JSON holds no blob */
-        if (hex[i] == NULL) {
-            (void)fail(r, PERCHE_NOMEM, "no memory for a key");
-            continue;
-        }
-        hex[i][0] = '\0';
-        for (uint32_t j = 0; j < values[i].n; j++)
-            snprintf(hex[i] + j * 2, 3, "%02x", values[i].p[j]);
-        sqlite3_bind_text(s, (int)i + 1, hex[i], -1, SQLITE_STATIC);
     }
-    if (ask_row(r, s, "write a key"))
+    if (ok && ask_row(r, s, "write a key"))
         json = strdup(ask_text(s, 0));
     sqlite3_finalize(s);
     for (uint32_t i = 0; i < n; i++)
-        free(hex[i]);
+        free(texts[i]);
     if (json == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a key");
     return json;

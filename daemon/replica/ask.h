@@ -67,7 +67,7 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
 /* The key from its JSON array text, as in perche_conflict.key. False: it is none of this table. */
 bool ask_key_parse(struct replica *r, struct table *t, const char *json,
                    uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n);
-/* JSON array of the key's values as json_array() writes it; malloc, NULL: r->fail. A blob is its hex text. */
+/* JSON array of the key's values as json_array() writes it, but with all digits of a number; malloc, NULL: r->fail. A blob is its hex text. */
 char *ask_key_json(struct replica *r, struct perche_bytes key);
 
 /* How people call a site: the name of its row, of the member, or its id. Remembers what it was asked: start with {0}. */

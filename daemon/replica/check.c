@@ -6,6 +6,7 @@
 #include "replica/internal.h"
 
 #define KEY_ADVICE "give it a key of text with a UUIDv7 as DEFAULT, as the school's tables have"
+#define KEY_RETYPE "make the table again with it as TEXT or INTEGER"
 
 /* Ends the check with a text of sqlite3_mprintf. */
 static enum perche_rc refuse(struct perche_err *err, char *text)
@@ -121,10 +122,11 @@ static char *check_key_column(struct replica *r, const char *name, const char *c
     case 'A':
     case 'B':
         if (form->strict && strcasecmp(type, "BLOB") == 0)
-            return NULL;
-        return sqlite3_mprintf("the key column %s of %s has %s: 1 and 1.0 would be one row here and two elsewhere; make the table again"
-                               " with it as TEXT or INTEGER, or STRICT with it as BLOB", column, name,
-                               strcasecmp(type, "BLOB") == 0 ? "the type BLOB, which takes any value unless the table is STRICT" : "no type");
+            return sqlite3_mprintf("the key column %s of %s is a BLOB: people are asked about a record by its key, as text; " KEY_RETYPE, column, name);
+        return sqlite3_mprintf("the key column %s of %s has %s: 1 and 1.0 would be one row here and two elsewhere; " KEY_RETYPE, column, name,
+                               strcasecmp(type, "BLOB") == 0 ? "the type BLOB, which takes any value" : "no type");
+    case 'R':
+        return sqlite3_mprintf("the key column %s of %s is %s: two numbers that look the same would be two rows; " KEY_RETYPE, column, name, type);
     default: return NULL;
     }
 }

@@ -1,5 +1,9 @@
 /* Conflicts: found alike by two nodes, carried with their row, settled by people. */
+#include <math.h>
+
 #include "replica_pair.h"
+
+#include "replica/ask.h"
 
 #define LEARNER "0198f3a0-0000-7000-8000-000000000001"
 #define OPEN    "SELECT count(*) FROM perche_conflict WHERE state = 'open'"
@@ -499,6 +503,66 @@ static void a_program_does_not_make_a_conflict_vanish(void **state)
         }
 }
 
+/* The text of a key in a question is that of one record alone. */
+static void a_key_in_a_question_is_read_as_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct replica *r;
+    struct table *t;
+    const struct perche_value values[] = {
+        {.type = PERCHE_REAL, .r = 0.3}, {.type = PERCHE_REAL, .r = 0.1 + 0.2}, {.type = PERCHE_REAL, .r = 2461368.7295486117}, {.type = PERCHE_REAL, .r = 2461368.7295486112},
+        {.type = PERCHE_REAL, .r = -1.5}, {.type = PERCHE_REAL, .r = 1.7976931348623157e308}, {.type = PERCHE_REAL, .r = 4.9406564584124654e-324},
+        {.type = PERCHE_REAL, .r = HUGE_VAL}, {.type = PERCHE_REAL, .r = -HUGE_VAL}, {.type = PERCHE_INTEGER, .i = INT64_MIN}, {.type = PERCHE_INTEGER, .i = 7},
+        {.type = PERCHE_TEXT, .n = 3, .p = (const uint8_t *)"a\0b"}, {.type = PERCHE_TEXT, .n = 3, .p = (const uint8_t *)"a\0c"}, {.type = PERCHE_TEXT, .n = 1, .p = (const uint8_t *)"a"},
+        {.type = PERCHE_TEXT, .n = 5, .p = (const uint8_t *)"\0\0\"\\\0"}, {.type = PERCHE_TEXT, .n = 7, .p = (const uint8_t *)"a\\u0000"},
+        {.type = PERCHE_TEXT, .n = 2, .p = (const uint8_t *)"\n\xe9"}, {.type = PERCHE_TEXT, .n = 0, .p = (const uint8_t *)""}};
+    const char *const texts[] = {"[0.3]", "[0.30000000000000004]", "[2461368.7295486117]", "[2461368.7295486112]", "[-1.5]", "[1.7976931348623157e+308]", NULL, "[9e999]",
+                                 "[-9e999]", "[-9223372036854775808]", "[7]", "[\"a\\u0000b\"]", NULL, "[\"a\"]"};
+    uint8_t key[PERCHE_KEY_BYTES_MAX], again[PERCHE_KEY_BYTES_MAX];
+    uint32_t n, again_n;
+
+    program(p->hub, "CREATE TABLE thing (id NUMERIC NOT NULL PRIMARY KEY, v TEXT)");
+    free(pair_replicate(p, "{\"table\": \"thing\", \"scope\": \"all\"}"));
+    r = p->hub->r;
+    assert_int_equal(tx_begin(r, true), PERCHE_OK);
+    t = registry_table(r, "thing");
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char *json;
+
+        assert_int_equal(perche_key_encode(&values[i], 1, key, &n), PERCHE_OK);
+        json = ask_key_json(r, (struct perche_bytes){key, n});
+        assert_non_null(json);
+        if (i < sizeof texts / sizeof texts[0] && texts[i] != NULL)
+            assert_string_equal(json, texts[i]);
+        assert_true(ask_key_parse(r, t, json, again, &again_n));
+        assert_int_equal(again_n, n);
+        assert_memory_equal(again, key, n);
+        free(json);
+    }
+    assert_false(ask_key_parse(r, t, "[7, 8]", again, &again_n));
+    assert_false(ask_key_parse(r, t, "[\"7\\u0000\"]", again, &again_n)); /* not the number's */
+    assert_int_equal(tx_commit(r), PERCHE_OK);
+}
+
+static void a_decision_about_a_key_with_a_nul_is_carried_out_in_that_record(void **state)
+{
+    struct pair *p = *state;
+    char args[200];
+
+    program(p->hub, "CREATE TABLE item (code TEXT NOT NULL PRIMARY KEY, site_id TEXT, v TEXT)");
+    free(pair_replicate(p, "{\"table\": \"item\", \"scope\": \"site_id\"}"));
+    pair_prove(p, site_of(p));
+    pair_edit(p, site_of(p), 1000, "INSERT INTO item SELECT 'a' || char(0) || 'b', site_id, 'one' FROM perche_self; INSERT INTO item SELECT 'a', site_id, 'one' FROM perche_self");
+    pair_sync(p, site_of(p));
+    pair_edit(p, site_of(p), 1000, "UPDATE item SET v = 'edited'");
+    pair_edit(p, p->hub, 1000, "DELETE FROM item WHERE code <> 'a'");
+    pair_sync(p, site_of(p));
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"value\": \"edited\"}", only_id(p, p->hub));
+    free(pair_command(p, p->hub, "resolve", args));
+    proven(p, site_of(p));
+    program_says(p->hub, "SELECT group_concat(hex(code) || v, ' ') FROM (SELECT * FROM item ORDER BY code)", "61edited 610062edited");
+}
+
 static void a_site_does_not_decide_for_the_hub(void **state)
 {
     struct pair *p = *state;
@@ -531,6 +595,8 @@ int main(void)
         T(a_deletion_can_be_confirmed),
         T(a_conflict_moves_with_its_row),
         T(a_conflict_has_the_scope_of_the_row_that_it_names),
+        T(a_key_in_a_question_is_read_as_it_was),
+        T(a_decision_about_a_key_with_a_nul_is_carried_out_in_that_record),
         T(a_site_does_not_decide_for_the_hub),
         T(a_program_does_not_make_a_conflict_vanish),
     };

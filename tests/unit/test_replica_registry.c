@@ -460,7 +460,7 @@ static void ordinary_tables_with_a_key_may_be_replicated(void **state)
     replicable("CREATE TABLE t (id TEXT PRIMARY KEY, a) WITHOUT ROWID");
     replicable("CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT) STRICT");
     replicable("CREATE TABLE t (id INTEGER PRIMARY KEY, a) WITHOUT ROWID"); /* no rowid then */
-    replicable("CREATE TABLE t (k1 INTEGER NOT NULL, k2 TEXT NOT NULL, k3 NUMERIC NOT NULL, k4 REAL NOT NULL, a, PRIMARY KEY (k1, k2, k3, k4))");
+    replicable("CREATE TABLE t (k1 INTEGER NOT NULL, k2 TEXT NOT NULL, k3 NUMERIC NOT NULL, k4 DATE NOT NULL, a, PRIMARY KEY (k1, k2, k3, k4))");
     replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a); CREATE INDEX i ON t (a)");
 }
 
@@ -484,7 +484,9 @@ static void tables_whose_rows_would_collide_or_be_lost_are_refused_with_what_to_
     not_replicable("CREATE TABLE t (id TEXT NOT NULL, a, PRIMARY KEY (id COLLATE RTRIM)) WITHOUT ROWID", "RTRIM");
     not_replicable("CREATE TABLE t (id NOT NULL PRIMARY KEY, a)", "no type");
     not_replicable("CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, a)", "type BLOB");
-    replicable("CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, a TEXT) STRICT");
+    not_replicable("CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, a TEXT) STRICT", "a BLOB: people are asked");
+    not_replicable("CREATE TABLE t (id REAL NOT NULL PRIMARY KEY, a TEXT) STRICT", "look the same");
+    not_replicable("CREATE TABLE t (id DOUBLE PRECISION NOT NULL, k TEXT NOT NULL, PRIMARY KEY (k, id))", "TEXT or INTEGER");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a, b AS (a || 'x'))", "generated");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a, b AS (a || 'x') STORED)", "generated");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a UNIQUE)", "UNIQUE constraint");

@@ -24,7 +24,7 @@ def build():
         hub.sql(f"INSERT INTO organisation (id, name, siret) VALUES ('{ORG % i}', 'base', '{i}')")
         llp.sql(f"INSERT INTO project (id, site_id, title, kind) VALUES ('{PROJECT % i}', '{llp.id}', 'of La Loupe', 'CLIENT')")
     hub.sql("CREATE TABLE file (id TEXT NOT NULL PRIMARY KEY, note TEXT, body BLOB)")
-    hub.sql("CREATE TABLE measure (at REAL NOT NULL PRIMARY KEY, note TEXT)")
+    hub.sql("CREATE TABLE measure (at NUMERIC NOT NULL PRIMARY KEY, note TEXT)")
     hub.sql("CREATE TABLE survey (id TEXT NOT NULL PRIMARY KEY, " + ", ".join(f"answer_{i:02d}_{'x' * 50} TEXT" for i in range(60)) + ")")
     for table in ("file", "measure", "survey"):
         hub.perche("replicate", table, "--scope", "all", "--level", "P0")
