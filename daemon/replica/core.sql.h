@@ -69,6 +69,7 @@ static const char *const core_sql =
     "CREATE INDEX perche_refusal_lsn ON perche_refusal (site, lsn);"
     /* a site: marks heard and not carried out, images wanted (refusals heard), rows wanted whole */
     "CREATE TABLE perche_leaving (tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_leaving_lsn ON perche_leaving (lsn);"
     "CREATE TABLE perche_wanted (tab INTEGER NOT NULL, key BLOB NOT NULL, kind INTEGER NOT NULL, lsn INTEGER NOT NULL," /* kind 1 image after a refusal, 2 row that came without itself, 3 (hub asked) send whole */
     " PRIMARY KEY (tab, key, kind)) STRICT, WITHOUT ROWID;"
     /* a site: what the hub did not take, with its values, for people */

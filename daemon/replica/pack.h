@@ -33,7 +33,9 @@ enum perche_rc pack_message(struct pack *p, struct perche_message *message, stru
 /* push.c, pull.c: shared by the works */
 enum perche_rc ack_advance(struct replica *r, uint64_t to, uint64_t asof);
 uint64_t push_pending(struct replica *r, uint64_t from);
-enum perche_rc carry_out(struct replica *r);        /* pull.c: marks heard, when nothing waits to be pushed */
+/* pull.c: marks heard, when nothing waits to be pushed. @more: some are left that may be carried out: the next harvest does it */
+enum perche_rc carry_out(struct replica *r, bool *more);
+bool leaving(struct replica *r);                    /* are there marks heard and not carried out? */
 enum perche_rc peer_done(struct replica *r, uint32_t site, struct peer *p, uint64_t done);
 enum perche_rc harvest_all(struct replica *r);      /* harvest.c: every captured change */
 enum perche_rc copy_taken(struct apply *a, const struct perche_part *part, const struct perche_row *row, struct perche_batch *to);

@@ -16,6 +16,7 @@
 
 #define PAGE_ROWS PERCHE_BOUND(512u, 3u)       /* index entries read of a scope at a time */
 #define LOOKED_MAX PERCHE_BOUND(20000u, 10u)    /* entries an answer looks at: the site's own are skipped, and a read transaction stays short */
+#define LEAVING_MAX PERCHE_BOUND(500u, 1u)      /* rows that leave a site in one transaction */
 #define NEWS_LOOKED PERCHE_BOUND(64u, 2u)
 #define NOTHING_LOOKED (2 * PAGE_ROWS) /* of one site: the hub looks at many of them in one write transaction (floor.c) */
 
@@ -523,68 +524,95 @@ static enum perche_rc end_entry(struct replica *r, enum statement_id id, struct 
     return sql_run(r, s, "end what waited");
 }
 
+/* The oldest mark. false: there is none, or its table is not known here. */
+static bool next_leaving(struct replica *r, struct table **t, uint8_t *key, uint32_t *key_n)
+{
+    sqlite3_stmt *s = sql(r, SQL_LEAVING_ROWS);
+    bool any = sql_row(r, s);
+
+    if (any) {
+        *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+        *key_n = (uint32_t)sqlite3_column_bytes(s, 1);
+        memcpy(key, sqlite3_column_blob(s, 1), *key_n);
+    }
+    sql_done(s);
+    return any && *t != NULL;
+}
+
+/* The row goes, and its mark. @gone: false: it stays for now, and those behind it. */
+static enum perche_rc drop_marked(struct replica *r, struct table *t, struct perche_bytes key, bool *gone)
+{
+    struct meta m;
+    bool unseen = false, kept;
+    enum perche_rc rc = t->present ? audit_leaving(r, t, key, &unseen) : PERCHE_OK;
+
+    *gone = false;
+    if (rc != PERCHE_OK || unseen) /* that goes first */
+        return rc;
+    rc = meta_load(r, t, key, &m);
+    if (rc == PERCHE_OK)
+        rc = applying_begin(r);
+    if (rc == PERCHE_OK && m.flags & META_HELD) /* its deletion, which nobody else has heard of, is not asked about any more */
+        rc = refused_held(r, &m);
+    if (rc == PERCHE_OK)
+        rc = row_drop(r, &m);
+    kept = refused_here(r); /* by a program's trigger: it goes when that is gone */
+    if (rc == PERCHE_OK || kept)
+        rc = applying_end(r);
+    meta_clear(&m);
+    if (rc != PERCHE_OK || kept)
+        return rc;
+    rc = end_entry(r, SQL_LEAVING_END, t, key, 0);
+    if (rc == PERCHE_OK)
+        rc = end_entry(r, SQL_WANTED_END, t, key, 1);
+    *gone = rc == PERCHE_OK;
+    return rc;
+}
+
 /* Marks are carried out when nothing at all waits to be pushed: no row nor dependant of it can then be unsent; and when a
  * complete answer has said what of it was refused: the values go with the row. */
-enum perche_rc carry_out(struct replica *r)
+enum perche_rc carry_out(struct replica *r, bool *more)
 {
     uint64_t waiting = push_pending(r, r->node.acked);
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n = 0, rows = 0;
+    struct table *t = NULL;
     sqlite3_stmt *s;
-    bool captured;
+    bool captured, may, gone = true;
     enum perche_rc rc;
 
+    *more = false;
     if (r->node.must)
         return PERCHE_OK;
     s = sql(r, SQL_CAPTURE_ANY);
     captured = sql_row(r, s);
     rc = r->fail;
     sql_done(s);
-    while (rc == PERCHE_OK && ((waiting == 0 && !captured && r->node.had >= r->node.acked) || WITHOUT(B4_DEFER))) {
-        uint8_t key[PERCHE_KEY_BYTES_MAX];
-        uint32_t key_n = 0;
-        struct table *t = NULL;
-        struct meta m;
-        bool any = false, unseen = false, kept;
-
-        s = sql(r, SQL_LEAVING_ROWS);
-        sqlite3_bind_int(s, 1, 1);
-        if (sql_row(r, s)) {
-            any = true;
-            t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
-            key_n = (uint32_t)sqlite3_column_bytes(s, 1);
-            memcpy(key, sqlite3_column_blob(s, 1), key_n);
-        }
-        sql_done(s);
-        if (!any || t == NULL)
-            break;
-        rc = t->present ? audit_leaving(r, t, (struct perche_bytes){key, key_n}, &unseen) : PERCHE_OK;
-        if (rc != PERCHE_OK || unseen) { /* that goes first */
+    may = (waiting == 0 && !captured && r->node.had >= r->node.acked) || WITHOUT(B4_DEFER);
+    while (rc == PERCHE_OK && may && gone && !*more && next_leaving(r, &t, key, &key_n)) {
+        *more = rows++ == LEAVING_MAX;
+        if (!*more)
+            rc = drop_marked(r, t, (struct perche_bytes){key, key_n}, &gone);
+        if (!gone) /* what was written in it past the triggers, if that is why, waits now */
             waiting = push_pending(r, r->node.acked);
-            break;
-        }
-        rc = meta_load(r, t, (struct perche_bytes){key, key_n}, &m);
-        if (rc == PERCHE_OK)
-            rc = applying_begin(r);
-        if (rc == PERCHE_OK && m.flags & META_HELD) /* its deletion, which nobody else has heard of, is not asked about any more */
-            rc = refused_held(r, &m);
-        if (rc == PERCHE_OK)
-            rc = row_drop(r, &m);
-        kept = refused_here(r); /* by a program's trigger: it goes when that is gone */
-        if (rc == PERCHE_OK || kept)
-            rc = applying_end(r);
-        meta_clear(&m);
-        if (kept)
-            break;
-        if (rc == PERCHE_OK)
-            rc = end_entry(r, SQL_LEAVING_END, t, (struct perche_bytes){key, key_n}, 0);
-        if (rc == PERCHE_OK)
-            rc = end_entry(r, SQL_WANTED_END, t, (struct perche_bytes){key, key_n}, 1);
     }
+    if (rc == PERCHE_OK)
+        rc = r->fail;
     /* nor while anything waits to be pushed: it may have been written before this site heard that it only reads the row now */
     if (rc == PERCHE_OK && (WITHOUT(B5_DONE) || (!waits(r) && waiting == 0 && !captured)) && r->node.done != r->node.full) {
         r->node.done = r->node.full;
         r->node_dirty = true;
     }
     return rc;
+}
+
+bool leaving(struct replica *r)
+{
+    sqlite3_stmt *s = sql(r, SQL_LEAVING_ROWS);
+    bool any = sql_row(r, s);
+
+    sql_done(s);
+    return any;
 }
 
 static enum perche_rc take_left(struct replica *r, struct table *t, const struct perche_notice *n)
@@ -838,7 +866,7 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
 {
     const struct perche_pull_reply *reply = &w->message.u.pull_reply;
     struct perche_batch *b = NULL;
-    bool moved = false;
+    bool moved = false, rest;
     enum perche_rc rc;
 
     if (!WITHOUT(B18_PULL_FROM) && (reply->from_full != r->node.full || reply->from_scan != r->node.scan))
@@ -869,7 +897,7 @@ enum perche_rc pull_apply(struct replica *r, const struct work *w, struct outcom
             r->node.heard = history_next_block(r) - 1;
         r->node_dirty = true;
         floor_told(r, reply->floor, false);
-        rc = carry_out(r);
+        rc = carry_out(r, &rest);
     }
     if (rc == PERCHE_OK && moved)
         rc = pulled_note(r, reply->life, reply->have);
@@ -886,6 +914,7 @@ enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcom
 {
     const struct perche_rows_reply *reply = &w->message.u.rows_reply;
     struct perche_batch *b = NULL;
+    bool rest;
     enum perche_rc rc = harvest_all(r);
 
     if (rc == PERCHE_OK)
@@ -900,7 +929,7 @@ enum perche_rc rows_apply(struct replica *r, const struct work *w, struct outcom
         for (uint32_t i = 0; rc == PERCHE_OK && i < b->parts[p].rows_count; i++)
             rc = parked_retry(r, b->parts[p].table, b->parts[p].rows[i].key);
     if (rc == PERCHE_OK)
-        rc = carry_out(r);
+        rc = carry_out(r, &rest);
     if (rc == PERCHE_OK)
         rc = ask_rows(r, o);
     perche_batch_free(b);

@@ -399,6 +399,7 @@ static enum perche_rc end_wanted(struct replica *r, int kind)
 enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_push_reply *reply = &w->message.u.push_reply;
+    bool rest;
     enum perche_rc rc = PERCHE_OK;
 
     (void)o;
@@ -428,7 +429,7 @@ enum perche_rc push_acked(struct replica *r, const struct work *w, struct outcom
     }
     if (rc == PERCHE_OK)
         rc = must_end(r);
-    return rc == PERCHE_OK ? carry_out(r) : rc;
+    return rc == PERCHE_OK ? carry_out(r, &rest) : rc;
 }
 
 /* ---- the hub applies ------------------------------------------------------------ */

@@ -86,7 +86,7 @@
                    " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, columns = excluded.columns,"                        \
                    " reason = excluded.reason, at_ms = excluded.at_ms")                                                \
     W(REFUSAL_DONE, "DELETE FROM perche_refusal WHERE site = ?1 AND lsn <= ?2")                                        \
-    R(LEAVING_ROWS, "SELECT tab, key, lsn FROM perche_leaving ORDER BY lsn LIMIT ?1")                                  \
+    R(LEAVING_ROWS, "SELECT tab, key FROM perche_leaving INDEXED BY perche_leaving_lsn ORDER BY lsn LIMIT 1")          \
     W(LEAVING_PUT, "INSERT INTO perche_leaving (tab, key, lsn) VALUES (?1,?2,?3) ON CONFLICT DO UPDATE SET lsn = excluded.lsn") \
     W(LEAVING_END, "DELETE FROM perche_leaving WHERE tab = ?1 AND key = ?2")                                           \
     R(WANTED_ROWS, "SELECT tab, key, lsn FROM perche_wanted WHERE kind = ?1 ORDER BY lsn LIMIT ?2")                    \

@@ -57,7 +57,8 @@ static const struct step {
      NULL},
     {4,
      "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;"
-     "CREATE INDEX IF NOT EXISTS perche_parked_via ON perche_parked (via, reason);",
+     "CREATE INDEX IF NOT EXISTS perche_parked_via ON perche_parked (via, reason);"
+     "CREATE INDEX IF NOT EXISTS perche_leaving_lsn ON perche_leaving (lsn);",
      NULL},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };

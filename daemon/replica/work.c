@@ -14,6 +14,8 @@ static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct
 {
     enum perche_rc rc = harvest(r, w->rows_max, &o->rows, &o->more);
 
+    if (rc == PERCHE_OK && !o->more && leaving(r)) /* more than one work has carried out */
+        rc = carry_out(r, &o->more);
     if (rc == PERCHE_OK && !o->more)
         rc = audit(r, o);
     if (rc == PERCHE_OK && !o->more)

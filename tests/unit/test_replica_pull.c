@@ -223,6 +223,38 @@ static void a_row_that_leaves_is_dropped_which_is_no_deletion(void **state)
     equal(p, a);
 }
 
+/* Programs write in between, and `done` waits for the last of them. */
+static void rows_leave_some_hundred_at_a_time(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct outcome o;
+    uint64_t done;
+
+    edit(p, a, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) INSERT INTO learner (id, home_site_id)"
+               " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s' FROM n", SITE_ID(p, 0));
+    equal(p, a);
+    done = state_of(p, a).done;
+    home_to(p, 1);
+    assert_false(pull_once(p, a, 1 << 20));
+    says(a, "700", "SELECT count(*) FROM learner");
+    says(a, "700", "SELECT count(*) FROM perche_leaving");
+    o = pair_do(p, a, pair_work(WORK_HARVEST, NULL));
+    assert_true(o.more && o.state.done == done && o.state.full > done);
+    outcome_free(&o);
+    says(a, "200", "SELECT count(*) FROM learner");
+    written(a, "UPDATE learner SET call_name = 'late' WHERE id LIKE '%%000001200'"); /* of one that is about to go */
+    harvest_here(p, a);
+    says(a, "200", "SELECT count(*) FROM learner");
+    pair_push(p, a);
+    says(p->hub, "1", "SELECT count(*) FROM learner WHERE call_name = 'late'");
+    pair_pull(p, a); /* what the hub had not judged before */
+    says(a, "0", "SELECT count(*) FROM learner");
+    equal(p, a);
+    assert_true(state_of(p, a).done == state_of(p, a).full);
+    says(p->hub, "0", MARKS);
+}
+
 static void a_mark_waits_until_nothing_is_unpushed(void **state)
 {
     struct pair *p = *state;
@@ -759,6 +791,7 @@ int main(void)
         TEST(what_a_program_wrote_before_the_answer_is_harvested_first),
         TEST(a_whole_row_repeats_a_sites_own_value_without_changing_its_way),
         TEST(a_row_that_leaves_is_dropped_which_is_no_deletion),
+        TEST(rows_leave_some_hundred_at_a_time),
         TEST(a_mark_waits_until_nothing_is_unpushed),
         TEST(an_accepted_late_edit_gives_a_new_mark),
         TEST(a_row_that_comes_back_before_its_mark_is_read_stays),
