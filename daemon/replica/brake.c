@@ -6,7 +6,7 @@
  * metadata and its digest stay, its image stands in perche_row beside its clock
  * (META_HELD), and what comes for it is merged into that. Only the table lacks it.
  * So proof, push and pull need not know; whoever finds rows by a statement about
- * the table itself asks held_next() too.
+ * the table itself asks held_next() too, or held_child_next() where it looks for the children of one row.
  *
  * A program that inserts the key again ends the waiting (harvest.c), and so does a
  * deletion that comes from elsewhere (apply.c). A person releases a set, which
@@ -91,6 +91,12 @@ enum perche_rc held_end(struct replica *r, struct meta *m)
     sqlite3_bind_int64(s, 1, m->table->num);
     sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
     rc = sql_run(r, s, "end a held deletion");
+    if (rc != PERCHE_OK)
+        return rc;
+    s = sql(r, SQL_HELD_CHILD_END);
+    sqlite3_bind_int64(s, 1, m->table->num);
+    sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+    rc = sql_run(r, s, "end a held deletion");
     return rc == PERCHE_OK ? end_sets(r) : rc;
 }
 
@@ -103,6 +109,92 @@ bool held_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t 
     s = sql(r, SQL_HELD_TABLE);
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_blob(s, 2, key, (int)*key_n, SQLITE_STATIC);
+    return sql_key(r, s, key, key_n);
+}
+
+/* ---- whom they name ------------------------------------------------------------- */
+
+static enum perche_rc link_to(struct replica *r, const struct meta *m, const struct table *parent, struct perche_bytes key)
+{
+    sqlite3_stmt *s = sql(r, SQL_HELD_CHILD_PUT);
+
+    sqlite3_bind_int64(s, 1, parent->num);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, m->table->num);
+    sqlite3_bind_blob(s, 4, m->key, (int)m->key_n, SQLITE_STATIC);
+    return sql_run(r, s, "remember whom a held row names");
+}
+
+/* The rows of @t, of a `members` rule, whose set this one has a part in. */
+static enum perche_rc link_members(struct replica *r, const struct meta *m, const struct perche_value *values, const struct table *t)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < t->parts_count; i++) {
+        const struct rule_part *part = &t->parts[i];
+        const struct column *via = part->child_site == NULL || strcmp(part->table, m->table->name) != 0 ? NULL : table_column(m->table, part->child_via);
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n;
+
+        if (via != NULL && values[via->num].type != PERCHE_NULL && perche_key_encode(&values[via->num], 1, key, &key_n) == PERCHE_OK)
+            rc = link_to(r, m, t, (struct perche_bytes){key, key_n});
+    }
+    return rc;
+}
+
+enum perche_rc held_link(struct replica *r, struct meta *m)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    enum perche_rc rc = row_values(r, m, values);
+
+    for (uint32_t i = 0; rc == PERCHE_OK && m->table->rule == RULE_PARENT && i < m->table->parts_count; i++) {
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        struct table *parent;
+        uint32_t key_n;
+
+        if (scope_parent_key(r, m, values, i, &parent, key, &key_n))
+            rc = link_to(r, m, parent, (struct perche_bytes){key, key_n});
+    }
+    for (uint32_t i = 0; rc == PERCHE_OK && m->table->member_child && registry_at(r, i) != NULL; i++)
+        if (registry_at(r, i)->rule == RULE_MEMBERS)
+            rc = link_members(r, m, values, registry_at(r, i));
+    return rc;
+}
+
+enum perche_rc held_link_all(struct replica *r)
+{
+    struct table *t;
+
+    for (uint32_t i = 0; r->holding && r->fail == PERCHE_OK && (t = registry_at(r, i)) != NULL; i++) {
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        uint32_t key_n = 0;
+
+        while (held_next(r, t, key, &key_n)) {
+            struct meta *m = malloc(sizeof *m);
+
+            if (m == NULL)
+                return fail(r, PERCHE_NOMEM, "no memory for a held row");
+            if (meta_load(r, t, (struct perche_bytes){key, key_n}, m) == PERCHE_OK && m->stored && m->flags & META_HELD)
+                (void)held_link(r, m);
+            meta_clear(m);
+            free(m);
+        }
+    }
+    return r->fail;
+}
+
+bool held_child_next(struct replica *r, const struct table *parent, struct perche_bytes parent_key, const struct table *t,
+                     uint8_t *key, uint32_t *key_n)
+{
+    sqlite3_stmt *s;
+
+    if (!r->holding || r->fail != PERCHE_OK)
+        return false;
+    s = sql(r, SQL_HELD_CHILD_NEXT);
+    sqlite3_bind_int64(s, 1, parent->num);
+    sqlite3_bind_blob(s, 2, parent_key.p, (int)parent_key.n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 3, t->num);
+    sqlite3_bind_blob(s, 4, key, (int)*key_n, SQLITE_STATIC);
     return sql_key(r, s, key, key_n);
 }
 

@@ -101,6 +101,10 @@ static const char *const core_sql =
     " upto INTEGER NOT NULL DEFAULT 0, wish INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE TABLE perche_held (tab INTEGER NOT NULL, key BLOB NOT NULL, held INTEGER NOT NULL, PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_held_of ON perche_held (held);"
+    /* held rows by the rows that they name where scopes are made of that, for they are in no table. More than those that name them now may be there */
+    "CREATE TABLE perche_held_child (parent_tab INTEGER NOT NULL, parent_key BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL,"
+    " PRIMARY KEY (parent_tab, parent_key, tab, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perche_held_child_row ON perche_held_child (tab, key);"
     "CREATE TABLE perche_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sql TEXT NOT NULL, signature BLOB, applied_ms INTEGER NOT NULL) STRICT;"
     /* the capture log: no constraint, so that no conflict clause of a program can touch it */
     "CREATE TABLE perche_capture (n INTEGER PRIMARY KEY, tab, mask, at, k1, k2, k3, k4);"

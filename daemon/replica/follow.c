@@ -186,16 +186,31 @@ static enum perche_rc follow_key(struct replica *r, struct table *t, sqlite3_stm
     return follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, pusher, NULL);
 }
 
-/* Held rows, which no statement finds: all of @t, or those whose column @of names @parent. */
+/* Held rows, which no statement finds: those whose column @of names @parent. */
 static enum perche_rc follow_held(struct replica *r, struct table *t, const struct rule_part *of,
                                   const struct perche_value *parent, uint32_t pusher)
+{
+    struct table *above = registry_table(r, of->table);
+    uint8_t above_key[PERCHE_KEY_BYTES_MAX], key[PERCHE_KEY_BYTES_MAX];
+    uint32_t above_n, key_n = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (above == NULL || perche_key_encode(parent, 1, above_key, &above_n) != PERCHE_OK)
+        return PERCHE_OK;
+    while (rc == PERCHE_OK && held_child_next(r, above, (struct perche_bytes){above_key, above_n}, t, key, &key_n))
+        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, of, parent, pusher, NULL);
+    return rc;
+}
+
+/* All of @t. */
+static enum perche_rc follow_all_held(struct replica *r, struct table *t)
 {
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n = 0;
     enum perche_rc rc = PERCHE_OK;
 
     while (rc == PERCHE_OK && held_next(r, t, key, &key_n))
-        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, of, parent, pusher, NULL);
+        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, 0, NULL);
     return rc;
 }
 
@@ -477,7 +492,7 @@ static enum perche_rc follow_table(struct replica *r, struct table *t)
         rc = follow_key(r, t, q, 0);
     sqlite3_finalize(q);
     if (rc == PERCHE_OK)
-        rc = follow_held(r, t, NULL, NULL, 0);
+        rc = follow_all_held(r, t);
     return rc == PERCHE_OK && !WITHOUT(B3_TOMBSTONES) ? follow_all_dead(r, t) : rc;
 }
 

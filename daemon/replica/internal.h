@@ -612,6 +612,11 @@ enum perche_rc held_end(struct replica *r, struct meta *m);              /* like
 /* The held rows of a table in order of their keys, which no statement about it finds: the first beyond @key (none yet: key_n 0)
  * into @key; false: no more. */
 bool held_next(struct replica *r, const struct table *t, uint8_t *key, uint32_t *key_n);
+/* The same of those that name the row @parent_key of @parent where scopes are made of that, or did: the caller looks. */
+bool held_child_next(struct replica *r, const struct table *parent, struct perche_bytes parent_key, const struct table *t,
+                     uint8_t *key, uint32_t *key_n);
+enum perche_rc held_link(struct replica *r, struct meta *m); /* meta_save: by these rows the held one is found from now on */
+enum perche_rc held_link_all(struct replica *r);             /* a start, a migration: the rules may be others */
 bool held_wishes(struct replica *r);              /* decisions that are not carried out to the end */
 void held_look(struct replica *r);                /* tx_begin: is anything held? */
 /* harvest.c: carries decisions out, @rows_max rows of one set; rows that their table does not take back stay, in a set of their own. */

@@ -346,6 +346,8 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
                            m->was_digest, m->scope, meta_alive(m) || WITHOUT(B12_TOMBSTONES), m->digest);
     if (rc == PERCHE_OK && r->hub && !meta_alive(m))
         rc = scope_dead_put(r, m);
+    if (rc == PERCHE_OK && m->flags & META_HELD)
+        rc = held_link(r, m);
     if (rc != PERCHE_OK)
         return rc;
     m->stored = true;

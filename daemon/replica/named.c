@@ -159,7 +159,7 @@ static enum perche_rc find_waiting(struct replica *r, const struct meta *m, stru
             if (scope_naming_key(r, t, q, key, &key_n))
                 rc = look_at(r, m, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
         sqlite3_finalize(q);
-        for (key_n = 0; rc == PERCHE_OK && held_next(r, t, key, &key_n);)
+        for (key_n = 0; rc == PERCHE_OK && held_child_next(r, m->table, (struct perche_bytes){m->key, m->key_n}, t, key, &key_n);)
             rc = look_at(r, m, all, t, part, (struct perche_bytes){key, key_n}, &parent[0]);
     }
     return rc != PERCHE_OK ? rc : r->fail;

@@ -567,7 +567,9 @@ enum perche_rc migration_run(struct replica *r, int64_t number, const char *name
         return r->fail;
     registry_changed(r); /* it may hold rows of perche_table alone */
     r->parked.schema = -1;
-    return look_and_install(r);
+    if (look_and_install(r) != PERCHE_OK)
+        return r->fail;
+    return r->holding ? held_link_all(r) : PERCHE_OK;
 }
 
 /* ---- first start --------------------------------------------------------- */
@@ -686,6 +688,9 @@ static enum perche_rc open_writer(struct replica *r)
         return fail(r, PERCHE_DISK, "%s cannot be put into WAL mode: is it on a network drive, or open in another program?", r->config.path);
     wal_open(r);
     if (statements_prepare(r) != PERCHE_OK || (upgrade_due(r) && write_once(r, upgrade_rows) != PERCHE_OK))
+        return r->fail;
+    held_look(r);
+    if (r->holding && write_once(r, held_link_all) != PERCHE_OK)
         return r->fail;
     r->kept_here = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_refused WHERE reason IN ('key', 'too_large'))", 0, NULL) != 0;
     if (r->fail != PERCHE_OK)

@@ -300,14 +300,14 @@ static bool meets(const struct table *child, const struct rule_part *part, const
 }
 
 /* Held children are in no table and are members all the same. */
-static void add_held_children(struct replica *r, const struct perche_value *parent, struct table *child,
+static void add_held_children(struct replica *r, const struct meta *of, const struct perche_value *parent, struct table *child,
                               const struct rule_part *part, struct set *s)
 {
     const struct column *via = table_column(child, part->child_via), *site = table_column(child, part->child_site);
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n = 0;
 
-    while (via != NULL && site != NULL && held_next(r, child, key, &key_n)) {
+    while (via != NULL && site != NULL && held_child_next(r, of->table, (struct perche_bytes){of->key, of->key_n}, child, key, &key_n)) {
         struct perche_value values[PERCHE_COLUMNS_MAX + 1];
         struct meta *m = malloc(sizeof *m);
 
@@ -359,7 +359,7 @@ static void add_children(struct replica *r, const struct meta *m, const struct r
         if (sqlite3_column_type(q, 0) == SQLITE_TEXT)
             add_text(r, s, sqlite3_column_text(q, 0), (uint32_t)sqlite3_column_bytes(q, 0));
     sqlite3_finalize(q);
-    add_held_children(r, &keys[0], child, part, s);
+    add_held_children(r, m, &keys[0], child, part, s);
 }
 
 static void add_scope(struct replica *r, struct set *s, uint32_t scope)

@@ -35,6 +35,10 @@
                        " AND key > ?4 ORDER BY key LIMIT 1")                                                           \
     W(DEAD_NEXT, "SELECT key FROM perche_row WHERE tab = ?1 AND gen % 2 = 0 AND key > ?2 ORDER BY key LIMIT 1")        \
     R(HELD_TABLE, "SELECT key FROM perche_held WHERE tab = ?1 AND key > ?2 ORDER BY key LIMIT 1")                      \
+    R(HELD_CHILD_NEXT, "SELECT key FROM perche_held_child WHERE parent_tab = ?1 AND parent_key = ?2 AND tab = ?3"      \
+                       " AND key > ?4 ORDER BY key LIMIT 1")                                                           \
+    W(HELD_CHILD_PUT, "INSERT OR IGNORE INTO perche_held_child (parent_tab, parent_key, tab, key) VALUES (?1,?2,?3,?4)") \
+    W(HELD_CHILD_END, "DELETE FROM perche_held_child WHERE tab = ?1 AND key = ?2")                                     \
     R(HELD_FILLING, "SELECT id FROM perche_held_set WHERE tab = ?1 AND upto > 0")                                      \
     R(HELD_UPTO, "SELECT coalesce(max(upto), 0) FROM perche_held_set")                                                 \
     W(HELD_FILLED, "UPDATE perche_held_set SET upto = 0 WHERE upto > 0")                                               \

@@ -58,8 +58,11 @@ static const struct step {
     {4,
      "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;"
      "CREATE INDEX IF NOT EXISTS perche_parked_via ON perche_parked (via, reason);"
-     "CREATE INDEX IF NOT EXISTS perche_leaving_lsn ON perche_leaving (lsn);",
-     NULL},
+     "CREATE INDEX IF NOT EXISTS perche_leaving_lsn ON perche_leaving (lsn);"
+     "CREATE TABLE IF NOT EXISTS perche_held_child (parent_tab INTEGER NOT NULL, parent_key BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL,"
+     " PRIMARY KEY (parent_tab, parent_key, tab, key)) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX IF NOT EXISTS perche_held_child_row ON perche_held_child (tab, key);",
+     NULL}, /* each start sees to the rows: held_link_all() */
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(REPLICA_FORMAT == 1 + STEPS, "each format has its step");

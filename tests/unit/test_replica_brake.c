@@ -1,5 +1,5 @@
 /* Mass deletions wait for a person (DESIGN 4.11). */
-#include "replica_steps.h"
+#include "replica_lives.h"
 
 #define ROW "0198f3a0-0000-7000-8000-%012d"
 #define ROW_SQL "0198f3a0-0000-7000-8000-%%012d" /* in what is itself printed */
@@ -398,6 +398,78 @@ static void a_held_child_still_makes_its_site_a_member(void **state)
     verified(p, p->hub);
 }
 
+/* A school's enrolments of another's thirty learners, held at the hub. */
+static void enrolments_held(struct pair *p)
+{
+    cohort(p, p->sites[1], ID(1), SITE_ID(p, 1));
+    school_of(p, p->sites[0], SITE_ID(p, 0), 31);
+    equal(p, p->sites[1]);
+    edit(p, p->hub, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"
+                    " INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end)"
+                    " SELECT printf('0198f3a0-0001-7000-8000-%%012d', i), printf('" ROW_SQL "', i), '" ID(1) "', '%s', '2026-01-05', '2026-06-30' FROM n",
+         SITE_ID(p, 1));
+    equal(p, p->sites[0]);
+    equal(p, p->sites[1]);
+    edit(p, p->hub, "DELETE FROM enrolment");
+    holds(p->hub, "30");
+}
+
+/* One that cannot be read any more is in nobody's way but its parent's. */
+static void of_what_is_held_a_scope_looks_at_its_own_children_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    enrolments_held(p);
+    written(p->hub, "UPDATE perche_row SET clock = x'00' WHERE (tab, key) IN (SELECT tab, max(key) FROM perche_held)");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'new', home_site_id = '%s' WHERE id = '%s'", HUB_ID(p), uuid_of(7));
+    edit(p, p->sites[0], "INSERT INTO learner_contact (id, learner_id, kind, value) VALUES ('" ID(9) "', '%s', 'PHONE', '1')", uuid_of(8));
+    pair_push(p, p->sites[0]);
+    pair_pull(p, b);
+    says(b, "new", "SELECT call_name FROM learner WHERE id = '%s'", uuid_of(7));
+    says(b, "1", "SELECT count(*) FROM learner_contact");
+}
+
+static void a_held_child_that_is_given_another_parent_is_found_by_that(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    enrolments_held(p);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '%s'", SITE_ID(p, 1), uuid_of(31));
+    equal(p, p->sites[0]);
+    equal(p, b);
+    edit(p, b, "UPDATE enrolment SET learner_id = '%s' WHERE id LIKE '%%000000000007'", uuid_of(31)); /* it does not know that the hub asks */
+    equal(p, b);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '%s'", HUB_ID(p), uuid_of(31));
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '%s'", HUB_ID(p), uuid_of(7));
+    equal(p, p->sites[0]);
+    equal(p, b);
+    says(b, "1", "SELECT count(*) FROM learner WHERE id = '%s'", uuid_of(31));
+    says(b, "0", "SELECT count(*) FROM learner WHERE id = '%s'", uuid_of(7));
+    verified(p, p->hub);
+}
+
+/* A file of an earlier program, or of other rules. */
+static void whose_the_held_rows_are_is_seen_to_at_each_start(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    enrolments_held(p);
+    says(p->hub, "1", "SELECT count(*) > 0 FROM perche_held_child");
+    written(p->hub, "DROP TABLE perche_held_child; UPDATE perche_node SET format = 3");
+    shut(p->hub);
+    reopened(p, p->hub);
+    edit(p, p->hub, "UPDATE learner SET home_site_id = '%s' WHERE id = '%s'", HUB_ID(p), uuid_of(7));
+    equal(p, p->sites[0]);
+    equal(p, b);
+    says(b, "1", "SELECT count(*) FROM learner WHERE id = '%s'", uuid_of(7));
+    free(pair_command(p, p->hub, "undo", "{\"id\": 1}"));
+    says(p->hub, "0", "SELECT count(*) FROM perche_held_child");
+    equal(p, b);
+}
+
 /* One verdict for all chunks of a harvest, whatever ends the daemon in between; what is deleted later is judged anew. */
 static void a_harvest_in_chunks_has_one_verdict_across_a_restart(void **state)
 {
@@ -704,6 +776,9 @@ int main(void)
         TEST(a_hub_has_the_brake_as_well),
         TEST(a_site_that_comes_later_gets_what_the_hub_holds),
         TEST(a_held_child_still_makes_its_site_a_member),
+        TEST(of_what_is_held_a_scope_looks_at_its_own_children_alone),
+        TEST(a_held_child_that_is_given_another_parent_is_found_by_that),
+        TEST(whose_the_held_rows_are_is_seen_to_at_each_start),
         TEST(a_harvest_in_chunks_has_one_verdict_across_a_restart),
         TEST(a_held_row_that_leaves_is_listed),
         TEST(a_decision_is_carried_out_in_chunks),
