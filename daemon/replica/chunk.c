@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/ask.h"
 #include "replica/harvest.h"
 #include "replica/refused.h"
 #include "replica/statements.h"
@@ -104,16 +105,29 @@ static uint32_t hash_key(const struct table *t, const uint8_t *key, uint32_t n)
     return (uint32_t)(h ^ h >> 32);
 }
 
-static struct item *item_of(struct replica *r, struct chunk *c, struct table *t, const uint8_t *key, uint32_t n)
+static uint32_t *slot_of(struct chunk *c, const struct table *t, const uint8_t *key, uint32_t n)
 {
-    uint32_t *slot = &c->buckets[hash_key(t, key, n) & (c->buckets_count - 1)];
-    struct item *it;
+    return &c->buckets[hash_key(t, key, n) & (c->buckets_count - 1)];
+}
 
-    for (uint32_t i = *slot; i != 0; i = c->items[i - 1].next) {
-        it = &c->items[i - 1];
+static struct item *item_known(struct chunk *c, const struct table *t, const uint8_t *key, uint32_t n)
+{
+    for (uint32_t i = *slot_of(c, t, key, n); i != 0; i = c->items[i - 1].next) {
+        struct item *it = &c->items[i - 1];
+
         if (it->table == t && it->key_n == n && memcmp(c->keys + it->key_at, key, n) == 0)
             return it;
     }
+    return NULL;
+}
+
+static struct item *item_of(struct replica *r, struct chunk *c, struct table *t, const uint8_t *key, uint32_t n)
+{
+    uint32_t *slot = slot_of(c, t, key, n);
+    struct item *it = item_known(c, t, key, n);
+
+    if (it != NULL)
+        return it;
     if (c->keys_n + n > c->keys_cap) {
         size_t cap = 2 * c->keys_cap + n;
         uint8_t *more = realloc(c->keys, cap);
@@ -196,6 +210,50 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
     if (step != SQLITE_ROW && step != SQLITE_DONE)
         (void)fail_sqlite(r, step, "read captured changes");
     sql_done(s);
+    return r->fail;
+}
+
+/* They were put into another order since they were read. */
+static void find_anew(struct chunk *c)
+{
+    memset(c->buckets, 0, c->buckets_count * sizeof *c->buckets);
+    for (uint32_t i = 0; i < c->items_count; i++) {
+        struct item *it = &c->items[i];
+        uint32_t *slot = slot_of(c, it->table, c->keys + it->key_at, it->key_n);
+
+        it->next = *slot;
+        *slot = i + 1;
+    }
+}
+
+enum perche_rc chunk_look_on(struct replica *r, struct chunk *c)
+{
+    sqlite3_stmt *s;
+
+    if (c->looked_on || !c->more)
+        return PERCHE_OK;
+    c->looked_on = true;
+    find_anew(c);
+    s = ask(r, "SELECT tab, mask, k1, k2, k3, k4 FROM perche_capture WHERE n > ?1 AND mask <> 0");
+    if (s != NULL)
+        sqlite3_bind_int64(s, 1, c->newest);
+    while (ask_row(r, s, "look further on in the capture log")) {
+        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+        struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+        uint8_t key[PERCHE_KEY_BYTES_MAX];
+        struct item *it = NULL;
+        uint32_t n;
+
+        if (t == NULL)
+            continue;
+        for (uint32_t i = 0; i < t->keys_count; i++)
+            column_read(r, s, 2 + (int)i, &values[i]);
+        if (perche_key_encode(values, t->keys_count, key, &n) == PERCHE_OK)
+            it = item_known(c, t, key, n);
+        if (it != NULL)
+            it->later |= (uint64_t)sqlite3_column_int64(s, 1); /* an insert, or a REPLACE: all */
+    }
+    sqlite3_finalize(s);
     return r->fail;
 }
 

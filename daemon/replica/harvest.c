@@ -262,35 +262,13 @@ static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at
 
 #define LATER_INSERT (UINT64_C(1) << 63) /* no column's */
 
-/* Columns of the row that stand further on in the capture log than this chunk goes: somebody has changed them, and not unseen. */
-static uint64_t captured_later(struct replica *r, const struct chunk *c, const struct item *it)
-{
-    struct perche_value k[PERCHE_KEY_COLUMNS_MAX] = {{0}};
-    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
-    uint64_t mask = 0;
-    uint32_t n = 0;
-    sqlite3_stmt *s;
-
-    if (!c->more || perche_key_decode((struct perche_bytes){c->keys + it->key_at, it->key_n}, k, &n, scratch) != PERCHE_OK)
-        return 0;
-    s = ask(r, "SELECT mask FROM perche_capture WHERE n > ?1 AND tab = ?2 AND mask <> 0 AND k1 IS ?3 AND k2 IS ?4 AND k3 IS ?5 AND k4 IS ?6");
-    if (s != NULL) {
-        sqlite3_bind_int64(s, 1, c->newest);
-        sqlite3_bind_int64(s, 2, it->table->num);
-        for (int i = 0; i < (int)PERCHE_KEY_COLUMNS_MAX; i++)
-            bind_value(s, 3 + i, &k[i]);
-    }
-    while (ask_row(r, s, "look further on in the capture log"))
-        mask |= (uint64_t)sqlite3_column_int64(s, 0); /* an insert, or a REPLACE: all */
-    sqlite3_finalize(s);
-    return mask;
-}
-
 /* A deletion was captured last, and the row stands in its table: nobody deleted it. A program's trigger inserted it again within
  * the deletion and was captured first; or the table was made anew with its rows before the old one was emptied. */
-static bool stands_again(struct replica *r, const struct chunk *c, const struct item *it, const struct meta *m)
+static bool stands_again(struct replica *r, struct chunk *c, const struct item *it, const struct meta *m)
 {
-    return !meta_alive(m) && was_deleted(c, it) && !(captured_later(r, c, it) & LATER_INSERT);
+    if (meta_alive(m) || !was_deleted(c, it) || chunk_look_on(r, c) != PERCHE_OK)
+        return false;
+    return !(it->later & LATER_INSERT); /* else a deletion and an insert, of two chunks */
 }
 
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
@@ -372,9 +350,10 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             rc = data_load(r, it->table, key, values);
         if (rc != PERCHE_OK)
             goto out;
-        if (mask != captured) /* seldom */
-            a->unseen |= (mask & ~captured & ~captured_later(r, c, it)) != 0;
-        rc = r->fail;
+        if (mask != captured) { /* what stands further on was not written unseen */
+            rc = chunk_look_on(r, c);
+            a->unseen |= (mask & ~captured & ~it->later) != 0;
+        }
         if (rc != PERCHE_OK)
             goto out;
     } else if (present && m.stored && m.gen == before && meta_alive(&m) && c->items_count <= FEW_ROWS && !c->more) {

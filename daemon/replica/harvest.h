@@ -21,6 +21,7 @@ struct item {            /* one key of the chunk */
     sqlite3_int64 gone;       /* rowid of its newest row in perche_gone_, 0 = none */
     uint32_t next;            /* hash chain */
     uint32_t rank;            /* parents before children */
+    uint64_t later;           /* columns that stand further on in the capture log: chunk_look_on() */
 };
 
 /* The delete trigger writes the capture row and the old values together, so both
@@ -46,10 +47,13 @@ struct chunk {
     sqlite3_int64 newest;     /* capture row up to which it goes */
     bool more;                /* capture rows that it did not read, */
     bool again;               /* or that it made: audit_covered() */
+    bool looked_on;           /* the items have what is captured of them further on */
 };
 
 /* Reads up to rows_max capture rows, none beyond r->judged. */
 enum perche_rc chunk_read(struct replica *r, struct chunk *c);
+/* What is captured of its rows beyond it, into the items; once for a chunk, whatever their order. */
+enum perche_rc chunk_look_on(struct replica *r, struct chunk *c);
 void chunk_free(struct chunk *c);
 
 enum gone_columns { GONE_KEY, GONE_SCOPE, GONE_WHOLE };

@@ -352,6 +352,41 @@ static void a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen(vo
     says(p->hub, "x 5", "SELECT code || ' ' || seq FROM cohort");
 }
 
+static int looks_on(unsigned kind, void *ctx, void *stmt, void *text)
+{
+    (void)kind, (void)stmt;
+    *(int *)ctx += strstr(text, "FROM perche_capture WHERE n > ?1 AND") != NULL;
+    return 0;
+}
+
+/* There may be a hundred thousand changes, and no index of their rows. */
+static void what_stands_further_on_is_read_once_for_a_chunk(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct work w = pair_work(WORK_HARVEST, NULL);
+    struct outcome o;
+    int looks = 0;
+
+    edit(p, a, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO learner (id, home_site_id)"
+               " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s' FROM n", SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "DROP TRIGGER perche_learner_insert; UPDATE learner SET call_name = 'x'; UPDATE learner SET ine = 'y' WHERE id NOT LIKE '%%000000000007';"
+               "BEGIN; UPDATE perche_flag SET applying = 1; UPDATE learner SET given_names = 'unseen' WHERE id LIKE '%%000000000009'; UPDATE perche_flag SET applying = 0; COMMIT;"
+               "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    assert_int_equal(sqlite3_trace_v2(a->r->db, SQLITE_TRACE_STMT, looks_on, &looks), SQLITE_OK);
+    w.rows_max = 60;
+    o = pair_do(p, a, w);
+    assert_int_equal(o.rows, 60);
+    assert_true(o.more);
+    outcome_free(&o);
+    assert_int_equal(sqlite3_trace_v2(a->r->db, 0, NULL, NULL), SQLITE_OK);
+    assert_int_equal(looks, 1);
+    harvest_in_chunks(p, a, 60);
+    equal(p, a);
+    says(p->hub, "60 59 1", "SELECT count(call_name) || ' ' || count(ine) || ' ' || count(given_names) FROM learner");
+}
+
 static void a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was(void **state)
 {
     struct pair *p = *state;
@@ -664,6 +699,7 @@ int main(void)
         TEST(a_row_that_a_trigger_puts_back_while_it_is_deleted_is_changed),
         TEST(a_table_made_anew_whose_old_one_is_emptied_loses_no_row),
         TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
+        TEST(what_stands_further_on_is_read_once_for_a_chunk),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(chunks_of_one_end_as_one_harvest),
         TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
