@@ -6,7 +6,10 @@
  * ends its pipe inside nng. When contexts run short more are opened; at the bound
  * requests wait in nng, which stops reading from those sites. A line that proves nothing,
  * whether it asks something or is mute, is ended after a while, or when it is the oldest of
- * too many. So is a connection that does not become a line (greetings.h).
+ * too many. So is a connection that does not become a line (greetings.h). nng reads the next
+ * request of a line whatever becomes of the replies, and a reply waits in its context until
+ * the one before has left: a line that does not take its replies is ended, before it has all
+ * contexts and all memory.
  * On close: aios first, then the socket, which ends every pipe before it returns; what
  * is still in the inbox is taken; then the wake-up. */
 #include "net/downlink.h"
@@ -39,8 +42,10 @@ struct slot { /* a context and what it is at */
     enum { SLOT_RECEIVING, SLOT_ASKED, SLOT_REPLYING } phase;
     uint32_t index;
     uint32_t round; /* counts requests of this context: half of a request's number */
-    uint32_t pipe;  /* ASKED: who */
-    struct slot *next_asked, **prev_asked; /* ASKED: requests of the same pipe */
+    uint32_t bytes;           /* REPLYING: how large */
+    uint64_t since_ms;        /* REPLYING: given when */
+    struct pipe *pipe;        /* ASKED, REPLYING: whose list it is in, NULL = that pipe has gone */
+    struct slot *next, **prev;
 };
 
 struct pipe {
@@ -52,8 +57,9 @@ struct pipe {
     uint64_t seen_ms;          /* on the loop: first seen without proof, 0 = not yet */
     uint64_t number;           /* guarded by pipes_lock: in the order they came */
     bool strange;              /* likewise: without proof, and not dropped: counted in d->strange */
-    struct slot *asked;        /* on the loop */
-    struct pipe *next_dropped; /* on the loop, as the next two */
+    struct slot *open;         /* on the loop: requests without reply, and replies that have not left */
+    uint32_t open_count;       /* likewise, as the next three */
+    struct pipe *next_dropped;
     bool dropping;             /* told to go: it is not listened to any more */
     uint64_t drop_ms;
 };
@@ -74,10 +80,10 @@ struct downlink {
     uint32_t strange;         /* likewise */
     bool crowded_put;         /* likewise: `crowded` waits in the inbox */
     struct inbox_item crowded;
-    uint32_t stranger_ms, strangers_max, greeting_ms;
+    uint32_t stranger_ms, strangers_max, greeting_ms, reply_ms;
     uv_timer_t stranger_timer, greeting_timer;
     struct slot **slots;
-    uint32_t slots_count, slots_receiving;
+    uint32_t slots_max, slots_count, slots_receiving;
     uv_timer_t drop_timer;
     struct pipe *dropped, **dropped_tail; /* in order of drop_ms */
     bool closing;
@@ -171,12 +177,24 @@ static void slot_receive(struct slot *slot)
     nng_ctx_recv(slot->ctx, slot->aio);
 }
 
-/* From ASKED: no longer a request of its pipe. */
+static void slot_link(struct slot *slot, struct pipe *p)
+{
+    slot->pipe = p;
+    slot->next = p->open;
+    slot->prev = &p->open;
+    if (p->open)
+        p->open->prev = &slot->next;
+    p->open = slot;
+    p->open_count++;
+}
+
 static void slot_unlink(struct slot *slot)
 {
-    *slot->prev_asked = slot->next_asked;
-    if (slot->next_asked)
-        slot->next_asked->prev_asked = slot->prev_asked;
+    *slot->prev = slot->next;
+    if (slot->next)
+        slot->next->prev = slot->prev;
+    slot->pipe->open_count--;
+    slot->pipe = NULL;
 }
 
 static void on_slot_taken(struct inbox_item *item);
@@ -205,13 +223,85 @@ static struct slot *slot_new(struct downlink *d)
 /* Opens contexts until @spare of them receive; fewer when memory is short. */
 static void slots_grow(struct downlink *d, uint32_t spare)
 {
-    while (d->slots_receiving < spare && d->slots_count < DOWNLINK_CONTEXTS_MAX) {
+    while (d->slots_receiving < spare && d->slots_count < d->slots_max) {
         struct slot *slot = slot_new(d);
 
         if (!slot)
             return;
         d->slots[d->slots_count++] = slot;
         slot_receive(slot);
+    }
+}
+
+/* What a pipe has not taken of its replies. One is on its way and not among these: nng has
+ * told that it was sent when it began. */
+struct unread {
+    uint32_t replies;
+    uint64_t bytes;
+    uint64_t since_ms; /* the oldest; UINT64_MAX = there is none */
+};
+
+static struct unread unread_of(const struct pipe *p)
+{
+    struct unread u = {.since_ms = UINT64_MAX};
+
+    for (const struct slot *slot = p->open; slot; slot = slot->next) {
+        if (slot->phase != SLOT_REPLYING)
+            continue;
+        u.replies++;
+        u.bytes += slot->bytes;
+        if (slot->since_ms < u.since_ms)
+            u.since_ms = slot->since_ms;
+    }
+    return u;
+}
+
+static void end_unread(struct downlink *d, struct pipe *p)
+{
+    struct unread u = unread_of(p);
+
+    if (p->dropping)
+        return;
+    if (d->events.on_unread)
+        d->events.on_unread(d->events.ctx, p->id, u.replies, u.bytes);
+    downlink_drop_pipe(d, p->id);
+}
+
+/* The pipe that most replies wait for, of several the one whose oldest waits longest; NULL = none. */
+static struct pipe *least_read(struct downlink *d)
+{
+    struct unread most = {.since_ms = UINT64_MAX};
+    struct pipe *found = NULL;
+
+    pthread_mutex_lock(&d->pipes_lock);
+    for (uint32_t i = 0; i < PIPE_BUCKETS; i++)
+        for (struct pipe *p = d->pipes[i]; p; p = p->next) {
+            struct unread u = {0};
+
+            if (!p->open || p->dropping)
+                continue;
+            u = unread_of(p);
+            if (u.replies > most.replies || (u.replies == most.replies && u.since_ms < most.since_ms)) {
+                most = u;
+                found = p;
+            }
+        }
+    pthread_mutex_unlock(&d->pipes_lock);
+    return found;
+}
+
+/* Contexts are short, and no more may be opened: they are taken from those who do not read.
+ * They come back when the line ends. */
+static void spare_slots(struct downlink *d)
+{
+    uint32_t coming = 0;
+    struct pipe *p;
+
+    for (p = d->dropped; p; p = p->next_dropped)
+        coming += p->open_count;
+    while (d->slots_receiving + coming < DOWNLINK_SPARE / 2 && (p = least_read(d)) != NULL) {
+        end_unread(d, p);
+        coming += p->open_count;
     }
 }
 
@@ -231,14 +321,17 @@ static void slot_asked(struct slot *slot)
     }
     slot->phase = SLOT_ASKED;
     slot->round++;
-    slot->pipe = id;
-    slot->next_asked = p->asked;
-    slot->prev_asked = &p->asked;
-    if (p->asked)
-        p->asked->prev_asked = &slot->next_asked;
-    p->asked = slot;
-    if (d->slots_receiving < DOWNLINK_SPARE / 2)
+    slot_link(slot, p);
+    if (d->slots_receiving < DOWNLINK_SPARE / 2) {
         slots_grow(d, DOWNLINK_SPARE);
+        spare_slots(d);
+    }
+    if (p->open_count > DOWNLINK_OPEN_MAX)
+        end_unread(d, p);
+    if (p->dropping) { /* and its requests with it */
+        nng_msg_free(msg);
+        return;
+    }
     if (!p->proven && body.n > d->bytes_max_unproven)
         d->events.on_too_large(d->events.ctx, request_of(slot), id, body.n);
     else
@@ -269,6 +362,8 @@ static void on_slot_taken(struct inbox_item *item)
             nng_msg_free(msg);
             nng_aio_set_msg(slot->aio, NULL);
         }
+        if (slot->pipe)
+            slot_unlink(slot);
         slot_receive(slot);
         break;
     default: assert(!"a request that waits for its reply has no aio under way");
@@ -332,9 +427,9 @@ static void on_pipe_gone(struct inbox_item *item)
 
     pipe_remove(d, p);
     undrop(d, p);
-    while ((slot = p->asked) != NULL) {
+    while ((slot = p->open) != NULL) {
         slot_unlink(slot);
-        if (!d->closing)
+        if (!d->closing && slot->phase == SLOT_ASKED)
             slot_receive(slot); /* nng forgets the request that it held */
     }
     free(p);
@@ -361,7 +456,7 @@ void downlink_prove(struct downlink *d, uint64_t pipe)
 void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
 {
     struct pipe *p = pipe_find(d, (uint32_t)pipe);
-    struct slot *slot;
+    struct slot *slot, *next;
 
     if (!p || p->dropping)
         return;
@@ -372,7 +467,10 @@ void downlink_drop_pipe(struct downlink *d, uint64_t pipe)
     p->drop_ms = uv_now(d->drop_timer.loop) + DOWNLINK_GRACE_MS;
     *d->dropped_tail = p;
     d->dropped_tail = &p->next_dropped;
-    while ((slot = p->asked) != NULL) {
+    for (slot = p->open; slot; slot = next) {
+        next = slot->next;
+        if (slot->phase != SLOT_ASKED)
+            continue; /* what was given may leave yet */
         slot_unlink(slot);
         slot_receive(slot);
     }
@@ -425,9 +523,26 @@ static void end_strangers(struct downlink *d)
     free(all);
 }
 
+/* Lines whose oldest reply waits for longer than a site would for it. */
+static void end_stuck(struct downlink *d)
+{
+    uint64_t now = uv_now(d->stranger_timer.loop);
+
+    for (uint32_t i = 0; i < d->slots_count; i++) {
+        struct slot *slot = d->slots[i];
+
+        if (slot->phase == SLOT_REPLYING && slot->pipe && now - slot->since_ms >= d->reply_ms)
+            end_unread(d, slot->pipe);
+    }
+}
+
 static void on_stranger_timer(uv_timer_t *timer)
 {
-    end_strangers(container_of(timer, struct downlink, stranger_timer));
+    struct downlink *d = container_of(timer, struct downlink, stranger_timer);
+
+    end_strangers(d);
+    end_stuck(d);
+    spare_slots(d);
 }
 
 static void on_crowded(struct inbox_item *item)
@@ -509,10 +624,13 @@ enum perche_rc downlink_reply(struct downlink *d, uint64_t request, struct perch
         nng_msg_free(msg);
         return perche_err_set(err, PERCHE_NOMEM, "no memory for a reply");
     }
-    slot_unlink(slot);
     slot->phase = SLOT_REPLYING;
+    slot->bytes = body.n;
+    slot->since_ms = uv_now(d->drop_timer.loop);
     nng_aio_set_msg(slot->aio, msg);
     nng_ctx_send(slot->ctx, slot->aio);
+    if (unread_of(slot->pipe).bytes > DOWNLINK_UNREAD_BYTES_MAX)
+        end_unread(d, slot->pipe);
     return PERCHE_OK;
 }
 
@@ -677,7 +795,8 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
     d->events = *events;
     d->bytes_max_unproven =
         config->bytes_max_unproven ? config->bytes_max_unproven : PERCHE_MESSAGE_BYTES_UNPROVEN;
-    d->slots = calloc(DOWNLINK_CONTEXTS_MAX, sizeof(struct slot *));
+    d->slots_max = config->contexts_max ? config->contexts_max : DOWNLINK_CONTEXTS_MAX;
+    d->slots = calloc(d->slots_max, sizeof(struct slot *));
     if (!d->slots) {
         downlink_free(d);
         return perche_err_set(err, PERCHE_NOMEM, "no memory to listen");
@@ -720,6 +839,7 @@ enum perche_rc downlink_new(uv_loop_t *loop, const struct downlink_config *confi
     (void)uv_timer_init(loop, &d->greeting_timer);
     d->stranger_ms = config->stranger_ms ? config->stranger_ms : DOWNLINK_STRANGER_MS;
     d->strangers_max = a_quarter_at_most(config->strangers_max ? config->strangers_max : DOWNLINK_STRANGERS_MAX);
+    d->reply_ms = config->reply_ms ? config->reply_ms : DOWNLINK_REPLY_MS;
     d->greeting_ms = config->greeting_ms ? config->greeting_ms : DOWNLINK_GREETING_MS;
     d->crowded.on_taken = on_crowded;
     greetings_bound(a_quarter_at_most(config->greetings_max ? config->greetings_max : DOWNLINK_GREETINGS_MAX));

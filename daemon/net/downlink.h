@@ -3,7 +3,8 @@
  *
  * A request is named by a number that is never used again, and so is the reply to it; a
  * reply to a request whose line has gone is thrown away. A line (pipe) that has not
- * proven itself may send small messages only. All calls and callbacks on the loop's
+ * proven itself may send small messages only, and one that does not take its replies is
+ * ended. All calls and callbacks on the loop's
  * thread. */
 #ifndef NET_DOWNLINK_H
 #define NET_DOWNLINK_H
@@ -22,6 +23,9 @@
 #define DOWNLINK_CONTEXTS_START 256u
 #define DOWNLINK_CONTEXTS_MAX   8192u /* 2,000 sites with three requests each, and a margin */
 #define DOWNLINK_SPARE          64u
+#define DOWNLINK_OPEN_MAX       16u   /* of one line: requests without reply and replies that have not left. A site has three */
+#define DOWNLINK_UNREAD_BYTES_MAX (2u * PERCHE_MESSAGE_BYTES_MAX) /* replies of one line that have not left: a site asks for one large one at once */
+#define DOWNLINK_REPLY_MS       2400000u /* for a reply to leave: a site gives up after LINE_MS_MAX and a minute (site.c) */
 #define DOWNLINK_STRANGER_MS    60000u /* for a line to prove itself: then it is ended, a site comes again */
 #define DOWNLINK_STRANGERS_MAX  2048u  /* lines without proof at once, the oldest go: a network of 2,000 sites comes back together */
 #define DOWNLINK_GREETING_MS    30000u /* for TLS and nng's greeting, before a line is one: a site gives up after 20 s */
@@ -43,6 +47,8 @@ struct downlink_config {         /* copied */
     uint32_t strangers_max;      /* 0 = DOWNLINK_STRANGERS_MAX */
     uint32_t greeting_ms;        /* 0 = DOWNLINK_GREETING_MS */
     uint32_t greetings_max;      /* 0 = DOWNLINK_GREETINGS_MAX; of all downlinks of the process */
+    uint32_t contexts_max;       /* 0 = DOWNLINK_CONTEXTS_MAX */
+    uint32_t reply_ms;           /* 0 = DOWNLINK_REPLY_MS */
 };
 
 struct downlink_events {
@@ -57,6 +63,9 @@ struct downlink_events {
     void (*on_pipe_gone)(void *ctx, uint64_t pipe); /* its requests have ended already */
     /* A line is being ended that has not proven itself in its time, or was the oldest of too many; NULL = not told. */
     void (*on_stranger)(void *ctx, uint64_t pipe);
+    /* A line is being ended that does not take its replies: so many wait; NULL = not told. Also
+     * within downlink_reply(). */
+    void (*on_unread)(void *ctx, uint64_t pipe, uint32_t replies, uint64_t bytes);
     /* @n connections were ended that had not become lines in their time, or were the oldest of too many; NULL = not told. */
     void (*on_silent)(void *ctx, uint32_t n);
 };

@@ -445,6 +445,16 @@ static void on_stranger(void *ctx, uint64_t pipe)
     log_notice("downlink.stranger", "address=%s: its line has proven nothing and is ended", address);
 }
 
+static void on_unread(void *ctx, uint64_t pipe, uint32_t replies, uint64_t bytes)
+{
+    struct node *n = ctx;
+    char address[64];
+
+    downlink_peer(n->downlink, pipe, address, sizeof(address));
+    log_notice("downlink.unread", "address=%s replies=%u bytes=%llu: its line does not take what it has asked for and is ended",
+               address, replies, (unsigned long long)bytes);
+}
+
 static void on_silent(void *ctx, uint32_t n)
 {
     (void)ctx;
@@ -893,6 +903,7 @@ static enum perche_rc start_hub(struct node *n, const struct state *state, struc
                                      .on_flood = on_flood,
                                      .on_pipe_gone = on_pipe_gone,
                                      .on_stranger = on_stranger,
+                                     .on_unread = on_unread,
                                      .on_silent = on_silent};
     struct sync_event ev = {.kind = SYNC_EV_START};
     enum perche_rc rc = downlink_new(n->loop, &line, &events, &n->downlink, err);

@@ -3,6 +3,8 @@
 id, a used invitation, broken messages. Each lie is refused with a reason that the operator can see, nothing of it is
 applied, nobody else's row is touched or told, and the other sites go on."""
 import os
+import random
+import string
 import sys
 import time
 
@@ -11,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import liar
 import perche_net
 from liar import DIGEST, ENROL, GEN, HELLO, PROVE, PULL, PUSH, ROWS, WATCH, Row
-from perche_net import Failure, case, expect, expect_in
+from perche_net import Failure, case, expect, expect_in, pack
 
 net = perche_net.Network()
 LEARNER = "01487832-4000-7000-8001-0000000000%02d"
@@ -35,6 +37,11 @@ def build():
     mallory.sync_wait()
     mallory.stop()
     line = liar.Liar(net, mallory).proven()
+
+
+def rss_kb():
+    with open(f"/proc/{hub.process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
 
 def stamp(ms=None):
@@ -322,6 +329,35 @@ def _():
     if not 1 <= answered <= 32:
         raise Failure(f"{answered} questions of a stranger were answered")
     net.wait_for("the log", lambda: "hub.flood" in hub.log_text(mark))
+
+
+@case("a line that asks and never reads is ended, and the log says so: the hub's memory stays bounded, and the others are served")
+def _():
+    keys = [OURS[:34] + "%02x" % n for n in range(0x80, 0xC0)]
+    deaf = liar.Liar(net, mallory).proven()
+    letters = string.ascii_letters + string.digits  # nothing that is packed to little
+    for some in (keys[i:i + 7] for i in range(0, len(keys), 7)):
+        what, _ = deaf.push([Row("learner", k, {"home_site_id": mallory.id, "call_name": "".join(random.choices(letters, k=8000))},
+                                 stamp(), mallory.id, mallory.id) for k in some])
+        expect("rows to ask for", what, 1)
+    ask = b"\x93" + pack([ROWS, 0])[1:] + b"\x92" + pack(deaf.session) + liar.pack_long([["learner", liar.uuid(k)] for k in keys])
+    perche_net.RawLine.send(deaf, ask)
+    answer = len(deaf.receive())
+    before, since, asked, highest = rss_kb(), hub.log_size(), 0, 0
+    try:
+        for asked in range(1, 500):  # the network takes some of the answers
+            perche_net.RawLine.send(deaf, ask)
+            highest = max(highest, rss_kb())
+    except OSError:
+        pass
+    net.wait_for("the log to tell of it", lambda: "downlink.unread" in hub.log_text(since))
+    llp.sql("UPDATE learner SET call_name = call_name || '.'")
+    llp.sync_wait()
+    print(f"#   {asked} requests for {answer} bytes each were sent; memory {before} kB, {highest} kB at most")
+    if highest > before + 64 * 1024 * perche_net.SLOW:
+        raise Failure(f"the hub's memory went from {before} to {highest} kB")
+    expect("lines that were ended so", hub.log_text(since).count("downlink.unread"), 1)
+    deaf.close()
 
 
 @case("the others have never noticed: all is proven equal, and the hub's file is whole")

@@ -34,8 +34,10 @@ struct world {
     /* what the hub saw */
     bool echoes; /* it answers at once */
     uint32_t stranger_ms, strangers_max, greeting_ms, greetings_max;
-    unsigned strangers, silent;
-    bool was_silent;
+    uint32_t contexts_max, reply_ms;
+    unsigned strangers, silent, unread;
+    uint32_t unread_replies;
+    bool was_silent, was_unread;
     uint64_t request, pipe;
     unsigned requests, too_large, floods, gone;
     bool asked, was_too_large, pipe_gone;
@@ -109,6 +111,17 @@ static void on_stranger(void *ctx, uint64_t pipe)
     ((struct world *)ctx)->strangers++;
 }
 
+static void on_unread(void *ctx, uint64_t pipe, uint32_t replies, uint64_t bytes)
+{
+    struct world *w = ctx;
+
+    (void)pipe;
+    assert_true(bytes >= replies);
+    w->unread++;
+    w->unread_replies = replies;
+    w->was_unread = true;
+}
+
 static void on_silent(void *ctx, uint32_t n)
 {
     ((struct world *)ctx)->silent += n;
@@ -160,10 +173,13 @@ static void hub_start(struct world *w, const char *url, uint32_t bytes_max)
                                      .stranger_ms = w->stranger_ms,
                                      .strangers_max = w->strangers_max,
                                      .greeting_ms = w->greeting_ms,
-                                     .greetings_max = w->greetings_max};
+                                     .greetings_max = w->greetings_max,
+                                     .contexts_max = w->contexts_max,
+                                     .reply_ms = w->reply_ms};
     struct downlink_events events = {.ctx = w,
                                      .on_stranger = on_stranger,
                                      .on_silent = on_silent,
+                                     .on_unread = on_unread,
                                      .on_request = on_request,
                                      .on_too_large = on_too_large,
                                      .on_flood = on_flood,
@@ -1094,6 +1110,144 @@ static void of_too_many_lines_without_proof_the_oldest_go(void **state)
     }
 }
 
+/* A line of nng's framing by hand, proven, which never reads. */
+struct unreader {
+    int fd;
+    uint8_t *frame;
+    size_t frame_n;
+};
+
+static void unreader_open(struct world *w, struct unreader *u, uint32_t bytes)
+{
+    static const uint8_t greeting[8] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
+    static const uint8_t small[8 + 4 + 1] = {[7] = 5, [8] = 0x80, [11] = 1};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(downlink_port(w->hub))};
+    uint8_t answer[8];
+    int few = 4096;
+
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    u->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(u->fd >= 0);
+    assert_int_equal(setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), 0);
+    assert_int_equal(connect(u->fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(send(u->fd, greeting, sizeof(greeting), 0), sizeof(greeting));
+    assert_int_equal(recv(u->fd, answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
+    w->asked = false;
+    assert_int_equal(send(u->fd, small, sizeof(small), 0), sizeof(small));
+    assert_true(loop_until(&w->loop, &w->asked));
+    downlink_prove(w->hub, w->pipe);
+    u->frame_n = 8u + bytes;
+    u->frame = calloc(1, u->frame_n);
+    assert_non_null(u->frame);
+    for (unsigned i = 0; i < 4; i++)
+        u->frame[7 - i] = (uint8_t)(bytes >> 8 * i);
+    u->frame[8] = 0x80;
+}
+
+static void unreader_close(struct unreader *u)
+{
+    if (!u->frame)
+        return;
+    close(u->fd);
+    free(u->frame);
+}
+
+/* Asks and is answered, one request after the other, until @open contexts stay taken or a line is ended. */
+static void unreader_ask(struct world *w, struct unreader *u, uint32_t open)
+{
+    uint64_t end = uv_hrtime() + LOOP_LIMIT_MS * UINT64_C(1000000);
+
+    w->was_unread = false;
+    while (!w->was_unread && uv_hrtime() < end) {
+        w->asked = false;
+        for (size_t at = 0; at < u->frame_n && !w->was_unread;) {
+            ssize_t n = send(u->fd, u->frame + at, u->frame_n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+            at += n > 0 ? (size_t)n : 0;
+            loop_for(&w->loop, 1);
+        }
+        while (!w->asked && !w->was_unread)
+            loop_for(&w->loop, 1);
+        if (downlink_requests(w->hub) >= open) {
+            loop_for(&w->loop, 50); /* what nng is about to take */
+            if (downlink_requests(w->hub) >= open)
+                return;
+        }
+    }
+    assert_true(w->was_unread);
+}
+
+static void a_line_that_does_not_take_its_replies_is_ended(void **state)
+{
+    struct world *w = *state;
+    struct unreader u = {0};
+
+    joined(w, "tcp://127.0.0.1:0");
+    unreader_open(w, &u, 60u << 10);
+    unreader_ask(w, &u, DOWNLINK_CONTEXTS_MAX);
+    assert_int_equal(w->unread, 1);
+    assert_true(w->unread_replies > DOWNLINK_OPEN_MAX / 2); /* one or two requests may be there too */
+    assert_true(downlink_requests(w->hub) <= DOWNLINK_OPEN_MAX + 1);
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    ask(w, 0, "another");
+    assert_true(loop_until(&w->loop, &w->replied));
+    while (downlink_requests(w->hub) > 0)
+        loop_for(&w->loop, 1);
+    assert_int_equal(downlink_lines(w->hub), 1);
+    unreader_close(&u);
+}
+
+static void few_replies_that_are_not_taken_are_too_many_when_they_are_large(void **state)
+{
+    struct world *w = *state;
+    struct unreader u = {0};
+
+    hub_start(w, "tcp://127.0.0.1:0", 0);
+    unreader_open(w, &u, 8u << 20);
+    unreader_ask(w, &u, DOWNLINK_CONTEXTS_MAX);
+    assert_int_equal(w->unread, 1);
+    assert_int_equal(w->unread_replies, DOWNLINK_UNREAD_BYTES_MAX / (8u << 20) + 1);
+    unreader_close(&u);
+}
+
+static void a_line_whose_reply_does_not_leave_for_long_is_ended(void **state)
+{
+    struct world *w = *state;
+    struct unreader u = {0};
+
+    w->stranger_ms = 1800; /* looked at every 0.3 s */
+    w->reply_ms = 600;
+    hub_start(w, "tcp://127.0.0.1:0", 0);
+    unreader_open(w, &u, 60u << 10);
+    unreader_ask(w, &u, 4);
+    w->pipe_gone = false;
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->unread, 1);
+    assert_int_equal(w->strangers, 0);
+    unreader_close(&u);
+}
+
+/* None has more than a line may have open; together they would have every context. */
+static void of_many_lines_that_do_not_read_enough_go_for_the_others(void **state)
+{
+    enum { LINES = 8 };
+    struct world *w = *state;
+    struct unreader u[LINES] = {0};
+
+    w->contexts_max = 64;
+    joined(w, "tcp://127.0.0.1:0");
+    for (uint32_t i = 0; i < LINES && w->unread == 0; i++) {
+        unreader_open(w, &u[i], 60u << 10);
+        unreader_ask(w, &u[i], (i + 1) * (DOWNLINK_OPEN_MAX - 4));
+    }
+    assert_true(w->unread >= 1);
+    assert_true(w->unread_replies <= DOWNLINK_OPEN_MAX - 4);
+    ask(w, 0, "another");
+    assert_true(loop_until(&w->loop, &w->replied));
+    for (uint32_t i = 0; i < LINES; i++)
+        unreader_close(&u[i]);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1131,6 +1285,10 @@ int main(void)
         CASE(nothing_is_sent_again_but_by_the_conversation),
         CASE(a_storm_of_lines_takes_nothing_from_the_one_that_is_served),
         CASE(a_site_whose_clock_is_wrong_by_decades_gets_its_line),
+        CASE(a_line_that_does_not_take_its_replies_is_ended),
+        CASE(few_replies_that_are_not_taken_are_too_many_when_they_are_large),
+        CASE(a_line_whose_reply_does_not_leave_for_long_is_ended),
+        CASE(of_many_lines_that_do_not_read_enough_go_for_the_others),
     };
 
     return cmocka_run_group_tests_name("net_line", tests, NULL, NULL);
