@@ -814,6 +814,9 @@ static enum perche_rc load_certificate(struct node *n, struct perche_err *err)
         rc = file_path(key, sizeof(key), n->data, "keys/hub.key", err);
     if (rc == PERCHE_OK)
         rc = tls_identity_load(certificate, key, n->site, &n->tls, err);
+    if (rc == PERCHE_OK && n->tls.made)
+        log_notice("hub.certificate", "path=%s: made now; a site that knows this hub by another one has to be invited again (--replace)",
+                   certificate);
     return rc;
 }
 

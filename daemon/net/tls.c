@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
-#include <stdbool.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,40 +202,84 @@ static enum perche_rc check(const struct tls_identity *t, const char *hub, const
     return rc;
 }
 
+/* The key has this name until its certificate is on disk: a key under its own name without a certificate is not
+ * one that a crash at the first start has left. */
+static enum perche_rc first_name(const char *key_path, char *out, size_t n, struct perche_err *err)
+{
+    if (snprintf(out, n, "%s.first", key_path) >= (int)n)
+        return perche_err_set(err, PERCHE_TOO_LARGE, "the path %.200s is too long", key_path);
+    return PERCHE_OK;
+}
+
+static enum perche_rc name_key(const char *first, const char *key_path, struct perche_err *err)
+{
+    if (rename(first, key_path) != 0)
+        return perche_err_set(err, PERCHE_DISK, "%s: %s", key_path, strerror(errno));
+    return PERCHE_OK;
+}
+
+static enum perche_rc make_files(const char *certificate_path, const char *key_path, const char *hub,
+                                 struct tls_identity *t, struct perche_err *err)
+{
+    char first[PATH_MAX];
+    enum perche_rc rc = first_name(key_path, first, sizeof(first), err);
+
+    if (rc == PERCHE_OK)
+        rc = tls_identity_make(hub, t, err);
+    if (rc == PERCHE_OK)
+        rc = file_write(first, 0600, t->key_pem, t->key_pem_n, err);
+    if (rc == PERCHE_OK)
+        rc = file_write(certificate_path, 0644, t->certificate_pem, t->certificate_pem_n, err);
+    if (rc == PERCHE_OK)
+        rc = name_key(first, key_path, err);
+    t->made = rc == PERCHE_OK;
+    return rc;
+}
+
+static enum perche_rc read_files(const char *certificate_path, const char *key_path, const char *hub,
+                                 struct tls_identity *t, struct perche_err *err)
+{
+    char first[PATH_MAX];
+    enum perche_rc rc = first_name(key_path, first, sizeof(first), err);
+
+    if (rc == PERCHE_OK)
+        rc = file_read(certificate_path, TLS_FILE_BYTES_MAX, &t->certificate_pem, &t->certificate_pem_n, err);
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = file_read(key_path, TLS_FILE_BYTES_MAX, &t->key_pem, &t->key_pem_n, err);
+    t->made = rc == PERCHE_NOT_FOUND;
+    if (t->made)
+        rc = file_read(first, TLS_FILE_BYTES_MAX, &t->key_pem, &t->key_pem_n, err);
+    if (rc == PERCHE_OK)
+        rc = check(t, hub, certificate_path, err);
+    if (rc == PERCHE_OK && t->made)
+        return name_key(first, key_path, err);
+    if (t->made && (rc == PERCHE_NOT_FOUND || rc == PERCHE_AUTH))
+        rc = perche_err_set(err, PERCHE_AUTH,
+                            "%s is there but not its key %s: restore the key from a backup, or "
+                            "move the certificate away and invite every site anew",
+                            certificate_path, key_path);
+    return rc;
+}
+
 enum perche_rc tls_identity_load(const char *certificate_path, const char *key_path,
                                  const char *hub, struct tls_identity *out, struct perche_err *err)
 {
     struct tls_identity t = {0};
     bool has_key = access(key_path, F_OK) == 0;
-    bool has_certificate = access(certificate_path, F_OK) == 0;
     enum perche_rc rc;
 
-    if (!has_key && !has_certificate) {
-        rc = tls_identity_make(hub, &t, err);
-        if (rc == PERCHE_OK) /* the key first: a certificate alone would be of no use */
-            rc = file_write(key_path, 0600, t.key_pem, t.key_pem_n, err);
-        if (rc == PERCHE_OK)
-            rc = file_write(certificate_path, 0644, t.certificate_pem, t.certificate_pem_n, err);
-    } else if (!has_certificate) { /* a crash between the two: no site can have seen this key */
-        if (unlink(key_path) != 0)
-            return perche_err_set(err, PERCHE_DISK, "%s cannot be removed", key_path);
-        return tls_identity_load(certificate_path, key_path, hub, out, err);
-    } else {
-        rc = file_read(certificate_path, TLS_FILE_BYTES_MAX, &t.certificate_pem,
-                       &t.certificate_pem_n, err);
-        if (rc == PERCHE_OK)
-            rc = file_read(key_path, TLS_FILE_BYTES_MAX, &t.key_pem, &t.key_pem_n, err);
-        if (rc == PERCHE_NOT_FOUND)
-            rc = perche_err_set(err, PERCHE_AUTH,
-                                "%s is there but not its key %s: restore the key from a backup, or "
-                                "move the certificate away and invite every site anew",
-                                certificate_path, key_path);
-        if (rc == PERCHE_OK)
-            rc = check(&t, hub, certificate_path, err);
-        if (rc == PERCHE_OK)
-            rc = der_of_pem(t.certificate_pem, t.certificate_pem_n, &t.certificate_der,
-                            &t.certificate_der_n, err);
-    }
+    if (access(certificate_path, F_OK) == 0)
+        rc = read_files(certificate_path, key_path, hub, &t, err);
+    else if (!has_key)
+        rc = make_files(certificate_path, key_path, hub, &t, err);
+    else
+        rc = perche_err_set(err, PERCHE_AUTH,
+                            "%s is there but not its certificate %s: put that back from a backup, or from any site, "
+                            "which has the same file as upstream.crt; without it every site has to be invited anew",
+                            key_path, certificate_path);
+    if (rc == PERCHE_OK && !t.certificate_der)
+        rc = der_of_pem(t.certificate_pem, t.certificate_pem_n, &t.certificate_der, &t.certificate_der_n, err);
     if (rc != PERCHE_OK) {
         tls_identity_free(&t);
         return rc;

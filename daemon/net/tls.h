@@ -6,6 +6,7 @@
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,11 +21,13 @@ struct tls_identity {
     size_t key_pem_n;
     uint8_t *certificate_der; /* owned: what an invitation carries */
     size_t certificate_der_n;
+    bool made; /* its files are new: nobody knows this certificate yet */
 };
 void tls_identity_free(struct tls_identity *t); /* what is in it; wipes the key */
 
-/* Reads @certificate_path and @key_path, making both when neither is there. AUTH when
- * the certificate is another hub's or the key is not its own. */
+/* Reads @certificate_path and @key_path, making both when neither is there. AUTH when one
+ * of them is missing, the certificate is another hub's or the key is not its own; no key
+ * is ever removed. A crash while they are made is made good. */
 enum perche_rc tls_identity_load(const char *certificate_path, const char *key_path,
                                  const char *hub, struct tls_identity *out, struct perche_err *err);
 /* Makes key and certificate in memory. */

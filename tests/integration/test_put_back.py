@@ -199,6 +199,25 @@ def _():
     del net.nodes["twin"]
 
 
+@case("a hub that was put back without hub.crt does not start, keeps its key, and goes on with the file of a site")
+def _():
+    crt, key = os.path.join(hub.data, "hub.crt"), os.path.join(hub.data, "keys", "hub.key")
+    with open(key, encoding="ascii") as f:
+        text = f.read()
+    hub.stop()
+    os.unlink(crt)
+    said = hub.start_fails()
+    for word in (crt, key, "upstream.crt"):
+        expect_in("what it says", word, said)
+    with open(key, encoding="ascii") as f:
+        expect("its key", f.read(), text)
+    shutil.copy(os.path.join(llp.data, "upstream.crt"), crt)
+    hub.start()
+    tell("with upstream.crt of La Loupe as hub.crt it starts, and both sites know it")
+    net.proven(llp, chr_)
+    expect("new certificates that the log tells of", hub.log_text().count("hub.certificate"), 1)
+
+
 @case("a machine that was revoked stays out of a hub that is put back to before that")
 def _():
     old = copy_of(hub)

@@ -113,20 +113,63 @@ static void a_certificate_of_another_hub_is_refused_with_what_to_do(void **state
     assert_non_null(strstr(err.text, "restore"));
 }
 
-static void a_certificate_without_its_key_is_refused_and_a_key_alone_is_made_anew(void **state)
+static void a_certificate_without_its_key_is_refused_and_so_is_a_key_alone_which_stays(void **state)
 {
     struct place *p = *state;
-    struct tls_identity t = {0};
+    struct tls_identity t = {0}, back = {0};
     struct perche_err err = {0};
 
     assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, NULL), PERCHE_OK);
-    tls_identity_free(&t);
+    assert_true(t.made);
     assert_int_equal(unlink(p->crt), 0);
-    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &back, &err), PERCHE_AUTH);
+    assert_non_null(strstr(err.text, p->crt));
+    assert_non_null(strstr(err.text, "upstream.crt"));
+    assert_int_equal(file_write(p->crt, 0644, t.certificate_pem, t.certificate_pem_n, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &back, NULL), PERCHE_OK);
+    assert_string_equal((char *)back.key_pem, (char *)t.key_pem);
+    assert_false(back.made);
+    tls_identity_free(&back);
     tls_identity_free(&t);
     assert_int_equal(unlink(p->key), 0);
     assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, &err), PERCHE_AUTH);
     assert_non_null(strstr(err.text, p->key));
+}
+
+static void a_crash_while_key_and_certificate_are_made_is_made_good(void **state)
+{
+    struct place *p = *state;
+    struct tls_identity made = {0}, other = {0}, t = {0};
+    struct perche_err err = {0};
+    char first[112];
+
+    (void)snprintf(first, sizeof(first), "%s.first", p->key);
+    assert_int_equal(tls_identity_make(HUB, &made, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_make(HUB, &other, NULL), PERCHE_OK);
+    /* before the certificate: nobody has seen that key */
+    assert_int_equal(file_write(first, 0600, other.key_pem, other.key_pem_n, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, NULL), PERCHE_OK);
+    assert_true(t.made);
+    assert_int_not_equal(access(first, F_OK), 0);
+    tls_identity_free(&t);
+    /* behind it */
+    assert_int_equal(unlink(p->key), 0);
+    assert_int_equal(file_write(first, 0600, made.key_pem, made.key_pem_n, NULL), PERCHE_OK);
+    assert_int_equal(file_write(p->crt, 0644, made.certificate_pem, made.certificate_pem_n, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, NULL), PERCHE_OK);
+    assert_true(t.made);
+    assert_string_equal((char *)t.key_pem, (char *)made.key_pem);
+    assert_int_equal(mode_of(p->key), 0600);
+    assert_int_not_equal(access(first, F_OK), 0);
+    tls_identity_free(&t);
+    /* no crash of ours: the key that is missing is another one */
+    assert_int_equal(unlink(p->key), 0);
+    assert_int_equal(file_write(first, 0600, other.key_pem, other.key_pem_n, NULL), PERCHE_OK);
+    assert_int_equal(tls_identity_load(p->crt, p->key, HUB, &t, &err), PERCHE_AUTH);
+    assert_non_null(strstr(err.text, "not its key"));
+    assert_int_not_equal(access(p->key, F_OK), 0);
+    tls_identity_free(&made);
+    tls_identity_free(&other);
 }
 
 static void a_key_that_is_not_the_certificates_is_refused(void **state)
@@ -400,7 +443,8 @@ int main(void)
         CASE(the_hubs_certificate_bears_its_id_and_outlives_every_wrong_clock),
         CASE(the_hubs_certificate_is_made_once_and_its_key_is_its_owners_alone),
         CASE(a_certificate_of_another_hub_is_refused_with_what_to_do),
-        CASE(a_certificate_without_its_key_is_refused_and_a_key_alone_is_made_anew),
+        CASE(a_certificate_without_its_key_is_refused_and_so_is_a_key_alone_which_stays),
+        CASE(a_crash_while_key_and_certificate_are_made_is_made_good),
         CASE(a_key_that_is_not_the_certificates_is_refused),
         CASE(the_certificate_of_an_invitation_is_the_one_of_the_hub),
         CASE(the_nodes_key_is_made_once_and_is_its_owners_alone),
