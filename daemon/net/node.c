@@ -1025,7 +1025,8 @@ enum perche_rc node_new(uv_loop_t *loop, const struct node_config *config, void 
         node_free(n);
         return rc;
     }
-    (void)uv_timer_init(loop, &n->timer); /* always 0 */
+    (void)uv_timer_init(loop, &n->timer); /* always 0, as the next */
+    (void)uv_timer_init(loop, &n->resume.timer);
     writer_ops.ctx = reader_ops.ctx = writer_events.ctx = watch_events.ctx = n;
     rc = readers_new(loop, &reader_ops, &n->readers, err);
     if (rc == PERCHE_OK)
@@ -1127,6 +1128,11 @@ static void on_timer_closed(uv_handle_t *handle)
     on_part_closed(container_of((uv_timer_t *)handle, struct node, timer));
 }
 
+static void on_resume_timer_closed(uv_handle_t *handle)
+{
+    on_part_closed(container_of((uv_timer_t *)handle, struct node, resume.timer));
+}
+
 /* The lines are closed; then the workers; then what they told the loop through. */
 static void close_next(struct node *n)
 {
@@ -1146,9 +1152,10 @@ static void close_next(struct node *n)
         if (watch)
             wal_watch_close(watch, n, on_part_closed);
     } else if (n->inbox.on_closed == NULL) {
-        n->closing_parts = 2;
+        n->closing_parts = 3;
         inbox_close(&n->inbox, on_inbox_closed);
         uv_close((uv_handle_t *)&n->timer, on_timer_closed);
+        uv_close((uv_handle_t *)&n->resume.timer, on_resume_timer_closed);
     } else {
         void *ctx = n->closed_ctx;
         node_closed_cb on_closed = n->on_closed;
@@ -1173,6 +1180,7 @@ void node_close(struct node *n, void *ctx, node_closed_cb on_closed)
     n->closed_ctx = ctx;
     n->on_closed = on_closed;
     (void)uv_timer_stop(&n->timer);
+    (void)uv_timer_stop(&n->resume.timer);
     closing_part(n); /* this call */
     node_waiters_fail(n);
     node_join_fail(n);

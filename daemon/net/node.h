@@ -119,7 +119,8 @@ void node_revoke(struct node *n, const char *args_json, void *ctx, node_answer_c
  * folder, tells the replica (WORK_COMMAND "joined") and starts the conversation.
  * {"site", "code", "name", "hub", "url", "warning": text or null}. CORRUPT: the line was
  * altered; AUTH: another hub answers there; REFUSED with the hub's reason: expired,
- * used, unknown; NET, TIMEOUT: not reached. STATE: has joined already, and
+ * used, unknown; NET, TIMEOUT: not reached. BUSY: a join or leave is under way, also one of an
+ * earlier start whose replica cannot be written yet. STATE: has joined already, and
  * the hub lets it in; or its records belong to another hub. */
 void node_join(struct node *n, const char *line, const char *url, void *ctx,
                node_answer_cb on_answer);

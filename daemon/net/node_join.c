@@ -3,8 +3,8 @@
  * Happy path: parse the line; dial its hub with the certificate that is in it; enrol;
  * write upstream.conf; let the replica take the id that the hub gave; begin the
  * conversation. A stop after the file is made good at the next start, as the file holds
- * all that the replica is to be told; a stop before it leaves a used invitation, which
- * the hub honours again for the same key.
+ * all that the replica is to be told, again and again while it cannot be written; a stop
+ * before it leaves a used invitation, which the hub honours again for the same key.
  * Failures: each is told to the person who asked, with what to do. */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -131,33 +131,70 @@ static enum perche_rc begin(struct node *n, struct perche_err *err)
     return rc;
 }
 
+static void on_resumed(struct job *job);
+
+static void resume(struct node *n)
+{
+    n->resume.under_way = true;
+    if (!tell_replica(n, on_resumed))
+        node_end(n, "out of memory");
+}
+
+static void on_resume_timer(uv_timer_t *timer)
+{
+    struct node *n = container_of(timer, struct node, resume.timer);
+
+    if (!n->closing && !n->ended)
+        resume(n);
+}
+
+/* A program holds the file's lock, or the disk is full: that passes. */
+static bool passes(enum perche_rc rc)
+{
+    return rc == PERCHE_BUSY || rc == PERCHE_FULL || rc == PERCHE_DISK || rc == PERCHE_NOMEM;
+}
+
+static void resume_later(struct node *n, enum perche_rc rc, const char *text)
+{
+    const struct sync_ops ops = identity_ops(n->identity);
+    uint64_t ms = backoff_next_ms(&n->resume.waits, &ops);
+
+    log_warn("join.waits", "hub=%s site=%s rc=%s err=\"%s\" retry_ms=%" PRIu64, n->upstream.hub, n->upstream.site,
+             perche_rc_name(rc), text, ms);
+    (void)uv_timer_start(&n->resume.timer, on_resume_timer, ms, 0); /* not closing: 0 */
+}
+
 static void on_resumed(struct job *job)
 {
     struct node *n = job->ctx;
     struct perche_err err = job->outcome.err;
     enum perche_rc rc = job->outcome.rc;
+    bool later = passes(rc);
 
     job_free(job);
     if (n->closing || n->ended)
         return;
+    n->resume.under_way = later;
     if (rc == PERCHE_OK)
         rc = begin(n, &err);
     if (rc == PERCHE_OK)
         return;
-    log_error("join.not_resumed",
-              "hub=%s site=%s rc=%s err=\"%s\": this site works alone until it "
-              "joins again",
-              n->upstream.hub, n->upstream.site, perche_rc_name(rc), err.text);
+    if (later)
+        resume_later(n, rc, err.text);
+    else
+        log_error("join.not_resumed",
+                  "hub=%s site=%s rc=%s err=\"%s\": this site works alone until it "
+                  "joins again",
+                  n->upstream.hub, n->upstream.site, perche_rc_name(rc), err.text);
     n->joined = false;
-    if (node_converse(n, &err) != PERCHE_OK)
+    if ((!later || !n->sync_site) && node_converse(n, &err) != PERCHE_OK) /* alone, so that what programs write is harvested */
         node_end(n, "%s", err.text);
 }
 
 void node_join_resume(struct node *n)
 {
     log_notice("join.resumed", "hub=%s site=%s", n->upstream.hub, n->upstream.site);
-    if (!tell_replica(n, on_resumed))
-        node_end(n, "out of memory");
+    resume(n);
 }
 
 static void succeed(struct join *join)
@@ -460,16 +497,18 @@ static enum perche_rc ask_replica(struct join *join, struct perche_err *err)
 void node_join(struct node *n, const char *line, const char *url, void *ctx,
                node_answer_cb on_answer)
 {
+    bool busy = n->join || n->leaving || n->resume.under_way;
     struct perche_err err = {0};
     struct join *join;
     enum perche_rc rc;
 
-    if (n->role == REPLICA_HUB || ((n->joined || *n->upstream.hub) && !is_out(n)) || n->join || n->leaving) {
+    if (n->role == REPLICA_HUB || busy || (n->joined && !is_out(n))) {
         node_answer_later(
-            n, ctx, on_answer, n->join || n->leaving ? PERCHE_BUSY : PERCHE_STATE,
-            n->role == REPLICA_HUB  ? "this is a hub; a hub below another hub is for later"
-            : n->join || n->leaving ? "a join or leave is under way"
-                                    : "this site has joined a hub already: perche leave first");
+            n, ctx, on_answer, n->role != REPLICA_HUB && busy ? PERCHE_BUSY : PERCHE_STATE,
+            n->role == REPLICA_HUB ? "this is a hub; a hub below another hub is for later"
+            : n->resume.under_way  ? "an earlier join is still under way: it ends by itself as soon as replica.db can be written"
+            : busy                 ? "a join or leave is under way"
+                                   : "this site has joined a hub already: perche leave first");
         return;
     }
     join = calloc(1, sizeof(*join));
@@ -644,7 +683,7 @@ void node_leave(struct node *n, void *ctx, node_answer_cb on_answer)
 {
     struct sync_event ev = {.kind = SYNC_EV_LEAVE};
 
-    if (n->role == REPLICA_HUB || n->join || n->leaving) {
+    if (n->role == REPLICA_HUB || n->join || n->leaving || n->resume.under_way) {
         node_answer_later(n, ctx, on_answer, n->role == REPLICA_HUB ? PERCHE_STATE : PERCHE_BUSY,
                           n->role == REPLICA_HUB ? "this is a hub: it has nothing to leave"
                                                  : "a join or leave is under way");

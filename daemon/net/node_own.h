@@ -19,6 +19,7 @@
 #include "net/wal_readers.h"
 #include "net/wal_watch.h"
 #include "net/writer.h"
+#include "sync/backoff.h"
 #include "sync/sync.h"
 
 /* `sync --wait` that are open at once, each a person at a terminal. */
@@ -79,6 +80,11 @@ struct node {
     struct waiter waiters[NODE_WAITERS_MAX];
     uint64_t waiter_tags;
     struct join *join; /* under way, or NULL */
+    struct {
+        uv_timer_t timer; /* until the next try */
+        struct backoff waits;
+        bool under_way; /* the replica is being told that this site has joined, or will be when it can be written */
+    } resume;
     struct {
         struct inbox_item item; /* the conversation's answer is acted upon after its step */
         void *ctx;

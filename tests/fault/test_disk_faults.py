@@ -225,5 +225,38 @@ def _():
         print(f"#   {name}: {met} faults, {refused} refused to start")
 
 
+@case("a join that was cut short before its replica knew: whatever fails at the next start, it is ended when the disk has room")
+def _():
+    node = net.add("dreux").start()
+    node.perche("join", "-", stdin=net.invite("dreux") + "\n")
+    node.sync_wait()
+    plan = plans[node.key] = fault.Plan(node)
+    refused = waited = met = 0
+    for n in numbers():
+        node.stop()
+        node.sql("UPDATE perche_node SET hub_was = hub, hub = ''")
+        since = node.log_size()
+        plan.arm(fault.FAIL_ON, n, error=errno.ENOSPC)
+        ready = starts(node, plan)
+        if ready:
+            net.wait_for("it to be joined, or to say why not",
+                         lambda: node.status()["state"] not in ("unjoined", "offline") or "join.waits" in node.log_text(since))
+            if "join.waits" in node.log_text(since):
+                waited += 1
+                node.says_no("join", "-", stdin=net.invite("dreux", "--replace") + "\n", words=["as soon as"])
+        struck = plan.struck
+        plan.disarm()
+        refused += not ready
+        met += struck > 0
+        if not ready:
+            node.start()
+        net.wait_for("it to be joined", lambda: node.status()["state"] != "unjoined")
+        if not struck:
+            break
+    node.sync_wait()
+    print(f"#   {met} faults, {refused} refused to start, {waited} times it waited for room")
+    expect("it has waited", waited > 0, True)
+
+
 if __name__ == "__main__":
     perche_net.main(build, [net])

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A site takes its leave of the hub, and comes back: nothing lost, nothing doubled, and no state in between that stays."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -186,6 +187,21 @@ def _():
     fresh = other.add("la-loupe").start()
     fresh.perche("join", "-", stdin=line + "\n")
     fresh.sync_wait()
+    come_back(llp, relay=relay)
+    net.proven()
+
+
+@case("a join that was cut short and that its replica refuses is given up, and another one is taken")
+def _():
+    llp.perche("leave")
+    llp.stop()
+    fresh = other.nodes["la-loupe"]
+    for name in ("upstream.conf", "upstream.crt"):
+        shutil.copy(os.path.join(fresh.data, name), llp.data)
+    since = llp.log_size()
+    llp.start()
+    net.wait_for("the log to tell of it", lambda: "join.not_resumed" in llp.log_text(since))
+    expect("state", llp.status()["state"], "unjoined")
     come_back(llp, relay=relay)
     net.proven()
 
