@@ -400,13 +400,11 @@ bool node_may_join_anew(const char *reason)
 }
 
 /* The hub that it had joined lets it in no more: a new invitation takes the place of the old one. */
-static bool is_out(const struct node *n)
+static bool is_out(struct node *n)
 {
     struct sync_site_view view;
 
-    if (!n->sync_site)
-        return false;
-    sync_site_view(n->sync_site, &view);
+    node_site_view(n, &view); /* also while it dials once more */
     return node_may_join_anew(view.reason);
 }
 

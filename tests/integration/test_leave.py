@@ -178,6 +178,19 @@ def _():
     net.proven(llp)
 
 
+@case("revoked, and dialling once more at the moment: a join is taken all the same")
+def _():
+    hub.perche("revoke", "La Loupe")
+    net.wait_for("it to be refused", lambda: llp.status()["state"] == "refused")
+    relay.ask("hold")  # a dial has no end
+    llp.perche("sync")
+    net.wait_for("it to dial", lambda: llp.status()["state"] == "connecting")
+    line = net.invite("la-loupe", "--replace")
+    llp.perche("join", "-", stdin=line + "\n")
+    relay.ask("resume")
+    net.proven(llp)
+
+
 @case("its records do not join another hub, and are told what to do; the invitation stays good")
 def _():
     other.add_hub()
