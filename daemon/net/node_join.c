@@ -284,7 +284,9 @@ static void on_down(void *ctx, const char *reason, const char *detail)
         {"timeout", PERCHE_TIMEOUT,
          "no answer in time: is the hub up, and does a firewall let "
          "this through?"},
-        {"name", PERCHE_NET, "the name is not known here: --url says another address"},
+        {"name", PERCHE_NET,
+         "the name is not known here, or no name service answers: --url "
+         "says another address"},
         {"route", PERCHE_NET, "there is no way to this address from here"},
     };
     struct join *join = ctx;

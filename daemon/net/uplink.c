@@ -211,6 +211,7 @@ static const char *reason_of(int result)
     case NNG_EPEERAUTH:
     case NNG_ECRYPTO: return "certificate";
     case NNG_ETIMEDOUT: return "timeout";
+    case NNG_EAGAIN: /* EAI_AGAIN: no name service answers */
     case NNG_EADDRINVAL: return "name";
     case NNG_EUNREACHABLE: return "route";
     default: return "lost";

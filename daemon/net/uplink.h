@@ -31,8 +31,8 @@ struct uplink_config {       /* copied */
 struct uplink_events {
     void *ctx;
     void (*on_up)(void *ctx);
-    /* @reason is a static code: "refused", "certificate", "timeout", "name" (it is not known),
-     * "route", "lost"; @detail a few words. */
+    /* @reason is a static code: "refused", "certificate", "timeout", "name" (it is not known,
+     * or nobody answers who could), "route", "lost"; @detail a few words. */
     void (*on_down)(void *ctx, const char *reason, const char *detail);
     /* @body is borrowed; @line_ms from the order to send to the reply. */
     void (*on_reply)(void *ctx, uint32_t channel, struct perche_bytes body, uint64_t line_ms);

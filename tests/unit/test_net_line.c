@@ -1,5 +1,7 @@
 /* The line between a site and its hub: uplink and downlink on one loop, over loopback. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,6 +67,17 @@ time_t time(time_t *out)
     if (out)
         *out = s;
     return s;
+}
+
+/* What the name service answers for names of this test. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (name && strcmp(name, "again.test") == 0)
+        return EAI_AGAIN;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo"); /* as POSIX has it */
+    return real(name, service, hints, out);
 }
 
 static void on_request(void *ctx, uint64_t request, uint64_t pipe, struct perche_bytes body)
@@ -410,6 +423,17 @@ static void a_port_where_nobody_listens_is_refused_and_one_attempt_is_all(void *
     loop_for(&w->loop, 100);
     assert_int_equal(w->downs, 1);
     assert_int_equal(w->ups, 0);
+}
+
+static void a_name_that_no_service_tells_is_no_lost_line(void **state)
+{
+    struct world *w = *state;
+
+    (void)snprintf(w->url, sizeof(w->url), "tls+tcp://again.test:7447");
+    site_make(w, (const char *)w->tls.certificate_pem, HUB, 0);
+    site_dial(w);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_string_equal(w->reason, "name");
 }
 
 static void a_name_that_nobody_knows_is_told_from_a_refusal(void **state)
@@ -1285,6 +1309,7 @@ int main(void)
         CASE(nothing_is_sent_again_but_by_the_conversation),
         CASE(a_storm_of_lines_takes_nothing_from_the_one_that_is_served),
         CASE(a_site_whose_clock_is_wrong_by_decades_gets_its_line),
+        CASE(a_name_that_no_service_tells_is_no_lost_line),
         CASE(a_line_that_does_not_take_its_replies_is_ended),
         CASE(few_replies_that_are_not_taken_are_too_many_when_they_are_large),
         CASE(a_line_whose_reply_does_not_leave_for_long_is_ended),
