@@ -32,11 +32,18 @@
  * tried again. greetings.c ends such lines; it hears here which they are. A greeting is the
  * one use of a stream with a time limit, and all of it runs on one aio.
  *
+ * getaddrinfo: nng dials the first address of a name and no other. A name with an IPv6
+ * address that does not answer and an IPv4 address that would is never reached. The list
+ * begins with the next one after each dial that failed (uplink.c). A failure for good has a
+ * number of nng's that says nothing; it is as good as no answer.
+ *
  * mbedtls_ssl_config_defaults: mbedTLS offers secp521r1 first, and both ends compute with
  * it; P-256 alone halves a handshake. nng has no option for it. */
 #include "net/nng_mend.h"
 
+#include <netdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <nng/nng.h>
@@ -200,6 +207,45 @@ bool nng_mend_was_too_large(uint32_t pipe)
         }
     pthread_mutex_unlock(&too_large_lock);
     return was;
+}
+
+static atomic_uint dials_failed;
+
+void nng_mend_dial_failed(void)
+{
+    atomic_fetch_add(&dials_failed, 1u);
+}
+
+/* The list of @all, beginning with the @n-th and going round; freeaddrinfo() takes it as it is. */
+static struct addrinfo *begin_with(struct addrinfo *all, unsigned n)
+{
+    struct addrinfo *first = all, *before = NULL, *last = all;
+    unsigned count = 1;
+
+    for (; last->ai_next != NULL; last = last->ai_next)
+        count++;
+    for (n %= count; n > 0; n--) {
+        before = first;
+        first = first->ai_next;
+    }
+    if (before == NULL)
+        return all;
+    last->ai_next = all;
+    before->ai_next = NULL;
+    return first;
+}
+
+int __real_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out);
+int __wrap_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out);
+
+int __wrap_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int result = __real_getaddrinfo(name, service, hints, out);
+    bool listens = hints != NULL && (hints->ai_flags & AI_PASSIVE) != 0;
+
+    if (result == 0 && *out != NULL && !listens)
+        *out = begin_with(*out, atomic_load(&dials_failed));
+    return result == EAI_FAIL ? EAI_AGAIN : result;
 }
 
 int __real_mbedtls_ssl_config_defaults(mbedtls_ssl_config *conf, int endpoint, int transport,

@@ -1,4 +1,4 @@
-/* What nng_mend.c hears of nng that nng's own interface does not tell. */
+/* What nng_mend.c hears of nng, and tells it, that nng's own interface does not. */
 #ifndef NET_NNG_MEND_H
 #define NET_NNG_MEND_H
 
@@ -8,5 +8,9 @@
 /* Did this pipe end because its peer announced a message beyond NNG_OPT_RECVMAXSZ? Asked
  * once, when the pipe is gone; it is forgotten then. Any thread. */
 bool nng_mend_was_too_large(uint32_t pipe);
+
+/* A dial came to nothing: the next one, of any socket of the process, takes the next address of its
+ * name. One that succeeds leaves it so. Any thread. */
+void nng_mend_dial_failed(void);
 
 #endif

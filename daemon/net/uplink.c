@@ -1,8 +1,9 @@
 /* Happy path: dial on a thread of its own, since nng 1.5.2 tells why a dial failed only
  * to a caller who waits; the pipe comes up; each request is sent and its reply received
  * by an exchange (nng context and aio) of its channel.
- * Failures: a dial that fails says why and is over; a pipe that goes takes the line with
- * it; a request that is overtaken on its channel is cancelled.
+ * Failures: a dial that fails says why and is over, and the next one takes the next address
+ * of the name; a pipe that goes takes the line with it; a request that is overtaken on its
+ * channel is cancelled.
  * On close: the socket first, which ends dial, pipe and exchanges; then the thread is
  * joined and the aios are stopped, after which no nng thread can reach the line; what is
  * still in the inbox is taken in order, and the line's own end comes last. */
@@ -20,6 +21,7 @@
 
 #include "net/container_of.h"
 #include "net/inbox.h"
+#include "net/nng_mend.h"
 
 #define DIAL_MS_MAX 20000u /* name resolution, TCP and TLS, which nng itself waits for without end */
 /* nng draws the wait before its own next dial at random below this; the line is closed
@@ -200,6 +202,8 @@ static void line_lost(struct line *line, const char *reason, const char *detail)
 {
     struct uplink *u = line->u;
 
+    if (!line->is_up)
+        nng_mend_dial_failed();
     line_close(line);
     u->events.on_down(u->events.ctx, reason, detail);
 }
