@@ -822,6 +822,24 @@ static enum perche_rc meet_parked(struct apply *a)
     return rc;
 }
 
+enum perche_rc encode_taken(struct apply *a, struct perche_buf *out)
+{
+    struct perche_batch *kept = perche_batch_new();
+    struct perche_err err;
+    enum perche_rc rc = kept == NULL ? fail(a->r, PERCHE_NOMEM, "no memory for a history block") : PERCHE_OK;
+
+    for (uint32_t p = 0; rc == PERCHE_OK && p < a->batch->parts_count; p++) {
+        const struct perche_part *part = &a->batch->parts[p];
+
+        for (uint32_t i = 0; rc == PERCHE_OK && i < part->rows_count; i++)
+            rc = copy_taken(a, part, &part->rows[i], kept);
+    }
+    if (rc == PERCHE_OK && perche_batch_encode(kept, 1, out, &err) != PERCHE_OK)
+        rc = fail(a->r, err.rc, "history: %s", err.text);
+    perche_batch_free(kept);
+    return rc;
+}
+
 enum perche_rc apply_block(struct apply *a, struct perche_bytes body)
 {
     return a->rows == 0 ? PERCHE_OK : history_append(a->r, body, a->prev, a->rows, a->peer.via);

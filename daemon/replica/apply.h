@@ -44,6 +44,8 @@ enum perche_rc apply_rows(struct apply *a);
 enum perche_rc apply_history(struct apply *a, struct perche_bytes body);
 void apply_end(struct apply *a);
 
+/* The batch without what was refused: refused values are not history. */
+enum perche_rc encode_taken(struct apply *a, struct perche_buf *out);
 /* That block. */
 enum perche_rc apply_block(struct apply *a, struct perche_bytes body);
 

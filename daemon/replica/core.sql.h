@@ -78,7 +78,7 @@ static const char *const core_sql =
     "CREATE INDEX perche_refused_row ON perche_refused (tab, key, block);"
     /* cells that wait for a table, a column or their row: one encoded single-row batch each */
     "CREATE TABLE perche_parked (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key BLOB NOT NULL, via INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL,"
-    " epoch INTEGER NOT NULL DEFAULT 0) STRICT;" /* at a hub: the site's, when it came */
+    " epoch INTEGER NOT NULL DEFAULT 0, shown INTEGER NOT NULL DEFAULT 0) STRICT;" /* at a hub: the site's, when it came; to a hub that recovered */
     "CREATE INDEX perche_parked_row ON perche_parked (tab, key);"
     "CREATE INDEX perche_parked_via ON perche_parked (via, reason);"
     "CREATE TABLE perche_conflict (id TEXT NOT NULL PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL, col TEXT NOT NULL, kind TEXT NOT NULL,"

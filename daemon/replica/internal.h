@@ -554,6 +554,7 @@ bool scope_parent_key(struct replica *r, const struct meta *m, const struct perc
 /* Every site of a scope but `*`: calls back with interned sites. */
 uint32_t scope_sites(struct replica *r, uint32_t scope, const uint32_t **sites);
 uint32_t scope_all(struct replica *r);                                 /* number of "*" */
+int64_t scopes_full(struct replica *r);                                /* that hold as many sites as there may be in one */
 void scopes_forget(struct replica *r);                                 /* after a rollback */
 void scopes_free(struct replica *r);
 enum perche_rc scope_woken(struct replica *r, uint32_t scope, uint32_t but); /* sites of the scope have news */

@@ -68,6 +68,7 @@ static enum perche_rc store(struct apply *a, const struct perche_part *part, con
         sqlite3_bind_int64(s, 5, (sqlite3_int64)r->now_ms);
         sqlite3_bind_blob(s, 6, body.p, (int)body.n, SQLITE_STATIC);
         sqlite3_bind_int64(s, 7, (sqlite3_int64)a->epoch);
+        sqlite3_bind_int(s, 8, a->recovering);
     }
     return sql_run(r, s, "set a row aside");
 }
@@ -156,6 +157,7 @@ struct parked {
     sqlite3_int64 n;
     uint32_t via;
     uint64_t epoch;
+    bool shown; /* to a hub that recovered: it is judged as then, whenever its table comes */
     char *reason;
     uint8_t *body;
     uint32_t body_n;
@@ -168,7 +170,7 @@ static void parked_clear(struct parked *one)
     *one = (struct parked){0};
 }
 
-/* The first row of @s, which has n, via, epoch, reason and body, and is given back; false: there is none, or r->fail. */
+/* The first row of @s, which has n, via, epoch, reason, body and shown, and is given back; false: there is none, or r->fail. */
 static bool read_one(struct replica *r, sqlite3_stmt *s, struct parked *one)
 {
     bool any = sql_row(r, s);
@@ -182,6 +184,7 @@ static bool read_one(struct replica *r, sqlite3_stmt *s, struct parked *one)
         one->epoch = (uint64_t)sqlite3_column_int64(s, 2);
         one->reason = reason != NULL ? strdup(reason) : NULL;
         one->body_n = (uint32_t)sqlite3_column_bytes(s, 4);
+        one->shown = sqlite3_column_int(s, 5) != 0;
         one->body = malloc(one->body_n + 1u);
         if (one->reason == NULL || one->body == NULL)
             (void)fail(r, PERCHE_NOMEM, "no memory for a parked row");
@@ -206,7 +209,7 @@ static enum perche_rc set_peer(struct apply *a, const struct parked *one, struct
     a->epoch = one->epoch;
     a->peer = (struct merge_peer){.at_hub = r->hub, .via = one->via, .eplsn = pusher->eplsn, .acked = r->node.acked};
     a->pusher = r->hub ? one->via : 0;
-    a->recovering = r->hub && recovering(r);
+    a->recovering = r->hub && (one->shown || recovering(r));
     return rc;
 }
 
@@ -214,6 +217,7 @@ static enum perche_rc apply_parked(struct apply *a, const struct parked *one)
 {
     struct replica *r = a->r;
     struct peer pusher = {0};
+    struct perche_buf body = {0};
     bool former = false;
     enum perche_rc ended, rc = set_peer(a, one, &pusher, &former);
 
@@ -230,8 +234,11 @@ static enum perche_rc apply_parked(struct apply *a, const struct parked *one)
         pusher.eplsn = r->node.lsn;
         rc = peer_store(r, one->via, &pusher);
     }
+    if (rc == PERCHE_OK && a->applied > 0 && a->refused && !WITHOUT(CT_REFUSED_HISTORY))
+        rc = encode_taken(a, &body);
     if (rc == PERCHE_OK && a->applied > 0)
-        rc = apply_block(a, (struct perche_bytes){one->body, one->body_n});
+        rc = apply_block(a, body.p != NULL ? (struct perche_bytes){body.p, (uint32_t)body.n} : (struct perche_bytes){one->body, one->body_n});
+    perche_buf_free(&body);
     if (rc == PERCHE_OK && !a->stays) {
         sqlite3_stmt *s = sql(r, SQL_PARKED_END);
 

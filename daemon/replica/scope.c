@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "replica/apply.h"
+#include "replica/ask.h"
 #include "replica/statements.h"
 
 #define SET_MAX 96          /* sites of one scope: PERCHE_SCOPE_BYTES_MAX / 37 and a margin */
@@ -432,7 +433,13 @@ static void derive_set(struct replica *r, const struct meta *m, const struct per
     }
 }
 
-/* Readers of an area: each site of the set brings those that site_reader gives it. */
+int64_t scopes_full(struct replica *r)
+{
+    return ask_number(r, "SELECT count(*) FROM perche_name WHERE length(text) - length(replace(text, ',', '')) = ?1 - 1", SET_MAX, NULL);
+}
+
+/* Readers of an area: each site of the set brings those that site_reader gives it. Beyond what a scope holds they are left out, always
+ * the same ones, and perche verify says so: rows of everybody would wait behind the one that has too many. */
 static void add_readers(struct replica *r, const struct table *t, struct set *s)
 {
     struct table *reader = registry_table(r, "site_reader");
@@ -441,14 +448,14 @@ static void add_readers(struct replica *r, const struct table *t, struct set *s)
 
     if (t->area == NULL || s->all || members == 0 || reader == NULL || !reader->present)
         return;
-    q = prepare(r, "SELECT reader_id FROM site_reader WHERE site_id = ?1 AND area = ?2");
+    q = prepare(r, "SELECT reader_id FROM site_reader WHERE site_id = ?1 AND area = ?2 ORDER BY reader_id");
     if (q == NULL)
         return;
     memcpy(sites, s->sites, members * sizeof sites[0]);
     for (uint32_t i = 0; i < members; i++) {
         sqlite3_bind_text(q, 1, name_text(r, sites[i]), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 2, t->area, -1, SQLITE_STATIC);
-        while (sql_row(r, q))
+        while (s->count < SET_MAX && sql_row(r, q))
             add_text(r, s, sqlite3_column_text(q, 0), (uint32_t)sqlite3_column_bytes(q, 0));
         sqlite3_reset(q);
     }

@@ -115,12 +115,12 @@
                   " life = excluded.life, own_lsn = excluded.own_lsn, acked = excluded.acked")                                                 \
     R(PULLED_LIST, "SELECT scan, full, asof_lsn, asof_mark, life, own_lsn FROM perche_pulled ORDER BY scan DESC, full DESC") \
     R(RECOVERING, "SELECT 1 FROM perche_peer INDEXED BY perche_peer_recovery WHERE recovery = 1 LIMIT 1")              \
-    W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body, epoch)"                              \
-                  " VALUES (?1,?2,?3,?4,?5,?6, coalesce(nullif(?7, 0), (SELECT epoch FROM perche_peer WHERE site = ?3), 0))") \
+    W(PARKED_PUT, "INSERT INTO perche_parked (tab, key, via, reason, at_ms, body, epoch, shown)"                       \
+                  " VALUES (?1,?2,?3,?4,?5,?6, coalesce(nullif(?7, 0), (SELECT epoch FROM perche_peer WHERE site = ?3), 0), ?8)") \
     W(PARKED_RENEW, "UPDATE perche_parked SET reason = ?2, body = ?3 WHERE n = ?1")                                    \
-    R(PARKED_NEXT, "SELECT n, via, epoch, reason, body FROM perche_parked WHERE n > ?1 AND n <= ?2"                    \
+    R(PARKED_NEXT, "SELECT n, via, epoch, reason, body, shown FROM perche_parked WHERE n > ?1 AND n <= ?2"             \
                    " AND (?3 OR reason NOT IN ('table', 'column', 'row', 'husk', 'type', 'key')) ORDER BY n LIMIT 1")  \
-    R(PARKED_ROW, "SELECT n, via, epoch, reason, body FROM perche_parked WHERE tab = ?1 AND key = ?2 AND n > ?3 ORDER BY n") \
+    R(PARKED_ROW, "SELECT n, via, epoch, reason, body, shown FROM perche_parked WHERE tab = ?1 AND key = ?2 AND n > ?3 ORDER BY n") \
     R(PARKED_LAST, "SELECT coalesce(max(n), 0) FROM perche_parked")                                                    \
     R(PARKED_ANY, "SELECT 1 FROM perche_parked LIMIT 1")                                                               \
     W(PARKED_END, "DELETE FROM perche_parked WHERE n = ?1")                                                            \

@@ -448,7 +448,7 @@ static enum perche_rc shared_values(struct replica *r, struct json *j)
 
 enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
 {
-    int64_t unscanned = ask_number(r, "SELECT count(*) FROM perche_rescan WHERE gone_ms = 0", 0, NULL);
+    int64_t unscanned = ask_number(r, "SELECT count(*) FROM perche_rescan WHERE gone_ms = 0", 0, NULL), full = scopes_full(r);
 
     (void)a;
     out_key(j, "warnings");
@@ -457,6 +457,8 @@ enum perche_rc query_warnings(struct replica *r, struct args *a, struct json *j)
     if (unscanned > 0)
         warning(j, "unscanned", NULL, unscanned,
                 "tables whose triggers were missing are being compared: what was changed meanwhile is taken over");
+    if (r->hub && full > 0)
+        warning(j, "readers", NULL, full, "groups of records have as many sites as there may be: further readers of theirs (site_reader) get none of them");
     counted(r, j, "table",
             "SELECT p.name, p.name, (SELECT count(*) FROM perche_row w WHERE w.tab = p.num AND gen % 2 = 1) FROM perche_rescan s"
             " JOIN perche_tab p ON p.num = s.tab WHERE gone_ms > 0"

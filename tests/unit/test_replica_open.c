@@ -403,7 +403,7 @@ static void a_user_version_of_a_programs_is_its_own(void **state)
 
 /* As a program of before had made it: what upgrade.c adds is not there. */
 #define OF_FORMAT_1 "DROP INDEX perche_leaving_lsn; DROP TABLE perche_held_child; DROP TABLE perche_dead_child; DROP TABLE perche_named; DROP TABLE perche_forgotten;" \
-                    "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended; ALTER TABLE perche_parked DROP COLUMN epoch;" \
+                    "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended; ALTER TABLE perche_parked DROP COLUMN epoch; ALTER TABLE perche_parked DROP COLUMN shown;" \
                     "CREATE INDEX perche_left_lsn ON perche_left (site, lsn); ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp;" \
                     "ALTER TABLE perche_node DROP COLUMN shifted; DROP INDEX perche_parked_via; UPDATE perche_node SET format = 1;"
 /* Every table of ours and its columns, whatever their order, and the indexes. */

@@ -487,6 +487,45 @@ static void a_hub_put_back_twice_gets_what_others_wrote_twice(void **state)
     all_equal(p);
 }
 
+/* Its own records of a table that the copy lacks: its sites show them, and they wait at the hub until it is said again what is replicated. */
+static void a_hub_put_back_to_before_a_table_gets_its_records_of_it_back(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    const char *made = "CREATE TABLE opening (id TEXT NOT NULL PRIMARY KEY, day TEXT NOT NULL) STRICT, WITHOUT ROWID";
+
+    all_equal(p);
+    back_up(p->hub);
+    program(p->hub, made);
+    edit(p, p->hub, "INSERT INTO opening VALUES ('mon', 'Monday'), ('tue', 'Tuesday')");
+    free(pair_replicate(p, "{\"table\": \"opening\", \"scope\": \"all\"}"));
+    for (int i = 0; i < 2; i++)
+        pair_prove(p, p->sites[i]);
+    all_equal(p);
+    says(a, "2", "SELECT count(*) FROM opening");
+    put_back(p, p->hub);
+    for (int i = 0; i < 4; i++) {
+        (void)shake(p, p->sites[i % 2]);
+        for (int k = 0; k < 3; k++)
+            pair_push(p, p->sites[i % 2]);
+    }
+    says(p->hub, "0", "SELECT count(*) FROM perche_peer WHERE recovery <> 0");
+    says(p->hub, "2 table", "SELECT count(DISTINCT key) || ' ' || min(reason) FROM perche_parked");
+    program(p->hub, made);
+    p->now += 1000;
+    free(pair_replicate(p, "{\"table\": \"opening\", \"scope\": \"all\"}"));
+    harvest_here(p, p->hub);
+    says(p->hub, "Monday Tuesday", "SELECT group_concat(day, ' ') FROM opening");
+    for (int i = 0; i < 2; i++)
+        (void)shake(p, p->sites[i]);
+    settled(p, a);
+    settled(p, b);
+    for (int i = 0; i < 2; i++) {
+        says(p->sites[i], "Monday Tuesday", "SELECT group_concat(day, ' ') FROM opening");
+        says(p->sites[i], "0", "SELECT count(*) FROM perche_refused");
+    }
+}
+
 /* It has lost how far the site's first epoch went: the same copy, put back once more, is no second machine to it. One that goes on
  * beside it is. */
 static void what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing(void **state)
@@ -898,6 +937,7 @@ int main(void)
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
         TEST(a_site_put_back_while_it_shows_a_hub_what_that_lost_shows_it_anew),
         TEST(a_hub_put_back_twice_gets_what_others_wrote_twice),
+        TEST(a_hub_put_back_to_before_a_table_gets_its_records_of_it_back),
         TEST(what_a_hub_put_back_has_of_an_epoch_that_ended_since_says_nothing),
         TEST(what_a_row_says_of_the_hub_goes_back_with_it),
         TEST(nothing_is_rolled_back_while_a_hub_is_made_whole),

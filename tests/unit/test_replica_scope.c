@@ -322,6 +322,24 @@ static void a_reader_gets_the_rows_of_the_area_and_of_no_other(void **state)
     says(a, "1", "SELECT count(*) FROM learner");
 }
 
+/* A scope is bounded: the one row that has too many readers must not stop everybody's. */
+static void more_readers_than_a_scope_holds_are_left_out_and_named(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    learner(p, p->hub, ID(1), SITE_ID(p, 0));
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)"
+                    " SELECT '%s', printf('ffffffff-0000-7000-8000-%%012d', i), 'placement', 0 FROM n", SITE_ID(p, 0));
+    says(p->hub, "0", "SELECT count(*) FROM perche_capture");
+    says(p->hub, "95", "SELECT max(length(text) - length(replace(text, ',', ''))) FROM perche_name");
+    equal(p, p->sites[0]);
+    says(p->sites[0], "1", "SELECT count(*) FROM learner");
+    json = pair_query(p, p->hub, "warnings", "{}");
+    assert_non_null(strstr(json, "\"readers\""));
+    free(json);
+}
+
 static void a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads(void **state)
 {
     struct pair *p = *state;
@@ -553,6 +571,7 @@ int main(void)
         TEST(so_do_those_of_an_older_file),
         TEST(tombstones_come_to_who_reads_from_now_on),
         TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
+        TEST(more_readers_than_a_scope_holds_are_left_out_and_named),
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
         TEST(late_edits_and_children_of_a_school_that_goes_on_reading_arrive),
         TEST(so_do_those_of_a_school_that_was_read_by_the_other),
