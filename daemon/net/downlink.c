@@ -2,8 +2,8 @@
  * receives again. A pipe is entered into the table before nng starts it, so the loop
  * knows each pipe before its first request.
  * Failures: a pipe that goes takes its requests with it: their contexts receive again,
- * and a message of it that was taken too late is thrown away. A message beyond bytes_max
- * ends its pipe inside nng. When contexts run short more are opened; at the bound
+ * and a message of it that was taken too late is thrown away. A message beyond bytes_max, or
+ * beyond what a line may announce without proof (unproven.h), ends its pipe inside nng. When contexts run short more are opened; at the bound
  * requests wait in nng, which stops reading from those sites. A line that proves nothing,
  * whether it asks something or is mute, is ended after a while, or when it is the oldest of
  * too many. So is a connection that does not become a line (greetings.h). nng reads the next
@@ -30,9 +30,11 @@
 #include "net/greetings.h"
 #include "net/inbox.h"
 #include "net/nng_mend.h"
+#include "net/unproven.h"
 #include "net/uplink.h"
 
-#define PIPE_BUCKETS 1024u
+#define PIPE_BUCKETS   1024u
+#define UNPROVEN_TIMES 4u /* a message that is larger than a line may send without proof is answered so, one of as many times is not read */
 
 struct slot { /* a context and what it is at */
     struct inbox_item finished;
@@ -145,9 +147,10 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev ev, void *arg)
     struct pipe *p;
 
     if (ev == NNG_PIPE_EV_ADD_PRE) {
-        if (!pipe_add(d, id))
+        if (!pipe_add(d, id) || !unproven_begun(id, UNPROVEN_TIMES * d->bytes_max_unproven))
             (void)nng_pipe_close(pipe); /* no memory for one more line: it comes back */
     } else if (ev == NNG_PIPE_EV_REM_POST) {
+        unproven_done(id);
         p = pipe_find(d, id);
         if (p)
             inbox_put(&d->inbox, &p->gone);
@@ -446,6 +449,7 @@ void downlink_prove(struct downlink *d, uint64_t pipe)
     if (!p)
         return;
     p->proven = true;
+    unproven_done(p->id);
     pthread_mutex_lock(&d->pipes_lock);
     no_stranger(d, p);
     pthread_mutex_unlock(&d->pipes_lock);

@@ -58,7 +58,7 @@ struct downlink_events {
     /* A line that has not proven itself sent @bytes at once: the request waits for a reply
      * or for the end of the line like any other. */
     void (*on_too_large)(void *ctx, uint64_t request, uint64_t pipe, uint64_t bytes);
-    /* A line that announced a message beyond bytes_max: on_pipe_gone follows at once. */
+    /* A line that announced a message beyond bytes_max, or far beyond bytes_max_unproven: on_pipe_gone follows at once. */
     void (*on_flood)(void *ctx, uint64_t pipe);
     void (*on_pipe_gone)(void *ctx, uint64_t pipe); /* its requests have ended already */
     /* A line is being ended that has not proven itself in its time, or was the oldest of too many; NULL = not told. */

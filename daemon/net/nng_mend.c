@@ -27,6 +27,10 @@
  * nni_pipe_bump_error: a peer that announces a message beyond the bound loses its pipe, and
  * nobody is told why; such a peer is to be counted and logged.
  *
+ * nni_pipe_recv: nng has one bound for the messages of all lines. The first receive of a line
+ * shows its stream; a stream that is to receive more than its line may announce is closed
+ * before a byte of it is read (unproven.c).
+ *
  * nni_aio_set_timeout, nng_stream_free: nng gives a greeting 10 s, but when they are over it
  * cancels what is sent, while TLS waits for what is to be received: nothing ends, and is not
  * tried again. greetings.c ends such lines; it hears here which they are. A greeting is the
@@ -52,6 +56,7 @@
 #include <mbedtls/ssl.h>
 
 #include "net/greetings.h"
+#include "net/unproven.h"
 
 /* nng's own: each aio has two words for whoever carries it out. */
 void *nni_aio_get_prov_extra(nng_aio *aio, unsigned index);
@@ -109,8 +114,10 @@ void __wrap_nng_stream_free(nng_stream *stream);
 
 void __wrap_nng_stream_free(nng_stream *stream)
 {
-    if (stream != NULL)
+    if (stream != NULL) {
         greetings_gone(stream);
+        unproven_gone(stream);
+    }
     __real_nng_stream_free(stream);
 }
 
@@ -139,6 +146,56 @@ void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
     starting = outer;
 }
 
+/* Pipes that ended so and were not asked for yet: few at a time, and the oldest may be lost. */
+static pthread_mutex_t too_large_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t too_large[64];
+static unsigned too_large_next;
+
+static void was_too_large(uint32_t pipe)
+{
+    pthread_mutex_lock(&too_large_lock);
+    too_large[too_large_next++ % (sizeof(too_large) / sizeof(too_large[0]))] = pipe;
+    pthread_mutex_unlock(&too_large_lock);
+}
+
+struct nni_pipe;
+uint32_t nni_pipe_id(struct nni_pipe *pipe); /* nng's own, as the next */
+void nni_aio_get_iov(nng_aio *aio, unsigned *count, nng_iov **iov);
+
+/* The pipe that this thread is starting a receive of, until it has come to a stream. */
+static _Thread_local uint32_t receiving;
+
+void __real_nni_pipe_recv(struct nni_pipe *pipe, nng_aio *aio);
+void __wrap_nni_pipe_recv(struct nni_pipe *pipe, nng_aio *aio);
+
+void __wrap_nni_pipe_recv(struct nni_pipe *pipe, nng_aio *aio)
+{
+    receiving = nni_pipe_id(pipe);
+    __real_nni_pipe_recv(pipe, aio);
+    receiving = 0;
+}
+
+/* Before the operation begins, as is_used_on(). */
+static void is_to_receive(nng_stream *stream, nng_aio *aio)
+{
+    uint32_t pipe = receiving;
+    nng_iov *iov = NULL;
+    unsigned count = 0;
+    size_t bytes = 0;
+
+    receiving = 0;
+    if (pipe != 0)
+        unproven_uses(pipe, stream);
+    nni_aio_get_iov(aio, &count, &iov);
+    for (unsigned i = 0; i < count; i++)
+        bytes += iov[i].iov_len;
+    pipe = unproven_exceeds(stream, bytes);
+    if (pipe == 0)
+        return;
+    was_too_large(pipe);
+    nng_stream_close(stream); /* what is begun on it fails */
+}
+
 void __real_nng_stream_recv(nng_stream *stream, nng_aio *aio);
 void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio);
 
@@ -147,6 +204,7 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
     nng_aio *outer = starting;
 
     is_used_on(aio, stream);
+    is_to_receive(stream, aio);
     starting = aio;
     __real_nng_stream_recv(stream, aio);
     starting = outer;
@@ -174,24 +232,13 @@ uint32_t __wrap_nni_random(void)
     return __real_nni_random() & INT32_MAX;
 }
 
-/* Pipes that ended so and were not asked for yet: few at a time, and the oldest may be lost. */
-static pthread_mutex_t too_large_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t too_large[64];
-static unsigned too_large_next;
-
-struct nni_pipe;
-uint32_t nni_pipe_id(struct nni_pipe *pipe); /* nng's own */
 void __real_nni_pipe_bump_error(struct nni_pipe *pipe, int result);
 void __wrap_nni_pipe_bump_error(struct nni_pipe *pipe, int result);
 
 void __wrap_nni_pipe_bump_error(struct nni_pipe *pipe, int result)
 {
-    if (result == NNG_EMSGSIZE) {
-        pthread_mutex_lock(&too_large_lock);
-        too_large[too_large_next++ % (sizeof(too_large) / sizeof(too_large[0]))] =
-            nni_pipe_id(pipe);
-        pthread_mutex_unlock(&too_large_lock);
-    }
+    if (result == NNG_EMSGSIZE)
+        was_too_large(nni_pipe_id(pipe));
     __real_nni_pipe_bump_error(pipe, result);
 }
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Did this pipe end because its peer announced a message beyond NNG_OPT_RECVMAXSZ? Asked
- * once, when the pipe is gone; it is forgotten then. Any thread. */
+/* Did this pipe end because its peer announced a message beyond NNG_OPT_RECVMAXSZ, or beyond
+ * what it may without proof? Asked once, when the pipe is gone; it is forgotten then. Any thread. */
 bool nng_mend_was_too_large(uint32_t pipe);
 
 /* A dial came to nothing: the next one, of any socket of the process, takes the next address of its

@@ -432,8 +432,8 @@ static void on_flood(void *ctx, uint64_t pipe)
     struct node *n = ctx;
 
     n->bad_messages++;
-    log_notice("downlink.bad_message", "pipe=%llu: announced more than %u bytes",
-               (unsigned long long)pipe, PERCHE_MESSAGE_BYTES_MAX);
+    log_notice("downlink.bad_message", "pipe=%llu: announced a message that is larger than it may send",
+               (unsigned long long)pipe);
 }
 
 static void on_stranger(void *ctx, uint64_t pipe)

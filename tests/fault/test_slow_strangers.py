@@ -21,6 +21,7 @@ from perche_net import Failure, case, expect, now
 net = perche_net.Network()
 EACH = 200 if perche_net.LONG else 60  # of each of five kinds
 CROWD = 160  # likewise: below the 1024 descriptors that select() takes in this process
+LARGE = 10
 GONE = 2000 if perche_net.LONG else 500
 SECONDS = 30 if perche_net.LONG else 12  # within the 30 s that the hub gives a greeting
 HELD_KB = 100  # for each, with TLS; beside it what any load takes:
@@ -60,8 +61,8 @@ class Stranger:
                 self.to_say = greeting
             elif self.kind in ("no request", "request"):
                 self.sock.sendall(greeting)
-            if self.kind == "request":  # as large as a message may be
-                self.sock.sendall(struct.pack(">Q", 16 << 20))
+            if self.kind == "request":  # as large as a message of theirs may be
+                self.sock.sendall(struct.pack(">Q", 4100))
                 self.to_say = bytes(1000)
         self.sock.setblocking(False)
 
@@ -186,6 +187,28 @@ def _():
         raise Failure(f"the hub's memory went from {before} to {highest} kB")
     net.wait_for("their descriptors to be closed", lambda: descriptors() <= open_before + 4)
     net.proven()
+
+
+@case(f"{LARGE} strangers who send all but the end of a message of 16 MiB: the hub's memory stays bounded, and the log tells of it")
+def _():
+    before, since = rss_kb(), net.hub.log_size()
+    strangers, highest = [], 0
+    for _ in range(LARGE):
+        s = perche_net.RawLine(net).greet()
+        strangers.append(s)
+        with contextlib.suppress(OSError):
+            s.sock.sendall(struct.pack(">QI", 16 << 20, 0x80000001))
+            for _ in range(15):
+                s.sock.sendall(b"x" * (1 << 20))
+        highest = max(highest, rss_kb())
+    site.sync_wait()
+    highest = max(highest, rss_kb())
+    for s in strangers:
+        s.close()
+    print(f"#   memory {before} kB, {highest} kB at most")
+    if highest > before + LARGE * HELD_KB + SPARE_KB:
+        raise Failure(f"the hub's memory went from {before} to {highest} kB")
+    net.wait_for("the log to tell of it", lambda: net.hub.log_text(since).count("downlink.bad_message") == LARGE)
 
 
 @case("a connection that says nothing, or stops in the middle of TLS, is closed after 30 s")

@@ -731,10 +731,26 @@ static void a_line_sends_large_messages_only_after_it_has_proven_itself(void **s
     site_dial(w);
     assert_true(loop_until(&w->loop, &w->up));
     w->replied = false;
+    body.n = 2 * PERCHE_MESSAGE_BYTES_UNPROVEN;
     assert_int_equal(uplink_send(w->site, 0, body, NULL), PERCHE_OK);
     assert_true(loop_until(&w->loop, &w->was_too_large));
     assert_true(loop_until(&w->loop, &w->down));
     assert_false(w->replied);
+    assert_int_equal(w->floods, 0);
+
+    site_dial(w); /* far beyond: nobody reads it */
+    assert_true(loop_until(&w->loop, &w->up));
+    while (w->gone < 2) { /* each wait ends in a line that went, or fails */
+        w->pipe_gone = false;
+        assert_true(loop_until(&w->loop, &w->pipe_gone));
+    }
+    w->pipe_gone = false;
+    body.n = sizeof(big);
+    assert_int_equal(uplink_send(w->site, 0, body, NULL), PERCHE_OK);
+    assert_true(loop_until(&w->loop, &w->down));
+    assert_true(loop_until(&w->loop, &w->pipe_gone));
+    assert_int_equal(w->too_large, 1);
+    assert_int_equal(w->floods, 1);
 }
 
 /* Without daemon/net/nng_mend.c about one in 25 of these leaves nng's reaper waiting for
