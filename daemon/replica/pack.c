@@ -35,6 +35,11 @@ size_t pack_size(const struct pack *p)
     return perche_batch_bytes(p->batch);
 }
 
+bool pack_fits(const struct pack *p)
+{
+    return pack_size(p) <= PERCHE_MESSAGE_BYTES_MAX - PERCHE_BATCH_BYTES_MAX / 4;
+}
+
 bool pack_full(const struct pack *p, size_t bytes)
 {
     return pack_size(p) >= bytes || perche_batch_rows(p->batch) >= ROWS_FULL || p->batch->notices_count >= ROWS_FULL ||

@@ -15,6 +15,7 @@ enum perche_rc pack_begin(struct pack *p, struct replica *r);
 void pack_clear(struct pack *p);
 void pack_end(struct pack *p);
 size_t pack_size(const struct pack *p);
+bool pack_fits(const struct pack *p);               /* into a message, with room for what its cells and the envelope take */
 bool pack_full(const struct pack *p, size_t bytes); /* of so many bytes, or of as much as a batch may have of anything else */
 /* row_values(), and whether they are those that @m stamps: a program's change of the row may wait to be harvested. A row that somebody
  * has taken out past the triggers has those of the history; @there: false when that does not know them, and it cannot be sent. */

@@ -289,67 +289,98 @@ static enum perche_rc send_entry(struct pack *p, const struct receiver *to, cons
     return perche_batch_notice(p->batch, &n) ? PERCHE_OK : fail(p->r, PERCHE_NOMEM, "no memory for an answer");
 }
 
+struct answer {
+    struct pack pack;
+    const struct perche_pull *ask;
+    struct receiver to;
+    uint64_t scan;
+    size_t full_at;
+    bool more, waits;
+};
+
+/* Nothing is rolled back at a site while a restored hub has not seen all: asked for again, as what has no room. */
+static enum perche_rc add_images(struct answer *a)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; rc == PERCHE_OK && i < a->ask->wants_count && !pack_full(&a->pack, a->full_at) && (WITHOUT(C7_NO_ROLLBACK) || !recovering(a->pack.r)); i++)
+        rc = send_whole(&a->pack, a->to.site, &a->ask->wants[i], PERCHE_ROW_IMAGE);
+    return rc;
+}
+
+static enum perche_rc add_entries(struct answer *a)
+{
+    uint64_t from = a->ask->scan;
+    uint32_t looked = 0;
+    enum perche_rc rc = PERCHE_OK;
+
+    a->scan = from;
+    a->more = true;
+    a->waits = false;
+    while (rc == PERCHE_OK && a->more && !a->waits && looked < LOOKED_MAX && (a->scan == from || !pack_full(&a->pack, a->full_at))) {
+        struct entries e = {0};
+        uint32_t i = 0;
+
+        rc = entries_read(a->pack.r, a->to.site, a->scan, PAGE_ROWS, &e);
+        a->more = e.cut_short;
+        for (; rc == PERCHE_OK && i < e.count && e.items[i].lsn <= e.cut; i++) {
+            if (pack_full(&a->pack, a->full_at) && e.items[i].lsn > a->scan && a->scan > from) { /* whatever images there are: an answer that does not move is none */
+                a->more = true;
+                break;
+            }
+            rc = send_entry(&a->pack, &a->to, &e.items[i], &a->waits);
+            if (a->waits)
+                break;
+            a->scan = e.items[i].lsn;
+        }
+        if (rc == PERCHE_OK && !a->waits && (i == e.count || e.items[i].lsn > e.cut) && a->scan < e.cut)
+            a->scan = e.cut;
+        looked += e.count;
+        entries_free(&e);
+    }
+    return rc;
+}
+
 enum perche_rc pull_answer(struct replica *r, const struct work *w, struct outcome *o)
 {
     const struct perche_pull *ask = &w->message.u.pull;
     struct perche_pull_reply *reply = &o->message.u.pull_reply;
-    uint32_t site = name_number(r, w->site), bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN, looked = 0;
-    struct receiver to = {.site = site, .full = ask->full};
-    struct pack p;
+    uint32_t site = name_number(r, w->site), bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN;
+    struct answer a = {.ask = ask, .to = {.site = site, .full = ask->full}, .full_at = (size_t)bytes * 3}; /* raw bytes: about a third of it on the line */
     struct peer peer;
-    uint64_t scan = ask->scan;
-    size_t full_at = (size_t)bytes * 3; /* raw bytes: about a third of it on the line */
-    bool more = true, waits = false;
     enum perche_rc rc;
 
     if (site == 0)
         return r->fail;
     rc = peer_load(r, site, &peer);
     if (rc == PERCHE_OK)
-        rc = pack_begin(&p, r);
+        rc = pack_begin(&a.pack, r);
     if (rc != PERCHE_OK)
         return rc;
-    to.eplsn = peer.eplsn;
+    a.to.eplsn = peer.eplsn;
     o->message.op = PERCHE_OP_PULL;
     o->message.reply = true;
-    /* nothing is rolled back at a site while a restored hub has not seen all: asked for again, as what has no room */
-    for (uint32_t i = 0; rc == PERCHE_OK && i < ask->wants_count && !pack_full(&p, full_at) && (WITHOUT(C7_NO_ROLLBACK) || !recovering(r)); i++)
-        rc = send_whole(&p, site, &ask->wants[i], PERCHE_ROW_IMAGE);
-    while (rc == PERCHE_OK && more && !waits && looked < LOOKED_MAX && (scan == ask->scan || !pack_full(&p, full_at))) {
-        struct entries e = {0};
-        uint32_t i = 0;
-
-        rc = entries_read(r, site, scan, PAGE_ROWS, &e);
-        more = e.cut_short;
-        for (; rc == PERCHE_OK && i < e.count && e.items[i].lsn <= e.cut; i++) {
-            if (pack_full(&p, full_at) && e.items[i].lsn > scan && scan > ask->scan) { /* whatever images there are: an answer that does not move is none */
-                more = true;
-                break;
-            }
-            rc = send_entry(&p, &to, &e.items[i], &waits);
-            if (waits)
-                break;
-            scan = e.items[i].lsn;
-        }
-        if (rc == PERCHE_OK && !waits && (i == e.count || e.items[i].lsn > e.cut) && scan < e.cut)
-            scan = e.cut;
-        looked += e.count;
-        entries_free(&e);
+    rc = add_images(&a);
+    if (rc == PERCHE_OK)
+        rc = add_entries(&a);
+    if (rc == PERCHE_OK && !pack_fits(&a.pack)) { /* an image and an entry, each as large as half a message: the image has its turn when it is asked for again */
+        pack_clear(&a.pack);
+        rc = add_entries(&a);
     }
-    if (waits) /* a row has a change that waits to be harvested: up to there; it is news once more when it was */
-        more = scan > ask->scan;
-    else if (!more)
-        scan = r->node.lsn;
-    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = (more || waits) && !WITHOUT(A1_PULL_PAIR) ? ask->full : scan, .scan = scan,
-                                        .more = more, .asof = WITHOUT(A12_AS_OF) ? mark_at(r, scan) : (struct perche_pos){r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have,
+    if (a.waits) /* a row has a change that waits to be harvested: up to there; it is news once more when it was */
+        a.more = a.scan > ask->scan;
+    else if (!a.more)
+        a.scan = r->node.lsn;
+    *reply = (struct perche_pull_reply){.from_full = ask->full, .from_scan = ask->scan, .full = (a.more || a.waits) && !WITHOUT(A1_PULL_PAIR) ? ask->full : a.scan, .scan = a.scan,
+                                        .more = a.more, .asof = WITHOUT(A12_AS_OF) ? mark_at(r, a.scan) : (struct perche_pos){r->node.lsn, r->node.mark}, .life = r->node.life, .have = peer.have,
                                         .floor = r->node.floor};
-    o->rows = perche_batch_rows(p.batch);
-    o->more = more;
-    if (rc == PERCHE_OK && ask->compare && !more && !waits)
+    o->rows = perche_batch_rows(a.pack.batch);
+    o->more = a.more;
+    if (rc == PERCHE_OK && ask->compare && !a.more && !a.waits)
         rc = snapshot_give(r, site, ask, reply);
-    if (rc == PERCHE_OK && (o->rows > 0 || p.batch->notices_count > 0))
-        rc = pack_message(&p, &o->message, &reply->batch);
-    pack_end(&p);
+    if (rc == PERCHE_OK && (o->rows > 0 || a.pack.batch->notices_count > 0))
+        rc = pack_message(&a.pack, &o->message, &reply->batch);
+    pack_end(&a.pack);
     return rc;
 }
 

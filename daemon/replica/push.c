@@ -23,7 +23,7 @@ struct pusher {
     struct pack pack;
     uint64_t from, to;
     uint64_t beyond;          /* newest lsn sent of a row that did not go whole */
-    bool waits;               /* a row has a change that waits to be harvested: the batch ends before it */
+    bool waits;               /* a row has a change that waits to be harvested, or more of it than a batch takes: this one ends before it */
     bool audited;             /* a table waits for its comparison */
     bool rest;                /* some row has unpushed cells above `to` that were not sent */
 };
@@ -154,8 +154,9 @@ static enum perche_rc add_wanted(struct pusher *p, size_t bytes_max)
     return rc;
 }
 
-/* A batch that begins ahead of the acknowledgement: what was written since into rows of the batches under way. */
-static enum perche_rc add_written_since(struct pusher *p)
+/* A batch that begins ahead of the acknowledgement: what was written since into rows of the batches under way. As much as a batch
+ * takes waits for that: these rows have their turn then, as many as fit. */
+static enum perche_rc add_written_since(struct pusher *p, size_t bytes_max)
 {
     struct replica *r = p->pack.r;
     enum perche_rc rc = PERCHE_OK;
@@ -186,6 +187,12 @@ static enum perche_rc add_written_since(struct pusher *p)
             memcpy(m.key, sqlite3_column_blob(s, 2), m.key_n);
             rc = add_row(p, &m, 0);
             meta_clear(&m);
+        }
+        if (rc == PERCHE_OK && pack_full(&p->pack, bytes_max)) {
+            pack_clear(&p->pack);
+            p->beyond = 0;
+            p->waits = true;
+            break;
         }
     }
     if (step != SQLITE_ROW && step != SQLITE_DONE)
@@ -218,7 +225,7 @@ static enum perche_rc fill(struct pusher *p, uint32_t rows_max, size_t bytes_max
     }
     sql_done(s);
     p->to = cut;
-    rc = add_written_since(p);
+    rc = add_written_since(p, bytes_max);
     if (p->waits) { /* a position beyond would claim what is not carried */
         p->to = p->from;
         return rc;
@@ -279,18 +286,23 @@ enum perche_rc push_build(struct replica *r, const struct work *w, struct outcom
     uint32_t rows_max = w->rows_max ? w->rows_max : 1000, taken = 0, rows = 0;
     uint32_t bytes = w->bytes_max ? w->bytes_max : PERCHE_BATCH_BYTES_MIN;
     struct perche_push *push = &o->message.u.push;
+    bool wanted = w->from == r->node.acked;
     enum perche_rc rc;
 
     rc = pack_begin(&p.pack, r);
-    for (int again = 0; rc == PERCHE_OK && again < 2; again++) {
+    for (int again = 0; rc == PERCHE_OK && again < 3; again++) {
         p.rest = p.waits = false;
         p.beyond = 0;
         pack_clear(&p.pack);
-        if (w->from == r->node.acked)
+        if (wanted)
             rc = add_wanted(&p, (size_t)bytes * 3);
         /* raw bytes: a row shrinks to about a third on the line */
         if (rc == PERCHE_OK)
             rc = fill(&p, rows_max, (size_t)bytes * 3, &o->more, &taken);
+        if (rc == PERCHE_OK && wanted && taken > 0 && !pack_fits(&p.pack)) { /* one that is wanted and one whose turn it is, each as large as half a message */
+            wanted = false;
+            continue;
+        }
         if (rc != PERCHE_OK || p.beyond <= p.to)
             break;
         rows_max = taken; /* the cut by size came after cells beyond it were taken: once more, with that cut */

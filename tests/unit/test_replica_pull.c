@@ -66,6 +66,28 @@ static void an_answer_stays_near_the_bytes_asked_for(void **state)
     equal(p, a);
 }
 
+static void an_image_and_a_row_are_no_answer_when_each_is_as_large_as_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct perche_message m;
+    struct outcome o;
+
+    edit(p, p->hub, "INSERT INTO learner (id, home_site_id, given_names, call_name) VALUES ('" ID(1) "', '%s', printf('%%.5000000c', 'x'), printf('%%.5000000c', 'y'))", SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, p->hub, "INSERT INTO learner (id, home_site_id, given_names, call_name) VALUES ('" ID(2) "', '%s', printf('%%.5000000c', 'x'), printf('%%.5000000c', 'y'))", SITE_ID(p, 0));
+    written(a, "INSERT INTO perche_wanted (tab, key, lsn, kind) SELECT tab, key, 1, 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')");
+    m = pull_made(p, a, 1 << 20);
+    assert_int_equal(rows_in(m.u.pull_reply.batch, "learner"), 1);
+    o = pull_heard(p, a, m);
+    outcome_free(&o);
+    says(a, "2", "SELECT count(*) FROM learner");
+    says(a, "1", "SELECT count(*) FROM perche_wanted");
+    pull_once(p, a, 1 << 20);
+    says(a, "0", "SELECT count(*) FROM perche_wanted");
+    equal(p, a);
+}
+
 static void rows_of_several_scopes_come_in_one_order(void **state)
 {
     struct pair *p = *state;
@@ -783,6 +805,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_row_that_moves_up_between_two_answers_loses_none_of_its_older_cells),
         TEST(an_answer_stays_near_the_bytes_asked_for),
+        TEST(an_image_and_a_row_are_no_answer_when_each_is_as_large_as_one),
         TEST(rows_of_several_scopes_come_in_one_order),
         TEST(a_late_answer_is_known_as_one),
         TEST(an_answer_that_claims_more_of_the_site_than_there_is_is_not_taken),

@@ -116,6 +116,48 @@ static void an_edit_between_two_batches_waits_when_the_second_is_cut_before_it(v
     says(p->hub, "late", "SELECT call_name FROM learner WHERE id = '" ID(1) "'");
 }
 
+/* 300 photographs, say: more than any message carries, in one message that never leaves. */
+static void what_is_written_by_the_megabyte_into_rows_under_way_waits_for_their_acknowledgement(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel one, two;
+
+    edit(p, a, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO learner (id, home_site_id)"
+               " SELECT printf('0198f3a0-0000-7000-8000-%%012d', i), '%s' FROM n", SITE_ID(p, 0));
+    one = push_made(p, a, state_of(p, a).acked, 200);
+    assert_true(one.pipelined);
+    edit(p, a, "UPDATE learner SET given_names = printf('%%.100000c', 'x')");
+    two = push_made(p, a, one.to, 200);
+    assert_true(two.to == two.from && !two.more && two.rows == 0);
+    push_told(p, a, &one, push_taken(p, a, &one));
+    push_told(p, a, &two, push_taken(p, a, &two));
+    parcel_end(&one);
+    parcel_end(&two);
+    one = push_all(p, a);
+    assert_in_range(one.rows, 20, 40); /* three megabytes */
+    parcel_end(&one);
+    equal(p, a);
+    says(p->hub, "30000000", "SELECT sum(length(given_names)) FROM learner");
+}
+
+static void a_row_and_one_that_the_hub_asks_for_are_no_message_when_each_is_as_large_as_one(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    struct parcel b;
+
+    edit(p, a, "INSERT INTO learner (id, home_site_id, given_names, call_name) VALUES ('" ID(1) "', '%s', printf('%%.5000000c', 'x'), printf('%%.5000000c', 'y'))", SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "INSERT INTO learner (id, home_site_id, given_names, call_name) VALUES ('" ID(2) "', '%s', printf('%%.5000000c', 'x'), printf('%%.5000000c', 'y'))", SITE_ID(p, 0));
+    written(a, "INSERT INTO perche_wanted (tab, key, lsn, kind) SELECT tab, min(key), 0, 3 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = 'learner')");
+    b = push_all(p, a);
+    assert_int_equal(b.rows, 1);
+    assert_true(b.to > b.from); /* that one: the other is asked for again */
+    parcel_end(&b);
+    equal(p, a);
+}
+
 static void a_second_batch_claims_nothing_of_a_row_with_a_change_that_is_not_harvested(void **state)
 {
     struct pair *p = *state;
@@ -909,6 +951,8 @@ int main(void)
         TEST(unpushed_is_what_lies_above_the_acknowledged_position),
         TEST(a_second_batch_begins_where_the_first_ends),
         TEST(a_second_batch_claims_no_edit_made_after_the_first_was_built),
+        TEST(what_is_written_by_the_megabyte_into_rows_under_way_waits_for_their_acknowledgement),
+        TEST(a_row_and_one_that_the_hub_asks_for_are_no_message_when_each_is_as_large_as_one),
         TEST(an_edit_between_two_batches_waits_when_the_second_is_cut_before_it),
         TEST(a_second_batch_claims_nothing_of_a_row_with_a_change_that_is_not_harvested),
         TEST(a_row_that_a_program_has_just_deleted_is_not_sent_without_its_values),
