@@ -220,7 +220,7 @@ static sqlite3_stmt *rows_select(struct replica *r, const struct table *t, const
     sqlite3_str_appendall(s, "0");
     for (uint32_t i = 0; i < t->columns_count; i++)
         if (!t->columns[i].absent && constant(t->columns[i].default_sql))
-            sqlite3_str_appendf(s, " + (\"%w\" IS NOT (%s)) * %lld", t->columns[i].name,
+            sqlite3_str_appendf(s, " + (\"%w\" IS NOT (%s\n)) * %lld", t->columns[i].name,
                                 t->columns[i].default_sql != NULL ? t->columns[i].default_sql : "NULL", 1ll << i);
     sqlite3_str_appendf(s, " FROM \"%w\"", t->name);
     for (uint32_t i = 0; *where != '\0' && i < t->keys_count; i++)

@@ -499,7 +499,7 @@ static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was
             passed = !t->columns[k].absent && place_of(was, t->name, t->columns[k].name, &then) > before &&
                      place_of(r->db, t->name, t->columns[k].name, &now) < after;
         if (before >= 0 && !passed && other_text && nth_column(was, t->name, before + 1, &then) == NULL)
-            passed = !finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NOT (%s) LIMIT 1", t->name, name,
+            passed = !finds(r, sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NOT (%s\n) LIMIT 1", t->name, name,
                                                t->columns[i].default_sql != NULL ? t->columns[i].default_sql : "NULL"));
         mask |= (uint64_t)passed << i;
     }

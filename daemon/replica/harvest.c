@@ -5,7 +5,6 @@
  * One chunk is one transaction: stamps, positions, metadata, digests, one history
  * block, and the capture rows go (P1: until then they stay). Deletions that brake.c
  * holds get no stamp here but when a person releases them. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +134,7 @@ static enum perche_rc set_empty(struct replica *r, struct meta *m, uint32_t num,
     enum perche_rc rc;
 
     if (c->notnull && c->has_default) {
-        char *text = sqlite3_mprintf("SELECT (%s)", c->default_sql);
+        char *text = sqlite3_mprintf("SELECT (%s\n)", c->default_sql);
 
         s = text != NULL ? prepare(r, text) : NULL;
         sqlite3_free(text);
@@ -223,15 +222,18 @@ static enum perche_rc put_back(struct replica *r, struct meta *m, struct perche_
 /* A hub's column that the insert left at its default is no cell of it: a site can register a learner. */
 static bool at_default(struct replica *r, const struct column *c, const struct perche_value *v)
 {
-    char text[1024];
     sqlite3_stmt *s;
+    char *text;
     bool same;
     int rc;
 
     if (c->default_sql == NULL)
         return v->type == PERCHE_NULL;
-    (void)snprintf(text, sizeof text, "SELECT ?1 IS (%s)", c->default_sql);
+    text = sqlite3_mprintf("SELECT ?1 IS (%s\n)", c->default_sql);
+    if (text == NULL)
+        return (void)fail(r, PERCHE_NOMEM, "no memory for a statement"), false;
     s = prepare(r, text);
+    sqlite3_free(text);
     if (s == NULL)
         return false;
     bind_value(s, 1, v);

@@ -32,7 +32,7 @@ struct column {
     bool binary;           /* collation is BINARY */
     bool notnull;
     bool has_default;
-    char *default_sql;     /* text of DEFAULT, NULL = none */
+    char *default_sql;     /* DEFAULT as an expression that stands anywhere, before a line break; NULL = none */
     uint16_t taken_with;   /* num of the column that it goes along with, 0 = none */
     uint64_t hash;         /* XXH3-64 of the name: what digests use */
     bool scope_cell;       /* the row's scope (or a parent's membership) is made from it: tombstones keep it */

@@ -294,11 +294,107 @@ static bool policy_of(const char *text, uint8_t *out)
     return false;
 }
 
+/* Takes the next word of SQL at *p into @word (quotes off, a string is an empty one); false at the end. Comments are passed over. */
+static bool sql_word(const char **p, char *word, size_t size, bool *identifier)
+{
+    const char *s = *p;
+    size_t n = 0;
+
+    for (;;) {
+        if (isspace((unsigned char)*s)) {
+            s++;
+        } else if (s[0] == '-' && s[1] == '-') {
+            while (*s != '\0' && *s != '\n')
+                s++;
+        } else if (s[0] == '/' && s[1] == '*') {
+            s += 2;
+            while (*s != '\0' && !(s[0] == '*' && s[1] == '/'))
+                s++;
+            if (*s != '\0')
+                s += 2;
+        } else {
+            break;
+        }
+    }
+    *identifier = true;
+    if (*s == '\0')
+        return false;
+    if (*s == '"' || *s == '`' || *s == '[' || *s == '\'') {
+        char end = *s == '[' ? ']' : *s;
+
+        *identifier = *s != '\'';
+        for (s++; *s != '\0'; s++) {
+            if (*s == end && (end == ']' || *++s != end))
+                break;
+            if (*identifier && n < size - 1)
+                word[n++] = *s;
+        }
+        if (end == ']' && *s != '\0')
+            s++;
+    } else if (isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80) {
+        for (; isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80; s++)
+            if (n < size - 1)
+                word[n++] = *s;
+    } else {
+        *identifier = false;
+        word[n++] = *s++;
+    }
+    word[n] = '\0';
+    *p = s;
+    return true;
+}
+
+/* What SQLite says of @text, which is not stepped. Twice, as a want of memory may look like a mistake. */
+static int prepared(struct replica *r, const char *text)
+{
+    int rc = SQLITE_ERROR;
+
+    for (int i = 0; i < 2 && (rc & 0xff) == SQLITE_ERROR; i++) {
+        sqlite3_stmt *s = NULL;
+
+        rc = sqlite3_prepare_v2(r->db, text, -1, &s, NULL);
+        (void)sqlite3_finalize(s);
+    }
+    return rc;
+}
+
+/* The only word of @text, its quotes off; false: there are more, or it is none. */
+static bool lone_word(const char *text, char *word, size_t size)
+{
+    char more[2];
+    bool identifier, another;
+
+    return sql_word(&text, word, size, &identifier) && identifier && !sql_word(&text, more, sizeof more, &another);
+}
+
+/* DEFAULT planned and DEFAULT "planned" are strings, which no other place of a statement takes them for. What is no expression here
+ * but for functions of its program's has no value that is known. */
+static bool default_of(struct replica *r, const char *text, char **out)
+{
+    size_t size = strlen(text) + 2; /* one for a single character */
+    char *word = malloc(size), *tried = sqlite3_mprintf("SELECT (\n%s\n)", text), *form = NULL;
+    bool lone = word != NULL && lone_word(text, word, size);
+    int rc = word == NULL || tried == NULL ? SQLITE_NOMEM : lone && strchr("\"`[", text[0]) != NULL ? SQLITE_ERROR : prepared(r, tried);
+
+    if (rc == SQLITE_OK)
+        form = sqlite3_mprintf("%s", text);
+    else if ((rc & 0xff) == SQLITE_ERROR)
+        form = lone ? sqlite3_mprintf("%Q", word) : sqlite3_mprintf("(NULL)"); /* of parentheses: not compared with every row */
+    if (form != NULL)
+        *out = strdup(form);
+    else if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_ERROR)
+        (void)fail_sqlite(r, rc, "a column's DEFAULT");
+    sqlite3_free(form);
+    sqlite3_free(tried);
+    free(word);
+    return *out != NULL || out_of_memory(r);
+}
+
 /* A column as the file has it. @s: name, type, notnull, dflt_value, pk of pragma_table_xinfo. */
 static bool read_column(struct replica *r, const struct table *t, bool strict, sqlite3_stmt *s, struct column *c)
 {
     const char *type = (const char *)sqlite3_column_text(s, 1), *collation = NULL;
-    char *name = NULL;
+    char *name = NULL, *text;
 
     if (c->name == NULL) {
         if (!text_of(r, s, 0, &name))
@@ -306,14 +402,18 @@ static bool read_column(struct replica *r, const struct table *t, bool strict, s
         c->name = name;
     }
     free(c->default_sql);
-    if (!text_of(r, s, 3, &c->default_sql))
+    c->default_sql = NULL;
+    if (!text_of(r, s, 3, &text))
         return false;
+    c->has_default = text != NULL && strcasecmp(text, "NULL") != 0;
+    if (text != NULL && !default_of(r, text, &c->default_sql))
+        return free(text), false;
+    free(text);
     c->absent = false;
     c->strict = strict;
     c->affinity = registry_affinity(type != NULL ? type : "", strict);
     c->strict_any = c->affinity == 'A' || (c->affinity == 'B' && !strict);
     c->notnull = sqlite3_column_int(s, 2) != 0;
-    c->has_default = c->default_sql != NULL && strcasecmp(c->default_sql, "NULL") != 0;
     c->hash = XXH3_64bits(c->name, strlen(c->name));
     if (sqlite3_table_column_metadata(r->db, "main", t->name, c->name, NULL, &collation, NULL, NULL, NULL) != SQLITE_OK) {
         (void)fail_sqlite(r, sqlite3_errcode(r->db), t->name);
@@ -407,56 +507,6 @@ static bool read_registered(struct replica *r, struct load *l, struct table *t)
     return ok;
 }
 
-/* Takes the next word of SQL at *p into @word (quotes off, a string is an empty one); false at the end. Comments are passed over. */
-static bool sql_word(const char **p, char *word, size_t size, bool *identifier)
-{
-    const char *s = *p;
-    size_t n = 0;
-
-    for (;;) {
-        if (isspace((unsigned char)*s)) {
-            s++;
-        } else if (s[0] == '-' && s[1] == '-') {
-            while (*s != '\0' && *s != '\n')
-                s++;
-        } else if (s[0] == '/' && s[1] == '*') {
-            s += 2;
-            while (*s != '\0' && !(s[0] == '*' && s[1] == '/'))
-                s++;
-            if (*s != '\0')
-                s += 2;
-        } else {
-            break;
-        }
-    }
-    *identifier = true;
-    if (*s == '\0')
-        return false;
-    if (*s == '"' || *s == '`' || *s == '[' || *s == '\'') {
-        char end = *s == '[' ? ']' : *s;
-
-        *identifier = *s != '\'';
-        for (s++; *s != '\0'; s++) {
-            if (*s == end && (end == ']' || *++s != end))
-                break;
-            if (*identifier && n < size - 1)
-                word[n++] = *s;
-        }
-        if (end == ']' && *s != '\0')
-            s++;
-    } else if (isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80) {
-        for (; isalnum((unsigned char)*s) || *s == '_' || *s == '$' || (unsigned char)*s >= 0x80; s++)
-            if (n < size - 1)
-                word[n++] = *s;
-    } else {
-        *identifier = false;
-        word[n++] = *s++;
-    }
-    word[n] = '\0';
-    *p = s;
-    return true;
-}
-
 /* A table of rows that @made makes? Not asked of pragma_table_list, which expands every view of the file before it answers. */
 static bool table_kind(const char *made, bool *strict)
 {
@@ -510,7 +560,7 @@ static char *key_order_made(struct replica *r, const char *table, const char *sq
     char *found = NULL;
     int rc = sql != NULL ? sqlite3_open(":memory:", &was) : SQLITE_NOMEM;
 
-    for (int i = 0; i < 2 && (i == 0 ? rc == SQLITE_OK : rc == SQLITE_ERROR); i++) /* as in try_write() */
+    for (int i = 0; i < 2 && (i == 0 ? rc == SQLITE_OK : rc == SQLITE_ERROR); i++) /* as in prepared() */
         rc = sqlite3_exec(was, sql, NULL, NULL, NULL); /* the table comes first */
     if ((rc & 0xff) == SQLITE_NOMEM)
         (void)out_of_memory(r);
@@ -1011,19 +1061,13 @@ static bool note_obstacle(struct replica *r, struct registry *g, struct table *t
     return ok;
 }
 
-/* Can it be prepared? Twice, as a want of memory may look the same. @text is freed. */
+/* Can it be prepared? @text is freed. */
 static bool try_write(struct replica *r, struct registry *g, struct table *t, char *text)
 {
     char *why = NULL;
-    int rc = text != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
+    int rc = text != NULL ? prepared(r, text) : SQLITE_NOMEM;
     bool ok = true;
 
-    for (int i = 0; i < 2 && (rc & 0xff) == SQLITE_ERROR; i++) {
-        sqlite3_stmt *s = NULL;
-
-        rc = sqlite3_prepare_v2(r->db, text, -1, &s, NULL);
-        (void)sqlite3_finalize(s); /* it was not stepped */
-    }
     if ((rc & 0xff) == SQLITE_ERROR) {
         why = sqlite3_mprintf("%s", sqlite3_errmsg(r->db));
         ok = why != NULL ? note_obstacle(r, g, t, why) : out_of_memory(r);

@@ -220,13 +220,14 @@ static char *plan_added(struct replica *r, const struct plan *p)
     while (r->fail == PERCHE_OK && ask_row(r, s, "look for new columns")) {
         const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
 
-        bool computed = value != NULL && strchr(value, '(') != NULL; /* it is told without its parentheses */
+        /* it is told without its parentheses; those of a name would make it a column's */
+        bool computed = value != NULL && strpbrk(value, " \t\r\n(+-*/|") != NULL && strchr("\"`[", value[0]) == NULL;
 
         sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s%s%s;\n", p->table,
                             ask_text(s, 0), ask_text(s, 1),
                             sqlite3_column_int(s, 2) ? " NOT NULL" : "",
                             value != NULL ? " DEFAULT " : "", computed ? "(" : "",
-                            value != NULL ? value : "", computed ? ")" : "");
+                            value != NULL ? value : "", computed ? "\n)" : "");
         if (plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
             break;
         added++;

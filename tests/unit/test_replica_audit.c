@@ -669,6 +669,37 @@ static void what_a_programs_newer_trigger_kept_from_capture_is_found(void **stat
     says(p->hub, "name 1 unseen seen", "SELECT group_concat(call_name, ' ') FROM (SELECT call_name FROM learner ORDER BY id)");
 }
 
+/* A bare word is a string to SQLite, and what comes behind a comment is none of it. */
+static void a_default_that_is_no_expression_stops_neither_harvest_nor_comparison(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    struct outcome o;
+    char create[1800];
+
+    (void)snprintf(create, sizeof create, "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, status TEXT DEFAULT planned, n INTEGER NOT NULL DEFAULT (5 -- five\n), m DEFAULT '%01200d')", 7);
+    program(p->hub, create);
+    free(pair_replicate(p, "{\"table\": \"visit\", \"scope\": \"all\"}")); /* the hub's to write: a site's insert is compared with the defaults */
+    pair_prove(p, f);
+    edit(p, p->hub, "INSERT INTO visit (id) VALUES ('a')");
+    pair_sync(p, f);
+    edit(p, f, "INSERT INTO visit (id) VALUES ('" LEARNER "b')");
+    says(f, "1", "SELECT count(*) FROM visit WHERE id = '" LEARNER "b' AND status = 'planned'");
+    assert_int_equal(cell_at(f, "visit", LEARNER "b", "status").stamp, 0); /* no cell of it */
+    pair_sync(p, f);
+    program(f, BYPASS("UPDATE visit SET status = 'unseen'"));
+    (void)verify(p, f, &o);
+    assert_int_equal(o.found, 1);
+    edit(p, p->hub, "ALTER TABLE visit ADD COLUMN o TEXT DEFAULT none; ALTER TABLE visit ADD COLUMN q DEFAULT (6 -- six\n); ALTER TABLE visit ADD COLUMN z DEFAULT \"it is\"");
+    free(pair_replicate(p, "{\"table\": \"visit\", \"scope\": \"all\"}"));
+    pair_prove(p, f);
+    program(f, "BEGIN; DROP TRIGGER perche_visit_update; DROP TRIGGER perche_visit_delete; ALTER TABLE visit DROP COLUMN z;"
+               "ALTER TABLE visit ADD COLUMN z TEXT DEFAULT \"it is\"; COMMIT"); /* is it empty in every row? */
+    pair_sync(p, f);
+    says(f, "a,none,6,it is", "SELECT group_concat(id || ',' || o || ',' || q || ',' || z) FROM visit WHERE id = 'a'");
+    says(p->hub, "none,6,it is", "SELECT group_concat(o || ',' || q || ',' || z) FROM visit WHERE id = 'a'");
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -916,6 +947,7 @@ int main(void)
         T(what_was_not_sent_from_a_dropped_table_is_not_passed_over),
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(what_a_programs_newer_trigger_kept_from_capture_is_found),
+        T(a_default_that_is_no_expression_stops_neither_harvest_nor_comparison),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed),

@@ -130,6 +130,40 @@ static void what_the_file_says_of_a_column_is_known(void **state)
     fixture_end(f);
 }
 
+static void default_is(struct fixture *f, const char *name, const char *expected)
+{
+    assert_string_equal(column(f, "t", name)->default_sql, expected);
+    assert_true(column(f, "t", name)->has_default);
+}
+
+static void a_default_is_an_expression_that_stands_anywhere(void **state)
+{
+    struct fixture *f = opened();
+
+    (void)state;
+    assert_int_equal(sqlite3_create_function(f->program, "own", 0, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, NULL, NULL, NULL), SQLITE_OK);
+    program(f, "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, planned TEXT, a DEFAULT planned, b DEFAULT \"planned\", c DEFAULT [it's \"so\"], d DEFAULT (5 -- five\n), e DEFAULT true,"
+               " f DEFAULT -1.5, g DEFAULT (1 + 2) /* three */, h DEFAULT 'it''s', i DEFAULT CURRENT_DATE, j DEFAULT `x`, k DEFAULT (lower(hex(randomblob(4)))), l NOT NULL DEFAULT NULL, m)");
+    fixture_register(f, "t");
+    default_is(f, "a", "'planned'");
+    default_is(f, "b", "'planned'");
+    default_is(f, "c", "'it''s \"so\"'");
+    default_is(f, "d", "5 -- five");
+    default_is(f, "e", "true");
+    default_is(f, "f", "-1.5");
+    default_is(f, "g", "1 + 2");
+    default_is(f, "h", "'it''s'");
+    default_is(f, "i", "CURRENT_DATE");
+    default_is(f, "j", "'x'");
+    default_is(f, "k", "lower(hex(randomblob(4)))");
+    assert_false(column(f, "t", "l")->has_default);
+    assert_null(column(f, "t", "m")->default_sql);
+    program(f, "DROP TABLE t; CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a DEFAULT (own()))");
+    fixture_look(f);
+    default_is(f, "a", "(NULL)");
+    fixture_end(f);
+}
+
 static void the_conflicts_are_a_table_of_their_own_rule(void **state)
 {
     struct fixture *f = opened();
@@ -511,6 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_of_the_schema_is_known_by_name_and_number),
         cmocka_unit_test(what_the_file_says_of_a_column_is_known),
+        cmocka_unit_test(a_default_is_an_expression_that_stands_anywhere),
         cmocka_unit_test(the_conflicts_are_a_table_of_their_own_rule),
         cmocka_unit_test(types_affinities_and_collations_are_told_apart),
         cmocka_unit_test(a_strict_table_is_told_from_one_that_only_speaks_of_it),
