@@ -558,6 +558,34 @@ static enum perche_rc spread(struct apply *a, struct meta *m, bool born, bool ec
     return rc == PERCHE_OK ? scope_follow(a->r, m, now, a->pusher) : rc;
 }
 
+bool image_replaces(const struct meta *m, const struct perche_row *row)
+{
+    return !WITHOUT(B9_IMAGE) && row->flags & PERCHE_ROW_IMAGE && row->gen % 2 == 1 && m->stored && meta_alive(m) && !(m->flags & META_HELD);
+}
+
+/* What is recorded of the row counts no more; only where it is stored, and its past, stay. */
+static void forget(struct meta *m)
+{
+    meta_clear(m);
+    m->scope = m->members = 0;
+    m->lsn = m->entered = m->first = m->full = m->scan = 0;
+    m->gen = m->flags = 0;
+    memset(m->cells, 0, sizeof m->cells);
+}
+
+/* Not as it stands; an image leaves nothing of what it should replace, or is asked for again. */
+static enum perche_rc set_aside(struct apply *a, const struct perche_part *part, struct perche_row *row, struct meta *m, bool image,
+                                const char *reason)
+{
+    enum perche_rc rc = image ? row_drop(a->r, m) : PERCHE_OK;
+
+    if (refused_here(a->r)) {
+        row->gen = 0;
+        return PERCHE_OK;
+    }
+    return rc == PERCHE_OK ? park(a, part, row, reason) : rc;
+}
+
 static enum perche_rc apply_one(struct apply *a, struct table *t, const struct perche_part *part,
                                 struct perche_row *row, const uint16_t *nums, uint64_t *prev)
 {
@@ -570,7 +598,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     struct merge_ask ask = {&k, ask_order, ask_knows, ask_compare};
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint64_t have = 0, there = 0, early = 0;
-    bool was_alive, born, made = false, gone = false, starts;
+    bool was_alive, born, made = false, gone = false, starts, image;
     uint32_t old_scope;
     enum perche_rc rc;
 
@@ -583,10 +611,17 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     rc = meta_load(r, t, row->key, &m);
     if (rc != PERCHE_OK)
         return rc;
+    image = !a->peer.at_hub && a->retried == 0 && image_replaces(&m, row);
     if (!translate(a, t, part, row, nums, &in)) {
-        rc = park(a, part, row, "column");
+        rc = set_aside(a, part, row, &m, image, "column");
         goto out;
     }
+    if (image && unfit(t, &in, true) != NULL) {
+        rc = set_aside(a, part, row, &m, image, unfit(t, &in, true));
+        goto out;
+    }
+    if (image)
+        forget(&m);
     if (a->peer.at_hub && !a->returns && in.has_gen && in.gen % 2 == 1 && in.gen <= m.gen && floor_passed(r, &m)) {
         rc = meta_drop(r, &m); /* its author has dropped it, and so have all that count: the key begins anew */
         meta_clear(&m);
@@ -599,7 +634,7 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         m.flags |= META_HELD;
     k.gen = m.gen;
     was_alive = meta_alive(&m);
-    born = !m.stored;
+    born = !m.stored || image;
     old_scope = m.scope;
     if (in.gen > m.gen && !in.has_gen) { /* came without its row: ask for it whole, keep what came */
         rc = park(a, part, row, "row");
@@ -668,7 +703,15 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
             *prev = m.block;
         m.block = a->block;
     }
-    rc = write_data(a, &m, &out, was_alive, &k, values, there);
+    rc = image ? data_replace(r, t, row->key, there, values) : write_data(a, &m, &out, was_alive, &k, values, there);
+    if (image && refused_here(r)) { /* all is as it was: asked for again */
+        *prev = 0;
+        row->gen = 0;
+        rc = PERCHE_OK;
+        goto out;
+    }
+    if (image && rc == PERCHE_OK)
+        rc = parked_drop(r, t->name, row->key, 0);
     if (refused_here(r)) { /* a constraint of the file, or a program's trigger or index: its own transaction step was undone */
         *prev = 0;
         rc = park(a, part, row, r->obstacle != NULL ? r->obstacle : "constraint");

@@ -37,6 +37,8 @@ struct apply {
 
 /* Interns the batch's names and makes room. */
 enum perche_rc apply_begin(struct apply *a, struct replica *r, struct perche_batch *batch);
+/* Does it take the place of a row that lives here, as apply_rows() writes it? Else what is here is dropped first. At a site. */
+bool image_replaces(const struct meta *m, const struct perche_row *row);
 /* Applies every row of the batch; one that cannot be applied is parked with its reason (P8). */
 enum perche_rc apply_rows(struct apply *a);
 /* Writes the history block of what was taken: @body when nothing was refused, else the rest encoded anew. Then cells that

@@ -266,19 +266,27 @@ static sqlite3_stmt *make_upsert(struct replica *r, const struct table *t, uint6
     return finish(r, s);
 }
 
-static sqlite3_stmt *make_update(struct replica *r, const struct table *t, uint64_t mask)
+/* @whole: the other columns get what an INSERT would give them. */
+static sqlite3_stmt *make_update(struct replica *r, const struct table *t, uint64_t mask, bool whole)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
     uint32_t i = t->keys_count + 1;
+    const char *comma = " SET ";
 
     sqlite3_str_appendall(s, "UPDATE ");
     append_name(s, t->name);
     for (uint32_t num = 1; num <= t->columns_count; num++) {
-        if (!has(mask, num))
+        const struct column *c = &t->columns[num - 1];
+
+        if (!has(mask, num) && (!whole || c->absent))
             continue;
-        sqlite3_str_appendall(s, i == t->keys_count + 1 ? " SET " : ", ");
-        append_name(s, t->columns[num - 1].name);
-        sqlite3_str_appendf(s, " = ?%u", i++);
+        sqlite3_str_appendall(s, comma);
+        append_name(s, c->name);
+        if (has(mask, num))
+            sqlite3_str_appendf(s, " = ?%u", i++);
+        else
+            sqlite3_str_appendf(s, " = (%s)", c->default_sql != NULL ? c->default_sql : "NULL");
+        comma = ", ";
     }
     append_where(s, t);
     return finish(r, s);
@@ -307,7 +315,7 @@ static sqlite3_stmt *update(struct replica *r, struct table *t, uint64_t mask)
     t->update_next = (next + 1) % CACHED(t->update);
     (void)sqlite3_finalize(t->update[next].stmt); /* its error was seen by the step */
     t->update[next].mask = mask;
-    return t->update[next].stmt = make_update(r, t, mask);
+    return t->update[next].stmt = make_update(r, t, mask, false);
 }
 
 static uint64_t present(const struct table *t, uint64_t mask)
@@ -397,6 +405,33 @@ enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_byt
             rc = ignored(r, t, key, PERCHE_OK);
     }
     return rc;
+}
+
+enum perche_rc data_replace(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask,
+                            const struct perche_value *values)
+{
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    enum perche_rc rc = PERCHE_OK;
+    sqlite3_stmt *s;
+    int changes = 0;
+
+    if (look_at_obstacles(r, t, key) != PERCHE_OK)
+        return r->fail;
+    mask = present(t, mask);
+    if (t->columns_count == (uint32_t)__builtin_popcountll(t->absent)) /* nothing but its key */
+        return data_upsert(r, t, key, mask, values);
+    s = make_update(r, t, mask, true);
+    if (s == NULL || !bind_key(r, t, s, key, scratch))
+        rc = r->fail;
+    if (rc == PERCHE_OK) {
+        bind_columns(t, s, mask, values);
+        rc = run(r, t, s, key, &changes);
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    close_select(t);
+    if (rc == PERCHE_OK && changes == 0)
+        rc = ignored(r, t, key, PERCHE_OK);
+    return rc == PERCHE_OK && changes == 0 ? data_upsert(r, t, key, mask, values) : rc;
 }
 
 enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_bytes key)

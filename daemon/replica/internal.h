@@ -395,6 +395,9 @@ static inline bool meta_alive(const struct meta *m) { return m->gen % 2 == 1; }
 enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes key, struct perche_value *values);
 enum perche_rc data_upsert(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
 enum perche_rc data_update(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
+/* The row has these values and no others of the registered columns: the rest as an INSERT leaves them. What only this file has of
+ * it, columns and rows that hang on it, stays. */
+enum perche_rc data_replace(struct replica *r, struct table *t, struct perche_bytes key, uint64_t mask, const struct perche_value *values);
 enum perche_rc data_delete(struct replica *r, struct table *t, struct perche_bytes key);
 enum perche_rc data_exists(struct replica *r, struct table *t, struct perche_bytes key); /* OK or NOT_FOUND */
 /* Would the table take this value (STRICT types, NOT NULL)? */

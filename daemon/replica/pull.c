@@ -781,6 +781,12 @@ static enum perche_rc prepare_rows(struct apply *a, struct perche_batch *b, bool
                 continue;
             }
             rc = meta_load(r, t, row->key, &m);
+            if (rc == PERCHE_OK && image_replaces(&m, row)) {
+                a->prev[first + i] = m.block;
+                row->gen = t->obstacle == NULL ? row->gen : 0; /* asked for again */
+                meta_clear(&m);
+                continue;
+            }
             set = rc == PERCHE_OK && (m.flags & META_HELD) ? held_in(r, t, row->key) : 0;
             a->prev[first + i] = rc == PERCHE_OK ? m.block : 0;
             if (rc == PERCHE_OK && !WITHOUT(B9_IMAGE))
@@ -794,9 +800,23 @@ static enum perche_rc prepare_rows(struct apply *a, struct perche_batch *b, bool
             if (rc == PERCHE_OK && set != 0) /* the image waits on in its place: see apply_one() */
                 rc = held_put(r, &m, set);
             meta_clear(&m);
-            if (rc == PERCHE_OK)
-                rc = end_entry(r, SQL_WANTED_END, t, row->key, 1);
         }
+    }
+    return rc;
+}
+
+/* Images that were taken. */
+static enum perche_rc end_images(struct replica *r, const struct perche_batch *b)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t p = 0; rc == PERCHE_OK && p < b->parts_count; p++) {
+        const struct perche_part *part = &b->parts[p];
+        struct table *t = registry_table(r, part->table);
+
+        for (uint32_t i = 0; t != NULL && t->present && rc == PERCHE_OK && i < part->rows_count; i++)
+            if (part->rows[i].flags & PERCHE_ROW_IMAGE && part->rows[i].gen != 0)
+                rc = end_entry(r, SQL_WANTED_END, t, part->rows[i].key, 1);
     }
     return rc;
 }
@@ -839,6 +859,8 @@ static enum perche_rc take_rows(struct replica *r, struct perche_batch *b, struc
             rc = end_leaving(r, b, wanted_kind); /* a row that comes, comes back: its mark is older */
         if (rc == PERCHE_OK)
             rc = apply_rows(a);
+        if (rc == PERCHE_OK)
+            rc = end_images(r, b);
         if (rc == PERCHE_OK && a->stamp > r->node.hub_stamp) { /* no shift of a clock goes below what was read */
             r->node.hub_stamp = a->stamp;
             r->node_dirty = true;

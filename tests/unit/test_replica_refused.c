@@ -223,6 +223,73 @@ static void a_name_with_an_apostrophe_stops_nothing(void **state)
     says(a, "{\"l'outil\":\"a plane\"}", "SELECT image FROM perche_refused");
 }
 
+/* ---- what only this site has of the row ---- */
+
+static void what_only_this_site_has_of_a_row_survives_its_image(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    organisation(p, a);
+    program(a, "ALTER TABLE learner ADD COLUMN own TEXT; ALTER TABLE organisation ADD COLUMN own TEXT; CREATE TABLE note (of TEXT);"
+               "INSERT INTO note VALUES ('" ID(1) "'); CREATE TRIGGER tidy AFTER DELETE ON learner BEGIN DELETE FROM note WHERE of = OLD.id; END;"
+               "UPDATE learner SET own = 'at C:'; UPDATE organisation SET own = 'at D:'");
+    equal(p, a);
+    edit(p, a, "UPDATE learner SET restricted = 1, nir_seen = 1, call_name = 'taken'"); /* the hub has no cell of the first two */
+    edit(p, a, "UPDATE organisation SET name = 'mine', siret = 'mine'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "at C: taken 0 1 1", "SELECT own || ' ' || call_name || ' ' || restricted || ' ' || (nir_seen IS (SELECT dflt_value FROM pragma_table_info('learner')"
+                                 " WHERE name = 'nir_seen')) || ' ' || (SELECT count(*) FROM note) FROM learner");
+    says(a, "at D: base 1", "SELECT own || ' ' || name || ' ' || (siret IS NULL) FROM organisation");
+    edit(p, a, "UPDATE learner SET call_name = 'again'"); /* it is a row like any other */
+    edit(p, p->hub, "UPDATE organisation SET name = 'newer'");
+    equal(p, a);
+    says(p->hub, "again newer 0", "SELECT call_name || ' ' || (SELECT name FROM organisation) || ' ' || (SELECT count(*) FROM perche_conflict) FROM learner");
+    says(a, "0", "SELECT count(*) FROM perche_capture");
+}
+
+static void an_image_that_its_table_does_not_take_is_asked_for_again(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" ID(2) "', 'two')");
+    equal(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine' WHERE id = '" ID(1) "'");
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* the refusal */
+    program(a, "CREATE TRIGGER own BEFORE UPDATE ON organisation BEGIN SELECT RAISE(FAIL, 'no'); END");
+    for (int i = 0; i < 2; i++) {
+        pair_sync(p, a);
+        says(a, "mine,two 1 1 0", "SELECT group_concat(name) || ' ' || (SELECT gen FROM perche_row r JOIN perche_tab t ON t.num = r.tab WHERE t.name = 'organisation' LIMIT 1)"
+                                  " || ' ' || (SELECT count(*) FROM perche_wanted) || ' ' || (SELECT count(*) FROM perche_parked) FROM (SELECT name FROM organisation ORDER BY id)");
+    }
+    program(a, "DROP TRIGGER own");
+    equal(p, a);
+    says(a, "base,two 0", "SELECT group_concat(name) || ' ' || (SELECT count(*) FROM perche_wanted) FROM (SELECT name FROM organisation ORDER BY id)");
+}
+
+static void an_image_that_does_not_fit_leaves_nothing_of_what_was_refused(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    organisation(p, a);
+    edit(p, a, "UPDATE organisation SET name = 'mine'");
+    pair_push(p, a);
+    pull_once(p, a, 1 << 20); /* the refusal */
+    program(a, "ALTER TABLE organisation RENAME COLUMN name TO called");
+    pair_sync(p, a);
+    says(a, "0 column", "SELECT (SELECT count(*) FROM organisation) || ' ' || reason FROM perche_parked");
+    program(a, "ALTER TABLE organisation RENAME COLUMN called TO name");
+    harvest_here(p, a);
+    equal(p, a);
+    says(a, "base", "SELECT name FROM organisation");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +305,9 @@ int main(void)
         TEST(blobs_and_numbers_with_a_point_are_listed_values_and_keys),
         TEST(sixty_columns_with_long_names_are_listed),
         TEST(a_name_with_an_apostrophe_stops_nothing),
+        TEST(what_only_this_site_has_of_a_row_survives_its_image),
+        TEST(an_image_that_its_table_does_not_take_is_asked_for_again),
+        TEST(an_image_that_does_not_fit_leaves_nothing_of_what_was_refused),
     };
 
     return cmocka_run_group_tests_name("replica_refused", tests, NULL, NULL);
