@@ -643,6 +643,30 @@ static int read_keys(struct replica *r, struct table *t, bool strict, sqlite3_st
     return rc;
 }
 
+/* A column that is none of the key's, where @s stands. */
+static bool read_other(struct replica *r, struct load *l, struct table *t, bool strict, sqlite3_stmt *s)
+{
+    const char *name = (const char *)sqlite3_column_text(s, 0);
+    bool generated = sqlite3_column_int(s, 5) != 0;
+    struct column *c;
+
+    if (name == NULL)
+        return out_of_memory(r);
+    c = column_named(t, name);
+    if (c == NULL && t->is_system) {
+        c = &t->columns[t->columns_count++];
+        c->num = (uint16_t)t->columns_count;
+        c->policy = t->policy;
+    }
+    if (c != NULL && generated) /* it stays absent */
+        return warn(r, l->g, "column", t->name,
+                    sqlite3_mprintf("column %s of %s was made anew as a generated one, which nobody can write: what comes for it is set aside; make the"
+                                    " table again with it as an ordinary column", name, t->name));
+    if (c != NULL)
+        return read_column(r, t, strict, s, c);
+    return generated || warn(r, l->g, "column", t->name, sqlite3_mprintf("column %s of %s is not registered: it stays at this node", name, t->name));
+}
+
 /* The table as the file has it; @made is its CREATE statement, NULL = there is none. */
 static bool read_file(struct replica *r, struct load *l, struct table *t, const char *made)
 {
@@ -666,22 +690,8 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
         t->present = false;
         ok = warn(r, g, "column", t->name, sqlite3_mprintf("the key of %s has more than %d columns: it is not replicated", t->name, PERCHE_KEY_COLUMNS_MAX));
     }
-    for (; ok && t->present && rc == SQLITE_ROW; rc = sqlite3_step(s)) {
-        const char *name = (const char *)sqlite3_column_text(s, 0);
-        struct column *c;
-
-        c = column_named(t, name);
-        if (c == NULL && t->is_system) {
-            c = &t->columns[t->columns_count++];
-            c->num = (uint16_t)t->columns_count;
-            c->policy = t->policy;
-        }
-        if (c != NULL) {
-            ok = read_column(r, t, strict, s, c);
-        } else if (sqlite3_column_int(s, 5) == 0) {
-            ok = warn(r, g, "column", t->name, sqlite3_mprintf("column %s of %s is not registered: it stays at this node", name, t->name));
-        }
-    }
+    for (; ok && t->present && rc == SQLITE_ROW; rc = sqlite3_step(s))
+        ok = read_other(r, l, t, strict, s);
     if (ok && rc != SQLITE_DONE && rc != SQLITE_ROW) {
         (void)fail_sqlite(r, rc, t->name);
         ok = false;

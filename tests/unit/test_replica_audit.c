@@ -700,6 +700,45 @@ static void a_default_that_is_no_expression_stops_neither_harvest_nor_comparison
     says(p->hub, "none,6,it is", "SELECT group_concat(o || ',' || q || ',' || z) FROM visit WHERE id = 'a'");
 }
 
+static void rebuilt(struct fixture *f, const char *table, const char *from, const char *to, const char *columns)
+{
+    char *sql = sqlite3_mprintf("SELECT printf('PRAGMA legacy_alter_table = ON; BEGIN; ALTER TABLE %%w RENAME TO old; %%s; INSERT INTO %%w (%%s) SELECT %%s FROM old; DROP TABLE old; COMMIT',"
+                                " name, replace(sql, %Q, %Q), name, %Q, %Q) FROM sqlite_schema WHERE name = %Q", from, to, columns, columns, table);
+    char *text;
+
+    text = strdup(asked(f->program, sql));
+    sqlite3_free(sql);
+    assert_non_null(strstr(text, to));
+    program(f, text);
+    free(text);
+}
+
+/* A program has made the table anew with one of its columns computed from another. */
+static void a_column_that_is_generated_now_waits_and_all_else_goes_on(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    edit(p, f, "INSERT INTO project (id, site_id, title, kind, client_name) VALUES ('" LEARNER "1', " SELF ", 'one', 'CLIENT', 'before')");
+    pair_sync(p, f);
+    rebuilt(f, "project", "client_name TEXT", "client_name TEXT AS (upper(title))", "id, site_id, title, kind");
+    (void)harvested(p, f, 1000);
+    edit(p, p->hub, "INSERT INTO project (id, site_id, title, kind, client_name) VALUES ('" LEARNER "2', '%s', 'two', 'CLIENT', 'later')", SITE_ID(p, 0));
+    edit(p, p->hub, "UPDATE project SET title = 'changed' WHERE id = '" LEARNER "1'");
+    edit(p, p->hub, "INSERT INTO organisation (id, name) VALUES ('" LEARNER "3', 'beside')");
+    edit(p, f, "UPDATE project SET kind = 'OWN' WHERE id = '" LEARNER "1'");
+    pair_sync(p, f);
+    says(f, "1", "SELECT count(*) FROM organisation WHERE name = 'beside'");
+    says(f, "changed OWN CHANGED", "SELECT group_concat(title || ' ' || kind || ' ' || client_name) FROM (SELECT * FROM project ORDER BY id)");
+    says(p->hub, "changed OWN before,two CLIENT later", "SELECT group_concat(title || ' ' || kind || ' ' || client_name) FROM (SELECT * FROM project ORDER BY id)");
+    rebuilt(f, "project", "client_name TEXT AS (upper(title))", "client_name TEXT", "id, site_id, title, kind");
+    for (int i = 0; i < 3; i++)
+        (void)harvested(p, f, 1000);
+    pair_sync(p, f);
+    says(f, "later", "SELECT client_name FROM project WHERE id = '" LEARNER "2'");
+    assert_int_equal(state_of(p, f).parked, 0);
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -948,6 +987,7 @@ int main(void)
         T(a_dropped_table_whose_scope_hangs_on_its_key_comes_back),
         T(what_a_programs_newer_trigger_kept_from_capture_is_found),
         T(a_default_that_is_no_expression_stops_neither_harvest_nor_comparison),
+        T(a_column_that_is_generated_now_waits_and_all_else_goes_on),
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed),
