@@ -332,7 +332,7 @@ static enum perche_rc looks_begin(struct replica *r, struct looks *l)
                                  " AND sql IS NOT NULL ORDER BY type DESC, iif(type = 'trigger', rowid, name)");
     int rc = SQLITE_DONE;
 
-    l->columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid");
+    l->columns = prepare(r, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 AND lower(name) NOT IN ('rowid', 'oid', '_rowid_') ORDER BY cid");
     l->keep = prepare(r, "INSERT INTO perche_made (tab, sql) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sql = excluded.sql WHERE sql IS NOT excluded.sql");
     while (r->fail == PERCHE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         (void)add_object(r, l, s);
@@ -381,7 +381,8 @@ static bool in_file(struct replica *r, const char *table, const char *column)
     return sqlite3_table_column_metadata(r->db, "main", table, column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-/* The table's columns in the file, those that are not generated, as lists for the delete trigger; makes or widens perche_gone_TABLE. */
+/* The table's columns in the file, those that are not generated, as lists for the delete trigger; makes or widens perche_gone_TABLE,
+ * whose own rowid is asked for (chunk.c). */
 static enum perche_rc gone_table(struct replica *r, const struct looks *looks, const struct table *t, char **names, char **old, bool *changed)
 {
     sqlite3_str *a = sqlite3_str_new(r->db), *b = sqlite3_str_new(r->db), *missing = sqlite3_str_new(r->db);

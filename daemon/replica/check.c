@@ -131,6 +131,12 @@ static char *check_key_column(struct replica *r, const char *name, const char *c
     }
 }
 
+/* The delete trigger's old values are found by it. */
+static bool hides_rowid(const char *column)
+{
+    return strcasecmp(column, "rowid") == 0 || strcasecmp(column, "oid") == 0 || strcasecmp(column, "_rowid_") == 0;
+}
+
 static char *check_columns(struct replica *r, const char *name, struct form *form)
 {
     sqlite3_stmt *s = about(r, "SELECT name, type, pk, hidden, sum(pk > 0) OVER () FROM pragma_table_xinfo(?1) ORDER BY cid", name);
@@ -145,6 +151,9 @@ static char *check_columns(struct replica *r, const char *name, struct form *for
         form->keys = sqlite3_column_int(s, 4);
         if (sqlite3_column_int(s, 3) != 0)
             why = sqlite3_mprintf("column %s of %s is generated: every node computes it anew; keep it in an ordinary column, or make a view of it", column, name);
+        else if (hides_rowid(column))
+            why = sqlite3_mprintf("%s has a column called %s, which is SQLite's own name for the number of a row; rename it"
+                                  " (ALTER TABLE ... RENAME COLUMN)", name, column);
         else if (strlen(column) >= PERCHE_NAME_BYTES_MAX)
             why = sqlite3_mprintf("a column of %s has a name of more than %d bytes; shorten it", name, PERCHE_NAME_BYTES_MAX - 1);
         else if (sqlite3_column_int(s, 2) > 0)

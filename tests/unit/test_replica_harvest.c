@@ -339,6 +339,23 @@ static void a_table_made_anew_whose_old_one_is_emptied_loses_no_row(void **state
     free(made);
 }
 
+static void a_column_of_a_sites_own_called_rowid_mixes_no_old_values_up(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    written(a, "ALTER TABLE cohort ADD COLUMN rowid INTEGER");
+    for (int i = 1; i <= 3; i++)
+        cohort(p, a, i == 1 ? ID(1) : i == 2 ? ID(2) : ID(3), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "UPDATE cohort SET rowid = -1; DELETE FROM cohort WHERE id <> '" ID(2) "'");
+    harvest_here(p, a);
+    says(a, "0", "SELECT count(*) FROM perche_gone_cohort");
+    assert_string_equal(header_at(a, "cohort", ID(3)).scope, SITE_ID(p, 0));
+    equal(p, a);
+    says(p->hub, ID(2), "SELECT group_concat(id) FROM cohort");
+}
+
 static void a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen(void **state)
 {
     struct pair *p = *state;
@@ -698,6 +715,7 @@ int main(void)
         TEST(what_came_and_went_between_two_harvests_leaves_a_tombstone),
         TEST(a_row_that_a_trigger_puts_back_while_it_is_deleted_is_changed),
         TEST(a_table_made_anew_whose_old_one_is_emptied_loses_no_row),
+        TEST(a_column_of_a_sites_own_called_rowid_mixes_no_old_values_up),
         TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
         TEST(what_stands_further_on_is_read_once_for_a_chunk),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),

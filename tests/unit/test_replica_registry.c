@@ -523,6 +523,9 @@ static void tables_whose_rows_would_collide_or_be_lost_are_refused_with_what_to_
     not_replicable("CREATE TABLE t (id DOUBLE PRECISION NOT NULL, k TEXT NOT NULL, PRIMARY KEY (k, id))", "TEXT or INTEGER");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a, b AS (a || 'x'))", "generated");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a, b AS (a || 'x') STORED)", "generated");
+    not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, \"rowid\" INTEGER, a)", "called rowid");
+    not_replicable("CREATE TABLE t (OID TEXT NOT NULL PRIMARY KEY, a)", "called OID");
+    not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, _rowid_) WITHOUT ROWID", "RENAME COLUMN");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a UNIQUE)", "UNIQUE constraint");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a); CREATE UNIQUE INDEX by_a ON t (a)", "by_a");
     not_replicable("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a); CREATE UNIQUE INDEX by_a ON t (a) WHERE a IS NOT NULL", "drop it");
