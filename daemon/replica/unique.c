@@ -100,8 +100,8 @@ static enum perche_rc look_for_others(struct replica *r, struct meta *m, const u
         used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? ", " : "", t->keys[i].name);
     used += (size_t)snprintf(text + used, sizeof text - used, " FROM \"%s\" WHERE ", t->name);
     for (uint32_t i = 0; i < n; i++) {
-        if (values[nums[i]].type == PERCHE_NULL)
-            return PERCHE_OK; /* what is not known is not the same */
+        if (values[nums[i]].type == PERCHE_NULL || (values[nums[i]].type == PERCHE_TEXT && values[nums[i]].n == 0))
+            return PERCHE_OK; /* what is not known is not the same; forms leave it empty */
         used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\" = ?%u", i ? " AND " : "", t->columns[nums[i] - 1].name, i + 1);
     }
     names_of(t, nums, n, columns);

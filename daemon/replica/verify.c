@@ -416,7 +416,7 @@ static enum perche_rc shared_values(struct replica *r, struct json *j)
         for (char *rest = list, *col; known && (col = strsep(&rest, ",")) != NULL; first = false) {
             col += strspn(col, " ");
             sqlite3_str_appendf(names, "%s\"%w\"", first ? "" : ", ", col);
-            sqlite3_str_appendf(there, "%s\"%w\" IS NOT NULL", first ? "" : " AND ", col);
+            sqlite3_str_appendf(there, "%s\"%w\" <> ''", first ? "" : " AND ", col);
         }
         a = sqlite3_str_finish(names);
         b = sqlite3_str_finish(there);

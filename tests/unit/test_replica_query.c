@@ -370,6 +370,8 @@ static void warnings_name_what_a_person_should_look_at(void **state)
     assert_true(warns(p, f, "shared", "learner"));
     program(f, "UPDATE learner SET ine = NULL");
     assert_false(warns(p, f, "shared", "learner")); /* an absent value is shared by nobody */
+    program(f, "UPDATE learner SET ine = ''");
+    assert_false(warns(p, f, "shared", "learner"));
     program(
         f,
         "INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end) VALUES ('e', '" LEARNER

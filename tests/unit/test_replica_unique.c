@@ -50,8 +50,15 @@ static void a_value_that_is_not_known_is_not_used_twice(void **state)
 
     pair_edit(p, p->sites[0], 1000, "INSERT INTO learner (home_site_id, call_name) SELECT site_id, 'Ana' FROM perche_self");
     pair_edit(p, p->sites[0], 1000, "INSERT INTO learner (home_site_id, call_name) SELECT site_id, 'Bea' FROM perche_self");
+    pair_edit(p, p->sites[0], 1000, "INSERT INTO learner (home_site_id, call_name, ine) SELECT site_id, value, '' FROM perche_self, json_each('[\"Cam\", \"Dan\"]')"); /* a form's */
     pair_sync(p, p->sites[0]);
     program_says(p->hub, "SELECT count(*) FROM perche_conflict", "0");
+    pair_edit(p, p->sites[0], 1000, "UPDATE learner SET ine = 'N1'");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "12");
+    pair_edit(p, p->sites[0], 1000, "UPDATE learner SET ine = ''");
+    pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "0");
 }
 
 static void the_hubs_own_rows_are_looked_at_too(void **state)
