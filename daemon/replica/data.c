@@ -118,10 +118,10 @@ static enum perche_rc obstructed(struct replica *r, const struct table *t, const
 
 static const char *triggers_of(const struct table *t)
 {
-    return t->triggers != NULL ? t->triggers : "trigger of another table"; /* which one of this table's writes: rare */
+    return t->triggers != NULL ? t->triggers : "constraint"; /* UNIQUE ON CONFLICT ROLLBACK, or IGNORE */
 }
 
-/* Did a trigger end our transaction over this row, or over too many of its table? It is not tried again. */
+/* Did one end our transaction over this row, or over too many of its table? It is not tried again. */
 static bool thrown(const struct replica *r, const struct table *t, struct perche_bytes key)
 {
     uint64_t hash = XXH3_64bits(key.p, key.n);
@@ -145,7 +145,7 @@ static enum perche_rc look_at_obstacles(struct replica *r, const struct table *t
     return r->thrown_count > 0 && thrown(r, t, key) ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
 }
 
-/* RAISE(ROLLBACK): the work is done once more, without this row. */
+/* RAISE(ROLLBACK), or ON CONFLICT ROLLBACK of the table's own: the work is done once more, without this row. */
 static void note_thrown(struct replica *r, const struct table *t, struct perche_bytes key)
 {
     if (r->thrown_count == THROWN_MAX)
@@ -154,14 +154,14 @@ static void note_thrown(struct replica *r, const struct table *t, struct perche_
     r->thrown[r->thrown_count++].key = XXH3_64bits(key.p, key.n);
 }
 
-/* A write that changed nothing of a row that it was to change: RAISE(IGNORE). */
+/* A write that changed nothing of a row that it was to change: RAISE(IGNORE), or ON CONFLICT IGNORE. */
 static enum perche_rc ignored(struct replica *r, struct table *t, struct perche_bytes key, enum perche_rc if_there)
 {
-    enum perche_rc rc = t->foreign_triggers ? data_exists(r, t, key) : PERCHE_OK;
+    enum perche_rc rc = data_exists(r, t, key);
 
     if (rc != PERCHE_OK && rc != PERCHE_NOT_FOUND)
         return rc;
-    return t->foreign_triggers && rc == if_there ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
+    return rc == if_there ? obstructed(r, t, triggers_of(t)) : PERCHE_OK;
 }
 
 /* Has a program's index or trigger met a value that it cannot work with ('$.a' of a text that is no JSON)? */
@@ -208,7 +208,7 @@ static enum perche_rc run(struct replica *r, struct table *t, sqlite3_stmt *s, s
         (void)fail(r, PERCHE_REFUSED, "%s: %s", t->name, sqlite3_errmsg(r->db));
     } else {
         (void)fail_sqlite(r, rc, t->name);
-        if (rc == SQLITE_CONSTRAINT_TRIGGER && tx_lost(r))
+        if ((rc & 0xff) == SQLITE_CONSTRAINT && tx_lost(r))
             note_thrown(r, t, key);
     }
     (void)sqlite3_reset(s); /* repeats the step's error */

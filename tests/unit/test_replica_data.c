@@ -447,6 +447,36 @@ static void applied_rows_are_not_captured(void **state)
     end(f);
 }
 
+static void a_constraint_that_ignores_a_row_or_ends_the_transaction_refuses_it(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct table *t;
+        struct fixture *f = with(i == 0 ? "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a TEXT UNIQUE ON CONFLICT IGNORE)"
+                                        : "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a TEXT UNIQUE ON CONFLICT ROLLBACK)", &t);
+        struct perche_value v[2] = {0}, other[2] = {0};
+
+        (void)state;
+        v[1] = text("a");
+        other[1] = text("b");
+        assert_int_equal(data_upsert(f->r, t, text_key("k"), 1, v), PERCHE_OK);
+        assert_int_equal(data_upsert(f->r, t, text_key("l"), 1, other), PERCHE_OK);
+        assert_int_equal(tx_commit(f->r), PERCHE_OK);
+        for (int again = 0; again < 3; again++) { /* the second time it is not tried: all else goes on */
+            enum perche_rc (*const writes[])(struct replica *, struct table *, struct perche_bytes, uint64_t, const struct perche_value *) = {data_upsert, data_update, data_replace};
+
+            for (int w = 0; w < 3; w++) {
+                assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+                t = registry_table(f->r, "t");
+                assert_int_equal(writes[w](f->r, t, text_key(w == 0 ? "new" : "l"), 1, v), PERCHE_REFUSED);
+                assert_int_equal(refused_here(f->r), i == 0 || again > 0 || w == 2);
+                tx_rollback(f->r);
+            }
+        }
+        program_says(f, "SELECT group_concat(id || a, ' ') FROM (SELECT * FROM t ORDER BY id)", "ka lb");
+        fixture_end(f);
+    }
+}
+
 static void statements_survive_a_change_of_the_schema_by_others(void **state)
 {
     struct table *t;
@@ -489,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_column_that_the_file_lacks_is_skipped_and_reads_null),
         cmocka_unit_test(a_value_is_accepted_if_and_only_if_it_is_stored_as_it_is),
         cmocka_unit_test(applied_rows_are_not_captured),
+        cmocka_unit_test(a_constraint_that_ignores_a_row_or_ends_the_transaction_refuses_it),
         cmocka_unit_test(statements_survive_a_change_of_the_schema_by_others),
     };
 
