@@ -339,6 +339,7 @@ static void pass_begin(struct replica *r, bool all)
     p->last = sql_row(r, s) ? sqlite3_column_int64(s, 0) : 0;
     p->tried = 0;
     p->applied = p->kept = p->written = false;
+    p->next_ms = p->last == 0 ? 0 : p->next_ms;
     sql_done(s);
 }
 
