@@ -192,28 +192,107 @@ static enum perche_rc again_row(struct replica *r, struct meta *m, const struct 
     return meta_save(r, m);
 }
 
-/* In the order of their positions, which new ones keep: a conflict stays before the row that it is about. */
-static enum perche_rc send_again(struct replica *r, const struct again *g)
+/* The row that the statement stands at: table, key. */
+static enum perche_rc again_at(struct replica *r, sqlite3_stmt *s, struct meta *m, const struct again *g)
 {
-    sqlite3_stmt *s = ask(r, "SELECT tab, key FROM perche_row WHERE lsn > ?1 OR flags & ?2 ORDER BY lsn"); /* sorted before the first row comes */
-    struct meta *m = malloc(sizeof *m);
-    enum perche_rc rc = m == NULL ? fail(r, PERCHE_NOMEM, "no memory to send rows again") : PERCHE_OK;
+    struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+    enum perche_rc rc;
+
+    if (t == NULL)
+        return PERCHE_OK;
+    rc = meta_load(r, t, (struct perche_bytes){sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}, m);
+    if (rc == PERCHE_OK)
+        rc = again_row(r, m, g);
+    meta_clear(m);
+    return rc;
+}
+
+/* Of the rows at or below @below only those may change that have a pull position of their own. */
+static enum perche_rc pairs_back(struct replica *r, struct meta *m, const struct again *g, uint64_t below)
+{
+    sqlite3_stmt *s = ask(r, "SELECT tab, key FROM perche_row WHERE lsn <= ?1 AND flags & ?2");
+    enum perche_rc rc = PERCHE_OK;
 
     if (s != NULL) {
-        sqlite3_bind_int64(s, 1, (sqlite3_int64)(g->have < g->since ? g->have : g->since));
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)below);
         sqlite3_bind_int(s, 2, META_PAIR);
     }
-    while (rc == PERCHE_OK && ask_row(r, s, "go through the rows")) {
-        struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 0));
+    while (rc == PERCHE_OK && ask_row(r, s, "go through the rows"))
+        rc = again_at(r, s, m, g);
+    sqlite3_finalize(s);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
 
-        if (t == NULL)
-            continue;
-        rc = meta_load(r, t, (struct perche_bytes){sqlite3_column_blob(s, 1), (uint32_t)sqlite3_column_bytes(s, 1)}, m);
-        if (rc == PERCHE_OK)
-            rc = again_row(r, m, g);
-        meta_clear(m);
+/* The rows of a scope in the order of their positions. */
+struct again_scope {
+    sqlite3_stmt *rows;
+    uint64_t lsn;        /* of the one that it stands at, 0 = none is left */
+};
+
+static void again_step(struct replica *r, struct again_scope *a)
+{
+    a->lsn = ask_row(r, a->rows, "go through the rows") ? (uint64_t)sqlite3_column_int64(a->rows, 2) : 0;
+}
+
+/* One for each scope that there is. What gets a new position, beyond the newest one, is not met again. */
+static enum perche_rc scopes_open(struct replica *r, uint64_t below, struct again_scope **scopes, uint32_t *count)
+{
+    sqlite3_stmt *s = ask(r, "SELECT scope FROM perche_row INDEXED BY perche_row_scope WHERE scope > ?1 ORDER BY scope LIMIT 1");
+    uint32_t scope = 0;
+
+    while (s != NULL && r->fail == PERCHE_OK) {
+        struct again_scope *more = realloc(*scopes, (*count + 1) * sizeof *more);
+
+        if (more == NULL) {
+            (void)fail(r, PERCHE_NOMEM, "no memory to send rows again");
+            break;
+        }
+        *scopes = more;
+        sqlite3_bind_int64(s, 1, scope);
+        if (!ask_row(r, s, "look up scopes"))
+            break;
+        scope = (uint32_t)sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+        more += *count;
+        *more = (struct again_scope){.rows = ask(r, "SELECT tab, key, lsn FROM perche_row INDEXED BY perche_row_scope"
+                                                    " WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn")};
+        if (more->rows == NULL)
+            break;
+        ++*count;
+        sqlite3_bind_int64(more->rows, 1, scope);
+        sqlite3_bind_int64(more->rows, 2, (sqlite3_int64)below);
+        sqlite3_bind_int64(more->rows, 3, (sqlite3_int64)r->node.lsn);
+        again_step(r, more);
     }
     sqlite3_finalize(s);
+    return r->fail;
+}
+
+/* In the order of their positions, which new ones keep: a conflict stays before the row that it is about. The scopes are merged,
+ * as a sort would hold all rows in memory. */
+static enum perche_rc send_again(struct replica *r, const struct again *g)
+{
+    uint64_t below = g->have < g->since ? g->have : g->since;
+    struct again_scope *scopes = NULL, *next;
+    uint32_t count = 0;
+    struct meta *m = malloc(sizeof *m);
+    enum perche_rc rc = m == NULL ? fail(r, PERCHE_NOMEM, "no memory to send rows again") : scopes_open(r, below, &scopes, &count);
+
+    do {
+        next = NULL;
+        for (uint32_t i = 0; i < count; i++)
+            if (scopes[i].lsn != 0 && (next == NULL || scopes[i].lsn < next->lsn))
+                next = &scopes[i];
+        if (rc == PERCHE_OK && next != NULL) {
+            rc = again_at(r, next->rows, m, g);
+            again_step(r, next);
+        }
+    } while (rc == PERCHE_OK && r->fail == PERCHE_OK && next != NULL);
+    for (uint32_t i = 0; i < count; i++)
+        sqlite3_finalize(scopes[i].rows);
+    free(scopes);
+    if (rc == PERCHE_OK && r->fail == PERCHE_OK)
+        rc = pairs_back(r, m, g, below);
     free(m);
     return rc != PERCHE_OK ? rc : r->fail;
 }

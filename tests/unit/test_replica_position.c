@@ -389,6 +389,44 @@ static void a_hub_put_back_is_made_whole_by_its_sites(void **state)
     says(p->hub, "0", "SELECT count(*) FROM perche_conflict WHERE state = 'open'");
 }
 
+static int sorts(unsigned kind, void *ctx, void *stmt, void *ns)
+{
+    (void)kind, (void)ns;
+    if (strstr(sqlite3_sql(stmt), "FROM perche_row") != NULL)
+        *(int *)ctx += sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_SORT, 0);
+    return 0;
+}
+
+/* A sort would hold a million of them in memory. */
+static void rows_go_to_a_hub_put_back_in_the_order_of_their_positions_without_a_sort(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    int sorted = 0;
+
+    all_equal(p);
+    back_up(p->hub);
+    for (int i = 1; i <= 3; i++) { /* of everybody, and of one site, in turn */
+        edit(p, p->hub, "INSERT INTO code_list (list, code, label_fr) VALUES ('site_kind', 'X%d', 'x')", i);
+        pair_pull(p, a);
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id) VALUES ('0198f3a0-0000-7000-8000-00000000000%d', '%s')", i, SITE_ID(p, 0));
+        pair_pull(p, a);
+    }
+    all_equal(p);
+    put_back(p, p->hub);
+    assert_int_equal(sqlite3_trace_v2(a->r->db, SQLITE_TRACE_PROFILE, sorts, &sorted), SQLITE_OK);
+    VERDICTS(shake(p, a), PERCHE_GO_BACK);
+    assert_int_equal(sqlite3_trace_v2(a->r->db, 0, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sorted, 0);
+    says(a, "code_list learner code_list learner code_list learner", "SELECT group_concat(name, ' ') FROM (SELECT name FROM perche_row JOIN perche_tab ON num = tab"
+                                                                     " WHERE first IS NOT NULL AND name IN ('code_list', 'learner') ORDER BY first)");
+    settled(p, a);
+    VERDICTS(shake(p, p->sites[1]), PERCHE_GO_BACK);
+    settled(p, p->sites[1]);
+    says(p->hub, "3", "SELECT count(*) FROM learner");
+    all_equal(p);
+}
+
 static void a_hub_put_back_far_behind_knows_an_old_position_of_its_sites(void **state)
 {
     struct pair *p = *state;
@@ -934,6 +972,7 @@ int main(void)
         TEST(two_machines_are_both_held_and_both_named),
         TEST(a_line_that_speaks_on_beside_a_newer_one_is_a_second_machine),
         TEST(a_hub_put_back_is_made_whole_by_its_sites),
+        TEST(rows_go_to_a_hub_put_back_in_the_order_of_their_positions_without_a_sort),
         TEST(a_hub_put_back_far_behind_knows_an_old_position_of_its_sites),
         TEST(a_site_put_back_while_it_shows_a_hub_what_that_lost_shows_it_anew),
         TEST(a_hub_put_back_twice_gets_what_others_wrote_twice),
