@@ -285,7 +285,7 @@ static sqlite3_stmt *make_update(struct replica *r, const struct table *t, uint6
         if (has(mask, num))
             sqlite3_str_appendf(s, " = ?%u", i++);
         else
-            sqlite3_str_appendf(s, " = (%s)", c->default_sql != NULL ? c->default_sql : "NULL");
+            sqlite3_str_appendf(s, " = (%s\n)", c->default_sql != NULL ? c->default_sql : "NULL");
         comma = ", ";
     }
     append_where(s, t);

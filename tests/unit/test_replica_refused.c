@@ -250,6 +250,24 @@ static void what_only_this_site_has_of_a_row_survives_its_image(void **state)
     says(a, "0", "SELECT count(*) FROM perche_capture");
 }
 
+/* DEFAULT (5 -- five), and a word that SQLite takes for a string. */
+static void an_image_leaves_whatever_default_there_is(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    replicated(p, a, "visit", "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, title TEXT)");
+    edit(p, p->hub, "INSERT INTO visit (id, title) VALUES ('a', 'base')");
+    edit(p, p->hub, "ALTER TABLE visit ADD COLUMN n INTEGER NOT NULL DEFAULT (5 -- five\n); ALTER TABLE visit ADD COLUMN status TEXT DEFAULT planned");
+    free(pair_replicate(p, "{\"table\": \"visit\", \"scope\": \"all\"}"));
+    pair_prove(p, a);
+    equal(p, a);
+    edit(p, a, "UPDATE visit SET title = 'mine', n = 7, status = 'mine'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "base 5 planned", "SELECT title || ' ' || n || ' ' || status FROM visit");
+}
+
 static void an_image_that_its_table_does_not_take_is_asked_for_again(void **state)
 {
     struct pair *p = *state;
@@ -306,6 +324,7 @@ int main(void)
         TEST(sixty_columns_with_long_names_are_listed),
         TEST(a_name_with_an_apostrophe_stops_nothing),
         TEST(what_only_this_site_has_of_a_row_survives_its_image),
+        TEST(an_image_leaves_whatever_default_there_is),
         TEST(an_image_that_its_table_does_not_take_is_asked_for_again),
         TEST(an_image_that_does_not_fit_leaves_nothing_of_what_was_refused),
     };
