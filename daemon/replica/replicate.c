@@ -203,6 +203,24 @@ static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
     return text;
 }
 
+/* Can a table that has rows get this column? The hub's may have none, those of the sites have. */
+static enum perche_rc rows_take(struct replica *r, const char *table, const char *declared)
+{
+    sqlite3 *db = NULL;
+    char *text = sqlite3_mprintf("CREATE TABLE t (x); INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN %s", declared), *why = NULL;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (text == NULL || sqlite3_open(":memory:", &db) != SQLITE_OK)
+        rc = fail(r, PERCHE_NOMEM, "no memory for a column");
+    else if (sqlite3_exec(db, text, NULL, NULL, &why) != SQLITE_OK)
+        rc = fail(r, PERCHE_REFUSED, "%s: a table that has rows, as those of the sites may, cannot get the column %.200s (%s): make it again, with a constant"
+                                     " DEFAULT or without NOT NULL", table, declared, why != NULL ? why : "?");
+    sqlite3_free(why);
+    sqlite3_free(text);
+    (void)sqlite3_close(db); /* has no statement left */
+    return rc;
+}
+
 /* Columns that a registered table has got since: added to every node's, with the next numbers. NULL with r->fail clear: none. */
 static char *plan_added(struct replica *r, const struct plan *p)
 {
@@ -223,12 +241,15 @@ static char *plan_added(struct replica *r, const struct plan *p)
         /* it is told without its parentheses; those of a name would make it a column's */
         bool computed = value != NULL && strpbrk(value, " \t\r\n(+-*/|") != NULL && strchr("\"`[", value[0]) == NULL;
 
-        sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s%s%s%s%s;\n", p->table,
-                            ask_text(s, 0), ask_text(s, 1),
-                            sqlite3_column_int(s, 2) ? " NOT NULL" : "",
-                            value != NULL ? " DEFAULT " : "", computed ? "(" : "",
-                            value != NULL ? value : "", computed ? "\n)" : "");
-        if (plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
+        char *declared = sqlite3_mprintf("\"%w\" %s%s%s%s%s%s", ask_text(s, 0), ask_text(s, 1), sqlite3_column_int(s, 2) ? " NOT NULL" : "",
+                                         value != NULL ? " DEFAULT " : "", computed ? "(" : "", value != NULL ? value : "", computed ? "\n)" : "");
+
+        if (declared == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for a column");
+        else if (rows_take(r, p->table, declared) == PERCHE_OK)
+            sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN %s;\n", p->table, declared);
+        sqlite3_free(declared);
+        if (r->fail != PERCHE_OK || plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
             break;
         added++;
     }
