@@ -925,8 +925,8 @@ static void what_waits_of_a_site_is_found_by_an_index(void **state)
     static const char *const asks[] = {
         "SELECT 1 FROM perche_parked WHERE via = ?1",
         "SELECT count(*) FROM perche_parked WHERE via = ?1 AND reason = 'row'",
-        "SELECT DISTINCT tab, key FROM perche_parked p WHERE via = ?1 AND reason = 'row' AND NOT EXISTS"
-        " (SELECT 1 FROM perche_parked o WHERE o.tab = p.tab AND o.key = p.key AND o.reason <> 'row') LIMIT ?2",
+        ("SELECT DISTINCT tab, key FROM perche_parked p WHERE via = ?1 AND reason = 'row' AND NOT EXISTS"
+         " (SELECT 1 FROM perche_parked o WHERE o.tab = p.tab AND o.key = p.key AND o.reason <> 'row') LIMIT ?2"),
         "SELECT n FROM perche_parked WHERE tab = ?1 AND key = ?2 AND n > ?3 ORDER BY n",
     };
     struct pair *p = *state;
