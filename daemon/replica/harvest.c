@@ -259,6 +259,8 @@ static bool was_deleted(const struct chunk *c, const struct item *it)
  * what the REPLACE changed, and says no more whether it did. A clock that went back says nothing either. */
 static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at_ms)
 {
+    if (r->cut_block != 0 && m->block >= r->cut_block) /* in a chunk that went before this one, whenever that was asked for */
+        return true;
     return at_ms > r->now_ms || (uint64_t)ask_number(r, "SELECT at_ms FROM perche_history WHERE block = ?1 AND ?2 IS NULL", (int64_t)m->block, NULL) >= at_ms;
 }
 
@@ -529,6 +531,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     sqlite3_stmt *s;
     uint64_t refused;
     bool any, whole = false;
+    uint64_t block;
 
     *rows = 0;
     *more = false;
@@ -537,6 +540,9 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     sql_done(s);
     if (r->fail != PERCHE_OK)
         return r->fail;
+    if (!r->cut_known) /* a chunk before the start may have been the last one, or not */
+        r->cut_block = any && history_next_block(r) > 1 ? history_next_block(r) - 1 : 0;
+    r->cut_known = true;
     if (!any) {
         rc = parked_step(r);
         return rc == PERCHE_OK ? held_carry_out(r, c.rows_max, rows, &refused, more) : rc;
@@ -562,6 +568,7 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     }
     if (rc == PERCHE_OK)
         rc = author_begin(&a, r, c.items_count);
+    block = a.block;
     if (rc == PERCHE_OK) /* the batch is made part by part, parents first, and so are the positions */
         for (uint32_t i = 0; i < c.items_count; i++)
             c.items[i].rank = table_rank(r, c.items[i].table);
@@ -589,6 +596,10 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     }
     if (rc == PERCHE_OK && whole)
         rc = brake_judged(r);
+    if (rc == PERCHE_OK && !c.more)
+        r->cut_block = 0;
+    else if (rc == PERCHE_OK && r->cut_block == 0)
+        r->cut_block = block;
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
     any = c.more || c.again;

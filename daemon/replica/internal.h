@@ -214,8 +214,8 @@ struct saved {
     struct node node;
     struct floor_pass floor_pass;
     struct parked_pass parked;
-    bool node_dirty, applying, woken_all;
-    uint64_t names;
+    bool node_dirty, applying, woken_all, cut_known;
+    uint64_t names, cut_block;
     uint32_t woken;
 };
 
@@ -243,6 +243,8 @@ struct replica {
     int64_t indexed_version;     /* schema_version that indexes_make() has seen */
     struct parked_pass parked;
     bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
+    bool cut_known;              /* of the file as it was opened, too */
+    uint64_t cut_block;          /* first history block of the chunks of a harvest that is not through; 0 = it is */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */

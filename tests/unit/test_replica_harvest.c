@@ -458,6 +458,35 @@ static void a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_not
                                    " (SELECT count(*) FROM perche_conflict WHERE col = 'mode' AND b_value = 'REMOTE' OR a_value = 'REMOTE') FROM cohort");
 }
 
+/* A harvest that waited for the lock: the row was written again between its being asked for and its turn. */
+static void nor_does_a_chunk_that_was_asked_for_before_the_replace(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    written(a, "UPDATE cohort SET code = 'P2'");
+    written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    written(a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO project (site_id, title, kind)"
+               " SELECT '%s', 'P', 'WEB' FROM n", SITE_ID(p, 0));
+    written(a, "REPLACE INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+               " SELECT id, site_id, training_id, code, starts_on, ends_on, 15, 'REMOTE', status FROM cohort");
+    written(a, "UPDATE perche_capture SET at = %llu WHERE mask <> 0 AND n > (SELECT min(n) FROM perche_capture)", (unsigned long long)p->now + 500);
+    for (int i = 0; i < 2; i++) {
+        struct work w = pair_work(WORK_HARVEST, NULL);
+        struct outcome o;
+
+        w.rows_max = 50;
+        o = pair_do(p, a, w);
+        assert_int_equal(o.more, i == 0);
+        outcome_free(&o);
+        p->now += 1000;
+    }
+    equal(p, a);
+    says(p->hub, "P2 15 REMOTE", "SELECT code || ' ' || capacity || ' ' || mode FROM cohort");
+}
+
 static void a_replace_that_changed_nothing_changes_no_stamp(void **state)
 {
     struct pair *p = *state;
@@ -721,6 +750,7 @@ int main(void)
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(chunks_of_one_end_as_one_harvest),
         TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
+        TEST(nor_does_a_chunk_that_was_asked_for_before_the_replace),
         TEST(a_replace_that_changed_nothing_changes_no_stamp),
         TEST(a_hubs_column_left_at_its_default_is_no_cell_of_a_site),
         TEST(parents_are_numbered_before_their_children),
