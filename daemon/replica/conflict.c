@@ -349,7 +349,8 @@ bool conflict_subject(struct replica *r, struct table *conflicts, const struct p
         ask_key_parse(r, t, json, encoded, &encoded_n) &&
         meta_load(r, t, (struct perche_bytes){encoded, encoded_n}, m) == PERCHE_OK) {
         found = m->stored;
-        meta_clear(m);
+        if (!found)
+            meta_clear(m);
     }
     free(json);
     return found;
@@ -360,14 +361,20 @@ uint32_t conflict_scope(struct replica *r, struct table *conflicts,
 {
     struct meta m;
 
-    return conflict_subject(r, conflicts, values, &m) ? m.scope : 0;
+    if (!conflict_subject(r, conflicts, values, &m))
+        return 0;
+    meta_clear(&m);
+    return m.scope;
 }
 
 bool conflict_left(struct replica *r, struct table *conflicts, const struct perche_value *values, uint32_t site)
 {
     struct meta m;
 
-    return conflict_subject(r, conflicts, values, &m) && rights_left(r, site, m.table->num, m.key, m.key_n);
+    if (!conflict_subject(r, conflicts, values, &m))
+        return false;
+    meta_clear(&m);
+    return rights_left(r, site, m.table->num, m.key, m.key_n);
 }
 
 /* Sites that had the conflict and have it no more get a mark, those that have it now lose theirs. */

@@ -502,7 +502,7 @@ struct conflict_side { uint64_t stamp; uint32_t origin; struct perche_value valu
  * @pusher: via of its metadata (always VIA_LOCAL: made here). */
 enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_t num, const char *kind,
                               const struct conflict_side *a, const struct conflict_side *b);
-/* The row that a conflict with these values (by num) speaks of, without what meta_clear() frees; false: it is not here, or r->fail. */
+/* The row that a conflict with these values (by num) speaks of, for meta_clear(); false: it is not here, or r->fail. */
 bool conflict_subject(struct replica *r, struct table *conflicts, const struct perche_value *values, struct meta *m);
 /* Scope of the row that a conflict with these values (by num) speaks of; 0 = that row is not here. */
 uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values);

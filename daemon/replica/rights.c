@@ -308,9 +308,12 @@ static enum perche_rc may_decide(struct replica *r, uint32_t site, struct meta *
     row = malloc(sizeof *row);
     if (row == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a question's row");
-    if (conflict_subject(r, m->table, values, row) && row->table->area != NULL && !rights_left(r, site, row->table->num, row->key, row->key_n)) {
-        rc = row_values(r, row, values);
-        *ok = rc != PERCHE_OK || rights_relative_left(r, site, row, values) || scope_may_write(r, row->table, row, values, site);
+    if (conflict_subject(r, m->table, values, row)) {
+        if (row->table->area != NULL && !rights_left(r, site, row->table->num, row->key, row->key_n)) {
+            rc = row_values(r, row, values);
+            *ok = rc != PERCHE_OK || rights_relative_left(r, site, row, values) || scope_may_write(r, row->table, row, values, site);
+        }
+        meta_clear(row);
     }
     free(row);
     return rc != PERCHE_OK ? rc : r->fail;

@@ -622,6 +622,29 @@ static void a_reader_settles_no_question(void **state)
     says(p->hub, "resolved 1990-01-01", "SELECT (SELECT state FROM perche_conflict) || ' ' || birth_date FROM learner");
 }
 
+/* A deleted row's place is read from what is kept of it. */
+static void a_school_settles_a_question_about_a_row_that_it_has_deleted(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char args[200];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "DELETE FROM learner");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'x'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "deleted open 1", "SELECT kind || ' ' || state || ' ' || (a_value IS NULL) FROM perche_conflict");
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"a\"}", asked(a->program, "SELECT id FROM perche_conflict"));
+    p->now += 1000;
+    free(pair_command(p, a, "resolve", args));
+    equal(p, a);
+    refused(p, a, "");
+    says(p->hub, "resolved", "SELECT state FROM perche_conflict");
+    says(p->hub, "0", "SELECT count(*) FROM learner");
+}
+
 /* It would be the hub's alone, and gone from where it was written without a word. */
 static void a_row_that_names_no_site_is_refused_and_listed(void **state)
 {
@@ -844,6 +867,7 @@ int main(void)
         TEST(a_child_is_given_to_another_parent_only_where_both_are_held),
         TEST(a_reader_writes_only_where_he_may),
         TEST(a_reader_settles_no_question),
+        TEST(a_school_settles_a_question_about_a_row_that_it_has_deleted),
         TEST(a_row_that_names_no_site_is_refused_and_listed),
         TEST(a_reader_adds_no_child_in_a_table_that_he_does_not_read),
         TEST(an_append_row_may_be_corrected_until_it_is_acknowledged),
