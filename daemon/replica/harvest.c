@@ -305,7 +305,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             m.gen += !alive;
             mask = all;
         } else if (op->mask == 0) {
-            m.gen += alive;
+            m.gen += alive ? 1 : m.stored ? 2 : 0; /* dead: its insert was in a chunk before */
             edited = alive ? mask : edited;
             mask = 0;
         } else if (alive) {

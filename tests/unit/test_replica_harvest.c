@@ -420,6 +420,24 @@ static void a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_kn
     says(p->hub, "0", "SELECT count(*) FROM perche_left WHERE ended = 0");
 }
 
+/* A copy of the file may have the insert, and not the deletion: it would win. */
+static void a_chunk_that_ends_between_an_insert_again_and_its_delete_is_two_generations_on(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "CREATE TEMP TABLE keep AS SELECT * FROM cohort; DELETE FROM cohort");
+    equal(p, a);
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen, 2);
+    written(a, "INSERT INTO cohort SELECT * FROM keep; DELETE FROM cohort");
+    harvest_in_chunks(p, a, 1);
+    assert_int_equal(header_at(a, "cohort", ID(1)).gen, 4);
+    equal(p, a);
+    assert_int_equal(header_at(p->hub, "cohort", ID(1)).gen, 4);
+}
+
 static void chunks_of_one_end_as_one_harvest(void **state)
 {
     struct pair *p = *state;
@@ -748,6 +766,7 @@ int main(void)
         TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
         TEST(what_stands_further_on_is_read_once_for_a_chunk),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
+        TEST(a_chunk_that_ends_between_an_insert_again_and_its_delete_is_two_generations_on),
         TEST(chunks_of_one_end_as_one_harvest),
         TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
         TEST(nor_does_a_chunk_that_was_asked_for_before_the_replace),
