@@ -259,7 +259,7 @@ static bool was_deleted(const struct chunk *c, const struct item *it)
  * what the REPLACE changed, and says no more whether it did. A clock that went back says nothing either. */
 static bool harvested_since(struct replica *r, const struct meta *m, uint64_t at_ms)
 {
-    if (r->cut_block != 0 && m->block >= r->cut_block) /* in a chunk that went before this one, whenever that was asked for */
+    if (r->node.cut_block != 0 && m->block >= r->node.cut_block) /* in a chunk that went before this one, whenever that was asked for */
         return true;
     return at_ms > r->now_ms || (uint64_t)ask_number(r, "SELECT at_ms FROM perche_history WHERE block = ?1 AND ?2 IS NULL", (int64_t)m->block, NULL) >= at_ms;
 }
@@ -523,6 +523,15 @@ static bool captured_after(struct replica *r, int64_t n)
     return step == SQLITE_ROW;
 }
 
+/* The harvest ends with this chunk (0), or goes on after it. */
+static void note_cut(struct replica *r, uint64_t block)
+{
+    if ((block == 0) == (r->node.cut_block == 0))
+        return;
+    r->node.cut_block = block;
+    r->node_dirty = true;
+}
+
 enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, bool *more)
 {
     struct chunk c = {.rows_max = chunk_rows(r, rows_max), .keys_cap = 16384, .buckets_count = 1};
@@ -540,10 +549,8 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     sql_done(s);
     if (r->fail != PERCHE_OK)
         return r->fail;
-    if (!r->cut_known) /* a chunk before the start may have been the last one, or not */
-        r->cut_block = any && history_next_block(r) > 1 ? history_next_block(r) - 1 : 0;
-    r->cut_known = true;
     if (!any) {
+        note_cut(r, 0);
         rc = parked_step(r);
         return rc == PERCHE_OK ? held_carry_out(r, c.rows_max, rows, &refused, more) : rc;
     }
@@ -596,10 +603,8 @@ enum perche_rc harvest(struct replica *r, uint32_t rows_max, uint64_t *rows, boo
     }
     if (rc == PERCHE_OK && whole)
         rc = brake_judged(r);
-    if (rc == PERCHE_OK && !c.more)
-        r->cut_block = 0;
-    else if (rc == PERCHE_OK && r->cut_block == 0)
-        r->cut_block = block;
+    if (rc == PERCHE_OK)
+        note_cut(r, c.more ? block : 0);
     chunk_fits(r, c.rows_max, rc);
     *rows = c.items_count;
     any = c.more || c.again;

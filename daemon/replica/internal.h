@@ -168,6 +168,7 @@ struct node {                    /* the row of perche_node, written back by tx_c
     uint64_t relays;             /* 1: cells of others are to be pushed to a hub that was put back; ends with `must` */
     uint64_t unshifted;          /* cells at or below are of an earlier epoch or were acknowledged once: their stamps stay */
     uint64_t shifted;            /* cells at or below were put right by a handshake: only what the hub's present cuts is moved again */
+    uint64_t cut_block;          /* first history block of the chunks of a harvest that is not through; 0 = it is */
     struct perche_pos asof;      /* the hub's, of the pull position */
     uint64_t hub_stamp;          /* highest stamp that the hub has of us, told in prove */
     uint64_t floor;              /* tombstones at or below this position of the hub are dropped (floor.c); at a site: as announced */
@@ -214,8 +215,8 @@ struct saved {
     struct node node;
     struct floor_pass floor_pass;
     struct parked_pass parked;
-    bool node_dirty, applying, woken_all, cut_known;
-    uint64_t names, cut_block;
+    bool node_dirty, applying, woken_all;
+    uint64_t names;
     uint32_t woken;
 };
 
@@ -243,8 +244,6 @@ struct replica {
     int64_t indexed_version;     /* schema_version that indexes_make() has seen */
     struct parked_pass parked;
     bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
-    bool cut_known;              /* of the file as it was opened, too */
-    uint64_t cut_block;          /* first history block of the chunks of a harvest that is not through; 0 = it is */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */

@@ -16,7 +16,7 @@
 #define NODE_COLUMNS(X)                                                                                        \
     X(epoch) X(prev_epoch) X(lsn) X(mark) X(stamp) X(joined_ms) X(good_ms) X(wild_ms) X(life) X(acked) X(full) X(scan)    \
     X(done) X(had) X(heard) X(acked_asof) X(epoch_acked) X(must) X(relays) X(unshifted) X(hub_stamp) X(proven_ms) X(schema)    \
-    X(floor) X(floor_done) X(returns) X(shifted)
+    X(floor) X(floor_done) X(returns) X(shifted) X(cut_block)
 
 enum perche_rc node_load(struct replica *r)
 {

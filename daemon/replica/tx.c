@@ -291,8 +291,6 @@ static void save(struct replica *r, struct saved *s)
     s->node_dirty = r->node_dirty;
     s->floor_pass = r->floor_pass;
     s->parked = r->parked;
-    s->cut_known = r->cut_known;
-    s->cut_block = r->cut_block;
     s->applying = r->applying;
     s->names = names_mark(r);
     s->woken = r->woken->count;
@@ -306,8 +304,6 @@ static void restore(struct replica *r, const struct saved *s)
     r->node_dirty = s->node_dirty;
     r->floor_pass = s->floor_pass;
     r->parked = s->parked;
-    r->cut_known = s->cut_known;
-    r->cut_block = s->cut_block;
     names_cut(r, s->names);
     r->woken->count = s->woken;
     r->woken->all = s->woken_all;

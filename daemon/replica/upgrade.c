@@ -57,6 +57,7 @@ static const struct step {
      NULL},
     {4,
      "ALTER TABLE perche_node ADD COLUMN shifted INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE perche_node ADD COLUMN cut_block INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE perche_parked ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
      "CREATE INDEX IF NOT EXISTS perche_parked_via ON perche_parked (via, reason);"
      "CREATE INDEX IF NOT EXISTS perche_leaving_lsn ON perche_leaving (lsn);"

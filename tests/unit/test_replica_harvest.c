@@ -1,5 +1,5 @@
 /* Harvest: captured changes become stamped and numbered state (MODEL A 16, 17, 26 to 28; B 4, 7, 20). */
-#include "replica_steps.h"
+#include "replica_lives.h"
 
 static void a_change_has_the_time_of_its_program_not_of_the_harvest(void **state)
 {
@@ -477,32 +477,45 @@ static void a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_not
 }
 
 /* A harvest that waited for the lock: the row was written again between its being asked for and its turn. */
-static void nor_does_a_chunk_that_was_asked_for_before_the_replace(void **state)
+static void asked_for_before_the_replace(struct pair *p, int chunks, bool restart)
 {
-    struct pair *p = *state;
     struct fixture *a = p->sites[0];
 
     cohort(p, a, ID(1), SITE_ID(p, 0));
     equal(p, a);
     written(a, "UPDATE cohort SET code = 'P2'");
     written(a, "UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
-    written(a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO project (site_id, title, kind)"
-               " SELECT '%s', 'P', 'WEB' FROM n", SITE_ID(p, 0));
+    written(a, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO project (site_id, title, kind)"
+               " SELECT '%s', 'P', 'WEB' FROM n", chunks * 50 - 40, SITE_ID(p, 0));
     written(a, "REPLACE INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
                " SELECT id, site_id, training_id, code, starts_on, ends_on, 15, 'REMOTE', status FROM cohort");
     written(a, "UPDATE perche_capture SET at = %llu WHERE mask <> 0 AND n > (SELECT min(n) FROM perche_capture)", (unsigned long long)p->now + 500);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i <= chunks; i++) {
         struct work w = pair_work(WORK_HARVEST, NULL);
         struct outcome o;
 
         w.rows_max = 50;
         o = pair_do(p, a, w);
-        assert_int_equal(o.more, i == 0);
+        assert_int_equal(o.more, i < chunks);
         outcome_free(&o);
         p->now += 1000;
+        if (restart) {
+            fixture_close(a);
+            reopened(p, a);
+        }
     }
     equal(p, a);
     says(p->hub, "P2 15 REMOTE", "SELECT code || ' ' || capacity || ' ' || mode FROM cohort");
+}
+
+static void nor_does_a_chunk_that_was_asked_for_before_the_replace(void **state)
+{
+    asked_for_before_the_replace(*state, 2, false);
+}
+
+static void nor_do_several_with_a_restart_after_each(void **state)
+{
+    asked_for_before_the_replace(*state, 4, true);
 }
 
 static void a_replace_that_changed_nothing_changes_no_stamp(void **state)
@@ -770,6 +783,7 @@ int main(void)
         TEST(chunks_of_one_end_as_one_harvest),
         TEST(a_chunk_that_ends_between_an_edit_and_a_replace_of_its_row_loses_nothing),
         TEST(nor_does_a_chunk_that_was_asked_for_before_the_replace),
+        TEST(nor_do_several_with_a_restart_after_each),
         TEST(a_replace_that_changed_nothing_changes_no_stamp),
         TEST(a_hubs_column_left_at_its_default_is_no_cell_of_a_site),
         TEST(parents_are_numbered_before_their_children),
