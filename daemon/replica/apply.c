@@ -53,15 +53,24 @@ static uint32_t interned(struct apply *a, uint32_t name)
 
 /* ---- values -------------------------------------------------------------- */
 
-/* A row that lives and is not in its table was taken out unseen, and nobody has compared the table yet. It is still what was
- * stamped, and nobody is sent NULLs for it: the history has that. */
-static enum perche_rc values_of_missing(struct replica *r, struct meta *m, struct perche_value *values)
+static uint64_t written_mask(const struct meta *m)
+{
+    uint64_t mask = 0;
+
+    for (uint32_t num = 1; num < m->count; num++)
+        if (m->cells[num].written)
+            mask |= UINT64_C(1) << (num - 1);
+    return mask;
+}
+
+/* What a row that lives has not in its table is still what was stamped, and nobody is sent NULLs for it: the history has that. */
+static enum perche_rc recalled(struct replica *r, struct meta *m, uint64_t want, struct perche_value *values)
 {
     struct recall f;
     enum perche_rc rc = PERCHE_OK;
 
-    if (m->kept_mask == 0) {
-        rc = recall_read(r, m, ~m->table->absent, &f);
+    if ((want & ~m->kept_mask) != 0) {
+        rc = recall_read(r, m, want, &f);
         if (rc == PERCHE_OK)
             rc = keep_values(r, m, f.values, f.guessed, true); /* not stored with a row that lives */
         recall_free(&f);
@@ -71,9 +80,16 @@ static enum perche_rc values_of_missing(struct replica *r, struct meta *m, struc
         rc = PERCHE_OK;
     }
     for (uint32_t num = 1; num < m->count; num++)
-        if (m->kept_mask >> (num - 1) & 1)
+        if (want & m->kept_mask & UINT64_C(1) << (num - 1))
             values[num] = m->kept[num];
     return rc;
+}
+
+enum perche_rc row_absent(struct replica *r, struct meta *m, struct perche_value *values)
+{
+    uint64_t away = m->table->absent == 0 || !m->stored ? 0 : m->table->absent & written_mask(m);
+
+    return away == 0 ? PERCHE_OK : recalled(r, m, away, values);
 }
 
 enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values)
@@ -88,17 +104,9 @@ enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value
         return PERCHE_OK;
     }
     rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
-    return rc == PERCHE_NOT_FOUND && m->stored ? values_of_missing(r, m, values) : rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
-}
-
-static uint64_t written_mask(const struct meta *m)
-{
-    uint64_t mask = 0;
-
-    for (uint32_t num = 1; num < m->count; num++)
-        if (m->cells[num].written)
-            mask |= UINT64_C(1) << (num - 1);
-    return mask;
+    if (rc == PERCHE_NOT_FOUND) /* taken out unseen, and nobody has compared the table yet */
+        return m->stored ? recalled(r, m, written_mask(m), values) : PERCHE_OK;
+    return rc == PERCHE_OK ? row_absent(r, m, values) : rc;
 }
 
 enum perche_rc row_digest(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t have)

@@ -173,7 +173,7 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
     } else if (!m.stored || !meta_alive(&m)) {
         c->added++;
         rc = capture_put(r, t, keys, -1);
-    } else {
+    } else if ((rc = row_absent(r, &m, values)) == PERCHE_OK) {
         digest_row(r, &m, values, digest);
         if (r->fail == PERCHE_OK && (memcmp(digest, m.digest, 16) != 0 || (off & ~written_mask(&m)) != 0)) {
             c->cost += COST_DIFFERS;

@@ -484,8 +484,8 @@ static int place_of(sqlite3 *db, const char *table, const char *column, sqlite3_
     return -1;
 }
 
-/* DROP COLUMN and ADD COLUMN of the same name: it stands behind columns that it was before, and its values are gone. The last
- * one stays where it was; it was made anew if the text of the table is another and no row has a value. */
+/* DROP COLUMN and ADD COLUMN of the same name: it was away when we looked last, or it stands behind columns that it was before, and its
+ * values are gone. The last one stays where it was; it was made anew if the text of the table is another and no row has a value. */
 static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was, bool other_text)
 {
     sqlite3_stmt *then = NULL, *now = NULL;
@@ -494,7 +494,7 @@ static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was
     for (uint32_t i = 0; i < t->columns_count && r->fail == PERCHE_OK; i++) {
         const char *name = t->columns[i].name;
         int before = t->columns[i].absent ? -1 : place_of(was, t->name, name, &then), after = place_of(r->db, t->name, name, &now);
-        bool passed = false;
+        bool passed = before < 0 && after >= 0 && !t->columns[i].absent;
 
         for (uint32_t k = 0; before >= 0 && k < t->columns_count && !passed; k++)
             passed = !t->columns[k].absent && place_of(was, t->name, t->columns[k].name, &then) > before &&

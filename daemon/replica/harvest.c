@@ -275,13 +275,21 @@ static bool stands_again(struct replica *r, struct chunk *c, const struct item *
     return !(it->later & LATER_INSERT); /* else a deletion and an insert, of two chunks */
 }
 
+/* The row, and of the generation that was stamped what its table lacks. */
+static enum perche_rc load_as_stamped(struct replica *r, struct meta *m, uint32_t before, struct perche_value *values)
+{
+    enum perche_rc rc = data_load(r, (struct table *)(uintptr_t)m->table, (struct perche_bytes){m->key, m->key_n}, values);
+
+    return rc == PERCHE_OK && m->gen == before && meta_alive(m) ? row_absent(r, m, values) : rc;
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
     struct perche_bytes key = {c->keys + it->key_at, it->key_n};
     struct meta m;
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    uint64_t mask = 0, edited = 0, at_ms = 0, replaced_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count);
+    uint64_t mask = 0, edited = 0, at_ms = 0, replaced_ms = 0, big, all = it->table->columns_count == 0 ? 0 : UINT64_MAX >> (64 - it->table->columns_count) & ~it->table->absent;
     uint32_t before;
     bool alive, present, over = false, again = false, gen, found;
     int64_t set;
@@ -343,6 +351,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         m.gen = 1;
         mask = all;
     }
+    if (present && m.gen == before && meta_alive(&m) && (rc = row_absent(r, &m, values)) != PERCHE_OK)
+        goto out;
     if (present && m.stored && m.gen == before && meta_alive(&m) && (again || capture_waits(r, it->table))) {
         uint64_t captured = mask;
         bool refilled = false;
@@ -351,7 +361,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         if (rc == PERCHE_OK)
             rc = audit_refill(r, &m, values, captured, &mask, &refilled);
         if (rc == PERCHE_OK && refilled)
-            rc = data_load(r, it->table, key, values);
+            rc = load_as_stamped(r, &m, before, values);
         if (rc != PERCHE_OK)
             goto out;
         if (mask != captured) { /* what stands further on was not written unseen */
@@ -373,7 +383,7 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         if (rc != PERCHE_OK || !left)
             goto out;
         mask &= fresh ? UINT64_MAX : ~big;
-        rc = data_load(r, it->table, key, values);
+        rc = load_as_stamped(r, &m, before, values);
         if (rc != PERCHE_OK)
             goto out;
     }

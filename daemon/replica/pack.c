@@ -84,7 +84,7 @@ enum perche_rc row_settled(struct replica *r, struct meta *m, struct perche_valu
         rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
         if (rc == PERCHE_NOT_FOUND && !captured)
             return row_recalled(r, m, values, there);
-        rc = rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+        rc = rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc == PERCHE_OK ? row_absent(r, m, values) : rc;
     } else {
         rc = row_values(r, m, values);
     }

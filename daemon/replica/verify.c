@@ -80,7 +80,7 @@ static enum perche_rc check_row(struct check *c, sqlite3_stmt *s)
         return rc;
     if (!m.stored || !meta_alive(&m)) {
         c->differs++;
-    } else {
+    } else if ((rc = row_absent(c->r, &m, values)) == PERCHE_OK) {
         c->alive++;
         digest_row(c->r, &m, values, digest);
         c->differs += memcmp(digest, m.digest, 16) != 0;

@@ -739,6 +739,50 @@ static void a_column_that_is_generated_now_waits_and_all_else_goes_on(void **sta
     assert_int_equal(state_of(p, f).parked, 0);
 }
 
+static void a_column_that_was_away_for_a_while_comes_back_as_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    rebuilt(f, "learner", " ine TEXT,", "", "id, home_site_id, call_name");
+    harvest_here(p, f);
+    edit(p, f, "UPDATE learner SET call_name = 'meanwhile' WHERE id = '" LEARNER "2'");
+    edit(p, p->hub, "UPDATE learner SET ine = 'by the hub' WHERE id = '" LEARNER "3'");
+    pair_sync(p, f);
+    says(p->hub, "ine 1,ine 2,by the hub,ine 4,ine 5", "SELECT group_concat(ine) FROM (SELECT ine FROM learner ORDER BY id)");
+    program(f, "ALTER TABLE learner ADD COLUMN ine TEXT");
+    program(f, "UPDATE learner SET ine = 'written' WHERE id = '" LEARNER "4'");
+    harvest_here(p, f);
+    pair_sync(p, f);
+    says(p->hub, "ine 1,ine 2,by the hub,written,ine 5", "SELECT group_concat(ine) FROM (SELECT ine FROM learner ORDER BY id)");
+    proven(p, f);
+    says(p->hub, "ine 1,ine 2,by the hub,written,ine 5", "SELECT group_concat(ine) FROM (SELECT ine FROM learner ORDER BY id)");
+    says(f, "ine 1,ine 2,by the hub,written,ine 5", "SELECT group_concat(ine) FROM (SELECT ine FROM learner ORDER BY id)");
+}
+
+static void at_a_hub_it_empties_nobodys(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+    const char *all = "SELECT group_concat(call_name || ' ' || ifnull(ine, '-')) FROM (SELECT * FROM learner ORDER BY id)";
+    uint32_t level;
+    uint64_t repaired;
+
+    rebuilt(p->hub, "learner", " ine TEXT,", "", "id, home_site_id, call_name");
+    harvest_here(p, p->hub);
+    pair_sync(p, f);
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+    edit(p, p->hub, "UPDATE learner SET call_name = 'by the hub' WHERE id = '" LEARNER "1'");
+    edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "6', '%s', 'new')", SITE_ID(p, 0));
+    edit(p, f, "UPDATE learner SET ine = 'edited' WHERE id = '" LEARNER "2'");
+    pair_sync(p, f);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,name 4 ine 4,name 5 ine 5,new -", all);
+    program(p->hub, "ALTER TABLE learner ADD COLUMN ine TEXT");
+    harvest_here(p, p->hub);
+    proven(p, f);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,name 4 ine 4,name 5 ine 5,new -", all);
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -998,6 +1042,8 @@ int main(void)
         T(a_forged_history_is_not_put_back),
         T(most_rows_missing_are_put_back_and_a_few_are_deletions),
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
+        T(a_column_that_was_away_for_a_while_comes_back_as_it_was),
+        T(at_a_hub_it_empties_nobodys),
         T(a_row_that_the_history_does_not_know_comes_from_the_hub),
         T(what_a_programs_trigger_wrote_during_an_apply_is_told_of_and_found),
     };
