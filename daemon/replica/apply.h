@@ -88,9 +88,10 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
 enum perche_rc rights_recover(struct replica *r, uint32_t site, struct meta *m, const struct merge_in *in,
                               const char **reason, uint64_t *cols, const char **cols_reason);
 enum perche_rc refuse(struct replica *r, uint32_t site, struct meta *m, const char *columns, const char *reason);
+/* Has the row left the site, which may not know it yet? */
 bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n);
 bool rights_holds(struct replica *r, uint32_t site, const struct meta *m); /* is it in the row's scope, or has it a mark? */
-/* A relative of the row has left the site, which cannot have known it when it wrote: until `done` passes the mark, its
+/* A relative of the row has left the site, which could write it and cannot have known that when it wrote: until `done` passes the mark, its
  * edits and new children are taken (DESIGN 4.6). */
 bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, const struct perche_value *values);
 /* Does the child row bring its site into the set of the row that it names? */

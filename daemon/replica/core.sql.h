@@ -57,10 +57,14 @@ static const char *const core_sql =
     " used_ms INTEGER, public_key BLOB) STRICT, WITHOUT ROWID;"
     /* marks that a row has left a site's scopes, and refusals: entries with a position for one site until its `done` passes them; stays: it
      * only reads the row from then on and is not told to drop it; ended: how far the hub was when that passed it, 0: not yet. The mark is kept
-     * for copies of the site from before that, which may be of any age */
+     * for copies of the site from before that, which may be of any age. writes: how far the hub was when the right to write it ended that marks
+     * have given the site, 9223372036854775807: not yet; 0: none has, as it only read the row before */
     "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
-    " ended INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
+    " ended INTEGER NOT NULL DEFAULT 0, writes INTEGER NOT NULL DEFAULT 9223372036854775807, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
+    /* a hub: site_reader as the scopes are made of it; where it says otherwise now, this is what was */
+    "CREATE TABLE perche_reader (site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER NOT NULL,"
+    " PRIMARY KEY (site_id, reader_id, area)) STRICT, WITHOUT ROWID;"
     /* rows that a site was let write though a row that they name was not here: judged when it arrives; shown: while this hub recovered */
     "CREATE TABLE perche_named (tab INTEGER NOT NULL, key BLOB NOT NULL, by_tab INTEGER NOT NULL, by_key BLOB NOT NULL, shown INTEGER NOT NULL,"
     " PRIMARY KEY (tab, key, by_tab, by_key)) STRICT, WITHOUT ROWID;"

@@ -7,8 +7,10 @@
 #include "replica/apply.h"
 #include "replica/statements.h"
 
+enum late { LATE_NOT, LATE_MAY, LATE_AS_IT_WAS }; /* what the mark says of a right to write the row */
+
 /* @stays: nobody tells the site to drop the row: it reads along from now on. */
-static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct meta *m, uint64_t lsn, bool stays)
+static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct meta *m, uint64_t lsn, bool stays, enum late late)
 {
     sqlite3_stmt *s = sql(r, SQL_LEFT_PUT);
 
@@ -17,6 +19,8 @@ static enum perche_rc mark_left(struct replica *r, uint32_t site, const struct m
     sqlite3_bind_blob(s, 3, m->key, (int)m->key_n, SQLITE_STATIC);
     sqlite3_bind_int64(s, 4, (sqlite3_int64)lsn);
     sqlite3_bind_int(s, 5, stays);
+    if (late != LATE_AS_IT_WAS)
+        sqlite3_bind_int(s, 6, late == LATE_MAY);
     return sql_run(r, s, "mark a row as left");
 }
 
@@ -62,6 +66,28 @@ enum perche_rc left_again(struct replica *r, uint32_t site, uint64_t full)
     return rc;
 }
 
+/* Could the site, which has held the row, write it when @members (0 = all) were its sites without its readers? One who only reads gets
+ * no right by leaving. It may have read several of them; where nothing says what it could it is taken to have been able. */
+static enum late could_write(struct replica *r, const struct meta *m, uint32_t members, uint32_t site)
+{
+    const uint32_t *sites;
+    bool said = false, may = members == 0 || scope_holds(r, members, site);
+
+    for (uint32_t i = 0; !may && i < scope_sites(r, members, &sites); i++) {
+        sqlite3_stmt *s = sql(r, SQL_READER_MAY);
+
+        sqlite3_bind_text(s, 1, name_text(r, sites[i]), -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 2, name_text(r, site), -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 3, m->table->area, -1, SQLITE_STATIC);
+        if (sql_row(r, s)) {
+            said = true;
+            may = sqlite3_column_int(s, 0) == 1;
+        }
+        sql_done(s);
+    }
+    return may || !said ? LATE_MAY : LATE_NOT;
+}
+
 /* Every site that lost the row gets a mark, every one that has it now loses its. Who was a member (@before: then, 0 = all of
  * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken. */
 static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before)
@@ -80,11 +106,11 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
         if (site == r->node.site_num)
             continue;
         if (!scope_holds(r, m->scope, site)) {
-            rc = mark_left(r, site, m, m->lsn, false);
+            rc = mark_left(r, site, m, m->lsn, false, could_write(r, m, before, site));
             if (rc == PERCHE_OK)
                 rc = scope_woken(r, site, 0);
         } else if (m->members != 0 && !scope_holds(r, m->members, site) && (before == 0 || scope_holds(r, before, site))) {
-            rc = mark_left(r, site, m, untold, true);
+            rc = mark_left(r, site, m, untold, true, LATE_MAY);
         }
     }
     return rc;
@@ -100,7 +126,7 @@ enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but)
 
         if (site == but || site == r->node.site_num)
             continue;
-        rc = mark_left(r, site, m, next_lsn(r), false);
+        rc = mark_left(r, site, m, next_lsn(r), false, could_write(r, m, m->members, site));
         if (rc == PERCHE_OK)
             rc = woken_add(r, site);
     }
@@ -496,15 +522,35 @@ static enum perche_rc follow_table(struct replica *r, struct table *t)
     return rc == PERCHE_OK && !WITHOUT(B3_TOMBSTONES) ? follow_all_dead(r, t) : rc;
 }
 
-/* A reader came or went: the rows of his area, in every table that has it. */
-static enum perche_rc follow_readers(struct replica *r)
+/* What site_reader's row says, for who leaves by a later change of it. */
+static enum perche_rc reader_known(struct replica *r, const struct meta *m, bool may_write)
 {
+    struct perche_value keys[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    sqlite3_stmt *s;
+    uint32_t n = 0;
+
+    if (perche_key_decode((struct perche_bytes){m->key, m->key_n}, keys, &n, scratch) != PERCHE_OK || n != 3)
+        return PERCHE_OK;
+    s = sql(r, meta_alive(m) ? SQL_READER_PUT : SQL_READER_END);
+    for (int i = 0; i < 3; i++)
+        bind_value(s, 1 + i, &keys[i]);
+    if (meta_alive(m))
+        sqlite3_bind_int(s, 4, may_write);
+    return sql_run(r, s, "remember who reads along");
+}
+
+/* A reader came or went: the rows of his area, in every table that has it. */
+static enum perche_rc follow_readers(struct replica *r, const struct meta *m, const struct perche_value *values)
+{
+    const struct column *may = table_column(m->table, "may_write");
+    bool may_write = may != NULL && values[may->num].type == PERCHE_INTEGER && values[may->num].i == 1;
     enum perche_rc rc = PERCHE_OK;
 
     for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++)
         if (registry_at(r, i)->area != NULL && registry_at(r, i)->present)
             rc = follow_table(r, registry_at(r, i));
-    return rc;
+    return rc == PERCHE_OK ? reader_known(r, m, may_write) : rc;
 }
 
 #define ORPHANS_LOOKED 20000 /* beyond there may be some */
@@ -557,7 +603,7 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
             rc = scope_woken(r, scope, 0);
     }
     if (rc == PERCHE_OK && !WITHOUT(B3_LATE_MARK) && pusher != 0 && !scope_holds(r, m->scope, pusher)) { /* an accepted write that ends outside: it drops it again */
-        rc = mark_left(r, pusher, m, next_lsn(r), false);
+        rc = mark_left(r, pusher, m, next_lsn(r), false, LATE_AS_IT_WAS);
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);
     }
@@ -567,6 +613,6 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
     if (rc == PERCHE_OK)
         rc = follow_members(r, of, of_count, pusher);
     if (rc == PERCHE_OK && strcmp(m->table->name, "site_reader") == 0)
-        rc = follow_readers(r);
+        rc = follow_readers(r, m, values);
     return rc;
 }

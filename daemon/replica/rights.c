@@ -10,7 +10,7 @@
 
 #define FIXED_AHEAD_MS (UINT64_C(366) * 86400000) /* a clock a year ahead is implausible: it stamps by another */
 
-bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
+static bool marked(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n, bool writes)
 {
     sqlite3_stmt *s = sql(r, SQL_LEFT_HAS);
     bool has;
@@ -18,9 +18,20 @@ bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *
     sqlite3_bind_int64(s, 1, site);
     sqlite3_bind_int64(s, 2, tab);
     sqlite3_bind_blob(s, 3, key, (int)key_n, SQLITE_STATIC);
-    has = sql_row(r, s);
+    has = sql_row(r, s) && (!writes || sqlite3_column_int(s, 0) == 1);
     sql_done(s);
     return has;
+}
+
+bool rights_left(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
+{
+    return marked(r, site, tab, key, key_n, false);
+}
+
+/* Could it be written there, and may be still? */
+static bool rights_late(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
+{
+    return marked(r, site, tab, key, key_n, true);
 }
 
 static bool refused_before(struct replica *r, uint32_t site, uint32_t tab, const uint8_t *key, uint32_t key_n)
@@ -95,7 +106,7 @@ bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, cons
         uint8_t key[PERCHE_KEY_BYTES_MAX];
         uint32_t key_n;
 
-        if (scope_parent_key(r, m, values, i, &parent, key, &key_n) && rights_left(r, site, parent->num, key, key_n))
+        if (scope_parent_key(r, m, values, i, &parent, key, &key_n) && rights_late(r, site, parent->num, key, key_n))
             return true;
     }
     return false;
@@ -259,7 +270,7 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "hub_table";
         return PERCHE_OK;
     } else if (in->gen % 2 == 1 && !t->mover_holder && !scope_may_write(r, t, m, values, site) &&
-               !(late && rights_left(r, site, t->num, m->key, m->key_n))) {
+               !(late && rights_late(r, site, t->num, m->key, m->key_n))) {
         *reason = "scope";
         return r->fail;
     }
@@ -309,7 +320,7 @@ static enum perche_rc may_decide(struct replica *r, uint32_t site, struct meta *
     if (row == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a question's row");
     if (conflict_subject(r, m->table, values, row)) {
-        if (row->table->area != NULL && !rights_left(r, site, row->table->num, row->key, row->key_n)) {
+        if (row->table->area != NULL && !rights_late(r, site, row->table->num, row->key, row->key_n)) {
             rc = row_values(r, row, values);
             *ok = rc != PERCHE_OK || rights_relative_left(r, site, row, values) || scope_may_write(r, row->table, row, values, site);
         }
@@ -383,7 +394,7 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         if (rc != PERCHE_OK)
             return rc;
         loaded = true;
-        if (t->area != NULL && !rights_left(r, site, t->num, m->key, m->key_n) && !rights_relative_left(r, site, m, values) &&
+        if (t->area != NULL && !rights_late(r, site, t->num, m->key, m->key_n) && !rights_relative_left(r, site, m, values) &&
             !scope_may_write(r, t, m, values, site)) {
             *reason = "readonly";
             return r->fail;

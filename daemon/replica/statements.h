@@ -10,6 +10,7 @@
 #include "replica/internal.h"
 
 #define META_COLUMNS "scope, lsn, entered, first, gen, flags, block, clock"
+#define MAY_WRITE    "9223372036854775807" /* perche_left.writes: its right has not ended */
 
 /* id, text. "W" statements are prepared by the writer alone, "R" by readers too. */
 #define REPLICA_SQL(W, R)                                                                                              \
@@ -66,16 +67,23 @@
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 AND ended = 0 AND NOT stays"    \
                  " ORDER BY lsn LIMIT ?3")                                                                             \
-    R(LEFT_HAS, "SELECT lsn FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3 AND ended = 0")                 \
-    W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn, stays) VALUES (?1,?2,?3,?4,?5)"                         \
-                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays, ended = 0")                    \
+    R(LEFT_HAS, "SELECT writes = " MAY_WRITE " FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3 AND ended = 0")\
+    /* ?6: could the site write the row? NULL: not known, or as it was */                                              \
+    W(LEFT_PUT, "INSERT INTO perche_left (site, tab, key, lsn, stays, writes)"                                         \
+                " VALUES (?1,?2,?3,?4,?5, CASE ?6 WHEN 0 THEN 0 ELSE " MAY_WRITE " END)"                               \
+                " ON CONFLICT DO UPDATE SET lsn = excluded.lsn, stays = excluded.stays, ended = 0,"                    \
+                " writes = CASE WHEN ?6 OR (?6 IS NULL AND writes) THEN " MAY_WRITE " ELSE writes END")                \
     W(LEFT_STAYS, "UPDATE perche_left SET stays = 1 WHERE site = ?1 AND tab = ?2 AND key = ?3")                        \
     W(LEFT_END, "DELETE FROM perche_left WHERE site = ?1 AND tab = ?2 AND key = ?3")                                   \
-    W(LEFT_DONE, "UPDATE perche_left SET ended = ?3 WHERE site = ?1 AND lsn <= ?2 AND ended = 0"                       \
+    W(LEFT_DONE, "UPDATE perche_left SET ended = ?3, writes = min(writes, ?3) WHERE site = ?1 AND lsn <= ?2 AND ended = 0"\
                  " AND NOT EXISTS (SELECT 1 FROM perche_parked WHERE via = ?1)")                                       \
-    W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n"                                                   \
+    W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n, writes = CASE WHEN writes >= ?2 THEN " MAY_WRITE " ELSE writes END"\
                   " FROM (SELECT tab AS of_tab, key AS of_key, row_number() OVER (ORDER BY lsn) AS n"                  \
-                  " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key") \
+                  " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key")\
+    R(READER_MAY, "SELECT may_write FROM perche_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3")           \
+    W(READER_PUT, "INSERT INTO perche_reader (site_id, reader_id, area, may_write) VALUES (?1,?2,?3,?4)"               \
+                  " ON CONFLICT DO UPDATE SET may_write = excluded.may_write")                                         \
+    W(READER_END, "DELETE FROM perche_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3")                     \
     R(NAMED_ANY, "SELECT EXISTS (SELECT 1 FROM perche_named)")                                                         \
     R(NAMED_ROWS, "SELECT by_tab, by_key, shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND (by_tab, by_key) > (?3, ?4)" \
                   " ORDER BY by_tab, by_key LIMIT ?5")                                                                 \

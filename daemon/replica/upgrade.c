@@ -34,6 +34,17 @@ static enum perche_rc dead_children(struct replica *r)
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+/* To 4: who reads along, and may write. */
+static enum perche_rc readers(struct replica *r)
+{
+    struct table *t = registry_table(r, "site_reader");
+    const struct column *may = t == NULL || !t->present ? NULL : table_column(t, "may_write");
+
+    if (!r->hub || may == NULL || may->absent)
+        return PERCHE_OK;
+    return exec(r, "INSERT OR IGNORE INTO perche_reader (site_id, reader_id, area, may_write) SELECT site_id, reader_id, area, may_write = 1 FROM site_reader");
+}
+
 static const struct step {
     int64_t to;
     const char *tables;                   /* only adds, but for an index */
@@ -63,8 +74,12 @@ static const struct step {
      "CREATE INDEX IF NOT EXISTS perche_leaving_lsn ON perche_leaving (lsn);"
      "CREATE TABLE IF NOT EXISTS perche_held_child (parent_tab INTEGER NOT NULL, parent_key BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL,"
      " PRIMARY KEY (parent_tab, parent_key, tab, key)) STRICT, WITHOUT ROWID;"
-     "CREATE INDEX IF NOT EXISTS perche_held_child_row ON perche_held_child (tab, key);",
-     NULL}, /* each start sees to the rows: held_link_all() */
+     "CREATE INDEX IF NOT EXISTS perche_held_child_row ON perche_held_child (tab, key);" /* each start sees to the rows: held_link_all() */
+     "ALTER TABLE perche_left ADD COLUMN writes INTEGER NOT NULL DEFAULT 9223372036854775807;"
+     "UPDATE perche_left SET writes = ended WHERE ended > 0;"
+     "CREATE TABLE IF NOT EXISTS perche_reader (site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER NOT NULL,"
+     " PRIMARY KEY (site_id, reader_id, area)) STRICT, WITHOUT ROWID;",
+     readers},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(REPLICA_FORMAT == 1 + STEPS, "each format has its step");

@@ -154,7 +154,7 @@ static void a_hub_with_something_for_the_site_says_later(void **state)
     program(p->hub, "UPDATE perche_peer SET have = have + 1");
     program(
         p->hub,
-        "INSERT INTO perche_left SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node), 0, 0 FROM perche_peer");
+        "INSERT INTO perche_left SELECT site, 1, x'00', (SELECT lsn + 1 FROM perche_node), 0, 0, 0 FROM perche_peer");
     expect(p, p->sites[0], PERCHE_LATER, 0);
     program(p->hub, "DELETE FROM perche_left");
     program(

@@ -301,7 +301,7 @@ static void a_note_of_a_site_never_goes_back(void **state)
 
     program(
         p->hub,
-        "INSERT INTO perche_left SELECT site, 1, x'01', 500, 0, 0 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700, 1, 0 FROM perche_peer");
+        "INSERT INTO perche_left SELECT site, 1, x'01', 500, 0, 0, 0 FROM perche_peer; INSERT INTO perche_left SELECT site, 1, x'02', 700, 1, 0, 0 FROM perche_peer");
     w.session = session;
     w.full = w.scan = 600;
     w.done = 550;

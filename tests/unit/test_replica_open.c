@@ -405,6 +405,7 @@ static void a_user_version_of_a_programs_is_its_own(void **state)
 #define OF_FORMAT_1 "DROP INDEX perche_leaving_lsn; DROP TABLE perche_held_child; DROP TABLE perche_dead_child; DROP TABLE perche_named; DROP TABLE perche_forgotten;" \
                     "DROP INDEX perche_left_open; ALTER TABLE perche_left DROP COLUMN ended; ALTER TABLE perche_parked DROP COLUMN epoch; ALTER TABLE perche_parked DROP COLUMN shown;" \
                     "CREATE INDEX perche_left_lsn ON perche_left (site, lsn); ALTER TABLE perche_left DROP COLUMN stays; ALTER TABLE perche_peer DROP COLUMN returns_stamp;" \
+                    "ALTER TABLE perche_left DROP COLUMN writes; DROP TABLE perche_reader;" \
                     "ALTER TABLE perche_node DROP COLUMN shifted; ALTER TABLE perche_node DROP COLUMN cut_block; DROP INDEX perche_parked_via; UPDATE perche_node SET format = 1;"
 /* Every table of ours and its columns, whatever their order, and the indexes. */
 #define SHAPE "SELECT group_concat(said, ' ') FROM (SELECT substr(t.name, 8) || '.' || c.name AS said" \

@@ -1,5 +1,5 @@
 /* What a site may write: refused cell by cell, or the row when it is new or outside (P7; MODEL A 19; B 7, 8, 10, 22; C 14). */
-#include "replica_steps.h"
+#include "replica_lives.h"
 
 #define REFUSALS "SELECT coalesce(group_concat(t.name || ':' || f.columns || ':' || f.reason, ' '), '') FROM (SELECT * FROM perche_refusal ORDER BY lsn) f JOIN perche_tab t ON t.num = f.tab"
 #define LISTED "SELECT coalesce(group_concat(tab || ':' || columns || ':' || reason, ' '), '') FROM perche_refused"
@@ -590,6 +590,214 @@ static void a_reader_writes_only_where_he_may(void **state)
     says(p->sites[0], "x 2", "SELECT call_name || ' ' || (SELECT count(*) FROM learner_contact) FROM learner");
 }
 
+static void reads_no_more(struct pair *p)
+{
+    edit(p, p->hub, "DELETE FROM site_reader");
+}
+
+static void moved(struct pair *p, const char *to)
+{
+    edit(p, p->hub, "UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", to, to);
+}
+
+/* A learner of the first school with one contact, which the second one reads. */
+static void read_along(struct pair *p, int may_write)
+{
+    schooled(p, 0, ID(1), ID(2));
+    contact(p, p->sites[0], ID(3), ID(1), "a@b.org");
+    equal(p, p->sites[0]);
+    reader(p, may_write);
+    says(p->sites[1], "a@b.org", "SELECT value FROM learner_contact");
+}
+
+static void writes_late(struct pair *p)
+{
+    edit(p, p->sites[1], "UPDATE learner SET call_name = 'late'; DELETE FROM learner_contact");
+    contact(p, p->sites[1], ID(4), ID(1), "late@b.org");
+}
+
+#define OPEN_MARKS "SELECT count(*) FROM perche_left WHERE ended = 0 AND site = (SELECT num FROM perche_name WHERE text = '%s')"
+#define WRITTEN "SELECT call_name || ' ' || (SELECT group_concat(value) FROM learner_contact) FROM learner"
+
+/* The reader has left and not heard so. */
+static void late_is_refused(struct pair *p)
+{
+    struct fixture *b = p->sites[1];
+
+    writes_late(p);
+    pair_push(p, b);
+    says(p->hub, "Camille a@b.org", WRITTEN);
+    for (int i = 0; i < 3; i++)
+        equal(p, b);
+    says(p->hub, "Camille a@b.org", WRITTEN);
+    says(b, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact)");
+    says(b, "learner readonly,learner_contact readonly", "SELECT group_concat(x) FROM (SELECT DISTINCT tab || ' ' || reason AS x FROM perche_refused ORDER BY 1)");
+    says(p->hub, "0", OPEN_MARKS, SITE_ID(p, 1));
+}
+
+static void late_is_taken(struct pair *p)
+{
+    struct fixture *b = p->sites[1];
+
+    writes_late(p);
+    for (int i = 0; i < 3; i++)
+        equal(p, b);
+    says(p->hub, "late late@b.org", WRITTEN);
+    says(b, "0 0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM perche_refused)");
+    says(p->hub, "0", OPEN_MARKS, SITE_ID(p, 1));
+}
+
+static void who_could_only_read_cannot_write_when_he_reads_no_more(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    reads_no_more(p);
+    late_is_refused(p);
+}
+
+static void nor_when_the_row_goes_to_a_school_that_he_does_not_read(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    moved(p, HUB_ID(p));
+    late_is_refused(p);
+}
+
+static void nor_when_both_are_of_a_time(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    edit(p, p->hub, "DELETE FROM site_reader; UPDATE enrolment SET site_id = '%s'; UPDATE learner SET home_site_id = '%s'", HUB_ID(p), HUB_ID(p));
+    late_is_refused(p);
+}
+
+static void nor_who_could_write_once_and_has_heard_that_he_cannot(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 1);
+    reader(p, 0);
+    reads_no_more(p);
+    late_is_refused(p);
+}
+
+/* What his rows gave him is read from the file of an earlier program when that is opened. */
+static void nor_one_whom_an_older_file_knows(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    edit(p, p->hub, "DROP TABLE perche_reader; UPDATE perche_node SET format = 3");
+    shut(p->hub);
+    reopened(p, p->hub);
+    reads_no_more(p);
+    late_is_refused(p);
+}
+
+static void where_nothing_says_what_he_could_he_is_believed(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    edit(p, p->hub, "DELETE FROM perche_reader");
+    reads_no_more(p);
+    late_is_taken(p);
+}
+
+static void who_could_write_may_until_he_has_heard_that_he_reads_no_more(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    reader(p, 1);
+    reads_no_more(p);
+    late_is_taken(p);
+}
+
+static void and_until_he_has_heard_that_the_row_has_gone(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 1);
+    moved(p, HUB_ID(p));
+    late_is_taken(p);
+}
+
+/* He comes back meanwhile to read alone, and leaves again. */
+static void what_he_could_is_not_taken_by_a_later_mark_that_he_has_not_heard_either(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 1);
+    reads_no_more(p);
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', 0)", SITE_ID(p, 0), SITE_ID(p, 1));
+    reads_no_more(p);
+    late_is_taken(p);
+}
+
+static void a_former_school_may_though_it_only_read_in_between(void **state)
+{
+    struct pair *p = *state;
+
+    read_along(p, 0);
+    moved(p, SITE_ID(p, 1));
+    equal(p, p->sites[1]);
+    moved(p, SITE_ID(p, 0));
+    reads_no_more(p);
+    late_is_taken(p);
+}
+
+static void settled_both(struct pair *p)
+{
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++)
+            equal(p, p->sites[k]);
+}
+
+/* Its copy is of before it heard the one mark or the other, which are of the same row. */
+static void put_back_to(struct pair *p, bool to_school)
+{
+    struct fixture *b = p->sites[1];
+
+    read_along(p, 0);
+    moved(p, SITE_ID(p, 1));
+    settled_both(p);
+    if (to_school)
+        back_up(b);
+    reads_no_more(p);
+    moved(p, HUB_ID(p));
+    settled_both(p);
+    moved(p, SITE_ID(p, 0));
+    reader(p, 0);
+    settled_both(p);
+    if (!to_school)
+        back_up(b);
+    reads_no_more(p);
+    settled_both(p);
+    says(b, "0", "SELECT count(*) FROM learner");
+    put_back(p, b);
+    (void)shake(p, b);
+}
+
+static void a_school_that_is_put_back_may_write_what_it_only_read_since(void **state)
+{
+    struct pair *p = *state;
+
+    put_back_to(p, true);
+    late_is_taken(p);
+}
+
+static void one_that_is_put_back_to_when_it_only_read_may_not(void **state)
+{
+    struct pair *p = *state;
+
+    put_back_to(p, false);
+    late_is_refused(p);
+}
+
 /* His value would be refused; the question must not be gone by then. */
 static void a_reader_settles_no_question(void **state)
 {
@@ -866,6 +1074,18 @@ int main(void)
         TEST(nor_does_the_one_to_whom_a_transfer_is_drafted_ask_it_himself),
         TEST(a_child_is_given_to_another_parent_only_where_both_are_held),
         TEST(a_reader_writes_only_where_he_may),
+        TEST(who_could_only_read_cannot_write_when_he_reads_no_more),
+        TEST(nor_when_the_row_goes_to_a_school_that_he_does_not_read),
+        TEST(nor_when_both_are_of_a_time),
+        TEST(nor_who_could_write_once_and_has_heard_that_he_cannot),
+        TEST(nor_one_whom_an_older_file_knows),
+        TEST(where_nothing_says_what_he_could_he_is_believed),
+        TEST(who_could_write_may_until_he_has_heard_that_he_reads_no_more),
+        TEST(and_until_he_has_heard_that_the_row_has_gone),
+        TEST(what_he_could_is_not_taken_by_a_later_mark_that_he_has_not_heard_either),
+        TEST(a_former_school_may_though_it_only_read_in_between),
+        TEST(a_school_that_is_put_back_may_write_what_it_only_read_since),
+        TEST(one_that_is_put_back_to_when_it_only_read_may_not),
         TEST(a_reader_settles_no_question),
         TEST(a_school_settles_a_question_about_a_row_that_it_has_deleted),
         TEST(a_row_that_names_no_site_is_refused_and_listed),
