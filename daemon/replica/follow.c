@@ -89,11 +89,11 @@ static enum late could_write(struct replica *r, const struct meta *m, uint32_t m
 }
 
 /* Every site that lost the row gets a mark, every one that has it now loses its. Who was a member (@before: then, 0 = all of
- * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken. */
-static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before)
+ * @old) and only reads it now gets one that is not told: its row stays, and what it wrote while it could not know is taken.
+ * @lsn: of the marks; whoever has heard that far has heard of it. */
+static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t old, uint32_t before, uint64_t lsn)
 {
     const uint32_t *sites;
-    uint64_t untold = m->scope == old ? next_lsn(r) : m->lsn; /* whoever has heard that far has heard of it */
     enum perche_rc rc = PERCHE_OK;
 
     if (m->scope == scope_all(r) || old == scope_all(r) || old == 0)
@@ -106,11 +106,11 @@ static enum perche_rc marks(struct replica *r, const struct meta *m, uint32_t ol
         if (site == r->node.site_num)
             continue;
         if (!scope_holds(r, m->scope, site)) {
-            rc = mark_left(r, site, m, m->lsn, false, could_write(r, m, before, site));
+            rc = mark_left(r, site, m, lsn, false, could_write(r, m, before, site));
             if (rc == PERCHE_OK)
                 rc = scope_woken(r, site, 0);
         } else if (m->members != 0 && !scope_holds(r, m->members, site) && (before == 0 || scope_holds(r, before, site))) {
-            rc = mark_left(r, site, m, untold, true, LATE_MAY);
+            rc = mark_left(r, site, m, lsn, true, LATE_MAY);
         }
     }
     return rc;
@@ -586,20 +586,21 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         return r->fail != PERCHE_OK ? r->fail : PERCHE_OK;
     moved = scope != old || members != before;
     if (moved) {
+        uint64_t told = next_lsn(r); /* who loses the row drops it before its questions and what vouches for it; who gets it gets them first */
+
         m->scope = scope;
         m->members = members;
         if (scope != old) {
+            if (!m->table->is_system)
+                rc = conflict_rescope(r, m);
             m->lsn = m->entered = next_lsn(r);
             m->flags &= ~(uint32_t)META_AGREED;
         }
-        rc = meta_save(r, m);
         if (rc == PERCHE_OK)
-            rc = marks(r, m, old, before);
-    }
-    if (rc == PERCHE_OK && scope != old) {
-        if (!m->table->is_system)
-            rc = conflict_rescope(r, m);
+            rc = meta_save(r, m);
         if (rc == PERCHE_OK)
+            rc = marks(r, m, old, before, told);
+        if (rc == PERCHE_OK && scope != old)
             rc = scope_woken(r, scope, 0);
     }
     if (rc == PERCHE_OK && !WITHOUT(B3_LATE_MARK) && pusher != 0 && !scope_holds(r, m->scope, pusher)) { /* an accepted write that ends outside: it drops it again */

@@ -337,6 +337,41 @@ static void a_row_that_moves_takes_its_chain_along(void **state)
     is_clean(p, b, "3");
 }
 
+static void pulled_row_by_row(struct pair *p, struct fixture *f, const char *bad, unsigned answers_min)
+{
+    unsigned answers = 0;
+    bool more = true;
+
+    while (more) {
+        struct perche_message answer = pull_made(p, f, 1);
+        struct outcome o;
+
+        more = answer.u.pull_reply.more;
+        o = pull_heard(p, f, answer);
+        outcome_free(&o);
+        assert_string_equal(chain_at(p, f, bad), "0");
+        answers++;
+    }
+    assert_true(answers >= answers_min);
+}
+
+/* Whatever of it a hub has told before it is put back to where it had none. */
+static void a_row_comes_after_its_entries_and_goes_before_them(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+    char sql[200];
+
+    enrol_at(p, a, ENROLMENT);
+    decide(p, a, "EMP_PERMANENT");
+    pair_sync(p, a);
+    pair_sync(p, b);
+    snprintf(sql, sizeof sql, "UPDATE enrolment SET site_id = '%s' WHERE id = '" ENROLMENT "'", replica_site_id(b->r));
+    pair_edit(p, p->hub, 1000, sql);
+    pulled_row_by_row(p, b, "$.chain.waiting", 4);
+    pulled_row_by_row(p, a, "$.chain.altered", 4);
+}
+
 /* The first of them is harvested as the row is by then. Nobody wrote past the triggers. */
 static void edits_of_two_chunks_of_a_harvest_are_nothing_altered(void **state)
 {
@@ -599,6 +634,7 @@ int main(void)
         T(what_the_audit_takes_over_is_named_until_it_is_written_again),
         T(an_edit_that_hides_behind_an_ordinary_one_is_named),
         T(a_row_that_moves_takes_its_chain_along),
+        T(a_row_comes_after_its_entries_and_goes_before_them),
         T(edits_of_two_chunks_of_a_harvest_are_nothing_altered),
         T(a_deletion_is_signed_too_and_the_chain_outlives_the_tombstone),
         T(a_salt_that_is_taken_out_breaks_no_chain),
