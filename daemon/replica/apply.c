@@ -706,11 +706,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
     }
     m.lsn = early != 0 ? early : next_lsn(r);
     merge_number(&a->peer, &m, m.lsn, made);
-    if (out.changed) {
-        if (m.stored) /* else it is none, or that of the row whose place an image takes */
-            *prev = m.block;
-        m.block = a->block;
-    }
+    if (out.changed && m.stored) /* else it is none, or that of the row whose place an image takes */
+        *prev = m.block;
     rc = image ? data_replace(r, t, row->key, there, values) : write_data(a, &m, &out, was_alive, &k, values, there);
     if (image && refused_here(r)) { /* all is as it was: asked for again */
         *prev = 0;
@@ -741,6 +738,8 @@ static enum perche_rc apply_one(struct apply *a, struct table *t, const struct p
         goto out;
     set_first(a, &m);
     rc = row_digest(r, &m, values, have);
+    if (out.changed)
+        m.block = a->block; /* not there to be read before the end of the batch */
     if (rc == PERCHE_OK)
         rc = meta_save(r, &m);
     if (rc != PERCHE_OK)

@@ -191,19 +191,31 @@ static bool has_club(struct world *w, struct node *n)
     return n->club;
 }
 
+/* A column that a program may drop: no key, no scope, no other table's. NULL: none of this table. */
+static const char *loose_column(int table)
+{
+    return table == T_CONTACT ? "postcode" : table == T_PROJECT ? "price_cents" : NULL;
+}
+
 bool table_gone(struct world *w, struct node *n, int table)
 {
+    /* a column that is back is empty until the daemon has looked */
+    static const char there[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND (?2 IS NULL"
+                                " OR (EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)"
+                                " AND EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
+                                " AND NOT EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1)))";
     sqlite3_stmt *s = NULL;
 
     if (table == T_CLUB && !has_club(w, n))
         return true;
     if (n->dropped == 0)
         return false;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", -1, &s, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(node_db(w, n), there, -1, &s, NULL) != SQLITE_OK) {
         world_fail(w, "program", "%s: %s", n->name, sqlite3_errmsg(n->db));
         return false;
     }
     sqlite3_bind_text(s, 1, specs[n->dropped - 1].name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, loose_column(n->dropped - 1), -1, SQLITE_STATIC);
     if (sqlite3_step(s) == SQLITE_ROW) {
         STORY(w, n, "%s is there again", specs[n->dropped - 1].name);
         n->dropped = 0;
@@ -1232,6 +1244,37 @@ static bool rebuild(struct world *w, struct node *n, const char *table)
     return done;
 }
 
+static bool drop_column(struct world *w, struct node *n, int table)
+{
+    char sql[120];
+
+    (void)snprintf(sql, sizeof sql, "ALTER TABLE %s DROP COLUMN %s", specs[table].name, loose_column(table));
+    return drop_triggers(w, n, specs[table].name) && exec(w, n, sql);
+}
+
+bool actor_column_back(struct world *w, struct node *n)
+{
+    const char *name = n->dropped == 0 ? NULL : specs[n->dropped - 1].name, *column = n->dropped == 0 ? NULL : loose_column(n->dropped - 1);
+    char sql[200];
+
+    if (column == NULL)
+        return false;
+    (void)snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '%s')"
+                                    " AND NOT EXISTS (SELECT 1 FROM pragma_table_info('%s') WHERE name = '%s')", name, name, column);
+    if (number(w, n, sql) != 1)
+        return false;
+    /* the last one, dropped and added at one look, is as if somebody had emptied it (docs/architecture.md) */
+    (void)snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '%s')", name);
+    if (number(w, n, sql) != 1)
+        return true;
+    STORY(w, n, "a program adds the column %s to %s again", column, name);
+    w->counts[COUNT_COLUMN_BACK]++;
+    (void)snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", name, column, n->dropped - 1 == T_PROJECT ? "INTEGER" : "TEXT");
+    if (exec(w, n, sql))
+        node_changed(w, n);
+    return true;
+}
+
 void actor_bypass(struct world *w, struct node *n, const struct step *st)
 {
     static const uint8_t tables[] = {T_CONTACT, T_PROJECT, T_DECISION, T_LEASE, T_UNIT, T_CODE, T_ORGANISATION};
@@ -1242,7 +1285,7 @@ void actor_bypass(struct world *w, struct node *n, const struct step *st)
     bool off = how == OFF, harvested;
     char sql[100];
 
-    if (n->slow || n->id[0] == '\0')
+    if (n->slow || n->id[0] == '\0' || actor_column_back(w, n))
         return;
     chance_seed(&c, st->a ^ st->d << 32, 10);
     table = tables[chance_below(&c, n->index == HUB ? sizeof tables : sizeof tables - 2)];
@@ -1256,18 +1299,20 @@ void actor_bypass(struct world *w, struct node *n, const struct step *st)
     if (off) {
         (void)sqlite3_db_config(n->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     } else if (how == GONE) { /* what waits to be harvested would go with it, and nobody could tell */
+        bool column = loose_column(table) != NULL && st->b / 8 % 2 == 0;
+
         (void)snprintf(sql, sizeof sql, "DROP TABLE %s", specs[table].name);
-        if (!harvested || !exec(w, n, sql) || !exec(w, n, "COMMIT")) {
+        if (!harvested || (column && n->unseen) || !(column ? drop_column(w, n, table) : exec(w, n, sql)) || !exec(w, n, "COMMIT")) {
             (void)exec(w, n, sqlite3_get_autocommit(n->db) ? "SELECT 1" : "ROLLBACK");
             return;
         }
-        w->counts[COUNT_DROP]++;
+        w->counts[column ? COUNT_COLUMN : COUNT_DROP]++;
         n->dropped = (uint8_t)(table + 1);
         for (uint32_t i = 1; i <= w->writes_count; i++) /* nobody had seen these yet */
             if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0)
                 w->rows[w->writes[i].row].tainted = true;
         n->unseen = true;
-        STORY(w, n, "a program drops the table %s, with %d rows", specs[table].name, rows);
+        STORY(w, n, "a program drops %s of the table %s, with %d rows", column ? loose_column(table) : "all", specs[table].name, rows);
         node_changed(w, n);
         return;
     } else if (!(how == REBUILT ? rebuild(w, n, specs[table].name) : drop_triggers(w, n, specs[table].name))) {

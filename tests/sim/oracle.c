@@ -60,20 +60,25 @@ static const char *table_name(int table)
 
 static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
 {
-    char sql[3000];
+    char sql[3000], columns[1500] = "";
+    sqlite3_stmt *s = NULL;
     size_t at;
 
     if (n->dumps[table] != NULL)
         return n->dumps[table];
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT group_concat('t.' || name) FROM (SELECT name FROM pragma_table_info(?1) ORDER BY name)", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(s, 1, table_name(table), -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        (void)snprintf(columns, sizeof columns, "%s", (const char *)sqlite3_column_text(s, 0)); /* one that was added again stands elsewhere in the file */
+    sqlite3_finalize(s);
     if (table >= TABLES) {
-        (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, t.* FROM %s t ORDER BY t.id", table_name(table));
+        (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, %s FROM %s t ORDER BY t.id", columns, table_name(table));
     } else {
         const struct table_spec *t = &specs[table];
 
         at = (size_t)snprintf(sql, sizeof sql, "SELECT json_array(");
         for (int i = 0; i < 3 && t->keys[i] != NULL; i++)
             at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "), CASE WHEN ?1 IS NULL THEN 1 ELSE (%s) END, t.* FROM %s t ORDER BY ", t->scope, t->name);
+        at += (size_t)snprintf(sql + at, sizeof sql - at, "), CASE WHEN ?1 IS NULL THEN 1 ELSE (%s) END, %s FROM %s t ORDER BY ", t->scope, columns, t->name);
         for (int i = 0; i < 3 && t->keys[i] != NULL; i++) /* what find() and dump_same() take for granted; seen to in dump_take() */
             at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
     }
@@ -418,7 +423,7 @@ static bool taken_over(const struct world *w, uint32_t x)
     return false;
 }
 
-/* Values of the hub's rows, column by column in the order of the file; every name must be where its author put it. */
+/* Values of the hub's rows, column by column; every name must be where its author put it. */
 static void read_rows(struct world *w, struct node *n, struct notes *notes)
 {
     for (int table = 0; table < TABLES; table++) {

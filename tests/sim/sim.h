@@ -156,6 +156,8 @@
     X(BYPASS_OFF, "writes with the triggers switched off", 1)        \
     X(REBUILD, "tables rebuilt by a program", 1)                     \
     X(DROP, "tables dropped by a program", 1)                        \
+    X(COLUMN, "columns dropped by a program", 1)                     \
+    X(COLUMN_BACK, "columns added again", 1)                         \
     X(VERIFY, "perche verify", 1)                                    \
     X(FOUND, "rows found that had been changed unseen", 1)           \
     X(MADE_AGAIN, "rows put back that went with their table", 1)     \
@@ -334,7 +336,7 @@ struct node {
     bool unseen;             /* something was written past the triggers, and nobody has compared since */
     bool unseen_off;         /* ... the triggers stand as ever: only `perche verify` looks there */
     bool club;               /* has the table T_CLUB */
-    uint8_t dropped;         /* this table is gone, 1 more than its number in specs[]; 0 = none */
+    uint8_t dropped;         /* this table, or a column of it, is gone, 1 more than its number in specs[]; 0 = none */
 
     /* what it has shown */
     uint64_t acked;          /* a site: told by the hub */
@@ -472,6 +474,7 @@ void actor_found(struct world *w, struct node *n, const struct outcome *o); /* b
 /* A harvest has ended, and left nothing that is to be compared. */
 void actor_harvested(struct world *w, struct node *n, const struct outcome *o);
 int row_gen(struct world *w, struct node *n, const struct row_note *r); /* as its metadata here has it, 0 = none */
+bool actor_column_back(struct world *w, struct node *n); /* adds a dropped column again, once the daemon has seen it; false: none is missing */
 bool table_gone(struct world *w, struct node *n, int table); /* a program has dropped it here, and nobody made it again yet */
 bool actor_decide_all(struct world *w, struct node *n);
 bool held_json(const void *key, int n, char out[48]); /* the key as perche_conflict has it; false: not one UUID */

@@ -1247,6 +1247,17 @@ static bool machines_all(struct world *w)
     return w->failure[0] == '\0';
 }
 
+/* Somebody adds what a program has dropped. False: nothing is missing. */
+static bool columns_missing(struct world *w)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < MACHINES_MAX; i++)
+        if (i < w->nodes_count || w->nodes[i].twin_of != 0)
+            any |= actor_column_back(w, &w->nodes[i]);
+    return any;
+}
+
 /* What went past the triggers is found at the latest when somebody looks. */
 static bool verify_all(struct world *w)
 {
@@ -1262,7 +1273,7 @@ static bool verify_all(struct world *w)
             actor_verify(w, n);
     }
     do {
-        any = false;
+        any = columns_missing(w);
         for (uint32_t i = 0; i < w->nodes_count; i++)
             any |= w->nodes[i].unseen;
         if (any)

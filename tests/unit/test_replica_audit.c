@@ -773,14 +773,17 @@ static void at_a_hub_it_empties_nobodys(void **state)
     pair_sync(p, f);
     assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
     edit(p, p->hub, "UPDATE learner SET call_name = 'by the hub' WHERE id = '" LEARNER "1'");
+    edit(p, f, "UPDATE learner SET call_name = 'by the site' WHERE id = '" LEARNER "4'");
+    pair_sync(p, f);
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
     edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "6', '%s', 'new')", SITE_ID(p, 0));
     edit(p, f, "UPDATE learner SET ine = 'edited' WHERE id = '" LEARNER "2'");
     pair_sync(p, f);
-    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,name 4 ine 4,name 5 ine 5,new -", all);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", all);
     program(p->hub, "ALTER TABLE learner ADD COLUMN ine TEXT");
     harvest_here(p, p->hub);
     proven(p, f);
-    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,name 4 ine 4,name 5 ine 5,new -", all);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", all);
 }
 
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
