@@ -31,6 +31,7 @@ static const char *words(const char *reason)
         {"key", "its key is longer than 1,024 bytes"},
         {"type", "a value that the hub's table does not take"},
         {"left", "a deletion that waited for a decision, and then the row left this site"},
+        {"trigger", "stays here alone: a trigger keeps what has to go before it"},
         {"schema", "a change of the schema that this file did not take"},
     };
 

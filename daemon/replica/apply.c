@@ -766,6 +766,33 @@ out:
     return rc;
 }
 
+/* What named it before it came, and goes now, may be kept by a program's trigger: then it is as if the row had not come, and it waits. */
+static enum perche_rc apply_named(struct apply *a, struct table *t, const struct perche_part *part, struct perche_row *row,
+                                  const uint16_t *nums, uint64_t *prev)
+{
+    struct replica *r = a->r;
+    uint64_t applied = a->applied, block = *prev;
+    bool refused = a->refused;
+    uint16_t flags = row->flags;
+    enum perche_rc rc = trial(r);
+
+    if (rc == PERCHE_OK)
+        rc = apply_one(a, t, part, row, nums, prev);
+    if (rc == PERCHE_OK)
+        return trial_release(r);
+    if (!refused_here(r))
+        return rc;
+    rc = trial_rollback(r);
+    a->refused = refused;
+    a->applied = applied;
+    memset(a->names, 0, a->batch->names_count * sizeof *a->names); /* some were interned in vain */
+    row->flags = flags;
+    *prev = block;
+    for (uint32_t i = 0; i < row->cells_count; i++)
+        part->cells[row->cells_first + i].flags &= (uint16_t)~CELL_REFUSED;
+    return rc == PERCHE_OK ? park(a, part, row, r->obstacle != NULL ? r->obstacle : "constraint") : rc;
+}
+
 static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
 {
     struct perche_part *part = &a->batch->parts[p];
@@ -785,6 +812,8 @@ static enum perche_rc apply_part(struct apply *a, uint32_t p, uint32_t first)
 
         if (t == NULL || !t->present)
             rc = park(a, part, row, "table");
+        else if (a->peer.at_hub && row->flags & PERCHE_ROW_GEN && named_before(a->r, t, row->key))
+            rc = apply_named(a, t, part, row, nums, &a->prev[first + i]);
         else
             rc = apply_one(a, t, part, row, nums, &a->prev[first + i]);
     }

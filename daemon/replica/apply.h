@@ -99,6 +99,9 @@ bool rights_brings(struct table *t, const struct rule_part *part, const struct p
 
 /* named.c, at the hub. @m names a row that is not here. */
 enum perche_rc named_note(struct replica *r, const struct meta *m, const struct table *t, const uint8_t *key, uint32_t key_n);
+/* May a row stand here that names this one, which is not here? What is done with it may be REFUSED by a program's trigger; r->obstacle
+ * says by whose. */
+bool named_before(struct replica *r, const struct table *t, struct perche_bytes key);
 /* A new row of the hub, which @pusher (0: the hub itself) inserted and which is not saved yet: what others had written that
  * makes its site a member of it is judged now. Sets m->scope anew when something of that was refused; then values that
  * were read from the file are to be read again. */

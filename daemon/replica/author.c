@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/ask.h"
 #include "replica/harvest.h"
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 /* What a local write replaced while a pull is not finished, or in a row with a pair of its own (DESIGN 4.3); and what may not be
  * shifted: a handshake that shifts the write stays above it. One that is not at the hub yet has no place to be named. */
@@ -81,8 +83,8 @@ static enum perche_rc author_record(struct author *a, struct meta *m, const stru
     return PERCHE_OK;
 }
 
-/* Finishes a row that was changed here: position, scope, digest, metadata, history. */
-enum perche_rc author_finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+/* Position, scope, digest, metadata, history. */
+static enum perche_rc finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
 {
     struct replica *r = a->r;
     struct perche_value again[PERCHE_COLUMNS_MAX + 1];
@@ -141,6 +143,55 @@ enum perche_rc author_finish(struct author *a, struct meta *m, const struct perc
         return rc;
     rc = row_values(r, m, again); /* a question may have been written meanwhile */
     return rc == PERCHE_OK ? scope_follow(r, m, again, 0) : rc;
+}
+
+/* It stays at this hub as it is, and nowhere else, until what is in its way is gone: r->obstacle says what. */
+static enum perche_rc list_kept(struct replica *r, const struct meta *m)
+{
+    char *key = ask_key_json(r, (struct perche_bytes){m->key, m->key_n});
+    sqlite3_stmt *s = sql(r, SQL_REFUSED_PUT);
+    enum perche_rc rc;
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+    sqlite3_bind_text(s, 2, m->table->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 3, key != NULL ? key : "", -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, "", 0, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, "trigger", -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 6, r->obstacle, -1, SQLITE_STATIC);
+    rc = sql_run(r, s, "list a row that stays here");
+    free(key);
+    r->kept_here = true;
+    return rc;
+}
+
+/* What named it before it was here, and goes now, may be kept by a program's trigger: nothing else waits for that. */
+static enum perche_rc finish_named(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+{
+    struct replica *r = a->r;
+    uint32_t recorded = a->prev_count;
+    enum perche_rc rc = trial(r);
+
+    if (rc == PERCHE_OK)
+        rc = finish(a, m, values, mask, gen);
+    if (rc == PERCHE_OK)
+        return trial_release(r);
+    if (!refused_here(r))
+        return rc;
+    rc = trial_rollback(r);
+    if (a->prev_count > recorded) {
+        struct perche_part *part = &a->batch->parts[a->parts[recorded]];
+
+        part->cells_count = part->rows[--part->rows_count].cells_first;
+        a->prev_count = recorded;
+    }
+    return rc == PERCHE_OK ? list_kept(r, m) : rc;
+}
+
+enum perche_rc author_finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)
+{
+    if (a->r->hub && !m->stored && named_before(a->r, m->table, (struct perche_bytes){m->key, m->key_n}))
+        return finish_named(a, m, values, mask, gen);
+    return finish(a, m, values, mask, gen);
 }
 
 enum perche_rc author_restamped(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen)

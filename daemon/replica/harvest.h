@@ -83,7 +83,8 @@ enum perche_rc author_end(struct author *a, enum perche_rc rc);
 void author_cell(const struct author *a, struct meta *m, uint32_t num, uint64_t stamp);
 /* Cells of a tombstone: those of its scope alone, as they were. */
 void author_bury(struct meta *m);
-/* Finishes a row that was changed here: position, scope, digest, metadata, history. */
+/* Finishes a row that was changed here: position, scope, digest, metadata, history. A new row of a hub stays as it stands in its table,
+ * and is listed, as long as a program's trigger keeps what unlawfully named it. */
 enum perche_rc author_finish(struct author *a, struct meta *m, const struct perche_value *values, uint64_t mask, bool gen);
 
 /* Own cells of @mask, and the generation's if @gen, have other stamps than they were written with: the history knows them by these

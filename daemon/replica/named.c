@@ -4,11 +4,13 @@
  * be. It is noted (perche_named), and judged when the other arrives, as if that had been here first (DESIGN 4.6:
  * naming an id opens no door). Nothing that a hub is shown while it recovers is judged: nor is that when the other
  * arrives, as long as the recovery lasts. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "replica/position.h"
 #include "replica/statements.h"
+#include "replica/tx.h"
 
 enum perche_rc named_note(struct replica *r, const struct meta *m, const struct table *t, const uint8_t *key, uint32_t key_n)
 {
@@ -24,7 +26,7 @@ enum perche_rc named_note(struct replica *r, const struct meta *m, const struct 
 }
 
 /* Has a row that a site wrote named this one? */
-static bool was_named(struct replica *r, const struct meta *m)
+static bool was_named(struct replica *r, const struct table *t, struct perche_bytes key)
 {
     sqlite3_stmt *s;
     bool yes;
@@ -39,11 +41,37 @@ static bool was_named(struct replica *r, const struct meta *m)
     if (r->named != NAMED_SOME)
         return false;
     s = sql(r, SQL_NAMED_FIRST);
-    sqlite3_bind_int64(s, 1, m->table->num);
-    sqlite3_bind_blob(s, 2, m->key, (int)m->key_n, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 1, t->num);
+    sqlite3_bind_blob(s, 2, key.p, (int)key.n, SQLITE_STATIC);
     yes = sql_row(r, s);
     sql_done(s);
     return yes;
+}
+
+/* Does a row stand here that may make its site a member of this one? It is one now by what the hub has written in it, perhaps. */
+static bool stands_before(struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    struct perche_value parent[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    uint32_t n = 0;
+    bool any = false;
+
+    if (perche_key_decode(key, parent, &n, scratch) != PERCHE_OK || n != 1)
+        return false;
+    for (uint32_t p = 0; !any && r->fail == PERCHE_OK && p < t->parts_count; p++) {
+        const struct rule_part *part = &t->parts[p];
+        struct table *child = part->child_site == NULL ? NULL : registry_table(r, part->table);
+        sqlite3_stmt *q = child == NULL || !child->present ? NULL : scope_naming(r, child, part->child_via, &parent[0]);
+
+        any = q != NULL && sql_row(r, q);
+        sqlite3_finalize(q);
+    }
+    return any;
+}
+
+bool named_before(struct replica *r, const struct table *t, struct perche_bytes key)
+{
+    return was_named(r, t, key) || (t->rule == RULE_MEMBERS && registry_foreign_triggers(r) && stands_before(r, t, key));
 }
 
 /* Is it shown to a hub that still recovers, where nothing is judged? What was taken before that is. */
@@ -165,6 +193,16 @@ static enum perche_rc find_waiting(struct replica *r, const struct meta *m, stru
     return rc != PERCHE_OK ? rc : r->fail;
 }
 
+/* Something of @t does not let what is to be taken back go. */
+static void note_whose(struct replica *r, const struct table *t, const char *what)
+{
+    char whose[sizeof r->in_the_way];
+
+    (void)snprintf(whose, sizeof whose, "%.150s of %s", r->obstacle != NULL ? r->obstacle : what != NULL ? what : "constraint", t->name);
+    memcpy(r->in_the_way, whose, sizeof whose); /* which the obstacle may be */
+    r->obstacle = r->in_the_way;
+}
+
 #define BELOW_MAX 6 /* as deep as scope rules go */
 
 /* What the site inserted is not here any more, as if it had been refused at once; what it inserted below it neither. */
@@ -179,8 +217,8 @@ static enum perche_rc withdraw(struct replica *r, uint32_t site, struct meta *m,
         rc = scope_gone(r, m, site);
     if (rc == PERCHE_OK)
         rc = row_drop(r, m);
-    if (refused_here(r)) /* by a program's trigger */
-        return fail(r, PERCHE_STATE, "a trigger of %s does not let go of a row that is refused", m->table->name);
+    if (rc == PERCHE_REFUSED)
+        note_whose(r, m->table, m->table->triggers);
     while (rc == PERCHE_OK && depth < BELOW_MAX && (t = scope_child_of(r, m, site, key, &key_n)) != NULL) {
         struct meta *child = malloc(sizeof *child);
 
@@ -243,6 +281,7 @@ static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m,
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     struct former f = {.r = r, .m = m, .column = c};
     struct clock_cell back;
+    struct perche_bytes key = {m->key, m->key_n};
     uint64_t bit = UINT64_C(1) << (c->num - 1);
     enum perche_rc rc = history_walk(r, m, former_row, &f);
 
@@ -253,8 +292,13 @@ static enum perche_rc put_back(struct replica *r, uint32_t site, struct meta *m,
         values[c->num] = f.value;
         rc = refuse(r, site, m, c->name, reason);
         if (rc == PERCHE_OK)
-            rc = m->flags & META_HELD ? keep_values(r, m, values, bit, true)
-                                      : data_update(r, m->table, (struct perche_bytes){m->key, m->key_n}, bit, values);
+            rc = m->flags & META_HELD ? keep_values(r, m, values, bit, true) : data_update(r, m->table, key, bit, values);
+        if (rc == PERCHE_NOT_FOUND && (rc = audit_missing(r, m->table, key)) == PERCHE_OK) { /* taken out past the triggers */
+            rc = data_update(r, m->table, key, bit, values);
+            rc = rc == PERCHE_NOT_FOUND ? PERCHE_OK : rc;
+        }
+        if (rc == PERCHE_REFUSED)
+            note_whose(r, m->table, NULL);
         m->lsn = next_lsn(r);
         back = (struct clock_cell){.stamp = next_stamp(r, r->now_ms), .lsn = m->lsn, .origin = r->node.site_num, .via = f.via,
                                    .written = true}; /* judged again as what it was, should that be missing, too */
@@ -501,7 +545,7 @@ enum perche_rc named_parent_arrived(struct replica *r, const struct meta *m)
     uint32_t n = NAMED_PAGE;
     enum perche_rc rc = PERCHE_OK;
 
-    if (!was_named(r, m))
+    if (!was_named(r, m->table, (struct perche_bytes){m->key, m->key_n}))
         return r->fail;
     page = malloc(NAMED_PAGE * sizeof *page);
     if (page == NULL)

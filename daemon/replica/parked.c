@@ -383,6 +383,15 @@ static enum perche_rc pass_step(struct replica *r, bool *any)
     return rc;
 }
 
+/* A hub's own rows that its trigger kept (author.c) are captured as at first. */
+static enum perche_rc capture_kept(struct replica *r)
+{
+    sqlite3_stmt *s = sql(r, SQL_KEPT_AGAIN);
+
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
+    return sql_run(r, s, "try a row that stayed here again");
+}
+
 enum perche_rc parked_step(struct replica *r)
 {
     struct parked_pass *p = &r->parked;
@@ -391,10 +400,13 @@ enum perche_rc parked_step(struct replica *r)
 
     if (p->trying != 0 || audit_waits(r))
         return r->fail;
-    if (p->schema != r->schema_version)
+    if (p->schema != r->schema_version) {
         pass_begin(r, true);
-    else if (p->last == 0 && time_to_try(r))
+        if (r->kept_here && (capture_kept(r) != PERCHE_OK || sqlite3_changes(r->db) > 0))
+            return r->fail; /* these first */
+    } else if (p->last == 0 && time_to_try(r)) {
         pass_begin(r, false);
+    }
     if (p->last == 0)
         return r->fail;
     for (uint32_t i = 0; rc == PERCHE_OK && any && i < RETRY_ROWS; i++)

@@ -692,7 +692,7 @@ static enum perche_rc open_writer(struct replica *r)
     held_look(r);
     if (r->holding && write_once(r, held_link_all) != PERCHE_OK)
         return r->fail;
-    r->kept_here = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_refused WHERE reason IN ('key', 'too_large'))", 0, NULL) != 0;
+    r->kept_here = ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_refused WHERE reason IN ('key', 'too_large', 'trigger'))", 0, NULL) != 0;
     if (r->fail != PERCHE_OK)
         return r->fail;
     return tx_pragma(r, TX_DATA_VERSION, &r->tx->data_version);

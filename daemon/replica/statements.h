@@ -154,7 +154,10 @@
                 " (SELECT 1 FROM perche_refused WHERE tab = ?2 AND key = substr(?3, 1, 200) AND reason = 'key' AND image = ?5)") \
     W(KEPT_END, "DELETE FROM perche_refused WHERE tab = ?1 AND key = substr(?2, 1, 200) AND reason = 'key' AND image = ?3") \
     R(LARGE_KEPT, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND key = ?2 AND columns = ?3 AND reason = 'too_large' AND image IS NULL") \
-    W(LARGE_END, "DELETE FROM perche_refused WHERE tab = ?1 AND key = ?2 AND reason = 'too_large' AND image IS NULL")  \
+    W(LARGE_END, "DELETE FROM perche_refused WHERE tab = ?1 AND key = ?2"                                              \
+                 " AND ((reason = 'too_large' AND image IS NULL) OR reason = 'trigger')")                              \
+    W(KEPT_AGAIN, "INSERT INTO perche_capture (tab, mask, at, k1) SELECT t.num, -1, ?1, f.key ->> '$[0]'"              \
+                  " FROM perche_refused f JOIN perche_tab t ON t.name = f.tab WHERE f.reason = 'trigger'")             \
     W(REFUSED_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image, block, cells)"                \
                    " VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")
 

@@ -29,6 +29,9 @@ static const char *const texts[TX_SQL_COUNT] = {
     [TX_ROW] = "SAVEPOINT one_row",
     [TX_ROW_RELEASE] = "RELEASE one_row",
     [TX_ROW_BACK] = "ROLLBACK TO one_row",
+    [TX_TRIAL] = "SAVEPOINT trial",
+    [TX_TRIAL_RELEASE] = "RELEASE trial",
+    [TX_TRIAL_BACK] = "ROLLBACK TO trial",
     [TX_SCHEMA_VERSION] = "PRAGMA schema_version",
     [TX_DATA_VERSION] = "PRAGMA data_version",
 };
@@ -552,4 +555,48 @@ void row_back(struct replica *r)
         return;
     (void)run(r, TX_ROW_BACK); /* r->fail is what it goes back for */
     (void)run(r, TX_ROW_RELEASE);
+}
+
+enum perche_rc trial(struct replica *r)
+{
+    struct tx *t = r->tx;
+    const struct outcome *o = r->outcome;
+
+    if (tx_stands(r) != PERCHE_OK || digests_store(r) != PERCHE_OK || run(r, TX_TRIAL) != PERCHE_OK)
+        return r->fail;
+    save(r, &t->tried);
+    t->tried_notes.count = o != NULL ? o->notes_count : 0;
+    t->tried_notes.left = o != NULL ? o->notes_left : 0;
+    if (t->tried_notes.count > 0)
+        memcpy(t->tried_notes.all, o->notes, t->tried_notes.count * sizeof o->notes[0]);
+    return PERCHE_OK;
+}
+
+enum perche_rc trial_release(struct replica *r)
+{
+    return run(r, TX_TRIAL_RELEASE);
+}
+
+enum perche_rc trial_rollback(struct replica *r)
+{
+    struct tx *t = r->tx;
+    struct outcome *o = r->outcome;
+    bool reloaded = t->reloaded;
+    int64_t judged = r->judged;
+
+    if (run(r, TX_TRIAL_BACK) != PERCHE_OK || run(r, TX_TRIAL_RELEASE) != PERCHE_OK)
+        return r->fail;
+    t->reloaded = false; /* the registry was read before it, and what brake.c has judged too */
+    restore(r, &t->tried);
+    t->reloaded = reloaded;
+    r->judged = judged;
+    scopes_forget(r);
+    r->named = NAMED_UNKNOWN;
+    if (o != NULL) {
+        o->notes_count = t->tried_notes.count;
+        o->notes_left = t->tried_notes.left;
+        if (o->notes_count > 0)
+            memcpy(o->notes, t->tried_notes.all, o->notes_count * sizeof o->notes[0]);
+    }
+    return PERCHE_OK;
 }

@@ -10,13 +10,15 @@
 enum tx_sql {
     TX_BEGIN_WRITE, TX_BEGIN_READ, TX_COMMIT, TX_ROLLBACK, TX_SAVEPOINT, TX_RELEASE, TX_BACK,
     TX_ROW, TX_ROW_RELEASE, TX_ROW_BACK,
+    TX_TRIAL, TX_TRIAL_RELEASE, TX_TRIAL_BACK,
     TX_SCHEMA_VERSION, TX_DATA_VERSION, TX_SQL_COUNT
 };
 
 struct tx {
     sqlite3_stmt *sql[TX_SQL_COUNT];
     sqlite3_stmt *node_load, *node_store, *node_stands, *mark_put; /* prepared at first use: their tables may be new */
-    struct saved begun, saved;
+    struct saved begun, saved, tried;
+    struct { struct note all[NOTES_MAX]; uint32_t count; uint64_t left; } tried_notes;
     struct perche_err lost;  /* why SQLite ended the transaction */
     uint32_t marks;          /* written since the last thinning */
     bool write;
@@ -38,6 +40,11 @@ bool node_stands(struct replica *r);
 enum perche_rc row_savepoint(struct replica *r);
 enum perche_rc row_release(struct replica *r);
 void row_back(struct replica *r);
+/* Around one row of a batch or of a harvest, and all that follows from it: what cannot be known before it was done can be taken back, here
+ * and in memory. trial_rollback() is for a failure that was dealt with. The digests are written: not for every row. */
+enum perche_rc trial(struct replica *r);
+enum perche_rc trial_release(struct replica *r);
+enum perche_rc trial_rollback(struct replica *r);
 /* Before each write: no statement has a commit of its own in the place of a transaction that is no more. */
 enum perche_rc tx_stands(struct replica *r);
 enum perche_rc tx_pragma(struct replica *r, enum tx_sql id, int64_t *out);

@@ -445,6 +445,116 @@ static void what_was_shown_in_a_recovery_is_judged_when_that_is_over(void **stat
     says(a, "attendance::parent enrolment::member learner_contact::parent outcome_decision::parent", LISTED_ONCE);
 }
 
+/* A's rows that name a learner, and an edit that does, of which a program's trigger at the hub lets none go: until it is gone B's learner
+ * waits, and nothing else of B. */
+static void what_a_trigger_keeps(struct pair *p, const char *trigger, const char *reason)
+{
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    schooled(p, 0, ID(3), ID(4));
+    contact(p, a, ID(7), ID(1), "new@b.org");
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(1) "' WHERE id = '" ID(4) "'");
+    equal(p, a);
+    program(p->hub, trigger);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    cohort(p, b, ID(6), SITE_ID(p, 1));
+    for (int i = 0; i < 2; i++) {
+        pair_sync(p, b);
+        pair_sync(p, a);
+        p->now += 2000;
+        harvest_here(p, p->hub); /* tries it again */
+        says(p->hub, ID(3) " 1", "SELECT group_concat(id) || ' ' || (SELECT count(*) FROM cohort WHERE id = '" ID(6) "') FROM learner");
+        says(p->hub, reason, "SELECT group_concat(tab || ': ' || reason) FROM perche_parked");
+        says(p->hub, "1 0 0 2", COUNTED " || ' ' || (SELECT count(*) FROM enrolment WHERE learner_id = '" ID(1) "')");
+        says(p->hub, "0", "SELECT count(*) FROM perche_refusal");
+        says(a, "1 0", "SELECT count(*) || ' ' || (SELECT count(*) FROM perche_refused) FROM learner");
+    }
+    edit(p, b, "UPDATE learner SET call_name = 'later' WHERE id = '" ID(1) "'");
+    pair_sync(p, b);
+    program(p->hub, "DROP TRIGGER own");
+    harvest_here(p, p->hub);
+    equal(p, b);
+    says(p->hub, "0 later " ID(3), "SELECT (SELECT count(*) FROM perche_parked) || ' ' || (SELECT call_name FROM learner WHERE id = '" ID(1) "') || ' '"
+                                   " || (SELECT group_concat(learner_id) FROM enrolment)");
+    says(p->hub, "0 0 0", COUNTED);
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(3) " " ID(3), "SELECT (SELECT group_concat(id) FROM learner) || ' ' || (SELECT group_concat(learner_id) FROM enrolment)");
+    says(a, "enrolment::member enrolment:learner_id:member learner_contact::parent", LISTED_ONCE);
+    says(p->hub, "", REFUSALS);
+}
+
+static void a_row_that_a_trigger_does_not_let_go_keeps_nothing_else_waiting(void **state)
+{
+    what_a_trigger_keeps(*state, "CREATE TRIGGER own BEFORE DELETE ON enrolment BEGIN SELECT RAISE(ABORT, 'never'); END", "learner: trigger own of enrolment");
+}
+
+static void nor_does_a_cell_that_a_trigger_does_not_let_go(void **state)
+{
+    what_a_trigger_keeps(*state, "CREATE TRIGGER own BEFORE UPDATE ON enrolment BEGIN SELECT RAISE(ROLLBACK, 'never'); END", "learner: trigger own of enrolment");
+}
+
+static void nor_does_a_child_that_a_trigger_does_not_let_go(void **state)
+{
+    what_a_trigger_keeps(*state, "CREATE TRIGGER own BEFORE DELETE ON learner_contact BEGIN SELECT RAISE(IGNORE); END", "learner: trigger own of learner_contact");
+}
+
+/* The hub's own learner is named so: it stays there alone, and all else that the hub writes goes on. */
+static void nor_does_one_that_keeps_a_row_of_the_hubs(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, a, ID(5), ID(1), ID(9), SITE_ID(p, 0));
+    contact(p, a, ID(7), ID(1), "new@b.org");
+    equal(p, a);
+    program(p->hub, "CREATE TRIGGER own BEFORE DELETE ON learner_contact BEGIN SELECT RAISE(ABORT, 'never'); END");
+    learner(p, p->hub, ID(1), SITE_ID(p, 1));
+    for (int i = 0; i < 2; i++) {
+        edit(p, p->hub, "UPDATE learner SET call_name = '%d'", i);
+        cohort(p, p->hub, i == 0 ? ID(2) : ID(3), SITE_ID(p, 1));
+        pair_sync(p, a);
+        pair_sync(p, b);
+        says(b, i == 0 ? "1 0" : "2 0", "SELECT (SELECT count(*) FROM cohort) || ' ' || (SELECT count(*) FROM learner)");
+        says(a, "0", "SELECT count(*) FROM learner");
+        says(p->hub, "1 1 1", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM learner_contact) || ' ' || (SELECT count(*) FROM enrolment)");
+        says(p->hub, "learner [\"" ID(1) "\"] trigger trigger own of learner_contact", "SELECT group_concat(tab || ' ' || key || ' ' || reason || ' ' || image) FROM perche_refused");
+    }
+    program(p->hub, "DROP TRIGGER own");
+    for (int i = 0; i < 2; i++)
+        harvest_here(p, p->hub);
+    equal(p, a);
+    equal(p, b);
+    equal(p, a);
+    says(b, "1", "SELECT call_name FROM learner");
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM enrolment)");
+    says(a, "enrolment::member learner_contact::parent", LISTED_ONCE);
+    says(p->hub, "", LISTED);
+}
+
+/* What is gone from its table past the triggers has no cell to go back. */
+static void nor_does_a_child_that_was_taken_out_unseen(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    schooled(p, 0, ID(3), ID(4));
+    contact(p, a, ID(7), ID(3), "new@b.org");
+    equal(p, a);
+    edit(p, a, "UPDATE learner_contact SET learner_id = '" ID(1) "'");
+    equal(p, a);
+    assert_int_equal(sqlite3_db_config(p->hub->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
+    program(p->hub, "DELETE FROM learner_contact");
+    assert_int_equal(sqlite3_db_config(p->hub->program, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    pair_sync(p, b);
+    says(p->hub, "2 " ID(3), "SELECT (SELECT count(*) FROM learner) || ' ' || learner_id FROM learner_contact");
+}
+
 /* It comes dead, and lives later. */
 static void it_is_judged_when_what_it_named_comes_as_a_tombstone(void **state)
 {
@@ -1067,6 +1177,11 @@ int main(void)
         TEST(a_child_whose_parent_turns_out_to_be_its_authors_stays),
         TEST(it_is_judged_while_the_hub_recovers_too),
         TEST(what_was_shown_in_a_recovery_is_judged_when_that_is_over),
+        TEST(a_row_that_a_trigger_does_not_let_go_keeps_nothing_else_waiting),
+        TEST(nor_does_a_cell_that_a_trigger_does_not_let_go),
+        TEST(nor_does_a_child_that_a_trigger_does_not_let_go),
+        TEST(nor_does_one_that_keeps_a_row_of_the_hubs),
+        TEST(nor_does_a_child_that_was_taken_out_unseen),
         TEST(it_is_judged_when_what_it_named_comes_as_a_tombstone),
         TEST(nor_does_an_edit_that_names_it),
         TEST(nor_does_a_key_that_is_deleted_and_inserted_again),
