@@ -331,7 +331,9 @@ void append_name(sqlite3_str *s, const char *name);
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql,
                              const struct perche_bytes *signature);
 
-/* Each statement of @text; a column that is there already is left as it is. In a write transaction. */
+/* Each statement of @text; a column that is there already is left as it is. SQLite's code. */
+int run_each(struct replica *r, sqlite3 *db, const char *text);
+/* The same, in our file, in a write transaction. */
 enum perche_rc run_additive(struct replica *r, const char *text);
 
 /* ---- upgrade.c: files of an earlier format -------------------------------- */

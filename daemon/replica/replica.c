@@ -514,27 +514,27 @@ static const char *statement_end(struct replica *r, const char *text)
 }
 
 /* Does the statement at @text, which SQLite refused, add a column that is there? */
-static bool column_is_there(struct replica *r, const char *text)
+static bool column_is_there(sqlite3 *db, const char *text)
 {
     static const char alter[] = "ALTER TABLE ";
 
     text += strspn(text, " \t\r\n");
-    return strncasecmp(text, alter, sizeof alter - 1) == 0 && strncmp(sqlite3_errmsg(r->db), "duplicate column name", 21) == 0;
+    return strncasecmp(text, alter, sizeof alter - 1) == 0 && strncmp(sqlite3_errmsg(db), "duplicate column name", 21) == 0;
 }
 
-static enum perche_rc run_each(struct replica *r, const char *text)
+int run_each(struct replica *r, sqlite3 *db, const char *text)
 {
     while (*text != '\0') {
         const char *begin = text; /* a statement that is refused does not tell where it ends */
         sqlite3_stmt *s = NULL;
-        int rc = sqlite3_prepare_v2(r->db, text, -1, &s, &text);
+        int rc = sqlite3_prepare_v2(db, text, -1, &s, &text);
 
         if (rc != SQLITE_OK) {
-            if (!column_is_there(r, begin))
-                return fail_sqlite(r, rc, "a migration");
+            if (!column_is_there(db, begin))
+                return rc;
             text = statement_end(r, begin);
             if (text == NULL)
-                return r->fail;
+                return SQLITE_NOMEM;
             continue;
         }
         if (s == NULL)
@@ -543,19 +543,21 @@ static enum perche_rc run_each(struct replica *r, const char *text)
             ;
         (void)sqlite3_finalize(s); /* its error was seen by the step */
         if (rc != SQLITE_DONE)
-            return fail_sqlite(r, rc, "a migration");
+            return rc;
     }
-    return PERCHE_OK;
+    return SQLITE_OK;
 }
 
 enum perche_rc run_additive(struct replica *r, const char *text)
 {
-    enum perche_rc rc;
+    int rc;
 
     (void)sqlite3_set_authorizer(r->db, no_transactions, NULL); /* cannot fail: the connection is ours */
-    rc = run_each(r, text);
+    rc = run_each(r, r->db, text);
+    if (rc != SQLITE_OK)
+        (void)fail_sqlite(r, rc, "a migration");
     (void)sqlite3_set_authorizer(r->db, NULL, NULL);
-    return rc;
+    return r->fail;
 }
 
 enum perche_rc migration_run(struct replica *r, int64_t number, const char *name, const char *sql_text, const struct perche_bytes *signature)

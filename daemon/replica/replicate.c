@@ -481,43 +481,130 @@ static const char *own_table(struct replica *r, const struct perche_migration *m
                : NULL;
 }
 
+/* What of a table's declaration says which row a key means, and which values it takes. */
+struct shape {
+    uint32_t count;
+    bool strict;
+    struct { char name[PERCHE_NAME_BYTES_MAX]; uint8_t affinity; bool notnull; int key; } columns[PERCHE_COLUMNS_MAX + PERCHE_KEY_COLUMNS_MAX];
+};
+
+static enum perche_rc shape_read(struct replica *r, sqlite3 *db, const char *table, struct shape *out)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT x.name, x.type, x.\"notnull\", x.pk, l.strict FROM pragma_table_list l, pragma_table_xinfo(?1) x"
+                                    " WHERE l.schema = 'main' AND l.name = ?1 ORDER BY x.cid", -1, &s, NULL);
+
+    out->count = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW && out->count < sizeof out->columns / sizeof out->columns[0]) {
+        out->strict = sqlite3_column_int(s, 4) != 0;
+        (void)snprintf(out->columns[out->count].name, sizeof out->columns[0].name, "%s", ask_text(s, 0));
+        out->columns[out->count].affinity = registry_affinity(ask_text(s, 1), out->strict);
+        out->columns[out->count].notnull = sqlite3_column_int(s, 2) != 0;
+        out->columns[out->count++].key = sqlite3_column_int(s, 3);
+        rc = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? PERCHE_OK : fail_sqlite(r, rc, table);
+}
+
+static int shape_column(const struct shape *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->count; i++)
+        if (strcmp(f->columns[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Columns of @a that @b has not, "a, b", behind what @names has. */
+static void others(const struct shape *a, const struct shape *b, char *names, size_t size)
+{
+    for (uint32_t i = 0; i < a->count; i++) {
+        size_t used = strlen(names);
+
+        if (shape_column(b, a->columns[i].name) < 0)
+            (void)snprintf(names + used, size - used, "%s%s", used ? ", " : "", a->columns[i].name); /* cut short, it still says some */
+    }
+}
+
+/* In what @own differs from the table of the hub, for people. False: in nothing. */
+static bool differs(const struct shape *own, const struct shape *hubs, struct perche_err *why)
+{
+    char names[200] = "";
+
+    others(own, hubs, names, sizeof names);
+    others(hubs, own, names, sizeof names);
+    if (names[0] != '\0')
+        return perche_err_set(why, PERCHE_REFUSED, "it has other columns (%s)", names) != PERCHE_OK;
+    for (uint32_t i = 0; i < own->count; i++)
+        if (own->columns[i].key != hubs->columns[shape_column(hubs, own->columns[i].name)].key)
+            return perche_err_set(why, PERCHE_REFUSED, "the columns of its key are others, or in another order") != PERCHE_OK;
+    if (own->strict != hubs->strict)
+        return perche_err_set(why, PERCHE_REFUSED, "%s STRICT", own->strict ? "it is" : "the hub's is") != PERCHE_OK;
+    for (uint32_t i = 0; i < own->count; i++) {
+        const char *name = own->columns[i].name;
+        int at = shape_column(hubs, name);
+
+        if (own->columns[i].affinity != hubs->columns[at].affinity)
+            return perche_err_set(why, PERCHE_REFUSED, "its column %s is of another type", name) != PERCHE_OK;
+        if (own->columns[i].notnull != hubs->columns[at].notnull)
+            return perche_err_set(why, PERCHE_REFUSED, "%s column %s is NOT NULL", own->columns[i].notnull ? "its" : "the hub's", name) != PERCHE_OK;
+    }
+    return false;
+}
+
+/* Is @own as @m makes it where there is none, or as one of the @later ones leaves it? */
+static enum perche_rc compare_made(struct replica *r, const char *table, const struct shape *own, const struct perche_migration *m,
+                                   uint32_t later, bool *other, struct perche_err *why)
+{
+    static const char registry[] = "CREATE TABLE perche_table (name, rule, area, mover, policy, label);"
+                                   "CREATE TABLE perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)";
+    struct shape hubs;
+    sqlite3 *db = NULL;
+    enum perche_rc rc = PERCHE_OK;
+    int ran = sqlite3_open(":memory:", &db);
+
+    if (ran == SQLITE_OK)
+        ran = sqlite3_exec(db, registry, NULL, NULL, NULL);
+    *other = true;
+    for (uint32_t i = 0; rc == PERCHE_OK && ran == SQLITE_OK && *other && i <= later; i++) {
+        if (strcmp(m[i].name, m->name) != 0)
+            continue;
+        ran = run_each(r, db, m[i].sql);
+        if (ran == SQLITE_OK)
+            rc = shape_read(r, db, table, &hubs);
+        if (ran == SQLITE_OK && rc == PERCHE_OK)
+            *other = differs(own, &hubs, why);
+    }
+    if (ran == SQLITE_NOMEM)
+        rc = fail(r, PERCHE_NOMEM, "no memory for the hub's table");
+    else if (ran != SQLITE_OK)
+        (void)perche_err_set(why, PERCHE_REFUSED, "the hub's cannot be made: %s", sqlite3_errmsg(db));
+    (void)sqlite3_close(db); /* has no statement left */
+    return rc;
+}
+
 /* A table of the site's own that has the name of one of the hub's: its rows are taken over if it is the same
- * table, else it is left alone with all that is in it, until a person has decided. */
-static enum perche_rc is_the_hubs(struct replica *r, const char *table, const struct perche_migration *m)
+ * table, else it is left alone with all that is in it, until a person has decided. @m is followed by @later others, which may add columns. */
+static enum perche_rc is_the_hubs(struct replica *r, const char *table, const struct perche_migration *m, uint32_t later)
 {
     struct perche_err err = {0};
-    const char *why = NULL;
-    sqlite3_stmt *s;
+    struct shape own;
+    bool other = true;
 
     if (registry_check_table(r, table, &err) != PERCHE_OK) {
         if (err.rc != PERCHE_REFUSED)
             return r->fail;
-        why = err.text;
-    } else {
-        s = ask(
-            r,
-            "SELECT format('it has other columns (%s)', group_concat(name, ', ')), count(*) FROM ("
-            "SELECT name, pk > 0 FROM pragma_table_xinfo(?1) EXCEPT SELECT col, num = 0 FROM perche_column WHERE tab = ?1"
-            " UNION ALL SELECT * FROM (SELECT col AS name, num = 0 FROM perche_column WHERE tab = ?1 EXCEPT SELECT name, pk > 0 FROM pragma_table_xinfo(?1)))"
-            " UNION ALL SELECT 'the columns of its key may be in another order',"
-            /* the order is not in the registry */
-            " (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) > 1"
-            " AND (SELECT instr(?2, substr(sql, instr(sql, '('))) = 0 FROM sqlite_schema WHERE type = 'table' AND name = ?1)");
-        ask_bind_text(s, 1, table);
-        ask_bind_text(s, 2, m->sql);
-        while (why == NULL && ask_row(r, s, "compare a table with the hub's"))
-            if (sqlite3_column_int(s, 1) > 0) {
-                (void)perche_err_set(&err, PERCHE_REFUSED, "%s", ask_text(s, 0));
-                why = err.text;
-            }
-        sqlite3_finalize(s);
+    } else if (shape_read(r, r->db, table, &own) != PERCHE_OK || compare_made(r, table, &own, m, later, &other, &err) != PERCHE_OK) {
+        return r->fail;
     }
-    if (why == NULL || r->fail != PERCHE_OK)
+    if (!other)
         return r->fail;
     return fail(r, PERCHE_REFUSED,
                 "this site has a table %s of its own, which is left as it is: rename it (ALTER TABLE ... RENAME TO ...) or make it"
                 " as the hub's is, then start perched again; %s",
-                table, why);
+                table, err.text);
 }
 
 static enum perche_rc run_one(struct replica *r, const struct perche_migration *m)
@@ -539,12 +626,13 @@ static enum perche_rc apply_one(struct replica *r, const struct perche_migration
     *taken = false;
     if (rc != PERCHE_OK)
         return rc;
-    rc = run_one(r, m);
+    if (own != NULL)
+        rc = is_the_hubs(r, own, m, later);
+    if (rc == PERCHE_OK)
+        rc = run_one(r, m);
     for (uint32_t i = 1; rc == PERCHE_OK && own != NULL && i <= later; i++)
         if (strcmp(m[i].name, m->name) == 0) /* columns that the hub has added since */
             rc = run_one(r, &m[i]);
-    if (rc == PERCHE_OK && own != NULL)
-        rc = is_the_hubs(r, own, m);
     if (rc == PERCHE_OK)
         rc = capture_new(r);
     if (rc == PERCHE_OK)

@@ -1070,6 +1070,50 @@ static void a_table_of_a_sites_own_with_other_columns_is_left_alone(void **state
     program_says(f, "SELECT (SELECT count(*) FROM perche_refused) || (SELECT count(*) FROM perche_parked)", "00");
 }
 
+/* Its columns have the hub's names, but what is in it would be refused there and taken out here. */
+static void so_is_one_whose_columns_are_declared_otherwise(void **state)
+{
+    static const struct { const char *own, *row, *why; } cases[] = {
+        {"CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who INTEGER, \"odd name\" INTEGER)", "'own', 'x', 7, 3", "%column who is of another type"},
+        {"CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, \"odd name\")", "'own', 'x', 'Zoe', 'three'", "%column odd name is of another type"},
+        {"CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT, who TEXT, \"odd name\" INTEGER)", "'own', NULL, 'Zoe', 3", "%the hub''s column site_id is NOT NULL"},
+        {"CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT NOT NULL, \"odd name\" INTEGER)", "'own', 'x', 'Zoe', 3", "%its column who is NOT NULL"},
+        {"CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, \"odd name\" INTEGER) STRICT", "'own', 'x', 'Zoe', 3", "%it is STRICT"},
+        {"CREATE TABLE visit (id TEXT NOT NULL, site_id TEXT NOT NULL, who TEXT, \"odd name\" INTEGER, PRIMARY KEY (id, site_id))", "'own', 'x', 'Zoe', 3", "%columns of its key%"},
+    };
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char sql[400], row[200];
+
+    program(p->hub, TABLE);
+    snprintf(sql, sizeof sql, "INSERT INTO visit (id, site_id, who) VALUES ('v1', '%s', 'Ann')", replica_site_id(f->r));
+    program(p->hub, sql);
+    free(replicated(p));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        program(f, cases[i].own);
+        snprintf(sql, sizeof sql, "INSERT INTO visit VALUES (%s)", cases[i].row);
+        program(f, sql);
+        snprintf(row, sizeof row, "%s", asked(f->program, "SELECT group_concat(quote(id) || quote(site_id) || quote(who) || quote(\"odd name\")) FROM visit"));
+        for (int k = 0; k < 2; k++) {
+            pair_prove(p, f);
+            pair_sync(p, f);
+        }
+        program_says(f, "SELECT group_concat(quote(id) || quote(site_id) || quote(who) || quote(\"odd name\")) FROM visit", row);
+        program_says(f, "SELECT count(*) FROM perche_table WHERE name = 'visit'", "0");
+        snprintf(sql, sizeof sql, "SELECT group_concat(columns || ' ' || reason || ' ' || (image LIKE '%%of its own%%rename it%%') || (image LIKE '%s')) FROM perche_refused", cases[i].why);
+        program_says(f, sql, "replicate visit schema 11");
+        program_says(f, "SELECT group_concat(tab || reason) FROM perche_parked", "visittable");
+        program(f, "DROP TABLE visit; DELETE FROM perche_refused");
+    }
+    program_says(p->hub, "SELECT group_concat(id) FROM visit", "v1");
+    program(f, "CREATE TABLE visit (\"odd name\" BIGINT, who VARCHAR(20) DEFAULT '-', site_id TEXT NOT NULL, id CHAR(36) NOT NULL PRIMARY KEY)"); /* takes the same */
+    program(f, "INSERT INTO visit (id, site_id, who) VALUES ('v9', (SELECT site_id FROM perche_self), 'Zoe')");
+    pair_prove(p, f);
+    pair_sync(p, f);
+    program_says(f, "SELECT group_concat(id || who) FROM (SELECT * FROM visit ORDER BY id)", "v1Ann,v9Zoe");
+    program_says(p->hub, "SELECT group_concat(id || who) FROM visit", "v1Ann,v9Zoe");
+}
+
 /* The hub has added a column since it replicated the table. */
 static void a_table_that_a_site_has_as_the_hub_has_it_now_brings_its_rows(void **state)
 {
@@ -1207,6 +1251,7 @@ int main(void)
         T(a_hub_that_was_put_back_gives_no_number_twice),
         T(a_number_that_came_with_another_text_is_another_migration),
         T(a_table_of_a_sites_own_with_other_columns_is_left_alone),
+        T(so_is_one_whose_columns_are_declared_otherwise),
         T(a_table_that_a_site_has_as_the_hub_has_it_now_brings_its_rows),
         T(a_table_of_a_sites_own_with_its_key_the_other_way_round_is_left_alone),
         T(a_name_that_would_not_go_on_the_line_is_refused),
