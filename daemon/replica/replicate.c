@@ -123,7 +123,9 @@ static enum perche_rc plan_create(struct replica *r, const struct plan *p, sqlit
     return rc;
 }
 
-static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlite3_stmt *s, int num,
+/* Its number is the next one of the file that it is registered in: a site may have had another table of that name from a life of the hub
+ * that is no more. */
+static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlite3_stmt *s, bool key,
                                   const char *level, sqlite3_str *sql)
 {
     const char *name = ask_text(s, 0), *type = ask_text(s, 1), *on_erase = "keep";
@@ -132,7 +134,7 @@ static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlit
     if (!is_level(level))
         return fail(r, PERCHE_USAGE, "%s is no level of %s: write P0, P1, P2 or P3", level, name);
     if (level[1] == '1' || level[1] == '3') {
-        if (num == 0)
+        if (key)
             return fail(
                 r, PERCHE_REFUSED,
                 "the key column %s cannot be of level %s: a key is kept when a person is erased",
@@ -147,9 +149,13 @@ static enum perche_rc plan_column(struct replica *r, const struct plan *p, sqlit
     sqlite3_str_appendf(
         sql,
         "INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with)"
-        " VALUES (%Q, %Q, %d, %Q, %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n",
-        p->table, name, num, p->policy, level, on_erase,
-        strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
+        " VALUES (%Q, %Q, ", p->table, name);
+    if (key)
+        sqlite3_str_appendall(sql, "0");
+    else
+        sqlite3_str_appendf(sql, "(SELECT coalesce(max(num), 0) + 1 FROM perche_column WHERE tab = %Q)", p->table);
+    sqlite3_str_appendf(sql, ", %Q, %Q, %Q, NULL, %Q, NULL) ON CONFLICT DO NOTHING;\n", p->policy, level, on_erase,
+                        strcmp(name, p->scope) == 0 ? "site(id)" : NULL);
     return PERCHE_OK;
 }
 
@@ -162,45 +168,16 @@ static enum perche_rc plan_columns(struct replica *r, struct args *a, const stru
         r,
         "SELECT x.name, x.type, x.\"notnull\" OR x.pk, x.pk, coalesce((SELECT value FROM json_each(?2) WHERE key = x.name), ?3)"
         " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 ORDER BY x.cid");
-    int num = 0;
     enum perche_rc rc = json != NULL ? r->fail : fail(r, PERCHE_NOMEM, "no memory for the levels");
 
     ask_bind_text(s, 1, p->table);
     ask_bind_text(s, 2, json);
     ask_bind_text(s, 3, p->level);
-    while (rc == PERCHE_OK && ask_row(r, s, "read a table's columns")) {
-        bool key = sqlite3_column_int(s, 3) > 0;
-
-        num += !key;
-        rc = plan_column(r, p, s, key ? 0 : num, ask_text(s, 4), sql);
-    }
+    while (rc == PERCHE_OK && ask_row(r, s, "read a table's columns"))
+        rc = plan_column(r, p, s, sqlite3_column_int(s, 3) > 0, ask_text(s, 4), sql);
     sqlite3_finalize(s);
     free(json);
     return rc != PERCHE_OK ? rc : r->fail;
-}
-
-/* The migration's text; NULL: r->fail. Ended with sqlite3_free(). */
-static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
-{
-    sqlite3_str *sql = sqlite3_str_new(r->db);
-    enum perche_rc rc = plan_create(r, p, sql);
-    char *text;
-
-    sqlite3_str_appendf(
-        sql,
-        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, %Q, NULL)"
-        " ON CONFLICT DO NOTHING;\n",
-        p->table, p->rule, p->mover, p->policy);
-    if (rc == PERCHE_OK)
-        rc = plan_columns(r, a, p, sql);
-    text = sqlite3_str_finish(sql);
-    if (rc == PERCHE_OK && text == NULL)
-        (void)fail(r, PERCHE_NOMEM, "no memory for a migration");
-    if (r->fail != PERCHE_OK) {
-        sqlite3_free(text);
-        return NULL;
-    }
-    return text;
 }
 
 /* Can a table that has rows get this column? The hub's may have none, those of the sites have. */
@@ -221,35 +198,84 @@ static enum perche_rc rows_take(struct replica *r, const char *table, const char
     return rc;
 }
 
+/* The column that a row of name, type, NOT NULL and DEFAULT says, for ALTER TABLE; NULL: r->fail. sqlite3_free() ends it. */
+static char *declaration(struct replica *r, sqlite3_stmt *s)
+{
+    const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
+    /* it is told without its parentheses; those of a name would make it a column's */
+    bool computed = value != NULL && strpbrk(value, " \t\r\n(+-*/|") != NULL && strchr("\"`[", value[0]) == NULL;
+    char *declared = sqlite3_mprintf("\"%w\" %s%s%s%s%s%s", ask_text(s, 0), ask_text(s, 1), sqlite3_column_int(s, 2) ? " NOT NULL" : "",
+                                     value != NULL ? " DEFAULT " : "", computed ? "(" : "", value != NULL ? value : "", computed ? "\n)" : "");
+
+    if (declared == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a column");
+    return declared;
+}
+
+/* The table of a site may be from before this hub was put back, and lack columns: it gets those that one with rows can get. */
+static enum perche_rc plan_missing(struct replica *r, const struct plan *p, sqlite3_str *sql)
+{
+    sqlite3_stmt *s = ask(r, "SELECT name, type, \"notnull\", dflt_value FROM pragma_table_xinfo(?1) WHERE hidden = 0 AND pk = 0 ORDER BY cid");
+
+    ask_bind_text(s, 1, p->table);
+    while (r->fail == PERCHE_OK && ask_row(r, s, "read a table's columns")) {
+        char *declared = declaration(r, s);
+
+        if (declared != NULL && rows_take(r, p->table, declared) == PERCHE_OK)
+            sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN %s;\n", p->table, declared);
+        else
+            (void)refused_here(r);
+        sqlite3_free(declared);
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+/* The migration's text; NULL: r->fail. Ended with sqlite3_free(). */
+static char *plan_text(struct replica *r, struct args *a, const struct plan *p)
+{
+    sqlite3_str *sql = sqlite3_str_new(r->db);
+    enum perche_rc rc = plan_create(r, p, sql);
+    char *text;
+
+    if (rc == PERCHE_OK)
+        rc = plan_missing(r, p, sql);
+    sqlite3_str_appendf(
+        sql,
+        "INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (%Q, %Q, NULL, %Q, %Q, NULL)"
+        " ON CONFLICT DO NOTHING;\n",
+        p->table, p->rule, p->mover, p->policy);
+    if (rc == PERCHE_OK)
+        rc = plan_columns(r, a, p, sql);
+    text = sqlite3_str_finish(sql);
+    if (rc == PERCHE_OK && text == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a migration");
+    if (r->fail != PERCHE_OK) {
+        sqlite3_free(text);
+        return NULL;
+    }
+    return text;
+}
+
 /* Columns that a registered table has got since: added to every node's, with the next numbers. NULL with r->fail clear: none. */
 static char *plan_added(struct replica *r, const struct plan *p)
 {
     sqlite3_str *sql = sqlite3_str_new(r->db);
     sqlite3_stmt *s = ask(
         r,
-        "SELECT x.name, x.type, x.\"notnull\", x.dflt_value,"
-        " (SELECT max(num) FROM perche_column WHERE tab = ?1) + row_number() OVER (ORDER BY x.cid)"
-        " FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 AND x.pk = 0 AND NOT EXISTS"
+        "SELECT x.name, x.type, x.\"notnull\", x.dflt_value FROM pragma_table_xinfo(?1) x WHERE x.hidden = 0 AND x.pk = 0 AND NOT EXISTS"
         " (SELECT 1 FROM perche_column c WHERE c.tab = ?1 AND c.col = x.name COLLATE NOCASE) ORDER BY x.cid");
     uint32_t added = 0;
     char *text;
 
     ask_bind_text(s, 1, p->table);
     while (r->fail == PERCHE_OK && ask_row(r, s, "look for new columns")) {
-        const char *value = sqlite3_column_type(s, 3) == SQLITE_NULL ? NULL : ask_text(s, 3);
+        char *declared = declaration(r, s);
 
-        /* it is told without its parentheses; those of a name would make it a column's */
-        bool computed = value != NULL && strpbrk(value, " \t\r\n(+-*/|") != NULL && strchr("\"`[", value[0]) == NULL;
-
-        char *declared = sqlite3_mprintf("\"%w\" %s%s%s%s%s%s", ask_text(s, 0), ask_text(s, 1), sqlite3_column_int(s, 2) ? " NOT NULL" : "",
-                                         value != NULL ? " DEFAULT " : "", computed ? "(" : "", value != NULL ? value : "", computed ? "\n)" : "");
-
-        if (declared == NULL)
-            (void)fail(r, PERCHE_NOMEM, "no memory for a column");
-        else if (rows_take(r, p->table, declared) == PERCHE_OK)
+        if (declared != NULL && rows_take(r, p->table, declared) == PERCHE_OK)
             sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN %s;\n", p->table, declared);
         sqlite3_free(declared);
-        if (r->fail != PERCHE_OK || plan_column(r, p, s, sqlite3_column_int(s, 4), p->level, sql) != PERCHE_OK)
+        if (r->fail != PERCHE_OK || plan_column(r, p, s, false, p->level, sql) != PERCHE_OK)
             break;
         added++;
     }

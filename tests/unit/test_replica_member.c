@@ -1003,6 +1003,76 @@ static void a_hub_that_was_put_back_gives_no_number_twice(void **state)
     program_says(p->hub, "SELECT rule FROM perche_table WHERE name = 'visit'", "own site_id");
 }
 
+/* The hub is put back to before it had the table, or a column of it, and has it made and replicated otherwise since. */
+static void a_table_that_is_replicated_again_gets_the_columns_that_a_sites_lacks(void **state)
+{
+    static const char after[] = "CREATE TABLE visit (note TEXT DEFAULT '-', id TEXT NOT NULL PRIMARY KEY, must TEXT NOT NULL, who TEXT, site_id TEXT NOT NULL, n INTEGER NOT NULL DEFAULT (-5))";
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    uint32_t level;
+    uint64_t repaired;
+
+    back_up(p->hub);
+    program(p->hub, "CREATE TABLE visit (id TEXT NOT NULL PRIMARY KEY, site_id TEXT NOT NULL, who TEXT, must TEXT NOT NULL)");
+    free(replicated(p));
+    pair_prove(p, f);
+    pair_sync(p, f);
+    pair_edit(p, f, 1000, "INSERT INTO visit (id, site_id, who, must) VALUES ('v1', (SELECT site_id FROM perche_self), 'Ann', 'm')");
+    pair_sync(p, f);
+    put_back(p, p->hub);
+    program(p->hub, after);
+    free(replicated(p));
+    for (int i = 0; i < PAIR_SITES; i++) {
+        (void)shake(p, p->sites[i]);
+        settled(p, p->sites[i]);
+    }
+    program_says(f, "SELECT group_concat(name) FROM pragma_table_info('visit')", "id,site_id,who,must,note,n");
+    program_says(f, "SELECT group_concat(col || num) FROM (SELECT * FROM perche_column WHERE tab = 'visit' ORDER BY num)", "id0,site_id1,who2,must3,note4,n5");
+    program_says(p->hub, "SELECT group_concat(col || num) FROM (SELECT * FROM perche_column WHERE tab = 'visit' ORDER BY num)", "id0,note1,must2,who3,site_id4,n5");
+    pair_edit(p, f, 1000, "UPDATE visit SET note = 'of the site'");
+    pair_sync(p, f);
+    pair_edit(p, p->hub, 1000, "UPDATE visit SET n = 7");
+    pair_sync(p, f);
+    for (int i = 0; i < 2; i++) {
+        struct fixture *at = i == 0 ? p->hub : f;
+
+        program_says(at, "SELECT group_concat(id || who || must || note || n) FROM visit", "v1Annmof the site7");
+        program_says(at, "SELECT count(*) FROM perche_parked", "0");
+        program_says(at, "SELECT count(*) FROM perche_refused", "0");
+    }
+    assert_int_equal(pair_compare(p, f, &level, &repaired), PERCHE_EQUAL);
+}
+
+/* It had added another column before it was put back, which the site has. */
+static void a_column_that_is_added_gets_a_number_of_its_own_at_a_site_that_has_more(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    program(p->hub, TABLE);
+    free(replicated(p));
+    pair_prove(p, f);
+    pair_sync(p, f);
+    pair_edit(p, f, 1000, "INSERT INTO visit (id, site_id) VALUES ('v1', (SELECT site_id FROM perche_self))");
+    pair_sync(p, f);
+    back_up(p->hub);
+    program(p->hub, "ALTER TABLE visit ADD COLUMN note TEXT");
+    free(replicated(p));
+    pair_prove(p, f);
+    put_back(p, p->hub);
+    program(p->hub, "ALTER TABLE visit ADD COLUMN extra TEXT");
+    free(replicated(p));
+    for (int i = 0; i < PAIR_SITES; i++) {
+        (void)shake(p, p->sites[i]);
+        settled(p, p->sites[i]);
+    }
+    pair_edit(p, p->hub, 1000, "UPDATE visit SET extra = 'more'");
+    pair_sync(p, f);
+    program_says(f, "SELECT extra FROM visit", "more");
+    program_says(f, "SELECT group_concat(col || num) FROM (SELECT * FROM perche_column WHERE tab = 'visit' AND num > 3 ORDER BY num)", "note4,extra5");
+    program_says(f, "SELECT count(*) FROM perche_parked", "0");
+}
+
 /* Of a hub that counted. */
 static void a_number_that_came_with_another_text_is_another_migration(void **state)
 {
@@ -1249,6 +1319,8 @@ int main(void)
         T(a_column_that_no_table_with_rows_takes_is_not_sent_to_the_sites),
         T(only_a_column_that_is_there_is_passed_over),
         T(a_hub_that_was_put_back_gives_no_number_twice),
+        T(a_table_that_is_replicated_again_gets_the_columns_that_a_sites_lacks),
+        T(a_column_that_is_added_gets_a_number_of_its_own_at_a_site_that_has_more),
         T(a_number_that_came_with_another_text_is_another_migration),
         T(a_table_of_a_sites_own_with_other_columns_is_left_alone),
         T(so_is_one_whose_columns_are_declared_otherwise),
