@@ -815,8 +815,11 @@ static enum perche_rc end_images(struct replica *r, const struct perche_batch *b
         struct table *t = registry_table(r, part->table);
 
         for (uint32_t i = 0; t != NULL && t->present && rc == PERCHE_OK && i < part->rows_count; i++)
-            if (part->rows[i].flags & PERCHE_ROW_IMAGE && part->rows[i].gen != 0)
+            if (part->rows[i].flags & PERCHE_ROW_IMAGE && part->rows[i].gen != 0) {
                 rc = end_entry(r, SQL_WANTED_END, t, part->rows[i].key, 1);
+                if (rc == PERCHE_OK)
+                    rc = refused_taken(r, t, b, part, &part->rows[i]);
+            }
     }
     return rc;
 }

@@ -4,7 +4,7 @@
  * the blocks that it harvested, whatever has become of the row since (written over, deleted, put back by its image). So
  * each own block of the row that no complete answer of the hub has spoken of before (node.heard) becomes an entry with
  * those of its cells that were refused. An entry keeps its block and cells: each value is listed once, however often it
- * is told. */
+ * is told. Of several values of one column the hub may have taken some: the one that its row has, when that comes, was no refused one. */
 #include "replica/refused.h"
 
 #include <stdio.h>
@@ -264,18 +264,28 @@ static bool listed_ever(const struct listing *l)
     return any;
 }
 
-/* What the hub judged late (it had waited there, or a hub that was put back judges anew): the row's own values, as they are. */
+/* Of those of a row that named another one before that was there (named.c)? */
+static bool late_reason(const char *reason)
+{
+    return strcmp(reason, "member") == 0 || strcmp(reason, "parent") == 0 || strcmp(reason, "readonly") == 0;
+}
+
+/* What the hub judged late (it had waited there, or a hub that was put back judges anew): the row's own values, as they are. What it had
+ * let stand till then may have come back with an image. */
 static enum perche_rc list_present(struct listing *l)
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     bool any;
     uint64_t before = listed_cells(l, l->m->block, &any), cells = 0;
+    bool late = late_reason(l->reason);
     enum perche_rc rc = l->m->stored ? row_values(l->r, l->m, values) : l->r->fail;
 
     for (uint32_t num = 1; l->m->stored && num < l->m->count; num++) {
         const struct clock_cell *c = &l->m->cells[num];
 
-        if (c->written && c->via == VIA_LOCAL && c->lsn <= l->have && l->mask & ~before & ~l->seen & bit(num))
+        bool own = c->written && ((c->via == VIA_LOCAL && c->lsn <= l->have) || (late && c->via == VIA_HUB && c->origin == l->r->node.site_num));
+
+        if (own && l->mask & ~before & ~l->seen & bit(num))
             cells |= bit(num);
     }
     if (rc != PERCHE_OK || (cells == 0 && (l->listed || listed_ever(l))))
@@ -329,6 +339,126 @@ enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask)
                         .reason = t->rule == RULE_ALL && t->policy == POLICY_HUB ? "hub_table" : "hub_column"};
     enum perche_rc rc = key != NULL ? list_blocks(&l) : r->fail;
 
+    sqlite3_free(key);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* ---- what the image has of ours ------------------------------------------------------ */
+
+struct taken {
+    const struct perche_batch *b; /* the image */
+    const struct perche_part *part;
+    const struct perche_row *row;
+    const struct table *table;
+    uint64_t cells;               /* of an entry's block, that the image has likewise */
+};
+
+static bool taken_block(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row,
+                        uint64_t block, uint64_t at_ms, uint32_t via)
+{
+    struct taken *k = ctx;
+
+    (void)block, (void)at_ms, (void)via;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
+        const struct column *column = table_column((struct table *)k->table, part->columns[c->col]);
+
+        for (uint32_t j = 0; column != NULL && j < k->row->cells_count; j++) {
+            const struct perche_cell *has = &k->part->cells[k->row->cells_first + j];
+
+            if (has->stamp == c->stamp && strcmp(k->part->columns[has->col], column->name) == 0 &&
+                strcmp(k->b->names[has->origin], b->names[c->origin]) == 0 && perche_value_compare(&has->value, &c->value) == 0)
+                k->cells |= bit(column->num);
+        }
+    }
+    return false;
+}
+
+/* Takes a cell out of an entry that has others, which are @left. */
+static enum perche_rc entry_less(struct replica *r, int64_t n, const struct table *t, uint32_t num, uint64_t left, bool named_columns)
+{
+    sqlite3_str *columns = sqlite3_str_new(r->db);
+    char *path = sqlite3_mprintf("$.\"%s\"", t->columns[num - 1].name), *names;
+    enum perche_rc rc;
+    sqlite3_stmt *s;
+
+    for (uint32_t i = 1; named_columns && i <= t->columns_count; i++)
+        if (left & bit(i))
+            sqlite3_str_appendf(columns, "%s%s", sqlite3_str_length(columns) > 0 ? "," : "", t->columns[i - 1].name);
+    rc = path == NULL || sqlite3_str_errcode(columns) != SQLITE_OK ? fail(r, PERCHE_NOMEM, "no memory for a refused write") : PERCHE_OK;
+    names = sqlite3_str_finish(columns);
+    if (rc == PERCHE_OK) {
+        s = sql(r, SQL_REFUSED_LESS);
+        sqlite3_bind_int64(s, 1, n);
+        sqlite3_bind_text(s, 2, path, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, (sqlite3_int64)left);
+        sqlite3_bind_text(s, 4, names != NULL ? names : "", -1, SQLITE_STATIC);
+        rc = sql_run(r, s, "take a value off the list");
+    }
+    sqlite3_free(names);
+    sqlite3_free(path);
+    return rc;
+}
+
+/* One whose name JSON's paths cannot say stays listed, with what was refused beside it. */
+static enum perche_rc take_off(struct replica *r, int64_t n, const struct table *t, uint64_t cells, uint64_t taken, bool named_columns)
+{
+    enum perche_rc rc = PERCHE_OK;
+
+    if (taken != 0 && (cells & ~taken) == 0) {
+        sqlite3_stmt *s = sql(r, SQL_REFUSED_END);
+
+        sqlite3_bind_int64(s, 1, n);
+        return sql_run(r, s, "take an entry off the list");
+    }
+    for (; rc == PERCHE_OK && taken != 0; taken &= taken - 1) {
+        uint32_t num = (uint32_t)__builtin_ctzll(taken) + 1;
+
+        if (strpbrk(t->columns[num - 1].name, "\"\\") != NULL)
+            continue;
+        cells &= ~bit(num);
+        rc = entry_less(r, n, t, num, cells, named_columns);
+    }
+    return rc;
+}
+
+enum perche_rc refused_taken(struct replica *r, struct table *t, const struct perche_batch *b, const struct perche_part *part,
+                             const struct perche_row *row)
+{
+    struct taken k = {.b = b, .part = part, .row = row, .table = t};
+    char *key = key_text(r, row->key);
+    int64_t n = 0;
+    bool any = key != NULL;
+    struct meta m;
+    enum perche_rc rc = any ? meta_load(r, t, row->key, &m) : r->fail;
+
+    if (rc != PERCHE_OK) {
+        sqlite3_free(key);
+        return rc;
+    }
+    while (rc == PERCHE_OK && any) {
+        sqlite3_stmt *s = sql(r, SQL_REFUSED_NEXT);
+        uint64_t cells = 0;
+        bool named_columns = false;
+
+        sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 2, key, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, n);
+        any = sql_row(r, s);
+        if (any) {
+            n = sqlite3_column_int64(s, 0);
+            m.block = (uint64_t)sqlite3_column_int64(s, 1);
+            cells = (uint64_t)sqlite3_column_int64(s, 2);
+            named_columns = sqlite3_column_int(s, 3) != 0;
+        }
+        sql_done(s);
+        k.cells = 0;
+        if (any && cells != 0 && r->fail == PERCHE_OK)
+            rc = history_walk(r, &m, taken_block, &k);
+        if (rc == PERCHE_OK && any)
+            rc = take_off(r, n, t, cells, k.cells & cells, named_columns);
+    }
+    meta_clear(&m);
     sqlite3_free(key);
     return rc != PERCHE_OK ? rc : r->fail;
 }

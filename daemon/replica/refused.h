@@ -6,6 +6,9 @@
 
 /* At a site: lists what a refusal of the hub speaks of. @have: what the hub had of us when it spoke. */
 enum perche_rc refused_note(struct replica *r, struct table *t, const struct perche_notice *n, uint64_t have);
+/* The hub's row, which was asked for after a refusal: own values that stand in it were taken, though another of their column was not. */
+enum perche_rc refused_taken(struct replica *r, struct table *t, const struct perche_batch *b, const struct perche_part *part,
+                             const struct perche_row *row);
 /* Lists own values of columns that are the hub's, which a value of the hub's is about to replace before they were sent: @m
  * with its block as it was. */
 enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask);

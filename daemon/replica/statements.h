@@ -149,6 +149,9 @@
                       " ON CONFLICT DO UPDATE SET epoch = excluded.epoch, n = excluded.n, id = excluded.id")           \
     R(REFUSED_OF, "SELECT cells FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block = ?3")                       \
     R(REFUSED_ANY, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND key = ?2 AND block IS NOT NULL LIMIT 1")           \
+    R(REFUSED_NEXT, "SELECT n, block, cells, columns <> '' FROM perche_refused WHERE tab = ?1 AND key = ?2 AND n > ?3 AND block IS NOT NULL ORDER BY n LIMIT 1") \
+    W(REFUSED_LESS, "UPDATE perche_refused SET image = json_remove(image, ?2), cells = ?3, columns = ?4 WHERE n = ?1")  \
+    W(REFUSED_END, "DELETE FROM perche_refused WHERE n = ?1")                                                          \
     W(KEPT_PUT, "INSERT INTO perche_refused (at_ms, tab, key, columns, reason, image)"                                 \
                 " SELECT ?1, ?2, substr(?3, 1, 200), ?4, 'key', ?5 WHERE NOT EXISTS"                                   \
                 " (SELECT 1 FROM perche_refused WHERE tab = ?2 AND key = substr(?3, 1, 200) AND reason = 'key' AND image = ?5)") \

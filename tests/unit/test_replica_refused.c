@@ -174,6 +174,95 @@ static void what_was_taken_is_not_listed(void **state)
     says(a, "restricted:hub_column:{\"restricted\":1}", LISTED);
 }
 
+#define ATTENDANCE "INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site) VALUES ('" ID(3) "', '" ID(4) "', '" ID(2) "', 'P', 210, 'PAPER', '2026-01-05', '%s')"
+
+/* Both in one column, and nothing was pulled in between. */
+static void what_was_taken_before_another_value_was_refused_is_not_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    enrolment(p, a, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, ATTENDANCE, SITE_ID(p, 0));
+    pair_push(p, a);
+    edit(p, a, "UPDATE attendance SET mark = 'A', minutes = 0"); /* what was acknowledged is only added to */
+    pair_push(p, a);
+    edit(p, a, "UPDATE attendance SET mark = 'E'");
+    equal(p, a);
+    equal(p, a);
+    says(p->hub, "P 210", "SELECT mark || ' ' || minutes FROM attendance");
+    says(a, "P 210", "SELECT mark || ' ' || minutes FROM attendance");
+    says(a, "mark,minutes:append:{\"mark\":\"A\",\"minutes\":0} mark:append:{\"mark\":\"E\"}", LISTED);
+}
+
+/* Whether the hub had taken it does not show in its row any more. */
+static void what_it_has_written_over_since_stays_listed(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    learner(p, a, ID(1), SITE_ID(p, 0));
+    enrolment(p, a, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, ATTENDANCE, SITE_ID(p, 0));
+    pair_push(p, a);
+    edit(p, a, "UPDATE attendance SET mark = 'A', minutes = 0");
+    pair_push(p, a);
+    edit(p, p->hub, "UPDATE attendance SET mark = 'X'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "X 210", "SELECT mark || ' ' || minutes FROM attendance");
+    says(a, "mark:append:{\"mark\":\"P\"} mark,minutes:append:{\"mark\":\"A\",\"minutes\":0}", LISTED);
+}
+
+/* The cell named a learner of B's before that was here. */
+static void what_is_refused_after_all_is_listed_then(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    learner(p, a, ID(3), SITE_ID(p, 0));
+    enrolment(p, a, ID(2), ID(3), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(5) "'");
+    pair_push(p, a);
+    edit(p, a, "UPDATE enrolment SET learner_id = '" ID(1) "'");
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(5) " learner_id:member:{\"learner_id\":\"" ID(1) "\"}", "SELECT (SELECT learner_id FROM enrolment) || ' ' || (" LISTED ")");
+    learner(p, b, ID(5), SITE_ID(p, 1));
+    equal(p, b);
+    equal(p, a);
+    equal(p, a);
+    says(a, ID(3), "SELECT learner_id FROM enrolment");
+    says(a, "learner_id:member:{\"learner_id\":\"" ID(1) "\"} learner_id:member:{\"learner_id\":\"" ID(5) "\"}", LISTED);
+}
+
+/* A row that names a learner of B's before that is here: an image of it came since, for another cell. */
+static void what_is_refused_long_after_an_image_had_it_is_listed_with_its_values(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    equal(p, b);
+    enrolment(p, a, ID(2), ID(1), ID(9), SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "UPDATE enrolment SET site_id = 'nobody', pay_scheme = 'AREF'");
+    equal(p, a);
+    equal(p, a);
+    says(a, "enrolment site_id", "SELECT group_concat(tab || ' ' || columns) FROM perche_refused");
+    learner(p, b, ID(1), SITE_ID(p, 1));
+    equal(p, b);
+    equal(p, a);
+    equal(p, a);
+    says(a, "0 0", "SELECT (SELECT count(*) FROM learner) || ' ' || (SELECT count(*) FROM enrolment)");
+    says(a, "member " ID(1) " AREF", "SELECT reason || ' ' || (image ->> 'learner_id') || ' ' || (image ->> 'pay_scheme') FROM perche_refused ORDER BY n DESC LIMIT 1");
+}
+
 /* ---- values and names of every kind ---- */
 
 static void blobs_and_numbers_with_a_point_are_listed_values_and_keys(void **state)
@@ -320,6 +409,10 @@ int main(void)
         TEST(what_the_hub_wrote_over_before_it_was_sent_is_listed),
         TEST(what_was_refused_of_a_row_that_leaves_is_listed_before_it_goes),
         TEST(what_was_taken_is_not_listed),
+        TEST(what_was_taken_before_another_value_was_refused_is_not_listed),
+        TEST(what_it_has_written_over_since_stays_listed),
+        TEST(what_is_refused_after_all_is_listed_then),
+        TEST(what_is_refused_long_after_an_image_had_it_is_listed_with_its_values),
         TEST(blobs_and_numbers_with_a_point_are_listed_values_and_keys),
         TEST(sixty_columns_with_long_names_are_listed),
         TEST(a_name_with_an_apostrophe_stops_nothing),
