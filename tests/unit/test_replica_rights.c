@@ -775,6 +775,24 @@ static void nor_when_the_row_goes_to_a_school_that_he_does_not_read(void **state
     late_is_refused(p);
 }
 
+/* An enrolment that has ended makes nobody a member, and what is written beside it is judged. */
+static void nor_when_he_names_it(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    read_along(p, 0);
+    reads_no_more(p);
+    enrolment(p, b, ID(5), ID(1), ID(9), SITE_ID(p, 1));
+    edit(p, b, "UPDATE enrolment SET exit_reason = 'TRANSFER' WHERE id = '" ID(5) "'");
+    pair_push(p, b);
+    says(p->hub, "", REFUSALS);
+    edit(p, b, "UPDATE learner SET call_name = 'late'");
+    pair_push(p, b);
+    says(p->hub, "Camille", "SELECT call_name FROM learner");
+    says(p->hub, "learner::readonly", REFUSALS);
+}
+
 static void nor_when_both_are_of_a_time(void **state)
 {
     struct pair *p = *state;
@@ -1191,6 +1209,7 @@ int main(void)
         TEST(a_reader_writes_only_where_he_may),
         TEST(who_could_only_read_cannot_write_when_he_reads_no_more),
         TEST(nor_when_the_row_goes_to_a_school_that_he_does_not_read),
+        TEST(nor_when_he_names_it),
         TEST(nor_when_both_are_of_a_time),
         TEST(nor_who_could_write_once_and_has_heard_that_he_cannot),
         TEST(nor_one_whom_an_older_file_knows),
