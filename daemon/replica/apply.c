@@ -844,6 +844,8 @@ enum perche_rc apply_rows(struct apply *a)
             first += a->batch->parts[p].rows_count;
         }
     }
+    if (rc == PERCHE_OK)
+        rc = scope_readers(a->r);
     if (rc == PERCHE_OK && a->stamp != 0)
         stamp_seen(a->r, a->stamp);
     return rc;

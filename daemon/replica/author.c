@@ -251,7 +251,9 @@ enum perche_rc author_end(struct author *a, enum perche_rc rc)
     struct perche_err err;
 
     if (rc == PERCHE_OK && a->prev_count > 0) {
-        rc = in_order_of_parts(a);
+        rc = scope_readers(a->r);
+        if (rc == PERCHE_OK)
+            rc = in_order_of_parts(a);
         if (rc == PERCHE_OK && perche_batch_encode(a->batch, 1, &body, &err) != PERCHE_OK)
             rc = fail(a->r, err.rc, "history: %s", err.text);
         if (rc == PERCHE_OK)

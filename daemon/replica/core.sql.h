@@ -62,9 +62,9 @@ static const char *const core_sql =
     "CREATE TABLE perche_left (site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, lsn INTEGER NOT NULL, stays INTEGER NOT NULL,"
     " ended INTEGER NOT NULL DEFAULT 0, writes INTEGER NOT NULL DEFAULT 9223372036854775807, PRIMARY KEY (site, tab, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX perche_left_open ON perche_left (site, lsn) WHERE ended = 0;"
-    /* a hub: site_reader as the scopes are made of it; where it says otherwise now, this is what was */
-    "CREATE TABLE perche_reader (site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER NOT NULL,"
-    " PRIMARY KEY (site_id, reader_id, area)) STRICT, WITHOUT ROWID;"
+    /* a hub: site_reader as the scopes are made of it, NULL: not yet; next: may_write as they are to be made of it, -1: it reads no more */
+    "CREATE TABLE perche_reader (n INTEGER PRIMARY KEY, site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER, next INTEGER NOT NULL,"
+    " UNIQUE (site_id, reader_id, area)) STRICT;"
     /* rows that a site was let write though a row that they name was not here: judged when it arrives; shown: while this hub recovered */
     "CREATE TABLE perche_named (tab INTEGER NOT NULL, key BLOB NOT NULL, by_tab INTEGER NOT NULL, by_key BLOB NOT NULL, shown INTEGER NOT NULL,"
     " PRIMARY KEY (tab, key, by_tab, by_key)) STRICT, WITHOUT ROWID;"

@@ -1,6 +1,7 @@
 /* A change of a row moves it and its dependants from scope to scope (DESIGN 4.6): each
  * site that gets them gets them whole, each that loses them a mark. All of it is the
  * hub's, and in the transaction of the change. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,8 +157,7 @@ static enum perche_rc follow_row(struct replica *r, struct table *t, struct perc
     return rc;
 }
 
-/* Keys of the rows of @t, of those alone whose @column is ?1 where one is given. */
-static sqlite3_stmt *keys_of(struct replica *r, const struct table *t, const char *column)
+sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key)
 {
     sqlite3_str *text = sqlite3_str_new(r->db);
     sqlite3_stmt *q;
@@ -170,23 +170,14 @@ static sqlite3_stmt *keys_of(struct replica *r, const struct table *t, const cha
     }
     sqlite3_str_appendall(text, " FROM ");
     append_name(text, t->name);
-    if (column != NULL) {
-        sqlite3_str_appendall(text, " WHERE ");
-        append_name(text, column);
-        sqlite3_str_appendall(text, " = ?1");
-    }
+    sqlite3_str_appendall(text, " WHERE ");
+    append_name(text, column);
+    sqlite3_str_appendall(text, " = ?1");
     made = sqlite3_str_finish(text);
     q = made == NULL ? NULL : prepare(r, made);
     sqlite3_free(made);
     if (q == NULL && r->fail == PERCHE_OK)
         (void)fail(r, PERCHE_NOMEM, "no memory for the rows of a table");
-    return q;
-}
-
-sqlite3_stmt *scope_naming(struct replica *r, const struct table *t, const char *column, const struct perche_value *key)
-{
-    sqlite3_stmt *q = keys_of(r, t, column);
-
     if (q != NULL)
         bind_value(q, 1, key);
     return q;
@@ -225,18 +216,6 @@ static enum perche_rc follow_held(struct replica *r, struct table *t, const stru
         return PERCHE_OK;
     while (rc == PERCHE_OK && held_child_next(r, above, (struct perche_bytes){above_key, above_n}, t, key, &key_n))
         rc = follow_row(r, t, (struct perche_bytes){key, key_n}, of, parent, pusher, NULL);
-    return rc;
-}
-
-/* All of @t. */
-static enum perche_rc follow_all_held(struct replica *r, struct table *t)
-{
-    uint8_t key[PERCHE_KEY_BYTES_MAX];
-    uint32_t key_n = 0;
-    enum perche_rc rc = PERCHE_OK;
-
-    while (rc == PERCHE_OK && held_next(r, t, key, &key_n))
-        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, 0, NULL);
     return rc;
 }
 
@@ -321,17 +300,6 @@ bool scope_dead_next(struct replica *r, const struct table *t, uint8_t *key, uin
     sqlite3_bind_int64(s, 1, t->num);
     sqlite3_bind_blob(s, 2, key, (int)*key_n, SQLITE_STATIC);
     return sql_key(r, s, key, key_n);
-}
-
-static enum perche_rc follow_all_dead(struct replica *r, struct table *t)
-{
-    uint8_t key[PERCHE_KEY_BYTES_MAX];
-    uint32_t key_n = 0;
-    enum perche_rc rc = PERCHE_OK;
-
-    while (rc == PERCHE_OK && scope_dead_next(r, t, key, &key_n))
-        rc = follow_row(r, t, (struct perche_bytes){key, key_n}, NULL, NULL, 0, NULL);
-    return rc != PERCHE_OK ? rc : r->fail;
 }
 
 /* ---- children --------------------------------------------------------------- */
@@ -506,25 +474,12 @@ static enum perche_rc follow_members(struct replica *r, const struct member_of *
     return rc;
 }
 
-/* Every row of @t: its scope may be another now. */
-static enum perche_rc follow_table(struct replica *r, struct table *t)
-{
-    enum perche_rc rc = PERCHE_OK;
-    sqlite3_stmt *q = keys_of(r, t, NULL);
+/* ---- who reads along ---------------------------------------------------------- */
 
-    if (q == NULL)
-        return r->fail;
-    while (rc == PERCHE_OK && sql_row(r, q))
-        rc = follow_key(r, t, q, 0);
-    sqlite3_finalize(q);
-    if (rc == PERCHE_OK)
-        rc = follow_all_held(r, t);
-    return rc == PERCHE_OK && !WITHOUT(B3_TOMBSTONES) ? follow_all_dead(r, t) : rc;
-}
-
-/* What site_reader's row says, for who leaves by a later change of it. */
-static enum perche_rc reader_known(struct replica *r, const struct meta *m, bool may_write)
+/* A row of site_reader was written: what it says waits for scope_readers(). */
+static enum perche_rc reader_changed(struct replica *r, const struct meta *m, const struct perche_value *values)
 {
+    const struct column *may = table_column(m->table, "may_write");
     struct perche_value keys[PERCHE_KEY_COLUMNS_MAX];
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     sqlite3_stmt *s;
@@ -532,25 +487,145 @@ static enum perche_rc reader_known(struct replica *r, const struct meta *m, bool
 
     if (perche_key_decode((struct perche_bytes){m->key, m->key_n}, keys, &n, scratch) != PERCHE_OK || n != 3)
         return PERCHE_OK;
-    s = sql(r, meta_alive(m) ? SQL_READER_PUT : SQL_READER_END);
+    for (int i = 0; i < 3; i++)
+        if (keys[i].type != PERCHE_TEXT)
+            return PERCHE_OK; /* no site's, and no area's */
+    s = sql(r, SQL_READER_PUT);
     for (int i = 0; i < 3; i++)
         bind_value(s, 1 + i, &keys[i]);
-    if (meta_alive(m))
-        sqlite3_bind_int(s, 4, may_write);
-    return sql_run(r, s, "remember who reads along");
+    sqlite3_bind_int(s, 4, !meta_alive(m) ? -1 : may != NULL && values[may->num].type == PERCHE_INTEGER && values[may->num].i == 1);
+    r->readers = true;
+    return sql_run(r, s, "note who reads along");
 }
 
-/* A reader came or went: the rows of his area, in every table that has it. */
-static enum perche_rc follow_readers(struct replica *r, const struct meta *m, const struct perche_value *values)
+#define PAGE_ROWS PERCHE_BOUND(256u, 3u)
+
+struct page {
+    uint32_t count;
+    struct { uint32_t tab, key_n; uint8_t key[PERCHE_KEY_BYTES_MAX]; } rows[PAGE_ROWS];
+};
+
+/* Rows of the @area in the scope, beyond *lsn and up to @last; false: there are no more. */
+static bool page_next(struct replica *r, uint32_t scope, const char *area, uint64_t *lsn, uint64_t last, struct page *page)
 {
-    const struct column *may = table_column(m->table, "may_write");
-    bool may_write = may != NULL && values[may->num].type == PERCHE_INTEGER && values[may->num].i == 1;
+    sqlite3_stmt *s = sql(r, SQL_SCOPE_KEYS);
+    bool more = true;
+
+    page->count = 0;
+    sqlite3_bind_int64(s, 1, scope);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)*lsn);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)last);
+    while (page->count < PAGE_ROWS && (more = sql_row(r, s))) {
+        const struct table *t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
+
+        *lsn = (uint64_t)sqlite3_column_int64(s, 0);
+        if (t == NULL || !t->present || t->area == NULL || strcmp(t->area, area) != 0 || sqlite3_column_bytes(s, 2) > PERCHE_KEY_BYTES_MAX)
+            continue;
+        page->rows[page->count].tab = t->num;
+        page->rows[page->count].key_n = (uint32_t)sqlite3_column_bytes(s, 2);
+        memcpy(page->rows[page->count].key, sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2));
+        page->count++;
+    }
+    sql_done(s);
+    return more;
+}
+
+/* A row of which @site is a member. One that is missing in its table is not followed: what it says there is not known for certain. */
+static enum perche_rc follow_member(struct replica *r, struct table *t, struct perche_bytes key, uint32_t site)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    struct meta *m = malloc(sizeof *m);
+    enum perche_rc rc = m == NULL ? fail(r, PERCHE_NOMEM, "no memory for a row that is read") : meta_load(r, t, key, m);
+    bool follows = rc == PERCHE_OK && m->stored && (m->members == 0 || scope_holds(r, m->members, site));
+
+    if (follows && !meta_alive(m))
+        follows = !WITHOUT(B3_TOMBSTONES);
+    else if (follows && !(m->flags & META_HELD))
+        follows = data_exists(r, t, key) == PERCHE_OK;
+    if (follows)
+        rc = row_values(r, m, values);
+    if (follows && rc == PERCHE_OK)
+        rc = scope_follow(r, m, values, 0);
+    if (m != NULL)
+        meta_clear(m);
+    free(m);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+/* Another scope of @site's, beyond @scope; 0: there is none. */
+static uint32_t scope_next(struct replica *r, uint32_t site, uint32_t scope)
+{
+    sqlite3_stmt *s = sql(r, SQL_SCOPE_NEXT);
+
+    sqlite3_bind_int64(s, 1, site);
+    sqlite3_bind_int64(s, 2, scope);
+    scope = sql_row(r, s) ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
+    sql_done(s);
+    return scope;
+}
+
+/* The rows of the area that are @site's. Those that get another scope meanwhile stand beyond @last there. */
+static enum perche_rc follow_area(struct replica *r, uint32_t site, const char *area, struct page *page)
+{
+    uint64_t last = r->node.lsn;
     enum perche_rc rc = PERCHE_OK;
 
-    for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++)
-        if (registry_at(r, i)->area != NULL && registry_at(r, i)->present)
-            rc = follow_table(r, registry_at(r, i));
-    return rc == PERCHE_OK ? reader_known(r, m, may_write) : rc;
+    for (uint32_t scope = 0; rc == PERCHE_OK && (scope = scope_next(r, site, scope)) != 0;) {
+        uint64_t lsn = 0;
+        bool more = true;
+
+        while (rc == PERCHE_OK && more) {
+            more = page_next(r, scope, area, &lsn, last, page);
+            rc = r->fail;
+            for (uint32_t i = 0; rc == PERCHE_OK && i < page->count; i++)
+                rc = follow_member(r, registry_table_num(r, page->rows[i].tab), (struct perche_bytes){page->rows[i].key, page->rows[i].key_n}, site);
+        }
+    }
+    return rc != PERCHE_OK ? rc : r->fail;
+}
+
+struct read {
+    int64_t n;
+    char site[PERCHE_ID_BYTES_MAX], area[PERCHE_NAME_BYTES_MAX];
+};
+
+/* A site and area whose readers are others now, the next one; false: there are no more. */
+static bool read_next(struct replica *r, struct read *read)
+{
+    sqlite3_stmt *s = sql(r, SQL_READER_MOVED);
+    bool found;
+
+    sqlite3_bind_int64(s, 1, read->n);
+    found = sql_row(r, s);
+    if (found) {
+        read->n = sqlite3_column_int64(s, 0);
+        (void)snprintf(read->site, sizeof read->site, "%s", (const char *)sqlite3_column_text(s, 1));
+        (void)snprintf(read->area, sizeof read->area, "%s", (const char *)sqlite3_column_text(s, 2));
+    }
+    sql_done(s);
+    return found;
+}
+
+enum perche_rc scope_readers(struct replica *r)
+{
+    struct read read = {.n = 0};
+    struct page *page;
+    enum perche_rc rc = PERCHE_OK;
+
+    if (!r->readers)
+        return PERCHE_OK;
+    r->readers = false;
+    page = malloc(sizeof *page);
+    if (page == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for the rows that are read");
+    while (rc == PERCHE_OK && read_next(r, &read))
+        rc = follow_area(r, name_number(r, read.site), read.area, page);
+    free(page);
+    if (rc == PERCHE_OK)
+        rc = r->fail;
+    if (rc == PERCHE_OK)
+        rc = sql_run(r, sql(r, SQL_READER_END), "note who reads along");
+    return rc == PERCHE_OK ? sql_run(r, sql(r, SQL_READER_MADE), "note who reads along") : rc;
 }
 
 #define ORPHANS_LOOKED 20000 /* beyond there may be some */
@@ -614,6 +689,6 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
     if (rc == PERCHE_OK)
         rc = follow_members(r, of, of_count, pusher);
     if (rc == PERCHE_OK && strcmp(m->table->name, "site_reader") == 0)
-        rc = follow_readers(r, m, values);
+        rc = reader_changed(r, m, values);
     return rc;
 }

@@ -246,6 +246,7 @@ struct replica {
     bool kept_here;              /* may a row be listed that cannot travel? Then it is asked for */
     int64_t judged;              /* brake.c: capture rows up to here were judged, and the last of them is still there; 0 = none */
     struct floor_pass floor_pass;
+    bool readers;                /* a hub's: rows of site_reader were written, and scope_readers() has not seen to it */
     bool orphans;                /* at a hub, of the batch under way: rows wait here for a parent, scope_orphans() */
     enum { NAMED_UNKNOWN, NAMED_NONE, NAMED_SOME } named; /* a hub's: is anything in perche_named? */
     bool holding;                /* something is held, or was at the start of the transaction */
@@ -574,6 +575,8 @@ enum perche_rc indexes_make(struct replica *r);
 
 /* After a row changed: re-derives it and whoever depends on it (hub). @m is saved already. */
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher);
+/* At the end of a chunk or a batch: the rows that are read by others than before, once for all that changed in site_reader (hub). */
+enum perche_rc scope_readers(struct replica *r);
 /* The row goes: a mark for each of its sites but @but. */
 enum perche_rc scope_gone(struct replica *r, const struct meta *m, uint32_t but);
 /* Marks that rows have left @site end, at or below @done; those that had ended when the hub was at @full or beyond are made anew. */

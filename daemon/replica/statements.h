@@ -64,6 +64,8 @@
     R(HUBS_ALONE, "SELECT tab FROM perche_row INDEXED BY perche_row_scope"                                             \
                   " WHERE scope = (SELECT num FROM perche_name WHERE text = '') LIMIT ?1")                             \
     R(SCOPES_OF, "SELECT scope FROM perche_scope_site WHERE site = ?1")                                                \
+    W(SCOPE_NEXT, "SELECT scope FROM perche_scope_site WHERE site = ?1 AND scope > ?2 ORDER BY scope LIMIT 1")         \
+    W(SCOPE_KEYS, "SELECT lsn, tab, key FROM perche_row INDEXED BY perche_row_scope WHERE scope = ?1 AND lsn > ?2 AND lsn <= ?3 ORDER BY lsn")\
     W(SCOPE_SITE_ADD, "INSERT INTO perche_scope_site (site, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     R(LEFT_ROWS, "SELECT lsn, tab, key FROM perche_left WHERE site = ?1 AND lsn > ?2 AND ended = 0 AND NOT stays"    \
                  " ORDER BY lsn LIMIT ?3")                                                                             \
@@ -80,10 +82,12 @@
     W(LEFT_AGAIN, "UPDATE perche_left SET ended = 0, lsn = ?3 + m.n, writes = CASE WHEN writes >= ?2 THEN " MAY_WRITE " ELSE writes END"\
                   " FROM (SELECT tab AS of_tab, key AS of_key, row_number() OVER (ORDER BY lsn) AS n"                  \
                   " FROM perche_left WHERE site = ?1 AND ended >= ?2) m WHERE site = ?1 AND tab = of_tab AND key = of_key")\
-    R(READER_MAY, "SELECT may_write FROM perche_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3")           \
-    W(READER_PUT, "INSERT INTO perche_reader (site_id, reader_id, area, may_write) VALUES (?1,?2,?3,?4)"               \
-                  " ON CONFLICT DO UPDATE SET may_write = excluded.may_write")                                         \
-    W(READER_END, "DELETE FROM perche_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3")                     \
+    R(READER_MAY, "SELECT may_write FROM perche_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3 AND may_write IS NOT NULL")\
+    W(READER_PUT, "INSERT INTO perche_reader (site_id, reader_id, area, next) VALUES (?1,?2,?3,?4) ON CONFLICT DO UPDATE SET next = excluded.next")\
+    W(READER_MOVED, "SELECT min(n), site_id, area FROM perche_reader WHERE next < 0 OR may_write IS NULL"              \
+                    " GROUP BY site_id, area HAVING min(n) > ?1 ORDER BY min(n) LIMIT 1")                              \
+    W(READER_END, "DELETE FROM perche_reader WHERE next < 0")                                                          \
+    W(READER_MADE, "UPDATE perche_reader SET may_write = next WHERE may_write IS NOT next")                            \
     R(NAMED_ANY, "SELECT EXISTS (SELECT 1 FROM perche_named)")                                                         \
     R(NAMED_ROWS, "SELECT by_tab, by_key, shown FROM perche_named WHERE tab = ?1 AND key = ?2 AND (by_tab, by_key) > (?3, ?4)" \
                   " ORDER BY by_tab, by_key LIMIT ?5")                                                                 \

@@ -42,7 +42,8 @@ static enum perche_rc readers(struct replica *r)
 
     if (!r->hub || may == NULL || may->absent)
         return PERCHE_OK;
-    return exec(r, "INSERT OR IGNORE INTO perche_reader (site_id, reader_id, area, may_write) SELECT site_id, reader_id, area, may_write = 1 FROM site_reader");
+    return exec(r, "INSERT OR IGNORE INTO perche_reader (site_id, reader_id, area, may_write, next)"
+                   " SELECT site_id, reader_id, area, may_write = 1, may_write = 1 FROM site_reader");
 }
 
 static const struct step {
@@ -77,8 +78,8 @@ static const struct step {
      "CREATE INDEX IF NOT EXISTS perche_held_child_row ON perche_held_child (tab, key);" /* each start sees to the rows: held_link_all() */
      "ALTER TABLE perche_left ADD COLUMN writes INTEGER NOT NULL DEFAULT 9223372036854775807;"
      "UPDATE perche_left SET writes = ended WHERE ended > 0;"
-     "CREATE TABLE IF NOT EXISTS perche_reader (site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER NOT NULL,"
-     " PRIMARY KEY (site_id, reader_id, area)) STRICT, WITHOUT ROWID;",
+     "CREATE TABLE IF NOT EXISTS perche_reader (n INTEGER PRIMARY KEY, site_id TEXT NOT NULL, reader_id TEXT NOT NULL, area TEXT NOT NULL, may_write INTEGER, next INTEGER NOT NULL,"
+     " UNIQUE (site_id, reader_id, area)) STRICT;",
      readers},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };

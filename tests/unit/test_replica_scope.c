@@ -322,6 +322,78 @@ static void a_reader_gets_the_rows_of_the_area_and_of_no_other(void **state)
     says(a, "1", "SELECT count(*) FROM learner");
 }
 
+#define LEARNERS "SELECT count(*) || ' ' || (SELECT count(*) FROM perche_row r JOIN perche_tab t ON t.num = r.tab WHERE gen %% 2 = 0 AND t.name = 'learner') FROM learner"
+
+static void tombstones_and_rows_beyond_a_page_are_read_too(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    edit(p, a, "INSERT INTO learner (id, home_site_id, call_name) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)"
+               " SELECT printf('00000000-0000-7000-9000-%%012d', i), '%s', 'x' FROM n", SITE_ID(p, 0));
+    equal(p, a);
+    edit(p, a, "DELETE FROM learner WHERE id LIKE '%%77'");
+    equal(p, a);
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'finance', 1)", SITE_ID(p, 0), SITE_ID(p, 1));
+    equal(p, b);
+    says(b, "0 0", LEARNERS); /* another area */
+    reader(p, 0);
+    equal(p, b);
+    says(b, "594 6", LEARNERS);
+    edit(p, p->hub, "DELETE FROM site_reader");
+    equal(p, b);
+    equal(p, b);
+    says(b, "0 0", LEARNERS);
+    says(p->hub, "0", "SELECT count(*) FROM perche_reader");
+}
+
+static uint64_t statements;
+
+static int count_one(unsigned kind, void *ctx, void *statement, void *text)
+{
+    (void)kind, (void)ctx, (void)statement, (void)text;
+    statements++;
+    return 0;
+}
+
+static int count_all(sqlite3 *db, char **err, const struct sqlite3_api_routines *api)
+{
+    (void)err, (void)api;
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_one, NULL);
+}
+
+/* Statements of the harvest. */
+static uint64_t with_readers(struct pair *p, int n)
+{
+    uint64_t many;
+
+    edit(p, p->hub, "DELETE FROM site_reader");
+    written(p->hub, "INSERT INTO site_reader (site_id, reader_id, area) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                    " SELECT '%s', printf('ffffffff-0000-7000-8000-%%012d', i), 'placement' FROM n", n, SITE_ID(p, 0));
+    statements = 0;
+    harvest_here(p, p->hub);
+    many = statements;
+    says(p->hub, "20", "SELECT count(*) FROM perche_row r JOIN perche_name n ON n.num = r.scope WHERE text LIKE '%%ffffffff-0000-7000-8000-%012d'", n);
+    return many;
+}
+
+static void readers_cost_the_rows_that_they_read_once(void **state)
+{
+    struct pair *p = *state;
+    uint64_t one;
+
+    shut(p->hub);
+    assert_int_equal(sqlite3_auto_extension((void (*)(void))count_all), SQLITE_OK);
+    reopened(p, p->hub);
+    for (int i = 0; i < 2; i++)
+        edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                        " SELECT printf('00000000-0000-7000-900%d-%%012d', i), '%s', 'x' FROM n", i == 0 ? 20 : 200, i, SITE_ID(p, i));
+    one = with_readers(p, 1);
+    assert_true(one < 20 * 20); /* not those of the other school */
+    assert_true(with_readers(p, 20) < 2 * one + 20 * 20);
+    (void)sqlite3_cancel_auto_extension((void (*)(void))count_all);
+}
+
 /* A scope is bounded: the one row that has too many readers must not stop everybody's. */
 static void more_readers_than_a_scope_holds_are_left_out_and_named(void **state)
 {
@@ -571,6 +643,8 @@ int main(void)
         TEST(so_do_those_of_an_older_file),
         TEST(tombstones_come_to_who_reads_from_now_on),
         TEST(a_reader_gets_the_rows_of_the_area_and_of_no_other),
+        TEST(tombstones_and_rows_beyond_a_page_are_read_too),
+        TEST(readers_cost_the_rows_that_they_read_once),
         TEST(more_readers_than_a_scope_holds_are_left_out_and_named),
         TEST(a_reader_of_a_moved_learner_goes_with_the_school_that_he_reads),
         TEST(late_edits_and_children_of_a_school_that_goes_on_reading_arrive),
