@@ -678,6 +678,9 @@ static enum perche_rc write_value(struct replica *r, struct question *q,
     } else if (side != NULL) {
         rc = history_walk(r, &m, past_row, &p);
     }
+    for (uint32_t i = 0; rc == PERCHE_OK && i < q->table->columns_count; i++)
+        if ((p.mask | bit) & q->table->absent & UINT64_C(1) << i)
+            rc = fail(r, PERCHE_STATE, "the table %s here has no column %s: add it again, or decide at another site", q->table->name, q->table->columns[i].name);
     if (rc == PERCHE_OK) {
         p.values[q->column->num] = *value;
         rc = write_local(r, q->table, key, p.mask | bit, p.values, stamp);

@@ -786,6 +786,28 @@ static void at_a_hub_it_empties_nobodys(void **state)
     says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", all);
 }
 
+static void a_row_is_brought_back_where_all_its_columns_are(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 1);
+    char args[200];
+
+    edit(p, f, "DELETE FROM learner");
+    edit(p, p->hub, "UPDATE learner SET call_name = 'by the hub'");
+    pair_sync(p, f);
+    rebuilt(f, "learner", " ine TEXT,", "", "id, home_site_id, call_name");
+    harvest_here(p, f);
+    snprintf(args, sizeof args, "{\"id\": \"%s\", \"take\": \"b\"}", asked(f->program, "SELECT id FROM perche_conflict"));
+    pair_refuses(p, f, WORK_COMMAND, "resolve", args, PERCHE_STATE);
+    assert_non_null(strstr(f->err.text, "learner here has no column ine"));
+    says(f, "open", "SELECT state FROM perche_conflict");
+    program(f, "ALTER TABLE learner ADD COLUMN ine TEXT");
+    harvest_here(p, f);
+    free(pair_command(p, f, "resolve", args));
+    pair_sync(p, f);
+    says(p->hub, "by the hub ine 1", "SELECT call_name || ' ' || ine FROM learner");
+}
+
 static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
 {
     struct pair *p = *state;
@@ -1047,6 +1069,7 @@ int main(void)
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
         T(a_column_that_was_away_for_a_while_comes_back_as_it_was),
         T(at_a_hub_it_empties_nobodys),
+        T(a_row_is_brought_back_where_all_its_columns_are),
         T(a_row_that_the_history_does_not_know_comes_from_the_hub),
         T(what_a_programs_trigger_wrote_during_an_apply_is_told_of_and_found),
     };
