@@ -197,16 +197,32 @@ static const char *loose_column(int table)
     return table == T_CONTACT ? "postcode" : table == T_PROJECT ? "price_cents" : NULL;
 }
 
+static bool column_lost(struct world *w, struct node *n, int table)
+{
+    sqlite3_stmt *s = NULL;
+    bool lost = false;
+
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)"
+                                          " AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_bind_text(s, 2, loose_column(table), -1, SQLITE_STATIC) == SQLITE_OK)
+        lost = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
+    sqlite3_finalize(s);
+    return lost;
+}
+
 bool table_gone(struct world *w, struct node *n, int table)
 {
     /* a column that is back is empty until the daemon has looked */
     static const char there[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND (?2 IS NULL"
                                 " OR (EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)"
                                 " AND EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
-                                " AND NOT EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1)))";
+                                " AND NOT EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1 AND emptied <> 0)))";
     sqlite3_stmt *s = NULL;
 
     if (table == T_CLUB && !has_club(w, n))
+        return true;
+    if (w->columns_lost && loose_column(table) != NULL && column_lost(w, n, table)) /* a copy may be of a file where both are */
         return true;
     if (n->dropped == 0)
         return false;
@@ -1254,25 +1270,30 @@ static bool drop_column(struct world *w, struct node *n, int table)
 
 bool actor_column_back(struct world *w, struct node *n)
 {
-    const char *name = n->dropped == 0 ? NULL : specs[n->dropped - 1].name, *column = n->dropped == 0 ? NULL : loose_column(n->dropped - 1);
-    char sql[200];
+    static const uint8_t tables[] = {T_CONTACT, T_PROJECT};
+    bool lost = false;
 
-    if (column == NULL)
-        return false;
-    (void)snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '%s')"
-                                    " AND NOT EXISTS (SELECT 1 FROM pragma_table_info('%s') WHERE name = '%s')", name, name, column);
-    if (number(w, n, sql) != 1)
-        return false;
-    /* the last one, dropped and added at one look, is as if somebody had emptied it (docs/architecture.md) */
-    (void)snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '%s')", name);
-    if (number(w, n, sql) != 1)
-        return true;
-    STORY(w, n, "a program adds the column %s to %s again", column, name);
-    w->counts[COUNT_COLUMN_BACK]++;
-    (void)snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", name, column, n->dropped - 1 == T_PROJECT ? "INTEGER" : "TEXT");
-    if (exec(w, n, sql))
+    for (uint32_t i = 0; w->columns_lost && i < sizeof tables; i++) {
+        const char *name = specs[tables[i]].name, *column = loose_column(tables[i]);
+        char sql[200];
+
+        if (!column_lost(w, n, tables[i]))
+            continue;
+        lost = true;
+        /* the last one, dropped and added at one look, is as if somebody had emptied it (docs/architecture.md) */
+        (void)snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '%s')", name);
+        if (number(w, n, sql) != 1)
+            continue;
+        STORY(w, n, "a program adds the column %s to %s again", column, name);
+        w->counts[COUNT_COLUMN_BACK]++;
+        (void)snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", name, column, tables[i] == T_PROJECT ? "INTEGER" : "TEXT");
+        if (!exec(w, n, sql))
+            continue;
+        if (n->dropped == 0)
+            n->dropped = (uint8_t)(tables[i] + 1);
         node_changed(w, n);
-    return true;
+    }
+    return lost;
 }
 
 void actor_bypass(struct world *w, struct node *n, const struct step *st)
@@ -1307,6 +1328,7 @@ void actor_bypass(struct world *w, struct node *n, const struct step *st)
             return;
         }
         w->counts[column ? COUNT_COLUMN : COUNT_DROP]++;
+        w->columns_lost |= column;
         n->dropped = (uint8_t)(table + 1);
         for (uint32_t i = 1; i <= w->writes_count; i++) /* nobody had seen these yet */
             if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0)

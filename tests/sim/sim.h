@@ -389,7 +389,7 @@ struct world {
     struct request *requests;
     uint64_t requests_count, requests_cap;
     struct chance line_chance, work_chance;
-    bool healed, ended, put_back;
+    bool healed, ended, put_back, columns_lost;
     uint64_t moved_ms;       /* virtual: when rows last changed anywhere */
     uint64_t events;
 
