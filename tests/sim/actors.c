@@ -211,27 +211,45 @@ static bool column_lost(struct world *w, struct node *n, int table)
     return lost;
 }
 
+/* A column that is back is empty until the daemon has looked. */
+static bool refilling(struct world *w, struct node *n, int table)
+{
+    sqlite3_stmt *s = NULL;
+    bool waits = true;
+
+    if (n->refilling != table + 1)
+        return false;
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
+                                          " OR EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1)", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_bind_text(s, 2, loose_column(table), -1, SQLITE_STATIC) == SQLITE_OK)
+        waits = sqlite3_step(s) != SQLITE_ROW || sqlite3_column_int(s, 0) != 0;
+    sqlite3_finalize(s);
+    if (!waits)
+        n->refilling = 0;
+    return waits;
+}
+
+static bool column_away(struct world *w, struct node *n, int table)
+{
+    return w->columns_lost && loose_column(table) != NULL && (column_lost(w, n, table) || refilling(w, n, table));
+}
+
 bool table_gone(struct world *w, struct node *n, int table)
 {
-    /* a column that is back is empty until the daemon has looked */
-    static const char there[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND (?2 IS NULL"
-                                " OR (EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)"
-                                " AND EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
-                                " AND NOT EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1 AND emptied <> 0)))";
     sqlite3_stmt *s = NULL;
 
     if (table == T_CLUB && !has_club(w, n))
         return true;
-    if (w->columns_lost && loose_column(table) != NULL && column_lost(w, n, table)) /* a copy may be of a file where both are */
+    if (column_away(w, n, table))
         return true;
     if (n->dropped == 0)
         return false;
-    if (sqlite3_prepare_v2(node_db(w, n), there, -1, &s, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", -1, &s, NULL) != SQLITE_OK) {
         world_fail(w, "program", "%s: %s", n->name, sqlite3_errmsg(n->db));
         return false;
     }
     sqlite3_bind_text(s, 1, specs[n->dropped - 1].name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 2, loose_column(n->dropped - 1), -1, SQLITE_STATIC);
     if (sqlite3_step(s) == SQLITE_ROW) {
         STORY(w, n, "%s is there again", specs[n->dropped - 1].name);
         n->dropped = 0;
@@ -1289,8 +1307,7 @@ bool actor_column_back(struct world *w, struct node *n)
         (void)snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", name, column, tables[i] == T_PROJECT ? "INTEGER" : "TEXT");
         if (!exec(w, n, sql))
             continue;
-        if (n->dropped == 0)
-            n->dropped = (uint8_t)(tables[i] + 1);
+        n->refilling = (uint8_t)(tables[i] + 1);
         node_changed(w, n);
     }
     return lost;
@@ -1329,7 +1346,7 @@ void actor_bypass(struct world *w, struct node *n, const struct step *st)
         }
         w->counts[column ? COUNT_COLUMN : COUNT_DROP]++;
         w->columns_lost |= column;
-        n->dropped = (uint8_t)(table + 1);
+        n->dropped = column ? 0 : (uint8_t)(table + 1);
         for (uint32_t i = 1; i <= w->writes_count; i++) /* nobody had seen these yet */
             if (w->writes[i].bypass && w->writes[i].node == n->index && w->writes[i].found_ms == 0)
                 w->rows[w->writes[i].row].tainted = true;
@@ -1400,7 +1417,7 @@ void actor_put_back(struct world *w, struct node *n)
         w->writes[i].found_ms = 0;
         n->unseen = n->unseen_off = true;
     }
-    n->dropped = 0;
+    n->dropped = n->refilling = 0;
     n->club = false;
     for (uint8_t table = 0; table < T_CLUB && n->dropped == 0; table++) { /* the copy may be of a file without it */
         n->dropped = (uint8_t)(table + 1);
@@ -1435,7 +1452,8 @@ void actor_found(struct world *w, struct node *n, const struct outcome *o)
 
 void actor_harvested(struct world *w, struct node *n, const struct outcome *o)
 {
-    if (!n->unseen || n->unseen_off || o->more || (n->dropped != 0 && table_gone(w, n, n->dropped - 1)))
+    if (!n->unseen || n->unseen_off || o->more || (n->dropped != 0 && table_gone(w, n, n->dropped - 1)) || column_away(w, n, T_CONTACT) ||
+        column_away(w, n, T_PROJECT))
         return;
     n->unseen = false;
     for (uint32_t i = 1; i <= w->writes_count; i++)

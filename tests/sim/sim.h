@@ -336,7 +336,8 @@ struct node {
     bool unseen;             /* something was written past the triggers, and nobody has compared since */
     bool unseen_off;         /* ... the triggers stand as ever: only `perche verify` looks there */
     bool club;               /* has the table T_CLUB */
-    uint8_t dropped;         /* this table, or a column of it, is gone, 1 more than its number in specs[]; 0 = none */
+    uint8_t refilling;       /* likewise: a column of it was added again and is empty yet */
+    uint8_t dropped;         /* this table is gone, 1 more than its number in specs[]; 0 = none */
 
     /* what it has shown */
     uint64_t acked;          /* a site: told by the hub */
