@@ -963,6 +963,7 @@ static enum perche_rc repair_row(struct repair *p, struct table *t, struct perch
         sqlite3_bind_blob(s, 3, key.p, (int)key.n, SQLITE_STATIC);
         sqlite3_bind_int64(s, 4, (sqlite3_int64)next_lsn(r));
         sqlite3_bind_int(s, 5, 0);
+        sqlite3_bind_int(s, 6, 0); /* who had it has the right by the mark of then */
         rc = sql_run(r, s, "mark a row as left");
         if (rc == PERCHE_OK)
             rc = woken_add(r, p->site);

@@ -394,9 +394,9 @@ enum perche_rc rights_judge(struct replica *r, uint32_t site, struct meta *m, co
         if (rc != PERCHE_OK)
             return rc;
         loaded = true;
-        if (t->area != NULL && !rights_late(r, site, t->num, m->key, m->key_n) && !rights_relative_left(r, site, m, values) &&
-            !scope_may_write(r, t, m, values, site)) {
-            *reason = "readonly";
+        if ((t->area != NULL || !scope_holds(r, m->scope, site)) && !rights_late(r, site, t->num, m->key, m->key_n) &&
+            !rights_relative_left(r, site, m, values) && (t->area == NULL || !scope_may_write(r, t, m, values, site))) {
+            *reason = t->area != NULL ? "readonly" : "scope";
             return r->fail;
         }
     }

@@ -380,6 +380,29 @@ static void a_row_that_is_not_the_sites_any_more_leaves_it(void **state)
     expect(p, p->sites[0], PERCHE_EQUAL, 0);
 }
 
+/* Whoever knows a key can show it. */
+static void nor_is_it_the_sites_to_write(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char sql[300];
+
+    insert_learner(a, 1, "Camille");
+    snprintf(sql, sizeof sql, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
+                              " VALUES ('c', '%s', 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED')", replica_site_id(a->r));
+    program(a, sql);
+    pair_sync(p, a);
+    program(p->hub, "UPDATE learner SET home_site_id = 'elsewhere'; UPDATE cohort SET site_id = 'elsewhere'");
+    harvest_here(p, p->hub);
+    program(p->hub, "DELETE FROM perche_left"); /* as if it had never been the site's */
+    expect(p, a, PERCHE_DIFFERS, PERCHE_LEVEL_ROWS);
+    program_says(p->hub, "SELECT count(*) FROM perche_left WHERE ended = 0", "2");
+    program(a, "UPDATE learner SET call_name = 'mine'; UPDATE cohort SET code = 'mine'");
+    pair_sync(p, a);
+    program_says(p->hub, "SELECT call_name || (SELECT code FROM cohort) FROM learner", "CamilleP1");
+    program_says(a, "SELECT group_concat(tab || ' ' || reason) FROM (SELECT * FROM perche_refused ORDER BY tab)", "cohort scope,learner readonly");
+}
+
 static void a_row_that_the_hub_has_deleted_is_deleted(void **state)
 {
     struct pair *p = *state;
@@ -786,6 +809,7 @@ int main(void)
         T(a_row_that_the_hub_has_lost_is_pushed_again),
         T(what_the_site_only_had_from_the_hub_and_the_hub_does_not_know_goes),
         T(a_row_that_is_not_the_sites_any_more_leaves_it),
+        T(nor_is_it_the_sites_to_write),
         T(a_row_that_the_hub_has_deleted_is_deleted),
         T(a_site_learns_nothing_of_scopes_that_are_not_its_own),
         T(a_row_digest_counts_everything_that_it_is_said_to_count),
