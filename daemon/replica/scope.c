@@ -504,7 +504,6 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
 {
     struct set s = {.count = 0};
     bool may = false;
-    sqlite3_stmt *q;
 
     derive_set(r, m, values, 0, &s, 0);
     if (s.all || (s.unknown && s.count == 0))
@@ -512,19 +511,15 @@ bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, c
     for (uint32_t i = 0; i < s.count; i++)
         if (s.sites[i] == site)
             return true;
-    if (t->area == NULL || registry_table(r, "site_reader") == NULL)
-        return false;
-    q = prepare(r, "SELECT may_write FROM site_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3");
-    if (q == NULL)
-        return false;
-    for (uint32_t i = 0; !may && i < s.count; i++) {
+    for (uint32_t i = 0; t->area != NULL && !may && i < s.count; i++) {
+        sqlite3_stmt *q = sql(r, SQL_READER_MAY); /* site_reader may be without that column, or not there at all */
+
         sqlite3_bind_text(q, 1, name_text(r, s.sites[i]), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 2, name_text(r, site), -1, SQLITE_STATIC);
         sqlite3_bind_text(q, 3, t->area, -1, SQLITE_STATIC);
         may = sql_row(r, q) && sqlite3_column_int(q, 0) == 1;
-        sqlite3_reset(q);
+        sql_done(q);
     }
-    sqlite3_finalize(q);
     return may;
 }
 

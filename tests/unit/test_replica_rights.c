@@ -927,6 +927,21 @@ static void one_that_is_put_back_to_when_it_only_read_may_not(void **state)
 }
 
 /* His value would be refused; the question must not be gone by then. */
+/* As a program may have made it anew. */
+static void a_reader_writes_while_site_reader_is_without_a_column(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    schooled(p, 0, ID(1), ID(2));
+    reader(p, 1);
+    program(p->hub, "DROP TRIGGER perche_site_reader_insert; DROP TRIGGER perche_site_reader_update; DROP TRIGGER perche_site_reader_delete;"
+                    "ALTER TABLE site_reader DROP COLUMN may_write");
+    edit(p, b, "UPDATE learner SET call_name = 'x'");
+    equal(p, b);
+    says(p->hub, "x", "SELECT call_name FROM learner");
+}
+
 static void a_reader_settles_no_question(void **state)
 {
     struct pair *p = *state;
@@ -1220,6 +1235,7 @@ int main(void)
         TEST(a_former_school_may_though_it_only_read_in_between),
         TEST(a_school_that_is_put_back_may_write_what_it_only_read_since),
         TEST(one_that_is_put_back_to_when_it_only_read_may_not),
+        TEST(a_reader_writes_while_site_reader_is_without_a_column),
         TEST(a_reader_settles_no_question),
         TEST(a_school_settles_a_question_about_a_row_that_it_has_deleted),
         TEST(a_row_that_names_no_site_is_refused_and_listed),
