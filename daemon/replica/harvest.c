@@ -364,9 +364,10 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
             rc = load_as_stamped(r, &m, before, values);
         if (rc != PERCHE_OK)
             goto out;
-        if (mask != captured) { /* what stands further on was not written unseen */
+        if (mask != captured) { /* what stands further on was not written unseen, and is stamped there */
             rc = chunk_look_on(r, c);
-            a->unseen |= (mask & ~captured & ~it->later) != 0;
+            mask &= captured | ~it->later;
+            a->unseen |= mask != captured;
         }
         if (rc != PERCHE_OK)
             goto out;

@@ -369,6 +369,27 @@ static void a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen(vo
     says(p->hub, "x 5", "SELECT code || ' ' || seq FROM cohort");
 }
 
+/* Else it has two stamps, and whoever meets the first one asks a person about the second. */
+static void what_stands_further_on_is_stamped_there_alone(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    char *json;
+    int said = 0;
+
+    cohort(p, a, ID(1), SITE_ID(p, 0));
+    equal(p, a);
+    free(pair_command(p, a, "audit", "{}"));
+    written(a, "UPDATE cohort SET code = 'x'; UPDATE perche_capture SET at = %llu", (unsigned long long)p->now);
+    written(a, "UPDATE cohort SET seq = 5; UPDATE perche_capture SET at = %llu WHERE n = (SELECT max(n) FROM perche_capture)", (unsigned long long)p->now + 10);
+    harvest_in_chunks(p, a, 1);
+    json = pair_query(p, a, "history", "{\"table\": \"cohort\", \"id\": \"" ID(1) "\"}");
+    for (const char *at = json; (at = strstr(at, "\"seq\"")) != NULL; at++)
+        said++;
+    free(json);
+    assert_int_equal(said, 2); /* its insert, and the edit */
+}
+
 static int looks_on(unsigned kind, void *ctx, void *stmt, void *text)
 {
     (void)kind, (void)stmt;
@@ -777,6 +798,7 @@ int main(void)
         TEST(a_table_made_anew_whose_old_one_is_emptied_loses_no_row),
         TEST(a_column_of_a_sites_own_called_rowid_mixes_no_old_values_up),
         TEST(a_chunk_that_ends_between_two_edits_of_a_row_finds_nothing_unseen),
+        TEST(what_stands_further_on_is_stamped_there_alone),
         TEST(what_stands_further_on_is_read_once_for_a_chunk),
         TEST(a_chunk_that_ends_between_an_edit_and_the_delete_of_its_row_still_knows_whose_it_was),
         TEST(a_chunk_that_ends_between_an_insert_again_and_its_delete_is_two_generations_on),
