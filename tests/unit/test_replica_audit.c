@@ -779,11 +779,11 @@ static void at_a_hub_it_empties_nobodys(void **state)
     edit(p, p->hub, "INSERT INTO learner (id, home_site_id, call_name) VALUES ('" LEARNER "6', '%s', 'new')", SITE_ID(p, 0));
     edit(p, f, "UPDATE learner SET ine = 'edited' WHERE id = '" LEARNER "2'");
     pair_sync(p, f);
-    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", all);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", "%s", all);
     program(p->hub, "ALTER TABLE learner ADD COLUMN ine TEXT");
     harvest_here(p, p->hub);
     proven(p, f);
-    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", all);
+    says(f, "by the hub ine 1,name 2 edited,name 3 ine 3,by the site ine 4,name 5 ine 5,new -", "%s", all);
 }
 
 static void a_row_is_brought_back_where_all_its_columns_are(void **state)
