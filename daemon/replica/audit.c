@@ -146,6 +146,15 @@ static enum perche_rc refill(struct chunk *c, const struct meta *m, uint64_t emp
     return rc;
 }
 
+/* Its relatives may have got other sites, or readers, while no statement found it, or them. */
+static enum perche_rc follow_relatives(struct replica *r, struct meta *m, const struct perche_value *values)
+{
+    uint32_t members = 0, scope = r->hub && (m->table->rule == RULE_PARENT || m->table->rule == RULE_MEMBERS || m->table->area != NULL)
+                                      ? scope_derive(r, m, values, 0, &members) : 0;
+
+    return scope != 0 && (scope != m->scope || members != m->members) ? scope_follow(r, m, values, 0) : r->fail;
+}
+
 /* @s: a row of rows_select(). */
 static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
 {
@@ -188,6 +197,8 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
         if (rc == PERCHE_OK && mask != 0) {
             c->changed++;
             rc = capture_put(r, t, keys, (int64_t)mask);
+        } else if (rc == PERCHE_OK && t->rule == RULE_MEMBERS) {
+            rc = follow_relatives(r, &m, values);
         }
     }
     meta_clear(&m);
@@ -305,14 +316,6 @@ static enum perche_rc ask_hub(struct chunk *c, struct meta *m)
     return sql_run(r, s, "remember a row to ask for");
 }
 
-/* Its parents may have got other sites while no statement found it. */
-static enum perche_rc follow_parents(struct replica *r, struct meta *m, const struct perche_value *values)
-{
-    uint32_t members = 0, scope = r->hub && m->table->rule == RULE_PARENT ? scope_derive(r, m, values, 0, &members) : 0;
-
-    return scope != 0 && (scope != m->scope || members != m->members) ? scope_follow(r, m, values, 0) : r->fail;
-}
-
 /* Puts the row back as it was, if the history has all of it; the digest says whether it has. */
 static enum perche_rc put_back(struct chunk *c, struct meta *m, const struct recall *f)
 {
@@ -329,7 +332,7 @@ static enum perche_rc put_back(struct chunk *c, struct meta *m, const struct rec
         rc = data_upsert(r, c->t, (struct perche_bytes){m->key, m->key_n}, f->want, f->values);
     if (rc == PERCHE_OK) {
         c->restored++;
-        rc = follow_parents(r, m, f->values);
+        rc = follow_relatives(r, m, f->values);
     } else if (refused_here(r)) { /* a constraint that the table has now */
         rc = ask_hub(c, m);
     }
@@ -507,6 +510,26 @@ static enum perche_rc load_stand(struct replica *r, const struct table *t, struc
     return r->fail;
 }
 
+bool audit_away(struct replica *r, const struct table *t)
+{
+    struct stand stand = {0};
+
+    return !t->present || (capture_waits(r, t) && load_stand(r, t, &stand) == PERCHE_OK && (stand.gone_ms != 0 || stand.emptied != 0));
+}
+
+/* All rows of @t are there again: who is a member of another row by them is looked at once more (add_children() of scope.c). */
+static enum perche_rc unscan_parents(struct replica *r, const struct table *t)
+{
+    const struct table *parent;
+    enum perche_rc rc = PERCHE_OK;
+
+    for (uint32_t i = 0; r->hub && t->member_child && rc == PERCHE_OK && (parent = registry_at(r, i)) != NULL; i++)
+        for (uint32_t k = 0; parent->rule == RULE_MEMBERS && k < parent->parts_count; k++)
+            if (parent->parts[k].child_site != NULL && strcmp(parent->parts[k].table, t->name) == 0)
+                rc = capture_unscan(r, parent);
+    return rc;
+}
+
 /* One step of a table, or what is left of it within *cost. */
 static enum perche_rc audit_table(struct replica *r, struct table *t, uint32_t *cost)
 {
@@ -519,6 +542,8 @@ static enum perche_rc audit_table(struct replica *r, struct table *t, uint32_t *
         rc = check_metadata(&c);
     if (rc == PERCHE_OK && (c.stand.step == STEP_END || (c.stand.step == STEP_TAKE && c.stand.missing == 0)))
         rc = capture_scanned(r, t->num);
+    if (rc == PERCHE_OK && !capture_waits(r, t) && (c.stand.gone_ms != 0 || c.stand.emptied != 0))
+        rc = unscan_parents(r, t);
     sqlite3_finalize(c.gone);
     *cost = c.cost;
     return rc == PERCHE_OK ? note_found(&c) : rc;

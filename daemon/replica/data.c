@@ -91,9 +91,12 @@ static sqlite3_stmt *select_row(struct replica *r, struct table *t)
 enum perche_rc data_load(struct replica *r, struct table *t, struct perche_bytes key, struct perche_value *values)
 {
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
-    sqlite3_stmt *s = select_row(r, t);
+    sqlite3_stmt *s;
     int rc;
 
+    if (!t->present) /* as a relative of what is written now; it will be made again */
+        return PERCHE_NOT_FOUND;
+    s = select_row(r, t);
     if (s == NULL || !bind_key(r, t, s, key, scratch))
         return r->fail;
     rc = sqlite3_step(s);
@@ -336,6 +339,8 @@ enum perche_rc data_exists(struct replica *r, struct table *t, struct perche_byt
     char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     int rc;
 
+    if (!t->present)
+        return PERCHE_NOT_FOUND;
     if (t->exists_row == NULL) {
         sqlite3_str *s = sqlite3_str_new(r->db);
 

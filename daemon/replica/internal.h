@@ -494,6 +494,8 @@ enum perche_rc audit_leaving(struct replica *r, struct table *t, struct perche_b
 /* A row that lives in its metadata and that a batch did not find: puts it back as the history has it, if that is proven by
  * its digest, and lists the table. */
 enum perche_rc audit_missing(struct replica *r, struct table *t, struct perche_bytes key);
+/* Are rows, or values, of the table missing that will be put back? */
+bool audit_away(struct replica *r, const struct table *t);
 bool audit_waits(struct replica *r); /* does a table that is there wait? */
 
 /* ---- conflict.c ------------------------------------------------------------ */

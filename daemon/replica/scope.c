@@ -325,6 +325,19 @@ static void add_held_children(struct replica *r, const struct meta *of, const st
     }
 }
 
+static bool part_there(struct table *child, const struct rule_part *part)
+{
+    const char *const names[] = {part->child_site, part->child_via, part->cond_column};
+    bool there = true;
+
+    for (int i = 0; i < 3 && there; i++) {
+        const struct column *c = names[i] == NULL ? NULL : table_column(child, names[i]);
+
+        there = names[i] == NULL || (c != NULL && !c->absent);
+    }
+    return there;
+}
+
 /* Sites that child rows bring: SELECT site FROM child WHERE via = key AND condition, alive ones. */
 static void add_children(struct replica *r, const struct meta *m, const struct rule_part *part, struct set *s)
 {
@@ -335,7 +348,14 @@ static void add_children(struct replica *r, const struct meta *m, const struct r
     size_t used;
     sqlite3_stmt *q;
 
-    if (child == NULL || !child->present ||
+    if (child != NULL && (audit_away(r, child) || !part_there(child, part))) { /* which sites it brings is not known for certain: none of them loses the row by that */
+        const uint32_t *sites;
+        uint32_t members = m->members != 0 ? m->members : m->scope;
+
+        for (uint32_t i = 0; i < scope_sites(r, members, &sites); i++)
+            add(r, s, sites[i]);
+    }
+    if (child == NULL || !child->present || !part_there(child, part) ||
         perche_key_decode((struct perche_bytes){m->key, m->key_n}, keys, &n, scratch) != PERCHE_OK || n != 1)
         return;
     used = (size_t)snprintf(text, sizeof text, "SELECT DISTINCT \"%s\" FROM \"%s\" WHERE \"%s\" = ?1", part->child_site,

@@ -927,6 +927,50 @@ static void one_that_is_put_back_to_when_it_only_read_may_not(void **state)
 }
 
 /* His value would be refused; the question must not be gone by then. */
+static void a_reader_gets_a_row_that_was_away_when_he_came(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *b = p->sites[1];
+
+    schooled(p, 0, ID(1), ID(2));
+    program(p->hub, "DROP TABLE learner");
+    harvest_here(p, p->hub);
+    edit(p, p->hub, "INSERT INTO site_reader (site_id, reader_id, area, may_write) VALUES ('%s', '%s', 'placement', 1)", SITE_ID(p, 0), SITE_ID(p, 1));
+    p->now += 4000;
+    for (int i = 0; i < 3; i++)
+        harvest_here(p, p->hub);
+    says(p->hub, "1", "SELECT count(*) FROM learner");
+    equal(p, b);
+    says(b, "1", "SELECT count(*) FROM learner");
+}
+
+/* Its enrolments alone make the second school a member. */
+static void a_learner_leaves_nobody_while_the_enrolments_are_away(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0], *b = p->sites[1];
+
+    schooled(p, 0, ID(1), ID(2));
+    enrolment(p, p->hub, ID(3), ID(1), ID(9), SITE_ID(p, 1));
+    equal(p, b);
+    says(b, "1", "SELECT count(*) FROM learner");
+    program(p->hub, "DROP TABLE enrolment");
+    harvest_here(p, p->hub);
+    edit(p, p->hub, "UPDATE learner SET call_name = 'by the hub'");
+    contact(p, p->hub, ID(4), ID(1), "a@b.org");
+    edit(p, a, "UPDATE learner SET home_site_id = home_site_id, birth_date = '2001-01-01'");
+    pair_push(p, a);
+    pair_pull(p, b);
+    says(b, "by the hub 1", "SELECT call_name || ' ' || (SELECT count(*) FROM learner_contact) FROM learner");
+    p->now += 4000;
+    for (int i = 0; i < 3; i++)
+        harvest_here(p, p->hub);
+    says(p->hub, "2", "SELECT count(*) FROM enrolment");
+    equal(p, b);
+    equal(p, a);
+    says(b, "2001-01-01", "SELECT birth_date FROM learner");
+}
+
 /* As a program may have made it anew. */
 static void a_reader_writes_while_site_reader_is_without_a_column(void **state)
 {
@@ -1235,6 +1279,8 @@ int main(void)
         TEST(a_former_school_may_though_it_only_read_in_between),
         TEST(a_school_that_is_put_back_may_write_what_it_only_read_since),
         TEST(one_that_is_put_back_to_when_it_only_read_may_not),
+        TEST(a_reader_gets_a_row_that_was_away_when_he_came),
+        TEST(a_learner_leaves_nobody_while_the_enrolments_are_away),
         TEST(a_reader_writes_while_site_reader_is_without_a_column),
         TEST(a_reader_settles_no_question),
         TEST(a_school_settles_a_question_about_a_row_that_it_has_deleted),
