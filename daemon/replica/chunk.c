@@ -8,6 +8,8 @@
 #include "replica/refused.h"
 #include "replica/statements.h"
 
+#define DELETED_MAX 20u
+
 void chunk_free(struct chunk *c)
 {
     free(c->ops);
@@ -155,6 +157,20 @@ static uint64_t captured_ms(sqlite3_stmt *s, int i)
     return at > 0 && at < 1e15 ? (uint64_t)(at + 0.5) : 0;
 }
 
+/* Of a table that is away: so many, or all, that it may have been emptied to be made anew. What is missing when it is back is put back. */
+static bool many_deleted(struct replica *r, struct chunk *c, const struct table *t)
+{
+    int64_t deleted;
+
+    if (c->away == t)
+        return c->away_many;
+    c->away = t;
+    deleted = (int64_t)ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1 AND mask = 0 AND ?2 IS NULL", t->num, NULL);
+    c->away_many = deleted > DELETED_MAX ||
+                   (int64_t)ask_number(r, "SELECT count(*) FROM perche_row WHERE tab = ?1 AND gen % 2 = 1 AND ?2 IS NULL", t->num, NULL) <= deleted;
+    return c->away_many;
+}
+
 enum perche_rc chunk_read(struct replica *r, struct chunk *c)
 {
     sqlite3_stmt *s = sql(r, SQL_CAPTURE_READ);
@@ -165,7 +181,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {
         struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
         uint8_t key[PERCHE_KEY_BYTES_MAX];
-        uint32_t key_n;
+        uint32_t key_n, keys;
         struct table *t;
         struct item *it;
         struct op *op;
@@ -175,16 +191,21 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
             break;
         }
         t = registry_table_num(r, (uint32_t)sqlite3_column_int64(s, 1));
-        if (t != NULL && sqlite3_column_int64(s, 2) == 0 && c->gones_count == GONE_MAX && gone_known(c, t) == NULL) {
+        if (t != NULL && t->present && sqlite3_column_int64(s, 2) == 0 && c->gones_count == GONE_MAX && gone_known(c, t) == NULL) {
             c->more = true;
             break;
         }
         c->newest = sqlite3_column_int64(s, 0);
-        if (t == NULL || !t->present)
-            continue; /* written by hand, or its table is gone: nothing to take */
-        for (uint32_t i = 0; i < t->keys_count; i++)
+        if (t == NULL || (!t->present && (sqlite3_column_int64(s, 2) != 0 || many_deleted(r, c, t))))
+            continue; /* written by hand, or its table is gone: nothing to take but a few deletions */
+        keys = t->present ? t->keys_count : PERCHE_KEY_COLUMNS_MAX;
+        for (uint32_t i = 0; i < keys; i++)
             column_read(r, s, 4 + (int)i, &values[i]);
-        if (perche_key_encode(values, t->keys_count, key, &key_n) != PERCHE_OK) {
+        while (!t->present && keys > 0 && values[keys - 1].type == PERCHE_NULL)
+            keys--;
+        if (perche_key_encode(values, keys, key, &key_n) != PERCHE_OK) {
+            if (!t->present)
+                continue;
             if (key_list(r, t, values, sqlite3_column_int64(s, 2) != 0) != PERCHE_OK)
                 break;
             continue;
@@ -192,7 +213,7 @@ enum perche_rc chunk_read(struct replica *r, struct chunk *c)
         it = item_of(r, c, t, key, key_n);
         if (it == NULL)
             break;
-        if (sqlite3_column_int64(s, 2) == 0) {
+        if (sqlite3_column_int64(s, 2) == 0 && t->present) {
             struct gone *g = gone_of(r, c, t);
 
             if (g == NULL)

@@ -283,6 +283,18 @@ static enum perche_rc load_as_stamped(struct replica *r, struct meta *m, uint32_
     return rc == PERCHE_OK && m->gen == before && meta_alive(m) ? row_absent(r, m, values) : rc;
 }
 
+/* Of a row that was deleted before its table went away: what its tombstone keeps is in the history. */
+static enum perche_rc keep_scope(struct replica *r, struct meta *m, struct perche_value *values)
+{
+    enum perche_rc rc = row_values(r, m, values);
+    uint64_t kept = m->kept_mask;
+
+    if (rc != PERCHE_OK || !meta_alive(m))
+        return rc;
+    m->kept_mask = 0;
+    return keep_values(r, m, values, kept, false);
+}
+
 static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struct item *it)
 {
     struct replica *r = a->r;
@@ -300,6 +312,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
         return rc;
     before = m.gen;
     a->unseen = false;
+    if (!it->table->present && m.stored && (rc = keep_scope(r, &m, values)) != PERCHE_OK)
+        goto out;
     for (uint32_t i = it->first; i != 0; i = c->ops[i - 1].next) {
         const struct op *op = &c->ops[i - 1];
 
@@ -391,8 +405,8 @@ static enum perche_rc harvest_row(struct author *a, struct chunk *c, const struc
     if (!m.stored && r->kept_here && (rc = large_end(r, &m)) != PERCHE_OK)
         goto out;
     alive = meta_alive(&m);
-    if (alive && !present && c->more)
-        goto out; /* its delete stands further on in the capture log, and there its old values */
+    if (alive && !present && (c->more || !it->table->present))
+        goto out; /* its delete stands further on in the capture log, and there its old values; or its table is away, and it with that */
     if (alive && !present) { /* somebody took its capture row out */
         a->unseen = true;
         m.gen++;

@@ -47,6 +47,8 @@ struct chunk {
     sqlite3_int64 newest;     /* capture row up to which it goes */
     bool more;                /* capture rows that it did not read, */
     bool again;               /* or that it made: audit_covered() */
+    const struct table *away; /* of which deletions were met, and it is not there */
+    bool away_many;           /* they are too many to be meant */
     bool looked_on;           /* the items have what is captured of them further on */
 };
 

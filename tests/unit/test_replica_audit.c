@@ -823,6 +823,34 @@ static void a_table_dropped_while_the_daemon_was_down_comes_back(void **state)
     proven(p, f);
 }
 
+/* Else the row would be put back with those that nobody deleted. */
+static void what_was_deleted_before_its_table_went_stays_deleted(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    written(f, "DELETE FROM learner WHERE id = '" LEARNER "2'; UPDATE learner SET call_name = 'before' WHERE id = '" LEARNER "3'; ALTER TABLE learner RENAME TO other");
+    (void)harvested(p, f, 0);
+    program(f, "ALTER TABLE other RENAME TO learner");
+    harvest_here(p, f);
+    proven(p, f);
+    says(f, "name 1,before,name 4,name 5", "SELECT group_concat(call_name) FROM (SELECT * FROM learner ORDER BY id)");
+}
+
+static void what_was_emptied_before_it_went_was_not_deleted(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 25);
+
+    written(f, "CREATE TABLE kept AS SELECT * FROM learner; DELETE FROM learner; DROP TABLE learner");
+    (void)harvested(p, f, 0);
+    (void)harvested(p, f, 4000);
+    harvest_here(p, f);
+    pair_sync(p, f);
+    says(p->hub, "25", "SELECT count(*) FROM learner");
+    says(f, "25", "SELECT count(*) FROM learner");
+}
+
 static void what_came_for_a_dropped_table_waits_and_is_applied(void **state)
 {
     struct pair *p = *state;
@@ -1060,6 +1088,8 @@ int main(void)
         T(a_table_dropped_while_the_daemon_was_down_comes_back),
         T(a_table_made_anew_with_another_key_waits_until_it_is_renamed),
         T(a_table_made_anew_with_its_keys_columns_in_another_order_waits_until_it_is_renamed),
+        T(what_was_deleted_before_its_table_went_stays_deleted),
+        T(what_was_emptied_before_it_went_was_not_deleted),
         T(what_came_for_a_dropped_table_waits_and_is_applied),
         T(a_late_child_that_waits_for_its_table_is_taken),
         T(a_table_made_anew_and_empty_is_no_deletion),
