@@ -484,6 +484,13 @@ static int place_of(sqlite3 *db, const char *table, const char *column, sqlite3_
     return -1;
 }
 
+/* Has the column a value in no more than half of the rows? Else it was not made anew: it had another name meanwhile. */
+static bool mostly_empty(struct replica *r, const struct table *t, const struct column *c)
+{
+    return finds(r, sqlite3_mprintf("SELECT 1 FROM (SELECT total(\"%w\" IS NOT (%s\n)) AS filled, count(*) AS all_rows FROM \"%w\") WHERE 2 * filled <= all_rows",
+                                    c->name, c->default_sql != NULL ? c->default_sql : "NULL", t->name));
+}
+
 /* DROP COLUMN and ADD COLUMN of the same name: it was away when we looked last, or it stands behind columns that it was before, and its
  * values are gone. The last one stays where it was; it was made anew if the text of the table is another and no row has a value. */
 static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was, bool other_text)
@@ -494,7 +501,7 @@ static uint64_t made_anew(struct replica *r, const struct table *t, sqlite3 *was
     for (uint32_t i = 0; i < t->columns_count && r->fail == PERCHE_OK; i++) {
         const char *name = t->columns[i].name;
         int before = t->columns[i].absent ? -1 : place_of(was, t->name, name, &then), after = place_of(r->db, t->name, name, &now);
-        bool passed = before < 0 && after >= 0 && !t->columns[i].absent;
+        bool passed = before < 0 && after >= 0 && !t->columns[i].absent && mostly_empty(r, t, &t->columns[i]);
 
         for (uint32_t k = 0; before >= 0 && k < t->columns_count && !passed; k++)
             passed = !t->columns[k].absent && place_of(was, t->name, t->columns[k].name, &then) > before &&

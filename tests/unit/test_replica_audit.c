@@ -760,6 +760,23 @@ static void a_column_that_was_away_for_a_while_comes_back_as_it_was(void **state
     says(f, "ine 1,ine 2,by the hub,written,ine 5", "SELECT group_concat(ine) FROM (SELECT ine FROM learner ORDER BY id)");
 }
 
+/* It has its values: what is NULL in it was made so. */
+static void a_column_that_had_another_name_for_a_while_is_as_it_is(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = learners(p, 5);
+
+    program(f, "ALTER TABLE learner RENAME COLUMN ine TO ine_before");
+    harvest_here(p, f);
+    program(f, "UPDATE learner SET ine_before = NULL WHERE id = '" LEARNER "2'");
+    program(f, "UPDATE learner SET ine_before = 'edited' WHERE id = '" LEARNER "4'");
+    harvest_here(p, f);
+    program(f, "ALTER TABLE learner RENAME COLUMN ine_before TO ine");
+    harvest_here(p, f);
+    proven(p, f);
+    says(p->hub, "ine 1,-,ine 3,edited,ine 5", "SELECT group_concat(ifnull(ine, '-')) FROM (SELECT ine FROM learner ORDER BY id)");
+}
+
 static void at_a_hub_it_empties_nobodys(void **state)
 {
     struct pair *p = *state;
@@ -1098,6 +1115,7 @@ int main(void)
         T(most_rows_missing_are_put_back_and_a_few_are_deletions),
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
         T(a_column_that_was_away_for_a_while_comes_back_as_it_was),
+        T(a_column_that_had_another_name_for_a_while_is_as_it_is),
         T(at_a_hub_it_empties_nobodys),
         T(a_row_is_brought_back_where_all_its_columns_are),
         T(a_row_that_the_history_does_not_know_comes_from_the_hub),
