@@ -274,11 +274,15 @@ static enum perche_rc judge_new(struct replica *r, uint32_t site, struct meta *m
         *reason = "scope";
         return r->fail;
     }
-    for (uint32_t i = 0; i < in->cells_count && in->gen % 2 == 1; i++)
-        if (nobodys(r, site, t, in->cells[i].num, in->cells[i].value)) {
+    for (uint32_t p = 0; p < t->parts_count && in->gen % 2 == 1; p++) { /* also where the cell did not come: its table there has lost the column */
+        const struct rule_part *part = &t->parts[p];
+
+        if (part->child_site == NULL && part->key_index < 0 && t->columns[part->num - 1].policy != POLICY_HUB &&
+            nobodys(r, site, t, part->num, &values[part->num])) {
             *reason = "site";
             return r->fail;
         }
+    }
     if (t->rule == RULE_PARENT && !rights_relative_left(r, site, m, values) && !scope_may_write(r, t, m, values, site)) {
         *reason = "readonly";
         return r->fail;

@@ -1059,6 +1059,21 @@ static void a_row_that_names_no_site_is_refused_and_listed(void **state)
     says(a, "v2 z", "SELECT id || ' ' || what FROM visit WHERE school IS NOT NULL");
 }
 
+static void nor_is_one_taken_whose_table_has_lost_its_site(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+
+    program(a, "ALTER TABLE cohort RENAME COLUMN site_id TO school");
+    edit(p, a, "INSERT INTO cohort (id, school, training_id, code, starts_on, ends_on, capacity, mode, status)"
+               " VALUES ('" ID(1) "', '%s', 't', 'P1', '2026-01-05', '2026-06-30', 12, 'SITE', 'PLANNED')", SITE_ID(p, 0));
+    pair_push(p, a);
+    says(p->hub, "cohort::site", REFUSALS);
+    says(p->hub, "0", "SELECT count(*) FROM cohort");
+    pair_sync(p, a);
+    says(a, "cohort site P1", "SELECT tab || ' ' || reason || ' ' || (image ->> '$.code') FROM perche_refused");
+}
+
 static void a_reader_adds_no_child_in_a_table_that_he_does_not_read(void **state)
 {
     struct pair *p = *state;
@@ -1285,6 +1300,7 @@ int main(void)
         TEST(a_reader_settles_no_question),
         TEST(a_school_settles_a_question_about_a_row_that_it_has_deleted),
         TEST(a_row_that_names_no_site_is_refused_and_listed),
+        TEST(nor_is_one_taken_whose_table_has_lost_its_site),
         TEST(a_reader_adds_no_child_in_a_table_that_he_does_not_read),
         TEST(an_append_row_may_be_corrected_until_it_is_acknowledged),
         TEST(an_append_row_whose_acknowledgement_was_lost_is_not_held_against_its_author),
