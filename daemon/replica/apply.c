@@ -64,7 +64,7 @@ static uint64_t written_mask(const struct meta *m)
 }
 
 /* What a row that lives has not in its table is still what was stamped, and nobody is sent NULLs for it: the history has that. */
-static enum perche_rc recalled(struct replica *r, struct meta *m, uint64_t want, struct perche_value *values)
+enum perche_rc row_lost(struct replica *r, struct meta *m, uint64_t want, struct perche_value *values)
 {
     struct recall f;
     enum perche_rc rc = PERCHE_OK;
@@ -89,7 +89,7 @@ enum perche_rc row_absent(struct replica *r, struct meta *m, struct perche_value
 {
     uint64_t away = m->table->absent == 0 || !m->stored ? 0 : m->table->absent & written_mask(m);
 
-    return away == 0 ? PERCHE_OK : recalled(r, m, away, values);
+    return away == 0 ? PERCHE_OK : row_lost(r, m, away, values);
 }
 
 enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value *values)
@@ -105,7 +105,7 @@ enum perche_rc row_values(struct replica *r, struct meta *m, struct perche_value
     }
     rc = data_load(r, m->table, (struct perche_bytes){m->key, m->key_n}, values);
     if (rc == PERCHE_NOT_FOUND) /* taken out unseen, and nobody has compared the table yet */
-        return m->stored ? recalled(r, m, written_mask(m), values) : PERCHE_OK;
+        return m->stored ? row_lost(r, m, written_mask(m), values) : PERCHE_OK;
     return rc == PERCHE_OK ? row_absent(r, m, values) : rc;
 }
 

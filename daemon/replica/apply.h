@@ -73,6 +73,8 @@ bool parked_has(struct replica *r, const char *table, struct perche_bytes key, b
 enum perche_rc row_drop(struct replica *r, struct meta *m);
 /* Keeps these values (by num) in the metadata beside those kept before: all of @mask, or only what the scope is made from. */
 enum perche_rc keep_values(struct replica *r, struct meta *m, const struct perche_value *values, uint64_t mask, bool whole);
+/* Written columns of a row that lives, which are not in its table, among the @values and kept: as the history has them. Borrowed until meta_clear(). */
+enum perche_rc row_lost(struct replica *r, struct meta *m, uint64_t want, struct perche_value *values);
 /* Columns that the table lacks, among the @values of a row that lives: as the history has them. Borrowed until meta_clear(). */
 enum perche_rc row_absent(struct replica *r, struct meta *m, struct perche_value *values);
 /* Values of a row, alive (data; if it was taken out unseen, the history), dead or held (kept), by num; all NULL where there is none. Owned texts are copied into @text. */

@@ -835,3 +835,12 @@ enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struc
     *refilled = c.restored != 0;
     return rc == PERCHE_OK ? note_found(&c) : rc;
 }
+
+enum perche_rc audit_emptied(struct replica *r, const struct table *t, uint64_t *emptied)
+{
+    struct stand stand = {0};
+    enum perche_rc rc = capture_waits(r, t) ? load_stand(r, t, &stand) : PERCHE_OK;
+
+    *emptied = stand.emptied;
+    return rc;
+}

@@ -72,17 +72,37 @@ static enum perche_rc former_values(struct replica *r, const struct meta *m, str
 
 /* ---- a deletion comes to wait ---------------------------------------------------------- */
 
+/* Columns that the delete trigger kept nothing of, as its table lacked them, then or since: they are as they were stamped. */
+static enum perche_rc keep_lost(struct replica *r, struct meta *m, uint64_t edited, uint64_t *lost)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint64_t emptied;
+    enum perche_rc rc = audit_emptied(r, m->table, &emptied);
+
+    *lost = 0;
+    for (uint32_t num = 1; num < m->count; num++) {
+        uint64_t bit = UINT64_C(1) << (num - 1);
+
+        if (m->cells[num].written && (m->table->absent & bit || (emptied & ~edited & bit && m->kept[num].type == PERCHE_NULL)))
+            *lost |= bit;
+    }
+    m->kept_mask &= ~*lost;
+    return rc == PERCHE_OK && *lost != 0 ? row_lost(r, m, *lost, values) : rc;
+}
+
 /* The row's image: what the delete trigger kept, else (a table rebuilt without its rows) what the history has of it, if
- * that is all. @changed gets the columns that were written after the row's last harvest. */
+ * that is all. @edited: captured before the deletion. @changed gets the columns that were written after the row's last harvest. */
 static enum perche_rc make_image(struct replica *r, struct chunk *c, const struct item *it, struct meta *m,
-                                 uint64_t *changed, bool *found)
+                                 uint64_t edited, uint64_t *changed, bool *found)
 {
     struct perche_value now[PERCHE_COLUMNS_MAX + 1], former[PERCHE_COLUMNS_MAX + 1];
     uint8_t *bytes[PERCHE_COLUMNS_MAX + 1] = {0}, digest[16];
-    uint64_t known = 0, written = 0;
+    uint64_t known = 0, written = 0, lost = 0;
     enum perche_rc rc = chunk_keep_gone(r, c, it, m, GONE_WHOLE, found);
 
     *changed = 0;
+    if (rc == PERCHE_OK && *found)
+        rc = keep_lost(r, m, edited, &lost);
     *found |= rc == PERCHE_OK && m->flags & META_HELD; /* as it was held before */
     m->flags |= META_HELD;
     if (rc == PERCHE_OK && *found) {
@@ -97,7 +117,7 @@ static enum perche_rc make_image(struct replica *r, struct chunk *c, const struc
         uint64_t bit = UINT64_C(1) << (num - 1);
 
         written |= m->cells[num].written ? bit : 0;
-        if (*found && m->cells[num].written && !(known & bit && perche_value_compare(&former[num], &now[num]) == 0))
+        if (*found && m->cells[num].written && !(lost & bit) && !(known & bit && perche_value_compare(&former[num], &now[num]) == 0))
             *changed |= bit;
     }
     if (rc == PERCHE_OK && !*found && known == written) {
@@ -135,7 +155,7 @@ enum perche_rc held_hold(struct author *a, struct chunk *c, const struct item *i
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
     uint32_t flags = m->flags;
     uint64_t changed, big, stamp;
-    enum perche_rc rc = make_image(r, c, it, m, &changed, held);
+    enum perche_rc rc = make_image(r, c, it, m, mask, &changed, held);
 
     if (rc != PERCHE_OK || !*held) {
         m->flags = flags;

@@ -478,6 +478,8 @@ enum perche_rc audit(struct replica *r, struct outcome *o);
 enum perche_rc audit_changed(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t off, uint64_t *mask);
 /* Those of @mask, beside the @captured ones, that a program has dropped and made anew come back and leave @mask: nobody wrote that. */
 enum perche_rc audit_refill(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t captured, uint64_t *mask, bool *refilled);
+/* Columns of a table that waits which a program has dropped and made anew: an empty one is as it was stamped. */
+enum perche_rc audit_emptied(struct replica *r, const struct table *t, uint64_t *emptied);
 /* Columns beside the @known ones whose values are not those that the history has under the very stamp that they bear, though the
  * row's digest may cover them by now: they were changed unseen, and the row was written again since. They become a captured
  * change of their own, as what people sign is named apart from it. Looks at the newest @entries of the row, and says nothing

@@ -778,6 +778,126 @@ static void a_work_that_fails_leaves_no_verdict_behind(void **state)
     has(p->hub, "50");
 }
 
+/* ---- a column is away ---- */
+
+/* Fifty learners at a school; at @at a program has named a column otherwise, and deletes forty of them. */
+static uint64_t held_without_a_column(struct pair *p, struct fixture *at)
+{
+    uint64_t stamp;
+
+    school_of(p, p->sites[0], SITE_ID(p, 0), 50);
+    stamp = cell_at(at, "learner", uuid_of(7), "call_name").stamp;
+    edit(p, at, "ALTER TABLE learner RENAME COLUMN call_name TO called");
+    delete_rows(p, at, 1, 40);
+    holds(at, "40");
+    equal(p, p->sites[0]);
+    verified(p, at);
+    return stamp;
+}
+
+/* Everybody has the fifty names, and nobody has written them since. */
+static void named_as_before(struct pair *p, struct fixture *at, uint64_t stamp)
+{
+    struct fixture *both[] = {p->hub, p->sites[0]};
+
+    harvest_here(p, at);
+    equal(p, p->sites[0]);
+    for (int i = 0; i < 2; i++) {
+        says(both[i], "50", "SELECT count(*) FROM learner WHERE call_name = 'Camille ' || CAST(substr(id, -12) AS INTEGER)");
+        assert_true(cell_at(both[i], "learner", uuid_of(7), "call_name").stamp == stamp);
+        verified(p, both[i]);
+    }
+}
+
+static void undone_while_it_is_away(struct pair *p, struct fixture *at)
+{
+    uint64_t stamp = held_without_a_column(p, at);
+
+    free(pair_command(p, at, "undo", "{\"id\": 1}"));
+    says(at, "50 10", "SELECT count(*) || ' ' || count(called) FROM learner");
+    equal(p, p->sites[0]);
+    verified(p, at);
+    edit(p, at, "ALTER TABLE learner RENAME COLUMN called TO call_name");
+    named_as_before(p, at, stamp);
+}
+
+static void undone_when_it_is_back(struct pair *p, struct fixture *at)
+{
+    uint64_t stamp = held_without_a_column(p, at);
+
+    edit(p, at, "ALTER TABLE learner RENAME COLUMN called TO call_name");
+    free(pair_command(p, at, "undo", "{\"id\": 1}"));
+    says(at, "Camille 7", "SELECT call_name FROM learner WHERE id = '%s'", uuid_of(7));
+    named_as_before(p, at, stamp);
+}
+
+static void undo_empties_no_column_that_is_away(void **state)
+{
+    struct pair *p = *state;
+
+    undone_while_it_is_away(p, p->sites[0]);
+}
+
+static void nor_does_it_at_a_hub(void **state)
+{
+    struct pair *p = *state;
+
+    undone_while_it_is_away(p, p->hub);
+}
+
+static void undo_fills_a_column_that_was_away_and_is_back(void **state)
+{
+    struct pair *p = *state;
+
+    undone_when_it_is_back(p, p->sites[0]);
+}
+
+static void at_a_hub_it_fills_it_as_well(void **state)
+{
+    struct pair *p = *state;
+
+    undone_when_it_is_back(p, p->hub);
+}
+
+/* The trigger of the time when it was away kept nothing of it. */
+static void a_column_that_is_back_and_not_seen_yet_is_held_as_it_was(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t stamp;
+
+    school_of(p, a, SITE_ID(p, 0), 50);
+    stamp = cell_at(a, "learner", uuid_of(7), "call_name").stamp;
+    edit(p, a, "ALTER TABLE learner RENAME COLUMN call_name TO called");
+    written(a, "ALTER TABLE learner RENAME COLUMN called TO call_name");
+    delete_rows(p, a, 1, 40);
+    holds(a, "40");
+    equal(p, a);
+    says(p->hub, "50", "SELECT count(call_name) FROM learner");
+    free(pair_command(p, a, "undo", "{\"id\": 1}"));
+    named_as_before(p, a, stamp);
+}
+
+/* What is written beside it is an edit like any other. */
+static void an_edit_before_the_deletion_is_held_beside_a_column_that_is_away(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *a = p->sites[0];
+    uint64_t stamp;
+
+    school_of(p, a, SITE_ID(p, 0), 50);
+    stamp = cell_at(a, "learner", uuid_of(7), "call_name").stamp;
+    edit(p, a, "ALTER TABLE learner RENAME COLUMN call_name TO called");
+    written(a, "UPDATE learner SET birth_family_name = 'late', called = 'unknown' WHERE id = '%s'", uuid_of(9));
+    delete_rows(p, a, 1, 40);
+    equal(p, a);
+    verified(p, a);
+    says(p->hub, "late Camille 9", "SELECT birth_family_name || ' ' || call_name FROM learner WHERE id = '%s'", uuid_of(9));
+    free(pair_command(p, a, "undo", "{\"id\": 1}"));
+    edit(p, a, "ALTER TABLE learner RENAME COLUMN called TO call_name");
+    named_as_before(p, a, stamp);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -814,6 +934,12 @@ int main(void)
         TEST(undo_fires_a_programs_own_triggers),
         TEST(the_image_has_every_type_of_value),
         TEST(a_work_that_fails_leaves_no_verdict_behind),
+        TEST(undo_empties_no_column_that_is_away),
+        TEST(nor_does_it_at_a_hub),
+        TEST(undo_fills_a_column_that_was_away_and_is_back),
+        TEST(at_a_hub_it_fills_it_as_well),
+        TEST(a_column_that_is_back_and_not_seen_yet_is_held_as_it_was),
+        TEST(an_edit_before_the_deletion_is_held_beside_a_column_that_is_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
