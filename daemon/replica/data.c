@@ -1,9 +1,13 @@
 /* The data rows of the school's tables, by key. The hot path: statements are
  * prepared once for each table and mask of columns, nothing is allocated for a row.
  *
- * Never INSERT OR REPLACE: it deletes the row that it replaces. An upsert that
- * lacks a NOT NULL column would fail on a row that is there, as SQLite checks
- * NOT NULL before the key; it is tried as an update first. */
+ * Never INSERT OR REPLACE: it deletes the row that it replaces. So would a table's
+ * own ON CONFLICT REPLACE: there our statements say OR ABORT, which overrides it, and
+ * the row is refused as by any constraint. Nowhere else: the statements of a
+ * program's triggers inherit it, and their OR IGNORE would be overridden, too.
+ *
+ * An upsert that lacks a NOT NULL column would fail on a row that is there, as
+ * SQLite checks NOT NULL before the key; it is tried as an update first. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -232,13 +236,18 @@ static void bind_columns(const struct table *t, sqlite3_stmt *s, uint64_t mask, 
         bind_value(s, i++, &values[__builtin_ctzll(mask) + 1]);
 }
 
+static const char *or_abort(const struct table *t)
+{
+    return t->replaces ? "OR ABORT " : "";
+}
+
 static sqlite3_stmt *make_upsert(struct replica *r, const struct table *t, uint64_t mask)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
     uint32_t count = t->keys_count + (uint32_t)__builtin_popcountll(mask);
     const char *comma = " DO UPDATE SET ";
 
-    sqlite3_str_appendall(s, "INSERT INTO ");
+    sqlite3_str_appendf(s, "INSERT %sINTO ", or_abort(t));
     append_name(s, t->name);
     for (uint32_t i = 0; i < t->keys_count; i++) {
         sqlite3_str_appendall(s, i == 0 ? " (" : ", ");
@@ -276,7 +285,7 @@ static sqlite3_stmt *make_update(struct replica *r, const struct table *t, uint6
     uint32_t i = t->keys_count + 1;
     const char *comma = " SET ";
 
-    sqlite3_str_appendall(s, "UPDATE ");
+    sqlite3_str_appendf(s, "UPDATE %s", or_abort(t));
     append_name(s, t->name);
     for (uint32_t num = 1; num <= t->columns_count; num++) {
         const struct column *c = &t->columns[num - 1];

@@ -77,6 +77,7 @@ struct table {
     bool foreign_triggers; /* a program's own trigger stands on it */
     bool trigger_writes;   /* one writes it, also what was applied: it is not captured then */
     char *triggers;        /* these by name, "trigger a, b"; NULL = none */
+    bool replaces;         /* ON CONFLICT REPLACE stands in it: another row would be taken away, unseen */
     bool kept_out;         /* a row of it was set aside for a constraint, an index or a trigger since the registry was read */
     char *obstacle;        /* why this process cannot write a row of it: a program's index or trigger; NULL = it can */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */

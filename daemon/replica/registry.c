@@ -508,10 +508,10 @@ static bool read_registered(struct replica *r, struct load *l, struct table *t)
 }
 
 /* A table of rows that @made makes? Not asked of pragma_table_list, which expands every view of the file before it answers. */
-static bool table_kind(const char *made, bool *strict)
+static bool table_kind(const char *made, bool *strict, bool *replaces)
 {
     char word[16];
-    bool identifier;
+    bool identifier, conflict = false;
     int depth = 0, words = 0;
 
     while (sql_word(&made, word, sizeof word, &identifier)) {
@@ -521,6 +521,8 @@ static bool table_kind(const char *made, bool *strict)
             depth += (word[0] == '(') - (word[0] == ')');
         else if (depth == 0 && words > 3 && strcasecmp(word, "STRICT") == 0) /* CREATE TABLE name (...) STRICT */
             *strict = true;
+        *replaces |= conflict && strcasecmp(word, "REPLACE") == 0; /* replace() of a CHECK is none */
+        conflict = identifier && strcasecmp(word, "CONFLICT") == 0;
     }
     return true;
 }
@@ -675,7 +677,7 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
     bool ok = true, strict = false, many = false;
     int rc;
 
-    t->present = made != NULL && table_kind(made, &strict);
+    t->present = made != NULL && table_kind(made, &strict, &t->replaces);
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
     s = about(l, LOAD_FILE, t->name);

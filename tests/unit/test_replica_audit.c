@@ -739,6 +739,37 @@ static void a_column_that_is_generated_now_waits_and_all_else_goes_on(void **sta
     assert_int_equal(state_of(p, f).parked, 0);
 }
 
+/* A program has made the table anew with a constraint of its own: what it keeps out waits, and no other row goes for it. */
+static void a_constraint_that_replaces_deletes_nobodys_row(void **state)
+{
+    struct pair *p = *state;
+
+    for (int i = 0; i < 2; i++) {
+        struct fixture *a = p->sites[0], *from = i == 0 ? p->hub : a, *f = i == 0 ? a : p->hub;
+        const char *all = "SELECT group_concat(title) FROM (SELECT * FROM project ORDER BY id)";
+
+        program(from, "DELETE FROM project");
+        pair_sync(p, a);
+        edit(p, from, "INSERT INTO project (id, site_id, title, kind) SELECT '" LEARNER "' || value, '%s', 'title ' || value, 'CLIENT' FROM json_each('[1, 2, 3]')", SITE_ID(p, 0));
+        pair_sync(p, a);
+        says(f, "title 1,title 2,title 3", "%s", all); /* statements of the table as it was */
+        rebuilt(f, "project", "title TEXT NOT NULL", "title TEXT NOT NULL UNIQUE ON CONFLICT REPLACE", "id, site_id, title, kind");
+        edit(p, from, "INSERT INTO project (id, site_id, title, kind) VALUES ('" LEARNER "9', '%s', 'title 1', 'CLIENT')", SITE_ID(p, 0));
+        edit(p, from, "UPDATE project SET title = 'title 2' WHERE id = '" LEARNER "3'");
+        pair_sync(p, a);
+        says(f, "title 1,title 2,title 3", "%s", all);
+        says(f, "constraint", "SELECT group_concat(DISTINCT reason) FROM perche_parked");
+        verified(p, f, 0, 0);
+        pair_sync(p, a);
+        says(from, "title 1,title 2,title 2,title 1", "%s", all);
+        rebuilt(f, "project", "title TEXT NOT NULL UNIQUE ON CONFLICT REPLACE", "title TEXT NOT NULL", "id, site_id, title, kind");
+        harvest_here(p, f);
+        pair_sync(p, a);
+        says(f, "title 1,title 2,title 2,title 1", "%s", all);
+        assert_int_equal(state_of(p, f).parked, 0);
+    }
+}
+
 static void a_column_that_was_away_for_a_while_comes_back_as_it_was(void **state)
 {
     struct pair *p = *state;
@@ -1114,6 +1145,7 @@ int main(void)
         T(a_forged_history_is_not_put_back),
         T(most_rows_missing_are_put_back_and_a_few_are_deletions),
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
+        T(a_constraint_that_replaces_deletes_nobodys_row),
         T(a_column_that_was_away_for_a_while_comes_back_as_it_was),
         T(a_column_that_had_another_name_for_a_while_is_as_it_is),
         T(at_a_hub_it_empties_nobodys),

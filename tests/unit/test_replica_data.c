@@ -477,6 +477,55 @@ static void a_constraint_that_ignores_a_row_or_ends_the_transaction_refuses_it(v
     }
 }
 
+/* SQLite would take the other row away, and no trigger of ours would see it. */
+static void a_constraint_that_replaces_takes_no_other_row_away(void **state)
+{
+    static const char *const creates[] = {
+        "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a TEXT UNIQUE ON CONFLICT REPLACE)",
+        "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY ON CONFLICT REPLACE, a TEXT, UNIQUE (a) on /* once */ conflict\n replace) STRICT, WITHOUT ROWID",
+    };
+    enum perche_rc (*const writes[])(struct replica *, struct table *, struct perche_bytes, uint64_t, const struct perche_value *) = {data_upsert, data_update, data_replace};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct table *t;
+        struct fixture *f = with(creates[i], &t);
+        struct perche_value v[2] = {0}, other[2] = {0};
+
+        v[1] = text("a");
+        other[1] = text("b");
+        assert_int_equal(data_upsert(f->r, t, text_key("k"), 1, v), PERCHE_OK);
+        assert_int_equal(data_upsert(f->r, t, text_key("l"), 1, other), PERCHE_OK);
+        for (int w = 0; w < 4; w++) {
+            assert_int_equal(w < 3 ? writes[w](f->r, t, text_key("l"), 1, v) : data_upsert(f->r, t, text_key("new"), 1, v), PERCHE_REFUSED);
+            assert_true(refused_here(f->r));
+            fail_clear(f->r);
+        }
+        assert_string_equal(asked(f->r->db, "SELECT group_concat(id || a, ' ') FROM (SELECT * FROM t ORDER BY id)"), "ka lb");
+        other[1] = text("c");
+        assert_int_equal(data_upsert(f->r, t, text_key("l"), 1, other), PERCHE_OK); /* its own key is no conflict */
+        assert_int_equal(data_replace(f->r, t, text_key("m"), 1, (struct perche_value[]){{0}, text("d")}), PERCHE_OK);
+        assert_string_equal(asked(f->r->db, "SELECT group_concat(id || a, ' ') FROM (SELECT * FROM t ORDER BY id)"), "ka lc md");
+        end(f);
+    }
+}
+
+/* Its own triggers' OR IGNORE would be overridden with it. */
+static void a_table_whose_constraints_replace_nothing_is_written_as_ever(void **state)
+{
+    struct table *t;
+    struct fixture *f = with("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, a TEXT CHECK (replace(a, ' ', '') <> '')); CREATE TABLE seen (a TEXT UNIQUE);"
+                             "CREATE TRIGGER own AFTER INSERT ON t BEGIN INSERT OR IGNORE INTO seen VALUES (NEW.a); END", &t);
+    struct perche_value v[2] = {0};
+
+    (void)state;
+    v[1] = text("a");
+    assert_int_equal(data_upsert(f->r, t, text_key("k"), 1, v), PERCHE_OK);
+    assert_int_equal(data_upsert(f->r, t, text_key("l"), 1, v), PERCHE_OK);
+    assert_string_equal(asked(f->r->db, "SELECT count(*) FROM t"), "2");
+    end(f);
+}
+
 static void statements_survive_a_change_of_the_schema_by_others(void **state)
 {
     struct table *t;
@@ -520,6 +569,8 @@ int main(void)
         cmocka_unit_test(a_value_is_accepted_if_and_only_if_it_is_stored_as_it_is),
         cmocka_unit_test(applied_rows_are_not_captured),
         cmocka_unit_test(a_constraint_that_ignores_a_row_or_ends_the_transaction_refuses_it),
+        cmocka_unit_test(a_constraint_that_replaces_takes_no_other_row_away),
+        cmocka_unit_test(a_table_whose_constraints_replace_nothing_is_written_as_ever),
         cmocka_unit_test(statements_survive_a_change_of_the_schema_by_others),
     };
 
