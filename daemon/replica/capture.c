@@ -484,11 +484,12 @@ static int place_of(sqlite3 *db, const char *table, const char *column, sqlite3_
     return -1;
 }
 
-/* Has the column a value in no more than half of the rows? Else it was not made anew: it had another name meanwhile. */
+/* Has the column a value in no more than half of the rows that were there? Else it was not made anew: it had another name meanwhile. */
 static bool mostly_empty(struct replica *r, const struct table *t, const struct column *c)
 {
-    return finds(r, sqlite3_mprintf("SELECT 1 FROM (SELECT total(\"%w\" IS NOT (%s\n)) AS filled, count(*) AS all_rows FROM \"%w\") WHERE 2 * filled <= all_rows",
-                                    c->name, c->default_sql != NULL ? c->default_sql : "NULL", t->name));
+    return finds(r, sqlite3_mprintf("SELECT 1 FROM (SELECT total(\"%w\" IS NOT (%s\n)) AS filled FROM \"%w\")"
+                                    " WHERE 2 * filled <= (SELECT count(*) FROM perche_row WHERE tab = %u AND gen %% 2 = 1)",
+                                    c->name, c->default_sql != NULL ? c->default_sql : "NULL", t->name, t->num));
 }
 
 /* DROP COLUMN and ADD COLUMN of the same name: it was away when we looked last, or it stands behind columns that it was before, and its
