@@ -28,7 +28,7 @@ static const char *words(const char *reason)
         {"clock", "its stamp is of the future"},
         {"append", "is only added to: a correction is a row of its own"},
         {"too_large", "larger than a row may be on the line (8 MB a value, 12 MB a row)"},
-        {"key", "its key is longer than 1,024 bytes"},
+        {"key", "its key is NULL, or longer than 1,024 bytes"},
         {"type", "a value that the hub's table does not take"},
         {"left", "a deletion that waited for a decision, and then the row left this site"},
         {"trigger", "stays here alone: a trigger keeps what has to go before it"},

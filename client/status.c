@@ -202,7 +202,7 @@ static char *safety(const json_t *status)
         return text_print("not known");
     if (pending == 0 && kept > 0 && !why) {
         rows = count(kept, "row", "rows");
-        out = text_print("%s on this machine only, too large to travel; all else %s at the hub too", rows, line ? "is" : "was");
+        out = text_print("%s on this machine only, which cannot travel; all else %s at the hub too", rows, line ? "is" : "was");
         free(rows);
         return out;
     }
@@ -345,7 +345,7 @@ void status_print(struct client *c, const struct json_t *status, FILE *out)
         fields_hint(f, "perche refused");
     }
     if (kept > 0) {
-        add_count(f, "kept here", kept, "row is too large to travel, or its key is", "rows are too large to travel, or their keys are");
+        add_count(f, "kept here", kept, "row cannot travel: too large, or for its key", "rows cannot travel: too large, or for their keys");
         fields_hint(f, "perche refused");
     }
     if (held > 0)

@@ -21,7 +21,7 @@ static char *missing(const json_t *result)
         {"not_pushed", "not everything that was written here has reached the hub"},
         {"not_pulled", "not everything that the hub has for this site has arrived"},
         {"not_equal", "all has arrived, but no comparison has said equal yet"},
-        {"kept_here", "all else has arrived, but here are rows that are too large to travel (perche refused)"},
+        {"kept_here", "all else has arrived, but here are rows that cannot travel (perche refused)"},
         {"unjoined", "this site has not joined a hub"},
     };
 

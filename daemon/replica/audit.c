@@ -394,24 +394,37 @@ static enum perche_rc next_step(struct chunk *c)
     return save_stand(c, ", k1 = NULL, k2 = NULL, k3 = NULL, k4 = NULL, at = NULL", NULL, 0);
 }
 
+/* Is there no place in the order of the keys to go on from? A comparison with NULL finds nothing. */
+static bool keyless(const struct chunk *c, sqlite3_stmt *s)
+{
+    for (uint32_t i = 0; i < c->t->keys_count; i++)
+        if (sqlite3_column_type(s, (int)i) == SQLITE_NULL)
+            return true;
+    return false;
+}
+
 static enum perche_rc check_rows(struct chunk *c)
 {
     static const char *const cursors[PERCHE_KEY_COLUMNS_MAX] = {", k1 = ?1", ", k1 = ?1, k2 = ?2", ", k1 = ?1, k2 = ?2, k3 = ?3",
                                                                 ", k1 = ?1, k2 = ?2, k3 = ?3, k4 = ?4"};
     struct replica *r = c->r;
     sqlite3_stmt *from = ask(r, "SELECT k1, k2, k3, k4 FROM perche_rescan WHERE tab = ?1"), *s = NULL;
-    bool more = true;
+    bool more = true, pass = false;
     enum perche_rc rc = PERCHE_OK;
 
     if (from != NULL)
         sqlite3_bind_int64(from, 1, c->t->num);
-    if (ask_row(r, from, "read how far a comparison has come"))
+    if (ask_row(r, from, "read how far a comparison has come")) {
+        if (sqlite3_column_type(from, 0) == SQLITE_NULL)
+            rc = key_list_anew(r, c->t);
         s = rows_select(r, c->t, sqlite3_column_type(from, 0) == SQLITE_NULL ? "" : " > (");
+    }
     for (uint32_t i = 0; s != NULL && i < c->t->keys_count && sqlite3_bind_parameter_count(s) > 0; i++)
         sqlite3_bind_value(s, (int)i + 1, sqlite3_column_value(from, (int)i));
     sqlite3_finalize(from);
-    while (rc == PERCHE_OK && c->cost < CHUNK_COST_MAX && (more = ask_row(r, s, "compare a table"))) {
+    while (rc == PERCHE_OK && (c->cost < CHUNK_COST_MAX || pass) && (more = ask_row(r, s, "compare a table"))) {
         c->cost++;
+        pass = keyless(c, s);
         rc = check_row(c, s);
     }
     if (rc == PERCHE_OK)

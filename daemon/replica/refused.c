@@ -13,6 +13,7 @@
 
 #include <xxhash.h>
 
+#include "replica/ask.h"
 #include "replica/json.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
@@ -474,18 +475,46 @@ enum perche_rc refused_held(struct replica *r, struct meta *m)
     return rc;
 }
 
-/* ---- keys too long ------------------------------------------------------------------ */
+/* ---- keys too long, and none ------------------------------------------------------- */
+
+/* Is a row of such a key there? Several may have the same one, where it is none. */
+static bool keyless_left(struct replica *r, const struct table *t, const struct perche_value *keys)
+{
+    sqlite3_str *text = sqlite3_str_new(r->db);
+    sqlite3_stmt *s = NULL;
+    char *sql_text;
+    bool left;
+
+    sqlite3_str_appendf(text, "SELECT 1 FROM \"%w\"", t->name);
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        sqlite3_str_appendf(text, "%s\"%w\" IS ?%u", i == 0 ? " WHERE " : " AND ", t->keys[i].name, i + 1);
+    sql_text = sqlite3_str_finish(text);
+    if (sql_text == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
+    else
+        s = ask(r, sql_text);
+    sqlite3_free(sql_text);
+    for (uint32_t i = 0; s != NULL && i < t->keys_count; i++)
+        bind_value(s, (int)i + 1, &keys[i]);
+    left = ask_row(r, s, "look for a row without a key");
+    sqlite3_finalize(s);
+    return left;
+}
 
 enum perche_rc key_list(struct replica *r, const struct table *t, const struct perche_value *keys, bool here)
 {
     char size[64];
     uint64_t bytes = 0, sum = 0;
     int longest = 0;
+    bool keyless = false;
     sqlite3_stmt *s;
 
     for (uint32_t i = 0; i < t->keys_count; i++) {
-        if (keys[i].type == PERCHE_NULL)
-            return PERCHE_OK; /* never came through a registered table: it was written by hand */
+        if (keys[i].type == PERCHE_NULL) { /* a program has made the table anew without NOT NULL */
+            keyless = true;
+            sum *= 31;
+            continue;
+        }
         if (keys[i].type != PERCHE_TEXT && keys[i].type != PERCHE_BLOB) {
             sum = sum * 31 + (uint64_t)keys[i].i;
             continue;
@@ -495,7 +524,16 @@ enum perche_rc key_list(struct replica *r, const struct table *t, const struct p
         if (keys[i].n > keys[longest].n || keys[longest].type < PERCHE_TEXT)
             longest = (int)i;
     }
-    (void)snprintf(size, sizeof size, "a key of %llu bytes (%08llx)", (unsigned long long)bytes, (unsigned long long)(sum & 0xffffffff));
+    if (keyless && !here && keyless_left(r, t, keys))
+        return PERCHE_OK;
+    if (r->fail != PERCHE_OK)
+        return r->fail;
+    if (keyless && t->keys_count == 1)
+        (void)snprintf(size, sizeof size, "a key that is NULL");
+    else if (keyless)
+        (void)snprintf(size, sizeof size, "a key with NULL (%08llx)", (unsigned long long)(sum & 0xffffffff));
+    else
+        (void)snprintf(size, sizeof size, "a key of %llu bytes (%08llx)", (unsigned long long)bytes, (unsigned long long)(sum & 0xffffffff));
     s = sql(r, here ? SQL_KEPT_PUT : SQL_KEPT_END);
     if (here)
         sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms);
@@ -509,4 +547,14 @@ enum perche_rc key_list(struct replica *r, const struct table *t, const struct p
     sqlite3_bind_text(s, here ? 5 : 3, size, -1, SQLITE_STATIC);
     r->kept_here |= here;
     return sql_run(r, s, "list a key that is too long");
+}
+
+enum perche_rc key_list_anew(struct replica *r, const struct table *t)
+{
+    sqlite3_stmt *s = r->kept_here ? ask(r, "DELETE FROM perche_refused WHERE tab = ?1 AND reason = 'key' AND image GLOB 'a key * NULL*'") : NULL;
+
+    if (s == NULL)
+        return r->fail;
+    sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC);
+    return ask_run(r, s, "list rows without a key anew");
 }

@@ -16,8 +16,10 @@ enum perche_rc refused_lost(struct replica *r, struct meta *m, uint64_t mask);
 /* At a site: lists a deletion that waits for a person (brake.c) and will not be asked about any more, as the row leaves the site. */
 enum perche_rc refused_held(struct replica *r, struct meta *m);
 
-/* A row whose key is too long stays here and nowhere else. Lists it, once, by table, beginning of the key and size; takes it off
- * the list when it is not @here any more. */
+/* A row whose key is too long, or NULL, stays here and nowhere else. Lists it, once, by table, beginning of the key and size; takes
+ * it off the list when it is not @here any more. Rows whose key is the same but for its NULL count as one. */
 enum perche_rc key_list(struct replica *r, const struct table *t, const struct perche_value *keys, bool here);
+/* Takes those with NULL off the list: the whole table is about to be compared, and lists what is there. */
+enum perche_rc key_list_anew(struct replica *r, const struct table *t);
 
 #endif

@@ -89,7 +89,7 @@ struct state {
     uint64_t tables_gone;    /* replicated tables that somebody has dropped */
     uint64_t obstacles;      /* tables that nothing is written to, for what a program has put on them or made of them */
     uint64_t refused;        /* of a reader at a site alone: what the hub did not take, ever */
-    uint64_t kept_here;      /* rows that are too large to travel, or whose key is: at this node alone */
+    uint64_t kept_here;      /* rows that are too large to travel, or whose key is, or is NULL: at this node alone */
     uint64_t captured;       /* likewise: written, and not harvested yet; 2,000 stands for more */
     uint64_t proven_ms;      /* by the hub's clock */
     int64_t offset_ms;       /* of the hub's clock to this one, as the last handshake found it */

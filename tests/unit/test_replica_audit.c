@@ -770,6 +770,36 @@ static void a_constraint_that_replaces_deletes_nobodys_row(void **state)
     }
 }
 
+/* More rows than a chunk compares: none of them is a place to go on from. */
+static void rows_without_a_whole_key_are_listed_and_passed_over(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+
+    program(p->hub, "CREATE TABLE mark (pupil TEXT NOT NULL, day TEXT NOT NULL, site_id TEXT, v TEXT, PRIMARY KEY (pupil, day))");
+    free(pair_replicate(p, "{\"table\": \"mark\", \"scope\": \"site_id\"}"));
+    pair_prove(p, f);
+    edit(p, f, "INSERT INTO mark SELECT 'p', 'd' || value, site_id, 'v' FROM perche_self, json_each('[1, 2, 3]')");
+    pair_sync(p, f);
+    rebuilt(f, "mark", "pupil TEXT NOT NULL, day TEXT NOT NULL", "pupil TEXT, day TEXT", "pupil, day, site_id, v");
+    harvest_here(p, f);
+    program(f, BYPASS("WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 2000) INSERT INTO mark (pupil, v) SELECT iif(i % 2, 'p', NULL), i FROM i;"
+                      "UPDATE mark SET v = 'past the triggers' WHERE day = 'd2'"));
+    verified(p, f, 1, 0);
+    pair_sync(p, f);
+    says(p->hub, "v,past the triggers,v", "SELECT group_concat(v) FROM (SELECT v FROM mark ORDER BY day)");
+    says(f, "/p", "SELECT group_concat(key, '/') FROM (SELECT * FROM perche_refused WHERE tab = 'mark' AND reason = 'key' AND image GLOB 'a key with NULL (*' ORDER BY key)");
+    assert_int_equal(state_of(p, f).kept_here, 2);
+    program(f, "DELETE FROM mark WHERE pupil IS NULL");
+    harvest_here(p, f);
+    assert_int_equal(state_of(p, f).kept_here, 1);
+    program(f, BYPASS("DELETE FROM mark WHERE day IS NULL")); /* or the table is made anew without them */
+    verified(p, f, 0, 0);
+    says(f, "0", "SELECT count(*) FROM perche_refused");
+    assert_int_equal(state_of(p, f).kept_here, 0);
+    verified(p, f, 0, 0);
+}
+
 static void a_column_that_was_away_for_a_while_comes_back_as_it_was(void **state)
 {
     struct pair *p = *state;
@@ -1146,6 +1176,7 @@ int main(void)
         T(most_rows_missing_are_put_back_and_a_few_are_deletions),
         T(a_rebuild_that_loses_a_column_empties_nobody_elses),
         T(a_constraint_that_replaces_deletes_nobodys_row),
+        T(rows_without_a_whole_key_are_listed_and_passed_over),
         T(a_column_that_was_away_for_a_while_comes_back_as_it_was),
         T(a_column_that_had_another_name_for_a_while_is_as_it_is),
         T(at_a_hub_it_empties_nobodys),

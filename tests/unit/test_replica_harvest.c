@@ -191,6 +191,48 @@ static void a_key_too_long_is_listed_and_nothing_waits_for_it(void **state)
     assert_int_equal(state_of(p, a).kept_here, 0);
 }
 
+/* A program has made the table anew without NOT NULL in its key. */
+static void nullable(struct fixture *f, const char *table, const char *from, const char *to)
+{
+    char *sql = sqlite3_mprintf("SELECT printf('PRAGMA legacy_alter_table = ON; BEGIN; ALTER TABLE %%w RENAME TO old; %%s; INSERT INTO %%w SELECT * FROM old; DROP TABLE old; COMMIT',"
+                                " name, replace(replace(sql, %Q, %Q), ') STRICT, WITHOUT ROWID', ')'), name) FROM sqlite_schema WHERE name = %Q", from, to, table);
+    char *text = strdup(asked(f->program, sql));
+
+    sqlite3_free(sql);
+    assert_non_null(strstr(text, to));
+    program(f, text);
+    free(text);
+}
+
+static void a_row_without_a_key_is_listed_and_nothing_waits_for_it(void **state)
+{
+    const char *listed = "SELECT group_concat(tab || ' ' || reason || ' ' || key || ' ' || image, ';') FROM perche_refused";
+    struct pair *p = *state;
+
+    for (int i = 0; i < 2; i++) {
+        struct fixture *a = p->sites[0], *f = i == 0 ? a : p->hub;
+        char *json;
+
+        nullable(f, "project", "id TEXT NOT NULL PRIMARY KEY", "id TEXT PRIMARY KEY");
+        harvest_here(p, f);
+        written(f, "INSERT INTO project (id, site_id, title, kind) VALUES (NULL, '%s', 'x', 'CLIENT'), (NULL, '%s', 'y', 'CLIENT'), ('%s', '%s', 'z', 'CLIENT')",
+                SITE_ID(p, 0), SITE_ID(p, 0), i == 0 ? ID(1) : ID(2), SITE_ID(p, 0));
+        equal(p, a);
+        says(f, "project key  a key that is NULL", "%s", listed);
+        assert_int_equal(state_of(p, f).kept_here, 1);
+        json = pair_query(p, f, "verify", "{}");
+        assert_non_null(strstr(json, "\"table\":\"project\",\"count\":1,\"text\":\"writes that the hub or this file did not take (key)"));
+        free(json);
+        written(f, "DELETE FROM project WHERE title = 'x'");
+        equal(p, a);
+        assert_int_equal(state_of(p, f).kept_here, 1); /* there is another */
+        written(f, "DELETE FROM project WHERE title = 'y'");
+        equal(p, a);
+        says(f, "", "%s", listed);
+        assert_int_equal(state_of(p, f).kept_here, 0);
+    }
+}
+
 static void what_a_row_holds_already_is_not_what_makes_it_too_large(void **state)
 {
     struct pair *p = *state;
@@ -790,6 +832,7 @@ int main(void)
         TEST(an_emptied_row_that_a_trigger_does_not_take_is_kept_or_waits),
         TEST(many_large_rows_are_harvested_in_smaller_chunks),
         TEST(a_key_too_long_is_listed_and_nothing_waits_for_it),
+        TEST(a_row_without_a_key_is_listed_and_nothing_waits_for_it),
         TEST(what_a_row_holds_already_is_not_what_makes_it_too_large),
         TEST(delete_and_insert_are_two_generations_whenever_the_harvest_comes),
         TEST(what_one_harvest_changes_in_a_row_has_one_position_and_no_two_rows_share_one),

@@ -43,7 +43,7 @@ def _():
     expect_in("status", "but for what is kept here", " ".join(said.split()))
     asked = drx.run("sync", "--wait", "--timeout", "20s")
     expect("exit status of sync", asked.returncode, 1)
-    expect_in("sync", "too large to travel", " ".join(asked.stderr.split()))
+    expect_in("sync", "rows that cannot travel", " ".join(asked.stderr.split()))
     drx.sql("DELETE FROM file WHERE length(id) = 200000")
     drx.sync_wait()
     expect("kept here", drx.status()["kept_here"], 0)
