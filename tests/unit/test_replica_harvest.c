@@ -1,5 +1,5 @@
 /* Harvest: captured changes become stamped and numbered state (MODEL A 16, 17, 26 to 28; B 4, 7, 20). */
-#include "replica_lives.h"
+#include "replica_steps.h"
 
 static void a_change_has_the_time_of_its_program_not_of_the_harvest(void **state)
 {
@@ -564,7 +564,7 @@ static void asked_for_before_the_replace(struct pair *p, int chunks, bool restar
         p->now += 1000;
         if (restart) {
             fixture_close(a);
-            reopened(p, a);
+            fixture_open(a);
         }
     }
     equal(p, a);
