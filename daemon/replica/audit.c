@@ -28,9 +28,9 @@
 #define CHUNK_COST_MAX PERCHE_BOUND(1500u, 30u)
 #define COST_DIFFERS   25u
 #define COST_STEP      10u /* its statements are prepared */
+#define COST_MEMBERS   3u  /* its sites are derived: a statement of its own */
 
-#define MASS_ROWS    20u /* more missing rows than these, and */
-#define MASS_PERCENT 20u /* than this share of the table: no deletion */
+#define MASS_PERCENT 20u /* more missing rows than MASS_ROWS, and than this share of the table: no deletion */
 
 /* A program that rebuilds a table outside of a transaction gets so long between its DROP and its RENAME. */
 #define GRACE_MS 3000u
@@ -197,7 +197,8 @@ static enum perche_rc check_row(struct chunk *c, sqlite3_stmt *s)
         if (rc == PERCHE_OK && mask != 0) {
             c->changed++;
             rc = capture_put(r, t, keys, (int64_t)mask);
-        } else if (rc == PERCHE_OK && t->rule == RULE_MEMBERS) {
+        } else if (rc == PERCHE_OK && r->hub && t->rule == RULE_MEMBERS) {
+            c->cost += COST_MEMBERS;
             rc = follow_relatives(r, &m, values);
         }
     }

@@ -8,8 +8,6 @@
 #include "replica/refused.h"
 #include "replica/statements.h"
 
-#define DELETED_MAX 20u
-
 void chunk_free(struct chunk *c)
 {
     free(c->ops);
@@ -166,7 +164,7 @@ static bool many_deleted(struct replica *r, struct chunk *c, const struct table 
         return c->away_many;
     c->away = t;
     deleted = (int64_t)ask_number(r, "SELECT count(*) FROM perche_capture WHERE tab = ?1 AND mask = 0 AND ?2 IS NULL", t->num, NULL);
-    c->away_many = deleted > DELETED_MAX ||
+    c->away_many = deleted > MASS_ROWS ||
                    (int64_t)ask_number(r, "SELECT count(*) FROM perche_row WHERE tab = ?1 AND gen % 2 = 1 AND ?2 IS NULL", t->num, NULL) <= deleted;
     return c->away_many;
 }

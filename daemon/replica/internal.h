@@ -471,6 +471,8 @@ void history_free(struct replica *r);
 
 /* ---- audit.c -------------------------------------------------------------- */
 
+#define MASS_ROWS 20u /* more rows than these that go at once may not have been meant to */
+
 /* A chunk of comparing the tables of capture_unscanned(), when nothing captured waits: what differs becomes captured
  * changes. @o: more, found, restored. */
 enum perche_rc audit(struct replica *r, struct outcome *o);
