@@ -18,6 +18,7 @@
 #include "control/control.h"
 #include "log.h"
 #include "net/node.h"
+#include "school/school.h"
 
 #define STOP_MS_MAX 4500u /* the promise is 5 s */
 
@@ -33,6 +34,21 @@ struct daemon {
     bool stopping;
     int status;
 };
+
+/* What the configuration says, and what the other rooms put in. */
+static struct node_config config_of(const struct config *c)
+{
+    struct node_config n = config_node(c);
+
+    n.questions = school_questions;
+    n.questions_count = school_questions_count;
+    n.commands = school_commands;
+    n.commands_count = school_commands_count;
+    n.chores = school_chores;
+    n.chores_count = school_chores_count;
+    n.reader = school_reader;
+    return n;
+}
 
 /* ---- stopping ----------------------------------------------------------------- */
 
@@ -112,7 +128,7 @@ static void on_hangup(uv_signal_t *handle, int number)
                      (unsigned long long)(uv_hrtime() / 1000u));
     rc = config_load(d->path, !d->path_given, &fresh, &err);
     if (rc == PERCHE_OK) {
-        node_config = config_node(&fresh);
+        node_config = config_of(&fresh);
         rc = node_reload(d->node, &node_config, note, sizeof(note), &err);
     }
     if (rc != PERCHE_OK)
@@ -190,7 +206,7 @@ static void start_handles(struct daemon *d)
 
 static int start(struct daemon *d)
 {
-    struct node_config node_config = config_node(&d->config);
+    struct node_config node_config = config_of(&d->config);
     struct control_config control_config = {.socket = d->config.socket};
     struct perche_err err = {0};
     char note[300];
@@ -240,7 +256,7 @@ static int run(struct daemon *d)
 /* --check */
 static int say(const struct daemon *d)
 {
-    struct node_config node_config = config_node(&d->config);
+    struct node_config node_config = config_of(&d->config);
     struct replica_seen seen = {0};
     struct perche_err err = {0};
     enum perche_rc rc = config_check_data(&d->config, &err);

@@ -41,6 +41,7 @@ void job_tell(const struct job *job)
             break;
         case NOTE_HELD: log_warn("deletion.held", "table=%s rows=%llu id=%s", n->table, count, n->of); break;
         case NOTE_RELEASED: log_notice("deletion.released", "table=%s rows=%llu id=%s", n->table, count, n->of); break;
+        case NOTE_CHORE: log_warn("chore.failed", "reason=\"%s\"", n->why); break;
         case NOTE_UNDONE: log_notice("deletion.undone", "table=%s rows=%llu id=%s", n->table, count, n->of); break;
         }
     }

@@ -772,6 +772,13 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                                 .keep_deleted_ms = config->keep_deleted_ms,
                                                 .silent_ms_max = config->retire_after_ms,
                                                 .seeds = config->seeds,
+                                                .questions = config->questions,
+                                                .questions_count = config->questions_count,
+                                                .commands = config->commands,
+                                                .commands_count = config->commands_count,
+                                                .chores = config->chores,
+                                                .chores_count = config->chores_count,
+                                                .reader = config->reader,
                                                 .files = {.ctx = n, .stand = files_stand}};
     n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
     memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);

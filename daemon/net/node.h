@@ -36,6 +36,13 @@ struct node_config { /* copied by node_new() */
     uint64_t max_rate;    /* [sync] max_rate, bytes/s, 0 = no limit */
     uint64_t retire_after_ms, keep_deleted_ms; /* hub: [hub] retire_after, keep_deleted; 0 = never, for ever */
     bool seeds;           /* hub, first start: load the code lists */
+    const struct replica_question *questions; /* of people, that other rooms answer (replica_config); static */
+    size_t questions_count;
+    const struct replica_command *commands;
+    size_t commands_count;
+    const replica_chore *chores;
+    size_t chores_count;
+    replica_reader reader;
 };
 
 /* What only daemon/main.c may do about it. */

@@ -97,7 +97,7 @@ bool rights_holds(struct replica *r, uint32_t site, const struct meta *m); /* is
  * edits and new children are taken (DESIGN 4.6). */
 bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, const struct perche_value *values);
 /* Does the child row bring its site into the set of the row that it names? */
-bool rights_brings(struct table *t, const struct rule_part *part, const struct perche_value *values);
+bool rights_brings(const struct meta *m, const struct rule_part *part, const struct perche_value *values);
 
 /* named.c, at the hub. @m names a row that is not here. */
 enum perche_rc named_note(struct replica *r, const struct meta *m, const struct table *t, const uint8_t *key, uint32_t key_n);

@@ -132,11 +132,13 @@ static enum perche_rc link_members(struct replica *r, const struct meta *m, cons
 
     for (uint32_t i = 0; rc == PERCHE_OK && i < t->parts_count; i++) {
         const struct rule_part *part = &t->parts[i];
-        const struct column *via = part->child_site == NULL || strcmp(part->table, m->table->name) != 0 ? NULL : table_column(m->table, part->child_via);
+        struct perche_value via, keys[PERCHE_KEY_COLUMNS_MAX];
+        char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
         uint8_t key[PERCHE_KEY_BYTES_MAX];
         uint32_t key_n;
 
-        if (via != NULL && values[via->num].type != PERCHE_NULL && perche_key_encode(&values[via->num], 1, key, &key_n) == PERCHE_OK)
+        if (part->child_site != NULL && strcmp(part->table, m->table->name) == 0 && scope_named_value(m, values, part->child_via, &via, keys, scratch) &&
+            perche_key_encode(&via, 1, key, &key_n) == PERCHE_OK)
             rc = link_to(r, m, t, (struct perche_bytes){key, key_n});
     }
     return rc;

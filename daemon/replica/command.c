@@ -40,20 +40,34 @@ bool hex_parse(const char *text, uint8_t *out, size_t n)
     return true;
 }
 
+static command_cb find(const struct replica *r, const char *name, int *where)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            *where = commands[i].where;
+            return commands[i].run;
+        }
+    for (size_t i = 0; i < r->config.commands_count; i++)
+        if (strcmp(r->config.commands[i].name, name) == 0) {
+            *where = r->config.commands[i].hub_alone ? HUB : HUB | SITE;
+            return r->config.commands[i].run;
+        }
+    return NULL;
+}
+
 enum perche_rc command(struct replica *r, const struct work *w, struct outcome *o)
 {
     struct args a = {0};
     struct json j = {0};
-    size_t i = 0;
+    int where = 0;
+    command_cb run = find(r, w->name, &where);
     enum perche_rc rc;
 
     if (strcmp(w->name, "resolve") == 0)
         return conflict_resolve(r, w, o);
-    while (i < sizeof commands / sizeof commands[0] && strcmp(commands[i].name, w->name) != 0)
-        i++;
-    if (i == sizeof commands / sizeof commands[0])
+    if (run == NULL)
         return fail(r, PERCHE_USAGE, "there is no command %s", w->name);
-    if (!(commands[i].where & (r->hub ? HUB : SITE)))
+    if (!(where & (r->hub ? HUB : SITE)))
         return fail(r, PERCHE_STATE,
                     r->hub ? "%s is a command of sites; this is the hub"
                            : "%s is a command of the hub; this is a site",
@@ -61,7 +75,7 @@ enum perche_rc command(struct replica *r, const struct work *w, struct outcome *
     rc = args_parse(r, w->args, &a);
     out_open(&j, '{');
     if (rc == PERCHE_OK)
-        rc = commands[i].run(r, w, &a, &j);
+        rc = run(r, w, &a, &j);
     out_close(&j, '}');
     if (rc == PERCHE_OK)
         rc = json_done(r, &j, o);

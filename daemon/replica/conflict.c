@@ -73,17 +73,17 @@ static void conflict_id(struct replica *r, const struct meta *row, const char *c
     digest_hash(t.p, t.n, id);
 }
 
-/* Of a value used twice: the key of the other row is part of the question's identity. */
-static void conflict_id_unique(struct replica *r, const struct meta *row, const char *columns,
-                               struct perche_bytes other, const struct conflict_side *low,
-                               const struct conflict_side *high, uint8_t id[16])
+/* Of two rows: the key of the other one is part of the question's identity. */
+static void conflict_id_pair(struct replica *r, const struct meta *row, const char *what,
+                             struct perche_bytes other, const struct conflict_side *low,
+                             const struct conflict_side *high, uint8_t id[16])
 {
     struct id_text t = {.n = 0};
 
     id_add_text(&t, row->table->name);
     id_add_number(&t, row->key_n);
     id_add(&t, row->key, row->key_n);
-    id_add_text(&t, columns);
+    id_add_text(&t, what);
     id_add_number(&t, other.n);
     id_add(&t, other.p, other.n);
     id_add_number(&t, low->stamp);
@@ -192,7 +192,7 @@ static const char *one_of(struct table *t, const struct perche_value *values, ui
 
 enum perche_rc conflict_came(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t there)
 {
-    static const char *const open[] = {"open", NULL}, *const kinds[] = {"review", "deleted", "unique", NULL};
+    static const char *const open[] = {"open", NULL}, *const kinds[] = {"review", "deleted", "unique", "rule", NULL};
     const struct column *tab = table_column(m->table, "tab");
     const char *kind = one_of(m->table, values, there, "kind", kinds);
     char name[PERCHE_NAME_BYTES_MAX] = "";
@@ -274,54 +274,72 @@ enum perche_rc conflict_raise(struct replica *r, const struct meta *row, uint16_
     return ask_once(r, row, column, kind, low, high, id);
 }
 
-enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,
-                                     const struct conflict_side *own, struct perche_bytes other_key,
-                                     const struct conflict_side *other)
+enum perche_rc conflict_raise_pair(struct replica *r, const struct meta *row, const char *kind, const char *what,
+                                   const struct conflict_side *own, struct perche_bytes other_key,
+                                   const struct conflict_side *other, uint8_t id[16])
 {
     const struct conflict_side *low = is_higher(r, own, other) ? other : own,
                                *high = low == own ? other : own;
-    uint8_t id[16];
 
-    conflict_id_unique(r, row, columns, other_key, low, high, id);
-    return ask_once(r, row, columns, "unique", low, high, id);
+    conflict_id_pair(r, row, what, other_key, low, high, id);
+    return ask_once(r, row, what, kind, low, high, id);
 }
 
 /* As conflict_insert(): no history, which keeps what people and programs wrote. Stamped before the write that has made it so: a
  * person's answer has the stamp of its value, and stands when it arrives behind that. */
+static enum perche_rc restate(struct replica *r, struct table *t, struct meta *m, const char *state, struct perche_value at, struct perche_value reason, uint64_t stamp)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    struct clock_cell cell = {.stamp = stamp - 1, .origin = r->node.site_num, .via = VIA_LOCAL, .written = true};
+    uint64_t mask = 0;
+    enum perche_rc rc;
+
+    if (!set(t, values, &mask, "state", text_value(state)) || !set(t, values, &mask, "resolved_at", at) || !set(t, values, &mask, "reason", reason))
+        return fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
+    for (uint32_t num = 1; num < m->count; num++)
+        if (mask >> (num - 1) & 1 && m->cells[num].written && m->cells[num].stamp >= cell.stamp)
+            cell.stamp = m->cells[num].stamp + 1;
+    m->lsn = cell.lsn = next_lsn(r);
+    for (uint32_t num = 1; num < m->count; num++)
+        if (mask >> (num - 1) & 1)
+            m->cells[num] = cell;
+    rc = write_row(r, m, mask, values);
+    if (rc == PERCHE_OK)
+        rc = row_values(r, m, values);
+    if (rc == PERCHE_OK) {
+        digest_row(r, m, values, m->digest);
+        rc = meta_save(r, m);
+    }
+    return rc == PERCHE_OK ? scope_woken(r, m->scope, 0) : rc;
+}
+
 enum perche_rc conflict_moot(struct replica *r, const uint8_t id[16], const char *reason, uint64_t stamp)
 {
     struct table *t = conflict_table(r);
-    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
-    uint64_t mask = 0;
     struct meta m;
     enum perche_rc rc = t != NULL ? meta_load(r, t, (struct perche_bytes){id, 16}, &m) : r->fail;
 
     if (rc != PERCHE_OK)
         return rc;
-    if (!set(t, values, &mask, "state", text_value("moot")) || !set(t, values, &mask, "resolved_at", number_value(r->now_ms)) ||
-        !set(t, values, &mask, "reason", text_value(reason)))
-        rc = fail(r, PERCHE_CORRUPT, "perche_conflict lacks a column: put a backup back");
-    if (rc == PERCHE_OK && meta_alive(&m)) {
-        struct clock_cell cell = {.stamp = stamp - 1, .origin = r->node.site_num, .via = VIA_LOCAL, .written = true};
+    if (meta_alive(&m))
+        rc = restate(r, t, &m, "moot", number_value(r->now_ms), text_value(reason), stamp);
+    meta_clear(&m);
+    return rc != PERCHE_OK ? rc : r->fail;
+}
 
-        for (uint32_t num = 1; num < m.count; num++)
-            if (mask >> (num - 1) & 1 && m.cells[num].written && m.cells[num].stamp >= cell.stamp)
-                cell.stamp = m.cells[num].stamp + 1;
+enum perche_rc conflict_open_again(struct replica *r, const uint8_t id[16], uint64_t stamp)
+{
+    struct table *t = conflict_table(r);
+    const struct column *state = t != NULL ? table_column(t, "state") : NULL;
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    struct meta m;
+    enum perche_rc rc = t != NULL ? meta_load(r, t, (struct perche_bytes){id, 16}, &m) : r->fail;
 
-        m.lsn = cell.lsn = next_lsn(r);
-        for (uint32_t num = 1; num < m.count; num++)
-            if (mask >> (num - 1) & 1)
-                m.cells[num] = cell;
-        rc = write_row(r, &m, mask, values);
-        if (rc == PERCHE_OK)
-            rc = row_values(r, &m, values);
-        if (rc == PERCHE_OK) {
-            digest_row(r, &m, values, m.digest);
-            rc = meta_save(r, &m);
-        }
-        if (rc == PERCHE_OK)
-            rc = scope_woken(r, m.scope, 0);
-    }
+    if (rc != PERCHE_OK)
+        return rc;
+    if (meta_alive(&m) && state != NULL && (rc = row_values(r, &m, values)) == PERCHE_OK && values[state->num].type == PERCHE_TEXT &&
+        values[state->num].n == 4 && memcmp(values[state->num].p, "moot", 4) == 0)
+        rc = restate(r, t, &m, "open", (struct perche_value){0}, (struct perche_value){0}, stamp);
     meta_clear(&m);
     return rc != PERCHE_OK ? rc : r->fail;
 }
@@ -489,6 +507,7 @@ struct question {
     uint32_t key_n;
     bool deleted; /* kind: edit of a deleted row */
     struct side sides[2];
+    char *typed;                      /* what the given value means */
 };
 
 static void question_free(struct question *q)
@@ -497,6 +516,7 @@ static void question_free(struct question *q)
     free(q->json);
     free(q->sides[0].bytes);
     free(q->sides[1].bytes);
+    free(q->typed);
 }
 
 /* The table is written while the question is at hand, so its values are copies. */
@@ -801,6 +821,13 @@ static enum perche_rc choose(struct replica *r, struct args *a, struct question 
     if (q->column == NULL)
         return fail(r, PERCHE_USAGE, "this conflict is about no single value: take a or b");
     *side = NULL;
+    if (given.kind == 't' && r->config.reader != NULL) {
+        q->typed = r->config.reader(r, q->table, q->name, ask_text(a->stmt, 1));
+        if (r->fail != PERCHE_OK)
+            return r->fail;
+        if (q->typed != NULL)
+            given.value = (struct perche_value){.type = PERCHE_TEXT, .n = (uint32_t)strlen(q->typed), .p = (const uint8_t *)q->typed};
+    }
     *value = ask_settled(q->column, given.value);
     if (!data_accepts(q->column, value))
         return fail(r, PERCHE_USAGE, "%s.%s does not take this value", q->table->name,

@@ -438,13 +438,12 @@ static uint32_t members_of(struct replica *r, const struct meta *m, const struct
     for (uint32_t i = 0; m->table->member_child && (t = registry_at(r, i)) != NULL; i++) {
         for (uint32_t p = 0; t->rule == RULE_MEMBERS && p < t->parts_count && n < MEMBERS_OF_MAX; p++) {
             const struct rule_part *part = &t->parts[p];
-            const struct column *via;
+            struct perche_value via, keys[PERCHE_KEY_COLUMNS_MAX];
+            char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
 
             if (part->child_site == NULL || strcmp(part->table, m->table->name) != 0)
                 continue;
-            via = table_column(m->table, part->child_via);
-            if (via == NULL || values[via->num].type == PERCHE_NULL ||
-                perche_key_encode(&values[via->num], 1, out[n].key, &out[n].key_n) != PERCHE_OK)
+            if (!scope_named_value(m, values, part->child_via, &via, keys, scratch) || perche_key_encode(&via, 1, out[n].key, &out[n].key_n) != PERCHE_OK)
                 continue;
             out[n++].table = t;
         }

@@ -452,6 +452,32 @@ enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb 
     return r->fail;
 }
 
+enum perche_rc history_since(struct replica *r, uint64_t at_ms, history_cb cb, void *ctx)
+{
+    sqlite3_stmt *s = prepare(r, "SELECT block FROM perche_history WHERE at_ms > ?1 ORDER BY block DESC");
+    bool go_on = s != NULL;
+    int step = SQLITE_DONE;
+
+    if (go_on)
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)at_ms);
+    while (go_on && (step = sqlite3_step(s)) == SQLITE_ROW) {
+        uint64_t number = (uint64_t)sqlite3_column_int64(s, 0);
+        struct block *b = block_load(r, number);
+
+        if (b == NULL)
+            break;
+        for (uint32_t p = 0; go_on && p < b->batch->parts_count; p++)
+            for (uint32_t i = 0; go_on && i < b->batch->parts[p].rows_count; i++)
+                go_on = cb(ctx, b->batch, &b->batch->parts[p], &b->batch->parts[p].rows[i], number, b->at_ms, b->via);
+        if (b->bytes > BLOCK_KEPT_BYTES)
+            block_close(b);
+    }
+    if (step != SQLITE_ROW && step != SQLITE_DONE)
+        (void)fail_sqlite(r, step, "read the history");
+    (void)sqlite3_finalize(s); /* its error was seen by the step */
+    return r->fail;
+}
+
 struct knows {
     struct replica *r;
     const struct meta *m;

@@ -79,6 +79,7 @@ struct table {
     char *triggers;        /* these by name, "trigger a, b"; NULL = none */
     bool replaces;         /* ON CONFLICT REPLACE stands in it: another row would be taken away, unseen */
     bool kept_out;         /* a row of it was set aside for a constraint, an index or a trigger since the registry was read */
+    bool suspect;          /* it has what may need its program's functions: an index, a collation, a column of its own, a DEFAULT that is none here */
     char *obstacle;        /* why this process cannot write a row of it: a program's index or trigger; NULL = it can */
     uint64_t required;          /* mask of the columns that an INSERT must name: NOT NULL without DEFAULT */
     uint64_t absent;            /* mask of columns[].absent */
@@ -221,6 +222,9 @@ struct saved {
     uint32_t woken;
 };
 
+#define CHORES_MAX 8u
+#define TOUCHED 128u /* a power of two */
+
 struct replica {
     sqlite3 *db;
     struct replica_config config;
@@ -252,6 +256,10 @@ struct replica {
     enum { NAMED_UNKNOWN, NAMED_NONE, NAMED_SOME } named; /* a hub's: is anything in perche_named? */
     bool holding;                /* something is held, or was at the start of the transaction */
     uint32_t harvest_rows;       /* a chunk of so many was too large for one block: halved until it fits; 0 = no limit but the work's */
+    uint64_t chore_lsn, chore_day, chore_ms; /* a hub: what it had done by itself when (work.c) */
+    bool chore_goes_on;      /* there is more to do at once, though nothing was written */
+    uint64_t chore_done[CHORES_MAX];         /* of each part: up to which position */
+    uint64_t touched[TOUCHED];               /* by table number: position of the last row that was written; two may share one */
     bool triggers_off;           /* SQLITE_DBCONFIG_ENABLE_TRIGGER is 0: applying_begin(), capturing() */
     bool applying;               /* between applying_begin() and applying_end() */
     const char *obstacle;        /* after a write that was REFUSED: what a program has put in its way; NULL: a constraint of the table */
@@ -390,6 +398,8 @@ struct meta {
 enum perche_rc meta_load(struct replica *r, struct table *t, struct perche_bytes key, struct meta *m);
 enum perche_rc meta_unpack(struct replica *r, struct table *t, sqlite3_stmt *row, int first_column, struct meta *m); /* columns scope, lsn, entered, first, gen, flags, block, clock */
 enum perche_rc meta_save(struct replica *r, struct meta *m);   /* writes, moves the digest sums, sets was_* */
+/* Was a row of one of these tables written since part @chore was asked for the last time, or has a day begun? */
+bool chore_due(struct replica *r, uint32_t chore, const char *const *tables, size_t count);
 enum perche_rc meta_drop(struct replica *r, struct meta *m);   /* removes the row's metadata, subtracts its digest */
 void meta_clear(struct meta *m);
 static inline bool meta_alive(const struct meta *m) { return m->gen % 2 == 1; }
@@ -447,6 +457,8 @@ enum perche_rc history_append(struct replica *r, struct perche_bytes body, const
 bool history_knows(struct replica *r, const struct meta *m, uint16_t num, uint64_t stamp, uint32_t origin, const struct perche_value *value);
 typedef bool (*history_cb)(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row, uint64_t block, uint64_t at_ms, uint32_t via);
 enum perche_rc history_walk(struct replica *r, const struct meta *m, history_cb cb, void *ctx); /* newest block first; cb returns false to stop */
+/* Every row of every block that was written after @at_ms, newest block first. The callback asks the history for nothing. */
+enum perche_rc history_since(struct replica *r, uint64_t at_ms, history_cb cb, void *ctx);
 /* Values of written cells as the history has them, in copies of their own. */
 struct recall {
     const struct meta *m;
@@ -517,19 +529,28 @@ bool conflict_subject(struct replica *r, struct table *conflicts, const struct p
 uint32_t conflict_scope(struct replica *r, struct table *conflicts, const struct perche_value *values);
 /* Has the row that it speaks of left this site, which may not know it? (hub) */
 bool conflict_left(struct replica *r, struct table *conflicts, const struct perche_value *values, uint32_t site);
-/* The same value twice where it is declared unique: a question about @row, open, in its scope. @columns: names joined by
- * ','. Names the other's site and time, not its key nor its value. */
-enum perche_rc conflict_raise_unique(struct replica *r, const struct meta *row, const char *columns,
-                                     const struct conflict_side *own, struct perche_bytes other_key,
-                                     const struct conflict_side *other);
+/* Two rows that cannot both be right: a question about @row, open, in its scope, which names the other's site and time, not its
+ * key nor its value. @kind: "unique" (the same value twice; @what: columns joined by ',') or "rule" (@what: its name, that of no
+ * column). *@id: the question's, also when it was there. */
+enum perche_rc conflict_raise_pair(struct replica *r, const struct meta *row, const char *kind, const char *what,
+                                   const struct conflict_side *own, struct perche_bytes other_key,
+                                   const struct conflict_side *other, uint8_t id[16]);
 /* New scope of a row: its conflicts and its entries of the chain go along. */
 enum perche_rc conflict_rescope(struct replica *r, const struct meta *row);
 /* Closes an open question that nobody has to answer any more, because of a write of this stamp. At a hub. */
 enum perche_rc conflict_moot(struct replica *r, const uint8_t id[16], const char *reason, uint64_t stamp);
+/* What was closed as moot is a question again; anything else stays as it is. */
+enum perche_rc conflict_open_again(struct replica *r, const uint8_t id[16], uint64_t stamp);
 /* A row of perche_conflict is new here: the log hears of it when it is open. @there: columns that have a value. */
 enum perche_rc conflict_came(struct replica *r, const struct meta *m, const struct perche_value *values, uint64_t there);
 /* Command "resolve": the value as an ordinary write and the reason, with one stamp. */
 enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct outcome *o);
+
+/* ---- clash.c, at a hub ------------------------------------------------------ */
+
+/* Asks about the pairs of rows that the view perche_clash finds (rule, tab, cols, key, other, says, other_says; keys as in
+ * perche_conflict; cols: what the rule looks at), and closes the questions about those that it finds no longer. */
+enum perche_rc clash_sweep(struct replica *r);
 
 /* ---- chain.c ---------------------------------------------------------------- */
 
@@ -560,6 +581,9 @@ uint32_t scope_own(struct replica *r, const struct meta *m, const struct perche_
 bool scope_holds(struct replica *r, uint32_t scope, uint32_t site);   /* * or contains */
 /* May this site write rows of @t whose members (without readers) are @m's? A reader needs may_write. */
 bool scope_may_write(struct replica *r, struct table *t, const struct meta *m, const struct perche_value *values, uint32_t site);
+/* The value of a column of the row, of its key or not; false: it is NULL, or there is no such column. @keys, @scratch: what it may point to. */
+bool scope_named_value(const struct meta *m, const struct perche_value *values, const char *name, struct perche_value *out, struct perche_value *keys,
+                       char *scratch);
 /* The value of a rule's column: of the row, or of its key; false: it is NULL. @keys, @scratch: room for the key's values and their bytes. */
 bool scope_part_value(const struct meta *m, const struct perche_value *values, const struct rule_part *part,
                       struct perche_value *out, struct perche_value *keys, char *scratch);

@@ -319,6 +319,8 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
     enum perche_rc rc;
 
     assert(m->scope != 0 && m->gen != 0 && m->lsn != 0);
+    if (r->touched[m->table->num % TOUCHED] < m->lsn) /* a row that is put back keeps an older one */
+        r->touched[m->table->num % TOUCHED] = m->lsn;
     if (CLOCK_BYTES_MAX + need > sizeof small) {
         big = malloc(CLOCK_BYTES_MAX + need);
         if (big == NULL)
@@ -355,6 +357,20 @@ enum perche_rc meta_save(struct replica *r, struct meta *m)
     m->was_gen = m->gen;
     memcpy(m->was_digest, m->digest, 16);
     return PERCHE_OK;
+}
+
+bool chore_due(struct replica *r, uint32_t chore, const char *const *tables, size_t count)
+{
+    bool due = r->chore_done[chore] == 0;
+
+    for (size_t i = 0; i < count && !due; i++) {
+        const struct table *t = registry_table(r, tables[i]);
+
+        due = t != NULL && r->touched[t->num % TOUCHED] > r->chore_done[chore];
+    }
+    if (due)
+        r->chore_done[chore] = r->node.lsn > 0 ? r->node.lsn : 1;
+    return due;
 }
 
 enum perche_rc meta_drop(struct replica *r, struct meta *m)

@@ -124,14 +124,12 @@ static enum perche_rc look_at(struct replica *r, const struct meta *of, struct w
                               struct perche_bytes key, const struct perche_value *parent)
 {
     struct perche_value values[PERCHE_COLUMNS_MAX + 1];
-    const struct column *via = table_column(t, part->child_via), *site = table_column(t, part->child_site);
-    char id[PERCHE_ID_BYTES_MAX];
+    struct perche_value via, site, keys[PERCHE_KEY_COLUMNS_MAX], keys_again[PERCHE_KEY_COLUMNS_MAX];
+    char id[PERCHE_ID_BYTES_MAX], scratch[37 * PERCHE_KEY_COLUMNS_MAX], scratch_again[37 * PERCHE_KEY_COLUMNS_MAX];
     struct waiting *w;
     struct meta m;
     enum perche_rc rc;
 
-    if (via == NULL || site == NULL)
-        return PERCHE_OK;
     if (all->count == all->cap) {
         uint32_t cap = all->cap ? 2 * all->cap : 8;
         struct waiting *more = realloc(all->items, cap * sizeof *more);
@@ -144,19 +142,20 @@ static enum perche_rc look_at(struct replica *r, const struct meta *of, struct w
     rc = meta_load(r, t, key, &m);
     if (rc == PERCHE_OK && m.stored)
         rc = row_values(r, &m, values);
-    if (rc == PERCHE_OK && m.stored && meta_alive(&m) && perche_value_compare(&values[via->num], parent) == 0 &&
-        values[site->num].type == PERCHE_TEXT && values[site->num].n < sizeof id && rights_brings(t, part, values)) {
+    if (rc == PERCHE_OK && m.stored && meta_alive(&m) && scope_named_value(&m, values, part->child_via, &via, keys, scratch) &&
+        perche_value_compare(&via, parent) == 0 && scope_named_value(&m, values, part->child_site, &site, keys_again, scratch_again) &&
+        site.type == PERCHE_TEXT && site.n < sizeof id && rights_brings(&m, part, values)) {
         w = &all->items[all->count++];
         *w = (struct waiting){.table = t, .part = part, .key_n = key.n};
         memcpy(w->key, key.p, key.n);
-        memcpy(id, values[site->num].p, values[site->num].n);
-        id[values[site->num].n] = '\0';
+        memcpy(id, site.p, site.n);
+        id[site.n] = '\0';
         w->brings = name_number(r, id);
         w->lawful = is_shown(r, of, t, key);
         for (int i = 0; i < 3; i++) { /* what is older than the name has made it no member */
             const struct clock_cell *c = written_cell(&m, deciding(w, i));
 
-            w->by[i] = c->lsn < written_cell(&m, via)->lsn ? w->by[0] : c->via;
+            w->by[i] = c->lsn < written_cell(&m, deciding(w, 0))->lsn ? w->by[0] : c->via;
         }
     }
     meta_clear(&m);

@@ -469,21 +469,30 @@ static const struct {
     {"held", query_held},         {"may_join", query_may_join}, {"sites_count", query_sites_count},
 };
 
+static query_cb find(const struct replica *r, const char *name)
+{
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        if (strcmp(queries[i].name, name) == 0)
+            return queries[i].run;
+    for (size_t i = 0; i < r->config.questions_count; i++)
+        if (strcmp(r->config.questions[i].name, name) == 0)
+            return r->config.questions[i].run;
+    return NULL;
+}
+
 enum perche_rc query(struct replica *r, const struct work *w, struct outcome *o)
 {
     struct args a = {0};
     struct json j = {0};
-    size_t i = 0;
+    query_cb run = find(r, w->name);
     enum perche_rc rc;
 
-    while (i < sizeof queries / sizeof queries[0] && strcmp(queries[i].name, w->name) != 0)
-        i++;
-    if (i == sizeof queries / sizeof queries[0])
+    if (run == NULL)
         return fail(r, PERCHE_USAGE, "there is no question %s", w->name);
     rc = args_parse(r, w->args, &a);
     out_open(&j, '{');
     if (rc == PERCHE_OK)
-        rc = queries[i].run(r, &a, &j);
+        rc = run(r, &a, &j);
     out_close(&j, '}');
     if (rc == PERCHE_OK)
         rc = json_done(r, &j, o);

@@ -200,7 +200,7 @@ static const char *const load_texts[LOAD_SQL_COUNT] = {
     /* how it was made when it was last taken for the registered one, unless it is still made so (?2) */
     [LOAD_MADE] = "SELECT m.sql FROM perche_tab n JOIN perche_made m ON m.tab = n.num WHERE n.name = ?1 AND instr(m.sql, ?2) <> 1",
     [LOAD_FILE] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY pk = 0, cid", /* the key first */
-    [LOAD_INDEXES] = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND origin <> 'pk'",
+    [LOAD_INDEXES] = "SELECT name, \"unique\" FROM pragma_index_list(?1) WHERE origin <> 'pk'",
 };
 
 /* A load: its statements are prepared once for all tables. */
@@ -209,6 +209,7 @@ struct load {
     sqlite3_stmt *sql[LOAD_SQL_COUNT];
     char *keys[PERCHE_KEY_COLUMNS_MAX]; /* registered of the present table; owned */
     uint32_t keys_count;                /* all of them */
+    char *expression;                   /* the last DEFAULT that was tried and is one: most tables have the same; owned */
 };
 
 /* A statement about @table, ready to step. */
@@ -368,18 +369,23 @@ static bool lone_word(const char *text, char *word, size_t size)
 }
 
 /* DEFAULT planned and DEFAULT "planned" are strings, which no other place of a statement takes them for. What is no expression here
- * but for functions of its program's has no value that is known. */
-static bool default_of(struct replica *r, const char *text, char **out)
+ * but for functions of its program's has no value that is known: *unknown. */
+static bool default_of(struct replica *r, struct load *l, const char *text, char **out, bool *unknown)
 {
     size_t size = strlen(text) + 2; /* one for a single character */
     char *word = malloc(size), *tried = sqlite3_mprintf("SELECT (\n%s\n)", text), *form = NULL;
-    bool lone = word != NULL && lone_word(text, word, size);
-    int rc = word == NULL || tried == NULL ? SQLITE_NOMEM : lone && strchr("\"`[", text[0]) != NULL ? SQLITE_ERROR : prepared(r, tried);
+    bool lone = word != NULL && lone_word(text, word, size), seen = l->expression != NULL && strcmp(l->expression, text) == 0;
+    int rc = word == NULL || tried == NULL ? SQLITE_NOMEM : lone && strchr("\"`[", text[0]) != NULL ? SQLITE_ERROR : seen ? SQLITE_OK : prepared(r, tried);
 
     if (rc == SQLITE_OK)
         form = sqlite3_mprintf("%s", text);
     else if ((rc & 0xff) == SQLITE_ERROR)
         form = lone ? sqlite3_mprintf("%Q", word) : sqlite3_mprintf("(NULL)"); /* of parentheses: not compared with every row */
+    *unknown |= (rc & 0xff) == SQLITE_ERROR && !lone;
+    if (rc == SQLITE_OK && !seen) {
+        free(l->expression);
+        l->expression = strdup(text); /* none: it is tried again */
+    }
     if (form != NULL)
         *out = strdup(form);
     else if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_ERROR)
@@ -391,7 +397,7 @@ static bool default_of(struct replica *r, const char *text, char **out)
 }
 
 /* A column as the file has it. @s: name, type, notnull, dflt_value, pk of pragma_table_xinfo. */
-static bool read_column(struct replica *r, const struct table *t, bool strict, sqlite3_stmt *s, struct column *c)
+static bool read_column(struct replica *r, struct load *l, struct table *t, bool strict, sqlite3_stmt *s, struct column *c)
 {
     const char *type = (const char *)sqlite3_column_text(s, 1), *collation = NULL;
     char *name = NULL, *text;
@@ -406,7 +412,7 @@ static bool read_column(struct replica *r, const struct table *t, bool strict, s
     if (!text_of(r, s, 3, &text))
         return false;
     c->has_default = text != NULL && strcasecmp(text, "NULL") != 0;
-    if (text != NULL && !default_of(r, text, &c->default_sql))
+    if (text != NULL && !default_of(r, l, text, &c->default_sql, &t->suspect))
         return free(text), false;
     free(text);
     c->absent = false;
@@ -420,6 +426,7 @@ static bool read_column(struct replica *r, const struct table *t, bool strict, s
         return false;
     }
     c->binary = collation == NULL || strcasecmp(collation, "BINARY") == 0;
+    t->suspect |= !c->binary;
     return true;
 }
 
@@ -628,7 +635,7 @@ static bool key_stands(struct replica *r, struct load *l, struct table *t, const
 }
 
 /* The key's columns, which @s has first; returns what the last step said. More than PERCHE_KEY_COLUMNS_MAX: *many. */
-static int read_keys(struct replica *r, struct table *t, bool strict, sqlite3_stmt *s, bool *ok, bool *many)
+static int read_keys(struct replica *r, struct load *l, struct table *t, bool strict, sqlite3_stmt *s, bool *ok, bool *many)
 {
     int rc = SQLITE_DONE, pk;
 
@@ -640,7 +647,7 @@ static int read_keys(struct replica *r, struct table *t, bool strict, sqlite3_st
         if (t->keys_count < (uint32_t)pk)
             t->keys_count = (uint32_t)pk;
         t->keys[pk - 1].policy = t->policy;
-        *ok = read_column(r, t, strict, s, &t->keys[pk - 1]);
+        *ok = read_column(r, l, t, strict, s, &t->keys[pk - 1]);
     }
     return rc;
 }
@@ -654,18 +661,20 @@ static bool read_other(struct replica *r, struct load *l, struct table *t, bool 
 
     if (name == NULL)
         return out_of_memory(r);
+    t->suspect |= generated;
     c = column_named(t, name);
     if (c == NULL && t->is_system) {
         c = &t->columns[t->columns_count++];
         c->num = (uint16_t)t->columns_count;
         c->policy = t->policy;
     }
+    t->suspect |= c == NULL;
     if (c != NULL && generated) /* it stays absent */
         return warn(r, l->g, "column", t->name,
                     sqlite3_mprintf("column %s of %s was made anew as a generated one, which nobody can write: what comes for it is set aside; make the"
                                     " table again with it as an ordinary column", name, t->name));
     if (c != NULL)
-        return read_column(r, t, strict, s, c);
+        return read_column(r, l, t, strict, s, c);
     return generated || warn(r, l->g, "column", t->name, sqlite3_mprintf("column %s of %s is not registered: it stays at this node", name, t->name));
 }
 
@@ -681,7 +690,7 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
     if (!t->present)
         return warn(r, g, "missing", t->name, sqlite3_mprintf("table %s is registered but not in the file: what comes for it is set aside until it is there", t->name));
     s = about(l, LOAD_FILE, t->name);
-    rc = read_keys(r, t, strict, s, &ok, &many);
+    rc = read_keys(r, l, t, strict, s, &ok, &many);
     ok = ok && key_stands(r, l, t, made);
     if (ok && t->other_key) {
         for (; t->keys_count > 0; t->keys_count--)
@@ -707,16 +716,19 @@ static bool read_file(struct replica *r, struct load *l, struct table *t, const 
 }
 
 /* A UNIQUE index besides the key deletes rows unseen (INSERT OR REPLACE) and makes two sites collide. */
-static bool read_indexes(struct replica *r, struct load *l, const struct table *t)
+static bool read_indexes(struct replica *r, struct load *l, struct table *t)
 {
     sqlite3_stmt *s = about(l, LOAD_INDEXES, t->name);
     bool ok = true;
     int rc = SQLITE_DONE;
 
-    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW)
-        ok = warn(r, l->g, "unique", t->name,
-                  sqlite3_mprintf("%s has the UNIQUE index %s: rows of two sites can collide in it, and INSERT OR REPLACE removes rows unseen;"
-                                  " drop it, or make it again without UNIQUE", t->name, (const char *)sqlite3_column_text(s, 0)));
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        t->suspect = true;
+        if (sqlite3_column_int(s, 1) != 0)
+            ok = warn(r, l->g, "unique", t->name,
+                      sqlite3_mprintf("%s has the UNIQUE index %s: rows of two sites can collide in it, and INSERT OR REPLACE removes rows unseen;"
+                                      " drop it, or make it again without UNIQUE", t->name, (const char *)sqlite3_column_text(s, 0)));
+    }
     if (ok && rc != SQLITE_DONE) {
         (void)fail_sqlite(r, rc, t->name);
         ok = false;
@@ -853,6 +865,7 @@ static bool read_tables(struct replica *r, struct registry *g)
         (void)sqlite3_finalize(l.sql[i]); /* its error was seen by the step */
     (void)sqlite3_finalize(s);
     forget_keys(&l);
+    free(l.expression);
     return ok;
 }
 
@@ -1112,7 +1125,7 @@ static bool find_obstacles(struct replica *r, struct registry *g)
     for (uint32_t i = 0; ok && i < g->count; i++) {
         struct table *t = g->tables[i];
 
-        if (!t->present)
+        if (!t->present || !(t->suspect || t->foreign_triggers))
             continue;
         ok = try_write(r, g, t, sqlite3_mprintf("INSERT INTO \"%w\" DEFAULT VALUES", t->name));
         if (ok && t->obstacle == NULL && t->foreign_triggers)

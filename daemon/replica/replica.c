@@ -132,13 +132,22 @@ static bool sound_otherwise(sqlite3 *db, int *rc)
     return ok && *rc == SQLITE_OK;
 }
 
-static int highest_migration(void)
+/* The migrations and views of the replica, by number. NULL: @i is behind the last one. */
+static const struct schema_file *schema_at(const struct replica_config *c, size_t i)
 {
+    if (c->schema != NULL)
+        return i < c->schema_count ? &c->schema[i] : NULL;
+    return i < schema_files_count ? &schema_files[i] : NULL;
+}
+
+static int highest_migration(const struct replica_config *c)
+{
+    const struct schema_file *f;
     int highest = -1;
 
-    for (size_t i = 0; i < schema_files_count; i++)
-        if (schema_files[i].number < SCHEMA_VIEWS_FROM && schema_files[i].number > highest)
-            highest = schema_files[i].number;
+    for (size_t i = 0; (f = schema_at(c, i)) != NULL; i++)
+        if (f->number < SCHEMA_VIEWS_FROM && f->number > highest)
+            highest = f->number;
     return highest;
 }
 
@@ -242,9 +251,9 @@ static enum perche_rc look(sqlite3 *db, const struct replica_config *c, bool dee
         rc = one_number(db, "SELECT role = 'hub' FROM perche_node WHERE id = 1", &hub);
     if (rc != SQLITE_OK)
         goto fail;
-    if (migration > highest_migration())
+    if (migration > highest_migration(c))
         return perche_err_set(err, PERCHE_NEWER, "%s has schema %lld, this program knows %d: it was made by a newer program. Nothing was changed."
-                              " Install that version again", c->path, (long long)migration, highest_migration());
+                              " Install that version again", c->path, (long long)migration, highest_migration(c));
     if (hub == -1)
         return damaged(c->path, "perche_node has no row", err);
     if ((hub != 0) != (c->role == REPLICA_HUB))
@@ -439,8 +448,9 @@ static enum perche_rc note(struct replica *r, int64_t number, const char *name, 
 /* Views are no migrations: of them the hash of the text is noted, to make them anew when a release has others. */
 static enum perche_rc make_views(struct replica *r, bool again)
 {
-    for (size_t i = 0; r->fail == PERCHE_OK && i < schema_files_count; i++) {
-        const struct schema_file *f = &schema_files[i];
+    const struct schema_file *f;
+
+    for (size_t i = 0; r->fail == PERCHE_OK && (f = schema_at(&r->config, i)) != NULL; i++) {
         char hash[20];
 
         if (f->number < SCHEMA_VIEWS_FROM)
@@ -458,11 +468,10 @@ static enum perche_rc make_views(struct replica *r, bool again)
 /* Migrations of this program that the file lacks. */
 static enum perche_rc make_schema(struct replica *r)
 {
+    const struct schema_file *f;
     bool ran = false;
 
-    for (size_t i = 0; r->fail == PERCHE_OK && i < schema_files_count; i++) {
-        const struct schema_file *f = &schema_files[i];
-
+    for (size_t i = 0; r->fail == PERCHE_OK && (f = schema_at(&r->config, i)) != NULL; i++) {
         if (f->number >= SCHEMA_VIEWS_FROM || noted(r, f->number, NULL) || r->fail != PERCHE_OK)
             continue;
         ran = true;

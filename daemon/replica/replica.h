@@ -13,6 +13,7 @@
 #include "sync/work.h"
 
 struct replica;
+struct schema_file;
 
 enum replica_role { REPLICA_SITE = 1, REPLICA_HUB = 2 };
 
@@ -31,6 +32,31 @@ struct replica_files {
     bool (*stand)(void *ctx);
 };
 
+/* A question of people (WORK_QUERY) that another room answers: writes members of the answer's object, which is open (replica/ask.h). */
+struct args;
+struct json;
+struct replica_question {
+    const char *name;
+    enum perche_rc (*run)(struct replica *r, struct args *a, struct json *j);
+};
+
+/* A command of people (WORK_COMMAND), likewise. */
+struct replica_command {
+    const char *name;
+    bool hub_alone;
+    enum perche_rc (*run)(struct replica *r, const struct work *w, struct args *a, struct json *j);
+};
+
+/* Something that the hub does by itself, as a program would: plain SQL in the transaction of a harvest that left nothing over, captured and
+ * harvested next. @part: which of the chores it is. @waits: something was written before it that is not harvested yet. *@wrote: there is something
+ * now. One that fails for what stands in the file is undone and said, the others go on. */
+typedef enum perche_rc (*replica_chore)(struct replica *r, uint32_t part, bool waits, bool *wrote);
+
+/* What people's text means as a value of that column: a code for its label, a day as it is stored. malloc(); NULL: as it stands, or r->fail
+ * says what is wrong with it. */
+struct table;
+typedef char *(*replica_reader)(struct replica *r, struct table *t, const char *column, const char *text);
+
 struct replica_config {
     const char *path;        /* replica.db; -wal and -shm appear beside it */
     enum replica_role role;
@@ -41,6 +67,15 @@ struct replica_config {
     uint64_t keep_deleted_ms; /* a hub: tombstones are kept for so long after every site has them, 0 = for ever (floor.h) */
     uint64_t silent_ms_max;   /* a hub: a site that says nothing for longer is retired, 0 = none is */
     bool seeds;              /* hub, first start: load the code lists (seed_*.sql) */
+    const struct schema_file *schema; /* the migrations, as in schema.h, for as long as the replica is open; NULL = the school's */
+    size_t schema_count;
+    const struct replica_question *questions; /* beside the replica's own, for as long as it is open */
+    size_t questions_count;
+    const struct replica_command *commands;
+    size_t commands_count;
+    const replica_chore *chores; /* at most CHORES_MAX (internal.h) */
+    size_t chores_count;
+    replica_reader reader;   /* of what a person decides a question with; NULL: text is text */
     struct replica_signer signer;
     struct replica_files files;
 };

@@ -80,16 +80,15 @@ static enum perche_rc member_ok(struct replica *r, uint32_t site, const struct m
 
         for (uint32_t p = 0; parent->rule == RULE_MEMBERS && *ok && p < parent->parts_count; p++) {
             const struct rule_part *part = &parent->parts[p];
-            struct column *via;
+            struct perche_value via, keys[PERCHE_KEY_COLUMNS_MAX];
+            char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
             uint8_t key[PERCHE_KEY_BYTES_MAX];
             uint32_t key_n;
             enum perche_rc rc;
 
             if (part->child_site == NULL || strcmp(part->table, t->name) != 0)
                 continue;
-            via = table_column((struct table *)(uintptr_t)t, part->child_via);
-            if (via == NULL || values[via->num].type == PERCHE_NULL ||
-                perche_key_encode(&values[via->num], 1, key, &key_n) != PERCHE_OK)
+            if (!scope_named_value(m, values, part->child_via, &via, keys, scratch) || perche_key_encode(&via, 1, key, &key_n) != PERCHE_OK)
                 continue;
             rc = relative_ok(r, site, m, parent, key, key_n, ok);
             if (rc != PERCHE_OK)
@@ -112,13 +111,15 @@ bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, cons
     return false;
 }
 
-bool rights_brings(struct table *t, const struct rule_part *part, const struct perche_value *values)
+bool rights_brings(const struct meta *m, const struct rule_part *part, const struct perche_value *values)
 {
-    const struct column *site = table_column(t, part->child_site), *via = table_column(t, part->child_via);
-    const struct column *cond = part->cond_column == NULL ? NULL : table_column(t, part->cond_column);
+    const struct column *site = table_column(m->table, part->child_site);
+    const struct column *cond = part->cond_column == NULL ? NULL : table_column(m->table, part->cond_column);
+    struct perche_value via, keys[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
     bool in = false;
 
-    if (via == NULL || values[via->num].type == PERCHE_NULL || (site != NULL && values[site->num].type == PERCHE_NULL))
+    if (!scope_named_value(m, values, part->child_via, &via, keys, scratch) || (site != NULL && values[site->num].type == PERCHE_NULL))
         return false;
     for (uint32_t i = 0; cond != NULL && values[cond->num].type == PERCHE_TEXT && i < part->cond_values_count; i++)
         in |= values[cond->num].n == strlen(part->cond_values[i]) &&
@@ -146,20 +147,22 @@ static enum perche_rc member_cells(struct replica *r, uint32_t site, struct meta
         for (uint32_t p = 0; parent->rule == RULE_MEMBERS && p < parent->parts_count; p++) {
             const struct rule_part *part = &parent->parts[p];
             const char *const names[] = {part->child_site, part->child_via, part->cond_column};
+            struct perche_value via, keys[PERCHE_KEY_COLUMNS_MAX];
+            char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
             uint8_t key[PERCHE_KEY_BYTES_MAX];
             uint64_t touched = 0;
             uint32_t key_n;
             bool ok = true;
             enum perche_rc rc;
 
-            if (part->child_site == NULL || strcmp(part->table, t->name) != 0 || !rights_brings(t, part, values))
+            if (part->child_site == NULL || strcmp(part->table, t->name) != 0 || !rights_brings(m, part, values))
                 continue;
             for (int k = 0; k < 3; k++) {
                 const struct column *c = names[k] == NULL ? NULL : table_column(t, names[k]);
 
                 touched |= c == NULL ? 0 : changed & UINT64_C(1) << (c->num - 1);
             }
-            if (touched == 0 || perche_key_encode(&values[table_column(t, part->child_via)->num], 1, key, &key_n) != PERCHE_OK)
+            if (touched == 0 || !scope_named_value(m, values, part->child_via, &via, keys, scratch) || perche_key_encode(&via, 1, key, &key_n) != PERCHE_OK)
                 continue;
             rc = relative_ok(r, site, m, parent, key, key_n, &ok);
             if (rc != PERCHE_OK)

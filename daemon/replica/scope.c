@@ -251,6 +251,26 @@ bool scope_part_value(const struct meta *m, const struct perche_value *values, c
     return out->type != PERCHE_NULL;
 }
 
+bool scope_named_value(const struct meta *m, const struct perche_value *values, const char *name, struct perche_value *out, struct perche_value *keys,
+                       char *scratch)
+{
+    const struct column *c = table_column(m->table, name);
+    uint32_t n = 0;
+
+    if (c != NULL) {
+        *out = values[c->num];
+        return out->type != PERCHE_NULL;
+    }
+    if (perche_key_decode((struct perche_bytes){m->key, m->key_n}, keys, &n, scratch) != PERCHE_OK)
+        return false;
+    for (uint32_t i = 0; i < n && i < m->table->keys_count; i++)
+        if (m->table->keys[i].name != NULL && strcmp(m->table->keys[i].name, name) == 0) {
+            *out = keys[i];
+            return true;
+        }
+    return false;
+}
+
 bool scope_parent_key(struct replica *r, const struct meta *m, const struct perche_value *values, uint32_t i,
                       struct table **parent, uint8_t *key, uint32_t *key_n)
 {
@@ -304,12 +324,12 @@ static bool meets(const struct table *child, const struct rule_part *part, const
 static void add_held_children(struct replica *r, const struct meta *of, const struct perche_value *parent, struct table *child,
                               const struct rule_part *part, struct set *s)
 {
-    const struct column *via = table_column(child, part->child_via), *site = table_column(child, part->child_site);
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n = 0;
 
-    while (via != NULL && site != NULL && held_child_next(r, of->table, (struct perche_bytes){of->key, of->key_n}, child, key, &key_n)) {
-        struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    while (held_child_next(r, of->table, (struct perche_bytes){of->key, of->key_n}, child, key, &key_n)) {
+        struct perche_value values[PERCHE_COLUMNS_MAX + 1], via, site, keys[PERCHE_KEY_COLUMNS_MAX], keys_again[PERCHE_KEY_COLUMNS_MAX];
+        char scratch[37 * PERCHE_KEY_COLUMNS_MAX], scratch_again[37 * PERCHE_KEY_COLUMNS_MAX];
         struct meta *m = malloc(sizeof *m);
 
         if (m == NULL) {
@@ -317,9 +337,10 @@ static void add_held_children(struct replica *r, const struct meta *of, const st
             return;
         }
         if (meta_load(r, child, (struct perche_bytes){key, key_n}, m) == PERCHE_OK && m->flags & META_HELD &&
-            row_values(r, m, values) == PERCHE_OK && perche_value_compare(&values[via->num], parent) == 0 &&
-            values[site->num].type == PERCHE_TEXT && meets(child, part, values))
-            add_text(r, s, values[site->num].p, values[site->num].n);
+            row_values(r, m, values) == PERCHE_OK && scope_named_value(m, values, part->child_via, &via, keys, scratch) &&
+            perche_value_compare(&via, parent) == 0 && scope_named_value(m, values, part->child_site, &site, keys_again, scratch_again) &&
+            site.type == PERCHE_TEXT && meets(child, part, values))
+            add_text(r, s, site.p, site.n);
         meta_clear(m);
         free(m);
     }
@@ -332,8 +353,11 @@ static bool part_there(struct table *child, const struct rule_part *part)
 
     for (int i = 0; i < 3 && there; i++) {
         const struct column *c = names[i] == NULL ? NULL : table_column(child, names[i]);
+        bool is_key = false;
 
-        there = names[i] == NULL || (c != NULL && !c->absent);
+        for (uint32_t k = 0; names[i] != NULL && k < child->keys_count; k++)
+            is_key |= child->keys[k].name != NULL && strcmp(child->keys[k].name, names[i]) == 0;
+        there = names[i] == NULL || is_key || (c != NULL && !c->absent);
     }
     return there;
 }

@@ -469,6 +469,7 @@ void tx_rollback(struct replica *r)
         return;
     }
     restore(r, &r->tx->begun);
+    memset(r->chore_done, 0, sizeof r->chore_done);
     woken_clear(r);
     fail_clear(r);
     if (node_load(r) != PERCHE_OK) /* after a COMMIT that failed only the disk knows */

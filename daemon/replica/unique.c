@@ -63,13 +63,14 @@ static enum perche_rc raise_both(struct replica *r, struct meta *m, struct meta 
 {
     struct perche_value nothing = {.type = PERCHE_NULL};
     struct conflict_side own = side_of(m, nums, n, value), theirs = side_of(other, nums, n, &nothing);
-    enum perche_rc rc = conflict_raise_unique(r, m, columns, &own, (struct perche_bytes){other->key, other->key_n}, &theirs);
+    uint8_t id[16];
+    enum perche_rc rc = conflict_raise_pair(r, m, "unique", columns, &own, (struct perche_bytes){other->key, other->key_n}, &theirs, id);
 
     if (rc != PERCHE_OK)
         return rc;
     theirs.value = *value;
     own.value = nothing;
-    return conflict_raise_unique(r, other, columns, &theirs, (struct perche_bytes){m->key, m->key_n}, &own);
+    return conflict_raise_pair(r, other, "unique", columns, &theirs, (struct perche_bytes){m->key, m->key_n}, &own, id);
 }
 
 /* "cohort_id,day,half": what a question is about. */

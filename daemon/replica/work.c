@@ -6,9 +6,59 @@
 #include "replica/floor.h"
 #include "replica/pack.h"
 #include "replica/statements.h"
+#include "replica/position.h"
 #include "replica/tx.h"
 
 typedef enum perche_rc (*performer)(struct replica *r, const struct work *w, struct outcome *o);
+
+#define CHORE_MS 2000u /* between two looks of a hub where something is written all the time */
+
+/* What stands in the file (a program's trigger, a view or column that is gone) can make a chore fail: the harvest does not wait for it. */
+static bool chore_failed(struct replica *r)
+{
+    struct perche_err why = r->fail_err;
+
+    if ((r->fail != PERCHE_REFUSED && r->fail != PERCHE_INTERNAL) || tx_lost(r))
+        return false;
+    fail_clear(r);
+    return trial_rollback(r) == PERCHE_OK && note_add(r, NOTE_CHORE, "", why.text, "", 1) == PERCHE_OK;
+}
+
+/* When something was written since the last time, or another day has begun. Each part by itself: one that fails is tried again when something
+ * is written. */
+static enum perche_rc chore(struct replica *r, bool *wrote)
+{
+    uint64_t day = r->now_ms / 86400000u;
+    enum perche_rc rc;
+
+    if (!r->hub || r->config.chores_count == 0 || recovering(r) || (!r->chore_goes_on && r->chore_lsn == r->node.lsn && r->chore_day == day) ||
+        (!r->chore_goes_on && r->now_ms >= r->chore_ms && r->now_ms - r->chore_ms < CHORE_MS))
+        return PERCHE_OK;
+    if (r->chore_day != day)
+        memset(r->chore_done, 0, sizeof r->chore_done);
+    rc = capturing(r);
+    for (size_t i = 0; rc == PERCHE_OK && i < r->config.chores_count && i < CHORES_MAX; i++) {
+        bool has = false;
+
+        rc = trial(r);
+        if (rc == PERCHE_OK && (rc = r->config.chores[i](r, (uint32_t)i, *wrote, &has)) == PERCHE_OK) {
+            rc = trial_release(r);
+            *wrote |= has;
+        } else if (rc != PERCHE_OK) {
+            r->chore_done[i] = 0;
+            if (chore_failed(r))
+                rc = PERCHE_OK;
+        }
+    }
+    if (rc != PERCHE_OK) {
+        memset(r->chore_done, 0, sizeof r->chore_done);
+        return rc;
+    }
+    r->chore_lsn = r->node.lsn;
+    r->chore_day = day;
+    r->chore_ms = r->now_ms;
+    return PERCHE_OK;
+}
 
 static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct outcome *o)
 {
@@ -20,6 +70,8 @@ static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct
         rc = audit(r, o);
     if (rc == PERCHE_OK && !o->more)
         rc = floor_step(r, o);
+    if (rc == PERCHE_OK && !o->more)
+        rc = chore(r, &o->more);
     o->more |= parked_left(r);
     return rc;
 }

@@ -20,7 +20,7 @@
 -- area: readers that `site_reader` gives for the area hold the rows of the table too.
 -- mover: who may change the columns that the scope comes from: the hub, or any site that holds the row.
 -- policy: lww (the later value wins), review (two edits that did not know of each other are put to a person),
--- append (rows are only added; a correction names what it voids), hub (only the hub writes).
+-- append (rows are only added; a correction names what it voids, and one with a void_reason only takes that back), hub (only the hub writes).
 -- level: P0 nothing personal, P1 identifying, P2 social and economic situation, P3 special category or criminal.
 -- label: what it returns may hold a person's name. It is for people who may see the row, never for a log or a metric.
 -- It returns one row whether or not the row, or another that it names, is there; the key then serves as the name.

@@ -20,10 +20,8 @@ CREATE TABLE learner (
   erased_at TEXT,                   -- when set, what `on_erase` clears is empty and stays empty
   restricted INTEGER NOT NULL DEFAULT 0 CHECK (restricted IN (0,1))) STRICT, WITHOUT ROWID; -- art. 18: stored but not used
 
--- More members join the rule with their tables: application.site_id, referral.site_id and
--- referral.desk_site_id, each with its condition.
 INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
-  'learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER); transfer.to_site via learner_id where state IN (ASKED, ACCEPTED)', 'placement', 'hub', 'review',
+  'learner', 'members home_site_id; enrolment.site_id via learner_id where exit_reason NOT IN (TRANSFER); application.site_id via learner_id where stage NOT IN (ENROLLED, REFUSED, WITHDRAWN, NO_SHOW); transfer.to_site via learner_id where state IN (ASKED, ACCEPTED); referral.site_id via learner_id; referral.desk_site_id via learner_id', 'placement', 'hub', 'review',
   'SELECT coalesce((SELECT name FROM learner_name WHERE learner_id = ?1), ''learner '' || ?1)');
 INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
   ('learner', 'id',                  0,  'review', 'P0', 'keep', NULL,  NULL,       NULL),
@@ -68,3 +66,30 @@ INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, re
   ('learner_contact', 'valid_from',    6, 'lww', 'P0', 'keep', NULL,           NULL,          NULL),
   ('learner_contact', 'valid_to',      7, 'lww', 'P0', 'keep', NULL,           NULL,          NULL),
   ('learner_contact', 'verified_at',   8, 'lww', 'P0', 'keep', NULL,           NULL,          NULL);
+
+CREATE TABLE learner_link (         -- 'these two ids are one person' / 'are not', never an overwrite
+  id TEXT NOT NULL PRIMARY KEY DEFAULT (
+    lower(printf('%08x-%04x-7%s-%s%s-%s',
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) >> 16,
+      CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) & 65535,
+      substr(hex(randomblob(2)), 2), substr('89ab', 1 + (random() & 3), 1), substr(hex(randomblob(2)), 2), hex(randomblob(6))))),
+  learner_a TEXT NOT NULL, learner_b TEXT NOT NULL,
+  decision TEXT NOT NULL,
+  survivor TEXT,                    -- id shown in lists when SAME
+  rule TEXT,                        -- matching rule that raised it
+  decided_by TEXT NOT NULL, decided_at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
+  'learner_link', 'parent learner(learner_a), learner(learner_b)', 'placement', 'hub', 'append',
+  'SELECT ''link '' || coalesce((SELECT l.decision || '' of '' || coalesce(a.short_name, l.learner_a) || '' and '' || coalesce(b.short_name, l.learner_b)
+     FROM learner_link l LEFT JOIN learner_name a ON a.learner_id = l.learner_a
+     LEFT JOIN learner_name b ON b.learner_id = l.learner_b WHERE l.id = ?1), ?1)');
+INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, refers, taken_with) VALUES
+  ('learner_link', 'id',         0, 'append', 'P2', 'keep', NULL,            NULL,                NULL),
+  ('learner_link', 'learner_a',  1, 'append', 'P2', 'keep', NULL,            'learner(id)',       NULL),
+  ('learner_link', 'learner_b',  2, 'append', 'P2', 'keep', NULL,            'learner(id)',       NULL),
+  ('learner_link', 'decision',   3, 'append', 'P2', 'keep', 'link_decision', NULL,                NULL),
+  ('learner_link', 'survivor',   4, 'append', 'P2', 'keep', NULL,            'learner(id)',       NULL),
+  ('learner_link', 'rule',       5, 'append', 'P2', 'keep', NULL,            NULL,                NULL),
+  ('learner_link', 'decided_by', 6, 'append', 'P2', 'keep', NULL,            'staff_account(id)', NULL),
+  ('learner_link', 'decided_at', 7, 'append', 'P2', 'keep', NULL,            NULL,                NULL);

@@ -22,7 +22,7 @@ INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, re
   ('half_day', 'mode',      4, 'lww', 'P0', 'keep', 'half_day_mode', NULL,         NULL),
   ('half_day', 'minutes',   5, 'lww', 'P0', 'keep', NULL,            NULL,         NULL),
   ('half_day', 'module',    6, 'lww', 'P0', 'keep', NULL,            NULL,         NULL),
-  ('half_day', 'trainer',   7, 'lww', 'P0', 'keep', NULL,            NULL,         NULL),
+  ('half_day', 'trainer',   7, 'lww', 'P0', 'keep', NULL,            'staff_account(id)', NULL),
   ('half_day', 'cancelled', 8, 'lww', 'P0', 'keep', NULL,            NULL,         NULL);
 INSERT INTO perche_unique (tab, cols) VALUES ('half_day', 'cohort_id,day,half');
 
@@ -35,7 +35,7 @@ CREATE TABLE attendance (           -- one mark = one row; a correction is a new
   half_day_id TEXT NOT NULL, enrolment_id TEXT NOT NULL,
   mark TEXT NOT NULL, minutes INTEGER NOT NULL, proof TEXT NOT NULL,
   learner_signed_at TEXT, trainer_signed_at TEXT, proof_sha256 TEXT,
-  recorded_at TEXT NOT NULL, recorded_site TEXT NOT NULL, voids TEXT) STRICT, WITHOUT ROWID;
+  recorded_at TEXT NOT NULL, recorded_site TEXT NOT NULL, voids TEXT, void_reason TEXT) STRICT, WITHOUT ROWID;
 
 INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
   'attendance', 'parent enrolment(enrolment_id)', NULL, 'hub', 'append',
@@ -55,4 +55,5 @@ INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, re
   ('attendance', 'proof_sha256',      8,  'append', 'P2', 'null', NULL,               NULL,             NULL),
   ('attendance', 'recorded_at',       9,  'append', 'P2', 'keep', NULL,               NULL,             NULL),
   ('attendance', 'recorded_site',     10, 'append', 'P2', 'keep', NULL,               'site(id)',       NULL),
-  ('attendance', 'voids',             11, 'append', 'P2', 'keep', NULL,               'attendance(id)', NULL);
+  ('attendance', 'voids',             11, 'append', 'P2', 'keep', NULL,               'attendance(id)', NULL),
+  ('attendance', 'void_reason',       12, 'append', 'P1', 'null', NULL,               NULL,             NULL);

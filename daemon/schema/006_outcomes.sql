@@ -14,7 +14,7 @@ CREATE TABLE outcome_observation (
   employer_name TEXT,               -- as the site wrote it, when the hub has no such organisation yet
   gross_month_cents INTEGER,
   source TEXT NOT NULL, proof TEXT, proof_sha256 TEXT,
-  recorded_at TEXT NOT NULL, recorded_site TEXT NOT NULL, recorded_by TEXT NOT NULL, voids TEXT) STRICT, WITHOUT ROWID;
+  recorded_at TEXT NOT NULL, recorded_site TEXT NOT NULL, recorded_by TEXT NOT NULL, voids TEXT, void_reason TEXT) STRICT, WITHOUT ROWID;
 
 INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
   'outcome_observation', 'parent enrolment(enrolment_id)', 'placement', 'hub', 'append',
@@ -39,7 +39,8 @@ INSERT INTO perche_column (tab, col, num, policy, level, on_erase, code_list, re
   ('outcome_observation', 'recorded_at',       14, 'append', 'P2', 'keep', NULL,                NULL,                      NULL),
   ('outcome_observation', 'recorded_site',     15, 'append', 'P2', 'keep', NULL,                'site(id)',                NULL),
   ('outcome_observation', 'recorded_by',       16, 'append', 'P2', 'keep', NULL,                NULL,                      NULL),
-  ('outcome_observation', 'voids',             17, 'append', 'P2', 'keep', NULL,                'outcome_observation(id)', NULL);
+  ('outcome_observation', 'voids',             17, 'append', 'P2', 'keep', NULL,                'outcome_observation(id)', NULL),
+  ('outcome_observation', 'void_reason',       18, 'append', 'P1', 'null', NULL,                NULL,                      NULL);
 
 CREATE TABLE outcome_decision (     -- what counts for a milestone; two offices that decide write the same row
   enrolment_id TEXT NOT NULL, milestone TEXT NOT NULL,

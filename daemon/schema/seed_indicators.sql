@@ -8,7 +8,8 @@ INSERT INTO indicator_definition (id, base_date, milestone, denominator, min_den
   ('FC_GLOBAL_6M', 'CERTIFICATION', 'M6', 'CERTIFIED_RESPONDENTS', 0, 'HALF_UP', 2), -- France compétences, global insertion
   ('ESF_EMP_4W',   'EXIT',          'W4', 'ALL_LEAVERS',           0, 'HALF_UP', 0), -- ESF, in employment within 4 weeks
   ('ESF_EMP_6M',   'EXIT',          'M6', 'ALL_LEAVERS',           0, 'HALF_UP', 0), -- ESF, in employment at 6 months
-  ('FT_ACCESS_6M', 'EXIT',          'M6', 'ALL_LEAVERS',           0, 'HALF_UP', 0)  -- France Travail, access to work
+  ('FT_ACCESS_6M', 'EXIT',          'M6', 'ALL_LEAVERS',           0, 'HALF_UP', 0), -- France Travail, access to work
+  ('INSERJEUNES',  'EXIT',          'M6', 'ALL_LEAVERS',          20, 'HALF_UP', 2)  -- InserJeunes: in work, of those who do not go on studying
 ON CONFLICT DO NOTHING;
 
 -- Positive exits. That an internship or civic service is one is assumed.
@@ -141,4 +142,28 @@ INSERT INTO outcome_mapping (definition_id, situation, class) VALUES
   ('FT_ACCESS_6M', 'WORK_ABROAD',         'EMPLOYEE'),
   ('FT_ACCESS_6M', 'NOT_REACHED',         'NO_ANSWER'),
   ('FT_ACCESS_6M', 'REFUSED_TO_ANSWER',   'NO_ANSWER')
+ON CONFLICT DO NOTHING;
+
+-- InserJeunes counts who is in work among those who do not go on studying; an apprentice does. What it makes of the other
+-- situations is assumed. No rate is published of fewer than 20.
+INSERT INTO outcome_mapping (definition_id, situation, class) VALUES
+  ('INSERJEUNES', 'EMP_PERMANENT',       'EMPLOYEE'),
+  ('INSERJEUNES', 'EMP_FIXED_GE6',       'EMPLOYEE'),
+  ('INSERJEUNES', 'EMP_FIXED_1TO6',      'EMPLOYEE'),
+  ('INSERJEUNES', 'EMP_FIXED_LT1',       'EMPLOYEE'),
+  ('INSERJEUNES', 'TEMP_AGENCY',         'EMPLOYEE'),
+  ('INSERJEUNES', 'APPRENTICESHIP',      'NEUTRALISED'),
+  ('INSERJEUNES', 'PROF_CONTRACT',       'EMPLOYEE'),
+  ('INSERJEUNES', 'SELF_EMPLOYED',       'ENTREPRENEUR'),
+  ('INSERJEUNES', 'COMPANY_FOUNDED',     'ENTREPRENEUR'),
+  ('INSERJEUNES', 'STUDIES',             'NEUTRALISED'),
+  ('INSERJEUNES', 'QUALIFYING_TRAINING', 'NEUTRALISED'),
+  ('INSERJEUNES', 'INTERNSHIP',          'NOT_POSITIVE'),
+  ('INSERJEUNES', 'CIVIC_SERVICE',       'NOT_POSITIVE'),
+  ('INSERJEUNES', 'JOBSEEKING',          'NOT_POSITIVE'),
+  ('INSERJEUNES', 'INACTIVE',            'NOT_POSITIVE'),
+  ('INSERJEUNES', 'UNAVAILABLE',         'NOT_POSITIVE'),
+  ('INSERJEUNES', 'WORK_ABROAD',         'NOT_POSITIVE'),
+  ('INSERJEUNES', 'NOT_REACHED',         'NO_ANSWER'),
+  ('INSERJEUNES', 'REFUSED_TO_ANSWER',   'NO_ANSWER')
 ON CONFLICT DO NOTHING;

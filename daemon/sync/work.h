@@ -112,14 +112,17 @@ enum note_kind {
     NOTE_HELD,         /* deletions that wait for a person: of = the number of `perche held` */
     NOTE_RELEASED,
     NOTE_UNDONE,
+    NOTE_CHORE,        /* what a hub does by itself has failed: why; tried again when something is written */
 };
 
 #define NOTES_MAX 16u /* of a work; what is beyond is counted */
 
+#define NOTE_WHY_MAX 160u
+
 struct note {
     enum note_kind kind;
     uint64_t count;
-    char table[PERCHE_NAME_BYTES_MAX], why[32], of[PERCHE_ID_BYTES_MAX];
+    char table[PERCHE_NAME_BYTES_MAX], why[NOTE_WHY_MAX], of[PERCHE_ID_BYTES_MAX];
 };
 
 /* Outcome of every work. rc != PERCHE_OK: nothing of it was kept, err says why. */

@@ -4,6 +4,7 @@
 # and every record is written and read with the plain sqlite3 shell.
 set -u -o pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+NETWORK=$HERE/../networks/wild-code-school
 BUILD=${PERCHE_BUILD:-$HERE/../../build}
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/perche-demo.XXXXXX")
 export TZ=UTC
@@ -113,11 +114,11 @@ wait_synced la-loupe chartres dreux
 tell "Three schools were invited and have joined, each by one line of text."
 perche hub sites | indent
 
-sql_file hub "$HERE/network_hub.sql"
+sql_file hub "$NETWORK/network.sql"
 wait_synced la-loupe chartres dreux
 is "organisations at Dreux" "$(sql dreux 'SELECT count(*) FROM organisation')" "$(sql hub 'SELECT count(*) FROM organisation')"
 BEFORE=$(date +%s%N)
-sql_file la-loupe "$HERE/cohort_llp.sql"
+sql_file la-loupe "$NETWORK/site-LLP-1.sql"
 wait_synced la-loupe
 is "learners at the hub" "$(sql hub 'SELECT count(*) FROM learner')" 28
 tell "La Loupe writes its first cohort with the sqlite3 shell; the hub has it $(awk -v a="$BEFORE" -v b="$(date +%s%N)" 'BEGIN { printf "%.1f", (b - a) / 1e9 }') s later."

@@ -67,6 +67,10 @@ case_is "daemon/sync knows of the other layers only the wire library" \
     "$(includes '(replica|net|control|web|schema)/' daemon/sync)"
 case_is "daemon/replica knows of the conversation only the port, sync/work.h" \
     "$(includes '(sync|net|control|web)/' daemon/replica | grep -v '"sync/work\.h"')"
+case_is "daemon/school knows of the other layers only the replica and the schema" \
+    "$(includes '(sync|net|control|web)/' daemon/school)"
+case_is "only daemon/main.c knows of daemon/school" \
+    "$(includes 'school/' include proto daemon client | but 'daemon/(school/|main\.c)')"
 case_is "daemon/sync includes its own headers, the wire's and plain C, so no socket, clock, file or log" \
     "$(includes '' daemon/sync |
         grep -Ev '[<"](sync/|perche/|[a-z_]+\.h")' |
@@ -120,6 +124,13 @@ case_is "every trap of tests/traps.md names tests that exist and are run" "$(tra
 case_is "every trap of tests/traps.md has an id of its own" "$(traps ids)"
 case_is "no trap has gone from tests/traps.md, and as many are open as it says" "$(traps rows)"
 traps open | sed 's/^/# /'
+
+# ------------------------------------------------------------------ schema
+
+case_is "docs/schema.md is what daemon/schema/make_document.sh prints" \
+    "$({ daemon/schema/make_document.sh || printf 'daemon/schema/make_document.sh has failed\n'; } 2>&1 | diff docs/schema.md - | head -5)"
+case_is "daemon/schema/090_invalid.sql is what make_invalid.sh prints" \
+    "$({ daemon/schema/make_invalid.sh || printf 'daemon/schema/make_invalid.sh has failed\n'; } 2>&1 | diff daemon/schema/090_invalid.sql - | head -5)"
 
 # ----------------------------------------------------------------- folders
 

@@ -34,6 +34,7 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+NETWORKS = os.path.join(HERE, "..", "networks")
 BUILD = os.environ.get("PERCHE_BUILD") or os.path.join(HERE, "..", "..", "build")
 BUILD_NAME = os.environ.get("PERCHE_BUILD_NAME", "release")
 LONG = os.environ.get("PERCHE_LONG") == "1"
@@ -281,8 +282,11 @@ class Node:
         return p.stderr.strip()
 
     def sql_file(self, name):
-        with open(os.path.join(HERE, name), encoding="utf-8") as f:
-            text = f.read()
+        """Reads a file of tests/networks as one local program's transaction."""
+        with open(os.path.join(NETWORKS, name), encoding="utf-8") as f:
+            self.sql_text(name, f.read())
+
+    def sql_text(self, name, text):
         p = subprocess.run(["sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", self.db], text=True,
                            input="BEGIN IMMEDIATE;\n" + text + "\nCOMMIT;\n", capture_output=True, timeout=120 * SLOW)
         if p.returncode != 0:
@@ -436,9 +440,9 @@ class Network:
 
     def cohort(self, site="la-loupe"):
         """The reference rows of the network at the hub, La Loupe's first cohort at its site; both arrived."""
-        self.hub.sql_file("network_hub.sql")
+        self.hub.sql_file("wild-code-school/network.sql")
         self.nodes[site].sync_wait()
-        self.nodes[site].sql_file("cohort_llp.sql")
+        self.nodes[site].sql_file("wild-code-school/site-LLP-1.sql")
         self.nodes[site].sync_wait()
 
     def check_alive(self):

@@ -5,6 +5,7 @@
  * order; works run on one writer and on readers beside it, each takes a while before it
  * begins and before its outcome is told; a crash may come between any two of these. */
 #include "sim.h"
+#include "tables.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -497,6 +498,7 @@ static bool reader_open(struct world *w, struct node *n)
 
     if (n->reader != NULL)
         return true;
+    config.schema = tables_of_tests(&config.schema_count);
     disk_run_as(n->disk, DISK_DAEMON);
     chance_bytes(&n->chance, config.random, sizeof config.random);
     if (replica_open_reader(&config, &n->reader, &err) != PERCHE_OK) {
@@ -544,6 +546,7 @@ static bool node_open(struct world *w, struct node *n)
 
     disk_run_as(n->disk, DISK_DAEMON);
     chance_bytes(&n->chance, config.random, sizeof config.random);
+    config.schema = tables_of_tests(&config.schema_count);
     if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
         if (err.rc == PERCHE_BUSY) {
             w->counts[COUNT_BUSY]++;
@@ -1474,6 +1477,7 @@ static bool first_start(struct world *w, bool seeds)
         chance_bytes(&n->chance, n->key, sizeof n->key);
         chance_bytes(&n->chance, config.random, sizeof config.random);
         config.signer = signer_of(n);
+        config.schema = tables_of_tests(&config.schema_count);
         disk_run_as(n->disk, DISK_DAEMON);
         if (replica_open(&config, &n->writer, &err) != PERCHE_OK) {
             world_fail(w, "setup", "%s cannot be made: %s", n->name, err.text);

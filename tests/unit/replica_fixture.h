@@ -17,6 +17,7 @@
 
 #undef fail /* cmocka's: the replica's own function is called so; tests say fail_msg() */
 #include "replica/internal.h"
+#include "tables.h"
 
 #define FIXTURE_NOW UINT64_C(1767607200000) /* 2026-01-05T10:00Z */
 
@@ -78,7 +79,7 @@ static inline const char *program_fails(struct fixture *f, const char *sql)
 /* The first column of the first row as text, "" when there is none; each call ends what the last one gave. */
 static inline const char *asked(sqlite3 *db, const char *sql)
 {
-    static char text[16384];
+    static char text[65536];
     sqlite3_stmt *s = NULL;
 
     if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
@@ -113,6 +114,9 @@ static inline struct fixture *fixture_folder(void)
     f->config.role = REPLICA_SITE;
     f->config.name = "la-loupe";
     f->config.now_ms = FIXTURE_NOW;
+#ifndef FIXTURE_ALL_TABLES /* a test that is about them */
+    f->config.schema = tables_of_tests(&f->config.schema_count);
+#endif
     for (int i = 0; i < 32; i++)
         f->config.random[i] = (uint8_t)(i * 7 + 1);
     fixture_key(f);

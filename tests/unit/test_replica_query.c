@@ -1,4 +1,5 @@
 /* Questions of people, and their answers in JSON. */
+#define FIXTURE_ALL_TABLES
 #include "replica_pair.h"
 
 #include "replica/json.h"

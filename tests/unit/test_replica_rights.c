@@ -1112,7 +1112,7 @@ static void an_append_row_may_be_corrected_until_it_is_acknowledged(void **state
     refused(p, a, "attendance::append");
     says(a, "1", "SELECT count(*) FROM attendance");
     edit(p, a, "INSERT INTO attendance SELECT '" ID(5) "', half_day_id, enrolment_id, 'P', minutes, proof, learner_signed_at, trainer_signed_at,"
-               " proof_sha256, recorded_at, recorded_site, id FROM attendance");
+               " proof_sha256, recorded_at, recorded_site, id, NULL FROM attendance");
     refused(p, a, ""); /* a correction names what it voids */
     says(p->hub, ID(3), "SELECT voids FROM attendance WHERE id = '" ID(5) "'");
 }

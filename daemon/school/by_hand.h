@@ -1,0 +1,22 @@
+/* Commands that write records for people (replica_command): validated as school/entry.h says, in one transaction, or not at all. */
+#ifndef SCHOOL_BY_HAND_H
+#define SCHOOL_BY_HAND_H
+
+#include "replica/ask.h"
+
+/* add {table, values: {column: text}}, set {table, id, values}: the row as `show` has it.
+ * void {table, id, reason}: the row that takes that one back, as `show` has it.
+ * mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: a mark that is there and says something else is voided by the new one. */
+enum perche_rc command_add(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_set(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_void(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_mark(struct replica *r, const struct work *w, struct args *a, struct json *j);
+
+/* import.c: import {table, source, columns: [name], rows: [[line, text or null, ...]], dry}: {new, changed, same, asked, refused: [{line, column, why, value}]}.
+ * imported {sha256, format, new, changed, same, asked, refused}: notes that a whole file was taken in. */
+enum perche_rc command_import(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_imported(struct replica *r, const struct work *w, struct args *a, struct json *j);
+/* import_before {sha256}: {at}, when this site has taken in that very file; null = never */
+enum perche_rc query_import_before(struct replica *r, struct args *a, struct json *j);
+
+#endif
