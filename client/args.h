@@ -5,7 +5,7 @@
 
 #include "client.h"
 
-#define ARGS_WORDS_MAX 16 /* words of one command: a table, an id of four columns, room */
+#define ARGS_WORDS_MAX 128 /* words of one command: a table and all of its columns, the people of a class */
 
 enum args_kind {
     ARGS_FLAG,     /* bool * */

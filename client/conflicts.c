@@ -52,7 +52,7 @@ static bool is_kind(const json_t *conflict, const char *kind)
 static char *side_value(const json_t *conflict, const json_t *side)
 {
     char *value = get_member_shown(side, "value");
-    const char *words = is_kind(conflict, "unique") ? "(another record)" : "(empty)";
+    const char *words = is_kind(conflict, "unique") || is_kind(conflict, "rule") ? "(another record)" : "(empty)";
 
     if (*value)
         return value;

@@ -15,6 +15,8 @@ int record_ask(struct client *c, const char *command, const struct args *args,
 /* How an id goes to the daemon: a key of one column as that value, since any beginning of it
  * that is no other's will do then. Takes @id. */
 struct json_t *record_id(struct json_t *id);
+/* All of it, as `show` prints it. */
+void record_print(struct client *c, const struct json_t *record);
 /* Table, key, label and holders of a record. */
 void record_head(struct client *c, const struct json_t *record);
 /* The values of an array as one text; malloc. */

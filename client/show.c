@@ -80,7 +80,7 @@ int record_ask(struct client *c, const char *command, const struct args *args,
     return ask(c, command, ask_args, ASK_MS, result);
 }
 
-static void print(struct client *c, const json_t *record)
+void record_print(struct client *c, const json_t *record)
 {
     static const char *const heads[] = {"column", "value", "when", "where", ""};
     struct table *t = table_new(heads, 5);
@@ -127,7 +127,7 @@ static int run(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        print(c, result);
+        record_print(c, result);
     json_decref(result);
     return CLIENT_DONE;
 }

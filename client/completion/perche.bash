@@ -84,6 +84,14 @@ _perche() {
         _perche_offer 'P0 P1 P2 P3'
         return
         ;;
+    --by)
+        _perche_offer 'site cohort'
+        return
+        ;;
+    --format)
+        _perche_offer 'table csv json'
+        return
+        ;;
     --timeout)
         _perche_offer '60s 5m 1h'
         return
@@ -93,6 +101,7 @@ _perche() {
         return
         ;;
     --where | --limit | --row | --value | --reason | --code | --url) return ;;
+    --from | --to | --as-of | --known-at | --since | --site | --cohort) return ;;
     esac
 
     case $command in
@@ -100,8 +109,8 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals --version"
         else
-            _perche_offer 'status sync sites watch list show history conflicts refused held invite join
-                revoke retire recover leave verify replicate help version'
+            _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
+                set void mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         return
         ;;
@@ -152,6 +161,38 @@ _perche() {
         fi
         ;;
     refused) [[ $cur == -* ]] && _perche_offer "--limit $globals" ;;
+    report)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--from --to --as-of --site --cohort --by --known-at --since --publish --format $globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values figure report)"
+        fi
+        ;;
+    duplicates)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--all $globals"
+        elif ((words == 0)); then
+            _perche_offer 'same different undo'
+        elif ((words == 1)); then
+            _perche_offer "$(_perche_values id duplicates)"
+        fi
+        ;;
+    add | set | void)
+        if [[ $cur == -* ]]; then
+            _perche_offer "$([[ $command != void ]] || printf -- --reason) $globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values table list)"
+        fi
+        ;;
+    mark) [[ $cur == -* ]] && _perche_offer "--all --proof $globals" ;;
+    import) [[ $cur == -* ]] && _perche_offer "--table --dry-run --map --source --format --again $globals" ;;
+    export)
+        if [[ $cur == -* ]]; then
+            _perche_offer "--format --where --excel $globals"
+        elif ((words == 0)); then
+            _perche_offer "$(_perche_values table list)"
+        fi
+        ;;
     invite) [[ $cur == -* ]] && _perche_offer "--expires --code --kind --site --replace $globals" ;;
     join) [[ $cur == -* ]] && _perche_offer "--url $globals" ;;
     verify) [[ $cur == -* ]] && _perche_offer "--chain $globals" ;;
@@ -178,8 +219,8 @@ _perche() {
         if [[ $cur == -* ]]; then
             _perche_offer "$globals"
         elif ((words == 0)); then
-            _perche_offer 'status sync sites watch list show history conflicts refused held invite join
-                revoke retire recover leave verify replicate help version'
+            _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
+                set void mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;
