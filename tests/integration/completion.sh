@@ -55,7 +55,7 @@ completes() { # NAME LINE EXPECTED
 }
 
 completes "a command is completed" 'perche sta' 'status'
-completes "all that begin so are offered" 'perche s' 'show sites status sync'
+completes "all that begin so are offered" 'perche s' 'set show sites status sync'
 completes "a command behind global options" 'perche --json --socket /run/s ver' 'verify version'
 completes "global options before the command" 'perche --j' '--json'
 completes "options of a command" 'perche sync --' '--help --json --socket --timeout --wait'

@@ -117,11 +117,11 @@ def _():
 @case("the same, decided for neither: the third value is at both ends")
 def _():
     c = open_conflict(7)
-    llp.perche("conflicts", "resolve", c["id"][:8], "--value", "TRAINING", "--reason", "enrolled elsewhere")
+    llp.perche("conflicts", "resolve", c["id"][:8], "--value", "QUALIFYING_TRAINING", "--reason", "enrolled elsewhere")
     net.wait_for("the decision at the hub", lambda: not conflicts(hub))
-    resolved(hub, c, "TRAINING", "enrolled elsewhere")
+    resolved(hub, c, "QUALIFYING_TRAINING", "enrolled elsewhere")
     for node in (hub, llp):
-        expect(f"the outcome at {node.key}", node.sql(f"SELECT situation FROM outcome_decision WHERE enrolment_id = '{ENROLMENT % 7}'"), "TRAINING")
+        expect(f"the outcome at {node.key}", node.sql(f"SELECT situation FROM outcome_decision WHERE enrolment_id = '{ENROLMENT % 7}'"), "QUALIFYING_TRAINING")
     net.proven()
 
 
