@@ -191,6 +191,7 @@ CREATE TABLE external_id (          -- what another program calls a row: never o
   site_id TEXT NOT NULL,            -- where it was imported
   source TEXT NOT NULL, tab TEXT NOT NULL, row_id TEXT NOT NULL,
   external TEXT) STRICT, WITHOUT ROWID; -- in the program's own words
+CREATE INDEX external_id_external ON external_id (source, tab, external);
 
 INSERT INTO perche_table (name, rule, area, mover, policy, label) VALUES (
   'external_id', 'own site_id', NULL, 'holder', 'lww',

@@ -43,7 +43,7 @@ char *school_reader(struct replica *r, struct table *t, const char *column, cons
 }
 
 /* The members of the argument "values", as text. */
-static bool take_values(struct replica *r, struct args *a, const struct entry_table *e, struct entry_value *values, struct entry_fault *fault)
+static bool take_values(struct replica *r, struct args *a, struct entry_table *e, struct entry_value *values, struct entry_fault *fault)
 {
     sqlite3_stmt *s = ask(r, "SELECT key, iif(type = 'true', '1', iif(type = 'false', '0', value)) FROM json_each(?1, '$.values')");
     bool ok = true;
@@ -87,7 +87,7 @@ enum perche_rc command_add(struct replica *r, const struct work *w, struct args 
     values = calloc(e.count, sizeof *values);
     if (values == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a record");
-    else if (!take_values(r, a, &e, values, &fault) || !entry_complete(r, &e, values, &fault) || !entry_plausible(r, &e, values, NULL, &fault) ||
+    else if (!take_values(r, a, &e, values, &fault) || !entry_complete(r, &e, values, &fault) || !entry_plausible(&e, values, NULL, &fault) ||
              !entry_insert(r, &e, values, &key, &fault))
         (void)faulty(r, &fault);
     else
@@ -152,12 +152,12 @@ static bool sign_decision(struct replica *r, const struct entry_table *e, struct
     return r->fail == PERCHE_OK && put_text(r, e, values, "rule", "MANUAL") && put_text(r, e, values, "decided_by", r->node.site) && put_text(r, e, values, "decided_at", now);
 }
 
-static bool still_plausible(struct replica *r, const struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
+static bool still_plausible(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
 {
     sqlite3_stmt *s = entry_present(r, e, values);
-    bool yes = ask_row(r, s, "read a record") && entry_plausible(r, e, values, s, fault);
+    bool yes = ask_row(r, s, "read a record") && entry_plausible(e, values, s, fault);
 
-    sqlite3_finalize(s);
+    entry_done(s);
     return yes;
 }
 
@@ -275,7 +275,7 @@ struct marking {
 };
 
 /* What @text is in a column of @e, by its code list; "" and r->fail when it is nothing. */
-static void read_word(struct replica *r, const struct entry_table *e, const char *column, const char *text, char out[PERCHE_NAME_BYTES_MAX])
+static void read_word(struct replica *r, struct entry_table *e, const char *column, const char *text, char out[PERCHE_NAME_BYTES_MAX])
 {
     struct entry_fault fault = {"", ""};
     struct entry_value value = {0};

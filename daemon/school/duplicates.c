@@ -16,6 +16,7 @@
 #include "replica/ask.h"
 #include "replica/statements.h"
 
+#define PAIRS_MAX 5000u /* that are kept for a person: who has decided these is shown others */
 #define ALIKE_MAX 100u /* people who share one thing; with more of them it tells nothing */
 #define NAME_MAX_BYTES 128u
 
@@ -151,6 +152,7 @@ struct people {
     uint32_t count, cap;
     struct trait *traits;
     size_t traits_count, traits_cap;
+    uint32_t pairs;
 };
 
 static void people_free(struct people *p)
@@ -304,8 +306,9 @@ static enum perche_rc keep_pair(struct people *p, sqlite3_stmt *put, uint32_t a,
     struct duplicates_person x = view(&p->all[a]), y = view(&p->all[b]);
     int score = duplicates_score(&x, &y, contact);
 
-    if (score < DUPLICATES_ASK)
+    if (score < DUPLICATES_ASK || p->pairs == PAIRS_MAX)
         return PERCHE_OK;
+    p->pairs++;
     ask_bind_text(put, 1, p->all[a].id); /* a < b, and the people are in order of their ids */
     ask_bind_text(put, 2, p->all[b].id);
     ask_bind_text(put, 3, same(x.identifier, y.identifier) ? "IDENTIFIER" : contact ? "NAME_CONTACT" : "NAME_BIRTH");
@@ -333,15 +336,16 @@ static enum perche_rc pairs(struct people *p, sqlite3_stmt *put)
 /* A pair is found anew each time; what stands in the table and is found no longer goes, unless somebody has linked it. */
 static const char settle[] =
     "DELETE FROM duplicate_candidate WHERE (learner_a, learner_b) NOT IN (SELECT learner_a, learner_b FROM temp.school_pair)"
-    " AND NOT EXISTS (SELECT 1 FROM learner_link l WHERE min(l.learner_a, l.learner_b) = duplicate_candidate.learner_a AND max(l.learner_a, l.learner_b) = duplicate_candidate.learner_b);"
+    " AND (learner_a, learner_b) NOT IN (SELECT min(learner_a, learner_b), max(learner_a, learner_b) FROM learner_link);"
     "UPDATE duplicate_candidate SET rule = f.rule, score = f.score FROM temp.school_pair f"
     " WHERE f.learner_a = duplicate_candidate.learner_a AND f.learner_b = duplicate_candidate.learner_b AND (f.rule, f.score) IS NOT (duplicate_candidate.rule, duplicate_candidate.score);"
     "INSERT INTO duplicate_candidate (learner_a, learner_b, rule, score, state) SELECT f.learner_a, f.learner_b, f.rule, f.score, 'OPEN' FROM temp.school_pair f"
     " WHERE (f.learner_a, f.learner_b) NOT IN (SELECT learner_a, learner_b FROM duplicate_candidate);"
     /* what a person has said last of the pair */
-    "UPDATE duplicate_candidate SET state = s.state FROM (SELECT c.id, coalesce((SELECT nullif(l.decision, 'UNDO') FROM learner_link l"
-    " WHERE min(l.learner_a, l.learner_b) = c.learner_a AND max(l.learner_a, l.learner_b) = c.learner_b ORDER BY l.decided_at DESC, l.id DESC LIMIT 1), 'OPEN') AS state"
-    " FROM duplicate_candidate c) s WHERE s.id = duplicate_candidate.id AND s.state <> duplicate_candidate.state;"
+    "WITH said(a, b, decision, nth) AS MATERIALIZED (SELECT min(learner_a, learner_b), max(learner_a, learner_b), decision,"
+    "  row_number() OVER (PARTITION BY min(learner_a, learner_b), max(learner_a, learner_b) ORDER BY decided_at DESC, id DESC) FROM learner_link)"
+    " UPDATE duplicate_candidate SET state = s.state FROM (SELECT c.id, coalesce(nullif(l.decision, 'UNDO'), 'OPEN') AS state FROM duplicate_candidate c"
+    "  LEFT JOIN said l ON l.a = c.learner_a AND l.b = c.learner_b AND l.nth = 1) s WHERE s.id = duplicate_candidate.id AND s.state <> duplicate_candidate.state;"
     "DELETE FROM temp.school_pair"; /* no DROP: that would wait for every statement that is open */
 
 enum perche_rc duplicates_find(struct replica *r)

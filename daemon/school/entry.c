@@ -69,6 +69,18 @@ static char *copied(struct replica *r, sqlite3_stmt *s, int column)
     return copy;
 }
 
+static enum perche_rc take_time(struct replica *r, struct entry_table *e)
+{
+    sqlite3_stmt *s = ask(r, "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', ?1 / 1000, 'unixepoch')");
+
+    if (s != NULL)
+        (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms); /* a failed bind gives no time, and no column takes none */
+    if (ask_row(r, s, "tell the time"))
+        (void)snprintf(e->now, sizeof e->now, "%s", ask_text(s, 0));
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
 enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table *e)
 {
     sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\", x.dflt_value IS NOT NULL, x.pk, p.code_list, p.refers, p.policy = 'hub', m.sql"
@@ -76,6 +88,10 @@ enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table
                              " ORDER BY x.pk = 0, x.pk, x.cid");
 
     memset(e, 0, sizeof *e);
+    if (take_time(r, e) != PERCHE_OK) {
+        sqlite3_finalize(s);
+        return r->fail;
+    }
     e->t = t;
     e->append = t->policy == POLICY_APPEND;
     e->columns = calloc(PERCHE_KEY_COLUMNS_MAX + PERCHE_COLUMNS_MAX, sizeof *e->columns);
@@ -109,6 +125,10 @@ enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table
 
 void entry_close(struct entry_table *e)
 {
+    for (uint32_t i = 0; i < ENTRY_KEPT; i++) {
+        sqlite3_finalize(e->kept[i].s);
+        sqlite3_free(e->kept[i].text);
+    }
     for (uint32_t i = 0; e->columns != NULL && i < e->count; i++) {
         free(e->columns[i].code_list);
         free(e->columns[i].refers);
@@ -256,10 +276,10 @@ static bool read_real(const char *column, const char *text, struct entry_value *
 }
 
 /* A code, or the label of one. A list of which nothing is loaded is not judged. */
-static bool read_code(struct replica *r, const struct entry_column *c, const char *text, struct entry_value *out, struct entry_fault *fault)
+static bool read_code(struct replica *r, struct entry_table *e, const struct entry_column *c, const char *text, struct entry_value *out, struct entry_fault *fault)
 {
-    sqlite3_stmt *s = ask(r, "SELECT code, code = ?2 FROM code_list WHERE list = ?1 AND (code = ?2 COLLATE NOCASE OR label_fr = ?2 COLLATE NOCASE OR label_en = ?2 COLLATE NOCASE)"
-                             " ORDER BY 2 DESC LIMIT 1");
+    sqlite3_stmt *s = entry_statement(r, e, sqlite3_mprintf("SELECT code, code = ?2 FROM code_list WHERE list = ?1 AND (code = ?2 COLLATE NOCASE OR label_fr = ?2 COLLATE NOCASE"
+                                                            " OR label_en = ?2 COLLATE NOCASE) ORDER BY 2 DESC LIMIT 1"));
     char code[PERCHE_NAME_BYTES_MAX] = "", all[ENTRY_WHY_MAX - 120] = "";
     size_t n = 0;
     bool any = false;
@@ -268,7 +288,7 @@ static bool read_code(struct replica *r, const struct entry_column *c, const cha
     ask_bind_text(s, 2, text);
     if (ask_row(r, s, "look a code up"))
         (void)snprintf(code, sizeof code, "%s", ask_text(s, 0));
-    sqlite3_finalize(s);
+    entry_done(s);
     if (*code != '\0' || r->fail != PERCHE_OK)
         return r->fail == PERCHE_OK && set_text(r, out, code);
     s = ask(r, "SELECT code FROM code_list WHERE list = ?1 ORDER BY code");
@@ -339,23 +359,19 @@ static bool leads_out(const struct table *t)
 }
 
 /* Is a row of @table there whose @column is @text, or its beginning, if it is an id's and no other's? Its value into *found. -1: several are. */
-static int look_up(struct replica *r, const char *table, const char *column, const char *text, char found[PERCHE_ID_BYTES_MAX])
+static int look_up(struct replica *r, struct entry_table *e, const char *table, const char *column, const char *text, char found[PERCHE_ID_BYTES_MAX])
 {
-    char *query = sqlite3_mprintf("SELECT \"%w\" FROM \"%w\" WHERE \"%w\" = ?1 UNION SELECT * FROM (SELECT \"%w\" FROM \"%w\" WHERE length(?1) BETWEEN %u AND 35"
+    sqlite3_stmt *s = entry_statement(r, e, sqlite3_mprintf("SELECT \"%w\" FROM \"%w\" WHERE \"%w\" = ?1 UNION SELECT * FROM (SELECT \"%w\" FROM \"%w\" WHERE length(?1) BETWEEN %u AND 35"
                                   " AND ?1 NOT GLOB '*[^-0-9a-f]*' AND \"%w\" BETWEEN ?1 AND ?1 || 'g' LIMIT 2)",
-                                  column, table, column, column, table, ENTRY_PREFIX_MIN, column);
-    sqlite3_stmt *s = query != NULL ? ask(r, query) : NULL;
+                                  column, table, column, column, table, ENTRY_PREFIX_MIN, column));
     int n = 0;
 
-    if (query == NULL)
-        (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
     ask_bind_text(s, 1, text);
     while (ask_row(r, s, "look for a row")) {
         n++;
         (void)snprintf(found, PERCHE_ID_BYTES_MAX, "%s", ask_text(s, 0));
     }
-    sqlite3_finalize(s);
-    sqlite3_free(query);
+    entry_done(s);
     return n > 1 ? -1 : n;
 }
 
@@ -405,7 +421,7 @@ static int by_name(struct replica *r, const char *column, const char *table, con
 }
 
 /* An id, the beginning of one, or a name. Its row has to be here, unless the table's rows lead out of what this site has. */
-static bool read_reference(struct replica *r, const struct entry_table *e, const struct entry_column *c, const char *text, struct entry_value *out, struct entry_fault *fault)
+static bool read_reference(struct replica *r, struct entry_table *e, struct entry_column *c, const char *text, struct entry_value *out, struct entry_fault *fault)
 {
     char table[PERCHE_NAME_BYTES_MAX], column[PERCHE_NAME_BYTES_MAX] = "", found[PERCHE_ID_BYTES_MAX] = "";
     const char *open = strchr(c->refers, '(');
@@ -418,7 +434,7 @@ static bool read_reference(struct replica *r, const struct entry_table *e, const
     t = registry_table(r, table);
     if (t == NULL || !t->present || *column == '\0' || (is_uuid(text) && leads_out(e->t)))
         return set_id(r, out, text);
-    n = is_uuid(text) ? set_id(r, out, text) && r->fail == PERCHE_OK ? look_up(r, table, column, out->text, found) : 0 : look_up(r, table, column, text, found);
+    n = is_uuid(text) ? set_id(r, out, text) && r->fail == PERCHE_OK ? look_up(r, e, table, column, out->text, found) : 0 : look_up(r, e, table, column, text, found);
     for (size_t i = 0; n == 0 && !is_uuid(text) && r->fail == PERCHE_OK && i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i].refers, c->refers) == 0 && (n = by_name(r, c->name, table, names[i].query, text, found, fault)) < 0)
             return false;
@@ -434,9 +450,18 @@ static bool read_reference(struct replica *r, const struct entry_table *e, const
                     table, text);
 }
 
-bool entry_read(struct replica *r, const struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault)
+static bool remember(struct entry_column *c, const char *said, const struct entry_value *meant)
 {
-    const struct entry_column *c = &e->columns[column];
+    bool fits = meant->kind == 't' && strlen(said) < sizeof c->said && strlen(meant->text) < sizeof c->meant;
+
+    (void)snprintf(c->said, sizeof c->said, "%s", fits ? said : "");
+    (void)snprintf(c->meant, sizeof c->meant, "%s", fits ? meant->text : "");
+    return true;
+}
+
+bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault)
+{
+    struct entry_column *c = &e->columns[column];
 
     out->given = true;
     if (strlen(text) > ENTRY_TEXT_MAX)
@@ -456,10 +481,12 @@ bool entry_read(struct replica *r, const struct entry_table *e, uint32_t column,
     case ENTRY_REAL: return read_real(c->name, text, out, fault);
     default: break;
     }
+    if ((c->code_list != NULL || c->refers != NULL) && *c->said != '\0' && strcmp(c->said, text) == 0)
+        return set_text(r, out, c->meant);
     if (c->code_list != NULL)
-        return read_code(r, c, text, out, fault);
+        return read_code(r, e, c, text, out, fault) && remember(c, text, out);
     if (c->refers != NULL)
-        return read_reference(r, e, c, text, out, fault);
+        return read_reference(r, e, c, text, out, fault) && remember(c, text, out);
     if (c->is_key && is_uuid(text)) { /* the same in capitals would be another key */
         if (!set_text(r, out, text))
             return false;
@@ -472,19 +499,7 @@ bool entry_read(struct replica *r, const struct entry_table *e, uint32_t column,
 
 /* ---- a row ------------------------------------------------------------------------------- */
 
-static bool now_text(struct replica *r, struct entry_value *out)
-{
-    sqlite3_stmt *s = ask(r, "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', ?1 / 1000, 'unixepoch')");
-    bool ok;
-
-    if (s != NULL)
-        (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms); /* a failed bind gives no date */
-    ok = ask_row(r, s, "tell the time") && set_text(r, out, ask_text(s, 0));
-    sqlite3_finalize(s);
-    return ok;
-}
-
-bool entry_lawful(struct replica *r, const struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
+bool entry_lawful(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
 {
     for (uint32_t i = 0; !r->hub && i < e->count; i++)
         if (values[i].given && e->columns[i].hub_alone && (e->t->policy == POLICY_HUB || !e->columns[i].is_key))
@@ -537,9 +552,8 @@ bool mark_is_absent(const char *mark)
     return strcmp(mark, "ABSENT") == 0 || strcmp(mark, "ABSENT_EXCUSED") == 0 || strcmp(mark, "DISTANCE_NOT_DONE") == 0;
 }
 
-bool entry_plausible(struct replica *r, const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
+bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
 {
-    struct entry_value now = {0};
     int64_t n = 0;
 
     for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
@@ -559,16 +573,10 @@ bool entry_plausible(struct replica *r, const struct entry_table *e, const struc
     for (size_t i = 0; i < sizeof never_to_come / sizeof *never_to_come; i++) {
         bool given = false;
         const char *day = strcmp(e->t->name, never_to_come[i][0]) == 0 ? coming(e, values, there, never_to_come[i][1], &n, &given) : NULL;
-        bool late;
 
         if (day == NULL || !given)
             continue;
-        if (!now_text(r, &now))
-            return false;
-        late = strncmp(day, now.text, 10) > 0;
-        free(now.text);
-        now.text = NULL;
-        if (late)
+        if (strncmp(day, e->now, 10) > 0)
             return fault_is(fault, never_to_come[i][1], "%s is a day to come", day);
     }
     if (strcmp(e->t->name, "learner") == 0 && there == NULL) {
@@ -599,7 +607,7 @@ static void add_missing(struct replica *r, const struct entry_column *c, struct 
     sqlite3_finalize(s);
 }
 
-bool entry_complete(struct replica *r, const struct entry_table *e, struct entry_value *values, struct entry_fault *fault)
+bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value *values, struct entry_fault *fault)
 {
     bool missing = false;
 
@@ -613,7 +621,7 @@ bool entry_complete(struct replica *r, const struct entry_table *e, struct entry
                 return false;
             values[i].given = true;
         } else if (c->now) {
-            if (!now_text(r, &values[i]))
+            if (!set_text(r, &values[i], e->now))
                 return false;
             values[i].given = true;
         } else if (c->notnull && !c->has_default) {
@@ -634,15 +642,32 @@ static void bind_entry(sqlite3_stmt *s, int i, const struct entry_value *v)
     }
 }
 
-static sqlite3_stmt *asked(struct replica *r, sqlite3_str *s)
+sqlite3_stmt *entry_statement(struct replica *r, struct entry_table *e, char *text)
 {
-    char *text = sqlite3_str_finish(s);
-    sqlite3_stmt *stmt = text != NULL ? ask(r, text) : NULL;
+    struct entry_kept *k;
 
-    if (text == NULL)
+    if (text == NULL) {
         (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
-    sqlite3_free(text);
-    return stmt;
+        return NULL;
+    }
+    for (uint32_t i = 0; i < ENTRY_KEPT; i++)
+        if (e->kept[i].s != NULL && strcmp(e->kept[i].text, text) == 0) {
+            sqlite3_free(text);
+            return e->kept[i].s;
+        }
+    k = &e->kept[e->kept_next++ % ENTRY_KEPT];
+    sqlite3_finalize(k->s);
+    sqlite3_free(k->text);
+    *k = (struct entry_kept){text, ask(r, text)};
+    return k->s;
+}
+
+void entry_done(sqlite3_stmt *s)
+{
+    if (s == NULL)
+        return;
+    (void)sqlite3_reset(s); /* its error was seen by the step */
+    (void)sqlite3_clear_bindings(s);
 }
 
 /* A constraint or a trigger of the file is the row's fault. */
@@ -659,11 +684,11 @@ static bool stepped(struct replica *r, sqlite3_stmt *s, char **key, struct entry
         else
             (void)fail_sqlite(r, rc, "write a record");
     }
-    sqlite3_finalize(s);
+    entry_done(s);
     return ok;
 }
 
-bool entry_insert(struct replica *r, const struct entry_table *e, const struct entry_value *values, char **key, struct entry_fault *fault)
+bool entry_insert(struct replica *r, struct entry_table *e, const struct entry_value *values, char **key, struct entry_fault *fault)
 {
     sqlite3_str *text = sqlite3_str_new(r->db), *marks = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -689,7 +714,7 @@ bool entry_insert(struct replica *r, const struct entry_table *e, const struct e
         sqlite3_free(sqlite3_str_finish(text));
         return fault_is(fault, "", "nothing is given");
     }
-    s = asked(r, text);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (values[i].given)
@@ -707,7 +732,7 @@ static const char *void_value(const struct entry_column *c)
                                                     : NULL;
 }
 
-bool entry_void(struct replica *r, const struct entry_table *e, const struct entry_value *values, const char *reason, char **key, struct entry_fault *fault)
+bool entry_void(struct replica *r, struct entry_table *e, const struct entry_value *values, const char *reason, char **key, struct entry_fault *fault)
 {
     sqlite3_str *text = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -726,7 +751,7 @@ bool entry_void(struct replica *r, const struct entry_table *e, const struct ent
             sqlite3_str_appendf(text, "%s\"%w\"", i > 1 ? ", " : "", e->columns[i].name);
     }
     sqlite3_str_appendf(text, " FROM \"%w\" WHERE \"%w\" = ?1 RETURNING json_array(\"%w\")", e->t->name, e->columns[0].name, e->columns[0].name);
-    s = asked(r, text);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
     if (s == NULL)
         return false;
     bind_entry(s, 1, &values[0]);
@@ -736,7 +761,7 @@ bool entry_void(struct replica *r, const struct entry_table *e, const struct ent
     return stepped(r, s, key, fault);
 }
 
-bool entry_exists(struct replica *r, const struct entry_table *e, const struct entry_value *values)
+bool entry_exists(struct replica *r, struct entry_table *e, const struct entry_value *values)
 {
     sqlite3_str *text = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -747,17 +772,17 @@ bool entry_exists(struct replica *r, const struct entry_table *e, const struct e
     for (uint32_t i = 0; i < e->count; i++)
         if (e->columns[i].is_key)
             sqlite3_str_appendf(text, "%s\"%w\" = ?", keys++ > 0 ? " AND " : "", e->columns[i].name);
-    s = asked(r, text);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
     keys = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
             bind_entry(s, ++keys, &values[i]);
     there = ask_row(r, s, "look for a record");
-    sqlite3_finalize(s);
+    entry_done(s);
     return there;
 }
 
-sqlite3_stmt *entry_present(struct replica *r, const struct entry_table *e, const struct entry_value *values)
+sqlite3_stmt *entry_present(struct replica *r, struct entry_table *e, const struct entry_value *values)
 {
     sqlite3_str *text = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -769,7 +794,7 @@ sqlite3_stmt *entry_present(struct replica *r, const struct entry_table *e, cons
     for (uint32_t i = 0; i < e->count; i++)
         if (e->columns[i].is_key)
             sqlite3_str_appendf(text, "%s\"%w\" IS ?", n++ > 0 ? " AND " : " WHERE ", e->columns[i].name);
-    s = asked(r, text);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
@@ -777,7 +802,7 @@ sqlite3_stmt *entry_present(struct replica *r, const struct entry_table *e, cons
     return s;
 }
 
-bool entry_update(struct replica *r, const struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
+bool entry_update(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
 {
     sqlite3_str *text = sqlite3_str_new(r->db);
     sqlite3_stmt *s;
@@ -795,7 +820,7 @@ bool entry_update(struct replica *r, const struct entry_table *e, const struct e
         sqlite3_free(sqlite3_str_finish(text));
         return true;
     }
-    s = asked(r, text);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (values[i].given && !e->columns[i].is_key)

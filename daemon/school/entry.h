@@ -25,7 +25,11 @@ struct entry_column {
     bool is_key, notnull, has_default, hub_alone, own_site, now; /* own_site, now: filled when it is left out */
     uint16_t num;    /* in the clock, 0 = a key column */
     bool review;     /* a person is asked when it is written twice */
+    char said[64], meant[PERCHE_ID_BYTES_MAX]; /* the last name or code that was read, and what it stands for */
 };
+
+#define ENTRY_KEPT 12u
+
 
 /* A table as rows are entered into it. */
 struct entry_table {
@@ -34,12 +38,22 @@ struct entry_table {
     uint32_t count;
     bool key_minted; /* its key has a DEFAULT */
     bool append;
+    char now[32];    /* the time of the command */
+    struct entry_kept {
+        char *text;  /* owned */
+        sqlite3_stmt *s;
+    } kept[ENTRY_KEPT]; /* statements of more than one row */
+    uint32_t kept_next;
 };
 
 enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table *e);
 void entry_close(struct entry_table *e);
 /* The column of that name, in whatever case; -1: none, and *fault names those that there are. */
 int entry_column(const struct entry_table *e, const char *name, struct entry_fault *fault);
+
+/* The statement of @text (sqlite3_malloc, taken over), prepared once for the rows of a file; ends with entry_done(). NULL: r->fail. */
+sqlite3_stmt *entry_statement(struct replica *r, struct entry_table *e, char *text);
+void entry_done(sqlite3_stmt *s);
 
 /* A value that was typed; its text is the struct's own. */
 struct entry_value {
@@ -54,25 +68,25 @@ struct entry_value {
 void entry_values_free(struct entry_value *values, uint32_t count);
 
 /* What @text means in the column; "" is NULL. False: *fault says why, or r->fail. */
-bool entry_read(struct replica *r, const struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault);
+bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault);
 /* May this node write what is given? */
-bool entry_lawful(struct replica *r, const struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
+bool entry_lawful(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
 /* Of the marks, those of who was not there. */
 bool mark_is_absent(const char *mark);
 /* Fills in what may be left out, and says what is missing of a new row. */
-bool entry_complete(struct replica *r, const struct entry_table *e, struct entry_value *values, struct entry_fault *fault);
+bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value *values, struct entry_fault *fault);
 /* Can what is given hold, with what stands in the row already (@there: a query of all columns that is at it, NULL = a new row)? Days in their
  * order and not to come, no minutes of somebody who was absent, a learner with a name. */
-bool entry_plausible(struct replica *r, const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault);
+bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault);
 /* Writes. *key: the new row's key as a JSON array (sqlite3_free). A constraint is a fault. */
-bool entry_insert(struct replica *r, const struct entry_table *e, const struct entry_value *values, char **key, struct entry_fault *fault);
+bool entry_insert(struct replica *r, struct entry_table *e, const struct entry_value *values, char **key, struct entry_fault *fault);
 /* Writes what takes the row with the key values of @values back: the same row once more, which says that it @voids that one and why. */
-bool entry_void(struct replica *r, const struct entry_table *e, const struct entry_value *values, const char *reason, char **key, struct entry_fault *fault);
+bool entry_void(struct replica *r, struct entry_table *e, const struct entry_value *values, const char *reason, char **key, struct entry_fault *fault);
 /* Is there a row with the key values of @values? */
-bool entry_exists(struct replica *r, const struct entry_table *e, const struct entry_value *values);
-/* All columns of the row with the key values of @values, to be stepped and finalized; NULL: r->fail. */
-sqlite3_stmt *entry_present(struct replica *r, const struct entry_table *e, const struct entry_value *values);
+bool entry_exists(struct replica *r, struct entry_table *e, const struct entry_value *values);
+/* All columns of the row with the key values of @values, to be stepped and ended with entry_done(); NULL: r->fail. */
+sqlite3_stmt *entry_present(struct replica *r, struct entry_table *e, const struct entry_value *values);
 /* Of the row with the key values of @values, the others that are given. */
-bool entry_update(struct replica *r, const struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
+bool entry_update(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
 
 #endif

@@ -135,14 +135,14 @@ static bool found_key(struct import *m, sqlite3_stmt *s, const char *what, bool 
         if (m->values[0].text == NULL)
             (void)fail(m->r, PERCHE_NOMEM, "no memory for a key");
     }
-    sqlite3_finalize(s);
+    entry_done(s);
     return found && m->r->fail == PERCHE_OK;
 }
 
 static bool by_external(struct import *m)
 {
-    sqlite3_stmt *s = ask(m->r, "SELECT row_id FROM external_id WHERE source = ?1 AND tab = ?2 AND external = ?3 AND site_id = (SELECT site_id FROM perche_self)"
-                                " ORDER BY id LIMIT 1");
+    sqlite3_stmt *s = entry_statement(m->r, &m->e, sqlite3_mprintf("SELECT row_id FROM external_id WHERE source = ?1 AND tab = ?2 AND external = ?3"
+                                                                   " AND site_id = (SELECT site_id FROM perche_self) ORDER BY id LIMIT 1"));
 
     ask_bind_text(s, 1, m->source);
     ask_bind_text(s, 2, m->e.t->name);
@@ -150,9 +150,9 @@ static bool by_external(struct import *m)
     return found_key(m, s, "look for the other program's id", false);
 }
 
-static void append_is(sqlite3_str *text, const char *name, int *n)
+static void append_is(sqlite3_str *text, const struct entry_value *v, const char *name, int *n)
 {
-    sqlite3_str_appendf(text, "%s\"%w\" IS ?", (*n)++ > 0 ? " AND " : " WHERE ", name);
+    sqlite3_str_appendf(text, "%s\"%w\" %s ?", (*n)++ > 0 ? " AND " : " WHERE ", name, v->kind == 'n' ? "IS" : "="); /* an index is used for = alone */
 }
 
 static void bind_given(sqlite3_stmt *s, int i, const struct entry_value *v)
@@ -170,17 +170,14 @@ static bool by_columns(struct import *m, const bool *mask, bool unnamed)
 {
     sqlite3_str *text = sqlite3_str_new(m->r->db);
     sqlite3_stmt *s;
-    char *query;
     int n = 0;
 
     sqlite3_str_appendf(text, "SELECT \"%w\" FROM \"%w\"", m->e.columns[0].name, m->e.t->name);
     for (uint32_t i = 0; i < m->e.count; i++)
         if (mask[i])
-            append_is(text, m->e.columns[i].name, &n);
+            append_is(text, &m->values[i], m->e.columns[i].name, &n);
     sqlite3_str_appendf(text, " ORDER BY \"%w\"", m->e.columns[0].name);
-    query = sqlite3_str_finish(text);
-    s = query != NULL && n > 0 ? ask(m->r, query) : NULL;
-    sqlite3_free(query);
+    s = entry_statement(m->r, &m->e, sqlite3_str_finish(text));
     n = 0;
     for (uint32_t i = 0; s != NULL && i < m->e.count; i++)
         if (mask[i])
@@ -310,18 +307,19 @@ static bool equals(const struct perche_value *there, const struct entry_value *v
 /* The other program's id of the row, unless it is kept already. */
 static void keep_external(struct import *m, const char *id)
 {
-    sqlite3_stmt *s = m->external != NULL && m->r->fail == PERCHE_OK
-                          ? ask(m->r, "INSERT INTO external_id (site_id, source, tab, row_id, external) SELECT site_id, ?1, ?2, ?3, ?4 FROM perche_self"
-                                      " WHERE NOT EXISTS (SELECT 1 FROM external_id x WHERE x.source = ?1 AND x.tab = ?2 AND x.external = ?4 AND x.site_id = perche_self.site_id)")
-                          : NULL;
+    sqlite3_stmt *s;
 
-    if (s == NULL)
+    if (m->external == NULL || m->r->fail != PERCHE_OK)
         return;
+    s = entry_statement(m->r, &m->e, sqlite3_mprintf("INSERT INTO external_id (site_id, source, tab, row_id, external) SELECT site_id, ?1, ?2, ?3, ?4 FROM perche_self"
+                                                     " WHERE NOT EXISTS (SELECT 1 FROM external_id x WHERE x.source = ?1 AND x.tab = ?2 AND x.external = ?4"
+                                                     " AND x.site_id = perche_self.site_id)"));
     ask_bind_text(s, 1, m->source);
     ask_bind_text(s, 2, m->e.t->name);
     ask_bind_text(s, 3, id);
     ask_bind_text(s, 4, m->external);
-    (void)ask_run(m->r, s, "keep the other program's id");
+    (void)ask_row(m->r, s, "keep the other program's id"); /* it returns none */
+    entry_done(s);
 }
 
 static void take_known(struct import *m)
@@ -333,7 +331,7 @@ static void take_known(struct import *m)
     bool writes = false, holds;
 
     if (!ask_row(m->r, s, "read a record")) { /* the other program's id is known here, and its row is not */
-        sqlite3_finalize(s);
+        entry_done(s);
         (void)snprintf(fault.why, sizeof fault.why, "the row that this id stands for is not here any more: it was deleted, or has left this site");
         turn_down(m, &fault, m->external);
         return;
@@ -358,7 +356,7 @@ static void take_known(struct import *m)
         if (before != 0) {
             (void)snprintf(fault.column, sizeof fault.column, "%s", m->e.columns[i].name);
             (void)snprintf(fault.why, sizeof fault.why, "line %lld is about the same row and says something else", (long long)before);
-            sqlite3_finalize(s);
+            entry_done(s);
             turn_down(m, &fault, m->values[i].text);
             return;
         }
@@ -366,7 +364,7 @@ static void take_known(struct import *m)
             (void)snprintf(fault.column, sizeof fault.column, "%s", m->e.columns[i].name);
             (void)snprintf(fault.why, sizeof fault.why, "this row is recorded with another value, and rows of %s are never changed: add the right one with the id of this one as `voids`",
                            m->e.t->name);
-            sqlite3_finalize(s);
+            entry_done(s);
             turn_down(m, &fault, m->values[i].text);
             return;
         }
@@ -377,8 +375,8 @@ static void take_known(struct import *m)
             writes = true;
         }
     }
-    holds = !writes || entry_plausible(m->r, &m->e, m->values, s, &fault);
-    sqlite3_finalize(s);
+    holds = !writes || entry_plausible(&m->e, m->values, s, &fault);
+    entry_done(s);
     if (m->r->fail != PERCHE_OK)
         return;
     if (writes && (!holds || !entry_lawful(m->r, &m->e, m->values, &fault) || !entry_update(m->r, &m->e, m->values, &fault)))
@@ -397,7 +395,7 @@ static void take_new(struct import *m)
     char *key = NULL, text[KEY_TEXT_MAX];
 
     if (!entry_lawful(m->r, &m->e, m->values, &fault) || !entry_complete(m->r, &m->e, m->values, &fault) ||
-        !entry_plausible(m->r, &m->e, m->values, NULL, &fault) || !entry_insert(m->r, &m->e, m->values, &key, &fault)) {
+        !entry_plausible(&m->e, m->values, NULL, &fault) || !entry_insert(m->r, &m->e, m->values, &key, &fault)) {
         turn_down(m, &fault, NULL);
         return;
     }

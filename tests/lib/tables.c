@@ -49,15 +49,20 @@ static const char *statement_end(const char *s)
     return s + (*s == ';');
 }
 
-/* The table that the statement makes or registers; *n = 0: none. */
+/* The table that the statement makes, gives an index or registers; *n = 0: none. */
 static const char *subject(const char *s, size_t *n)
 {
-    static const char create[] = "CREATE TABLE ", insert[] = "INSERT INTO perche_";
+    static const char create[] = "CREATE TABLE ", index[] = "CREATE INDEX ", insert[] = "INSERT INTO perche_";
     const char *end = statement_end(s), *name = s;
 
     *n = 0;
     if (strncmp(s, create, sizeof create - 1) == 0) {
         name += sizeof create - 1;
+    } else if (strncmp(s, index, sizeof index - 1) == 0) {
+        name = strstr(s, " ON ");
+        if (name == NULL || name > end)
+            return s;
+        name += 4;
     } else if (strncmp(s, insert, sizeof insert - 1) == 0) {
         name = strchr(s, '\'');
         if (name == NULL || name > end)
