@@ -103,7 +103,7 @@ static void machine(char *out, size_t n)
 static const struct {
     const char *name;
     void (*run)(void);
-} parts[] = {{"local", bench_local}, {"load", bench_load}, {"live", bench_live}, {"group", bench_group}};
+} parts[] = {{"local", bench_local}, {"load", bench_load}, {"live", bench_live}, {"group", bench_group}, {"school", bench_school}};
 
 int main(int argc, char **argv)
 {

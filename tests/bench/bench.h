@@ -65,6 +65,7 @@ void bench_load(void);    /* load.c: initial load, bytes, memory, a writer besid
 /* proof.c, called by the load: what proof and repair of its rows cost. Both daemons have ended. */
 void bench_proof(const struct bench_node *hub, const struct bench_node *site, uint64_t rows);
 void bench_live(void);    /* live.c: one commit to another site, an idle sync */
+void bench_school(void);  /* school.c: figures over years of marks, a file of records */
 void bench_group(void);   /* group.c: small batches of many sites on a slow disk */
 
 #endif

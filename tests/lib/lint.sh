@@ -98,6 +98,7 @@ sleepers='
 tests/lib/                 helpers that poll for a condition with a limit: the one place to wait
 daemon/replica/replica\.c  the writer, on its own thread, waits its turn: the lock of SQLite has no queue and no event
 tests/bench/nodes\.c         how finely the end of a load is looked for, with the processors left to the daemons
+tests/bench/school\.c        how finely the end of a load is looked for, as above
 tests/sim/world\.c          takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/sim/lock\.c           takes the place of nanosleep, to let virtual time pass: nothing waits
 tests/bench/preload_sync\.c is a slow disk: the delay is what it is for
