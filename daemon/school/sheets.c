@@ -83,6 +83,7 @@ struct behind {
     const char *column;         /* that says it; NULL: the row's own key does */
     uint16_t num;
     uint32_t listed;
+    char last[PERCHE_ID_BYTES_MAX]; /* cohort that was listed */
     bool is_cohort;             /* that column's, and former values count: what was planned for one cohort was moved to another */
 };
 
@@ -90,8 +91,10 @@ static void list_value(struct behind *b, const struct perche_value *v)
 {
     sqlite3_stmt *s = b->is_cohort ? b->cohort : b->one;
 
-    if (v->type != PERCHE_TEXT)
-        return;
+    if (v->type != PERCHE_TEXT || (b->is_cohort && v->n == strlen(b->last) && memcmp(v->p, b->last, v->n) == 0))
+        return; /* the half-days of a cohort come one after the other, and its enrolments are listed once */
+    if (b->is_cohort)
+        (void)snprintf(b->last, sizeof b->last, "%.*s", (int)v->n, (const char *)v->p);
     bind_value(s, 1, v);
     if (sql_run(b->r, s, "list what is behind") == PERCHE_OK)
         b->listed += (uint32_t)sqlite3_changes(b->r->db);
