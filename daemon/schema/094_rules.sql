@@ -19,7 +19,7 @@ CREATE VIEW transfer_due AS
 -- Decisions of the hub itself that nobody has changed since: they say what the observation says that they name.
 CREATE VIEW decision_own AS
   SELECT d.enrolment_id, d.milestone, d.observation_id FROM outcome_decision d
-  WHERE d.decided_by = (SELECT site_id FROM perche_self)
+  WHERE d.decided_by = (SELECT site_id FROM perche_self) AND d.rule <> 'MANUAL'
     AND EXISTS (SELECT 1 FROM outcome_observation o WHERE o.id = d.observation_id AND o.situation = d.situation)
     AND json_array(d.enrolment_id, d.milestone) NOT IN (SELECT key FROM perche_conflict WHERE tab = 'outcome_decision' AND state = 'resolved' AND kind <> 'lww');
 

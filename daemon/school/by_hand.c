@@ -137,19 +137,11 @@ static bool put_text(struct replica *r, const struct entry_table *e, struct entr
 static bool sign_decision(struct replica *r, const struct entry_table *e, struct entry_value *values)
 {
     struct entry_fault fault = {"", ""};
-    char now[32] = "";
-    sqlite3_stmt *s;
     int i;
 
     if (strcmp(e->t->name, "outcome_decision") != 0 || (i = entry_column(e, "situation", &fault)) < 0 || !values[i].given)
         return true;
-    s = ask(r, "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', ?1 / 1000, 'unixepoch')");
-    if (s != NULL)
-        (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)r->now_ms); /* a failed bind gives no time, and the column takes none */
-    if (ask_row(r, s, "tell the time"))
-        (void)snprintf(now, sizeof now, "%s", ask_text(s, 0));
-    sqlite3_finalize(s);
-    return r->fail == PERCHE_OK && put_text(r, e, values, "rule", "MANUAL") && put_text(r, e, values, "decided_by", r->node.site) && put_text(r, e, values, "decided_at", now);
+    return put_text(r, e, values, "rule", "MANUAL") && put_text(r, e, values, "decided_by", r->node.site) && put_text(r, e, values, "decided_at", e->now);
 }
 
 static bool still_plausible(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)

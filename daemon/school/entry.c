@@ -330,7 +330,7 @@ static const struct {
     {"staff_account(id)", "SELECT id, display_name AS called FROM staff_account"},
 };
 
-static bool is_uuid(const char *text)
+bool entry_is_uuid(const char *text)
 {
     uint8_t bytes[16];
     char small[40];
@@ -347,7 +347,7 @@ static bool set_id(struct replica *r, struct entry_value *out, const char *text)
 {
     if (!set_text(r, out, text))
         return false;
-    for (char *p = out->text; is_uuid(text) && *p != '\0'; p++)
+    for (char *p = out->text; entry_is_uuid(text) && *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
     return true;
 }
@@ -432,10 +432,10 @@ static bool read_reference(struct replica *r, struct entry_table *e, struct entr
     if (open != NULL)
         (void)snprintf(column, sizeof column, "%.*s", (int)strcspn(open + 1, ")"), open + 1);
     t = registry_table(r, table);
-    if (t == NULL || !t->present || *column == '\0' || (is_uuid(text) && leads_out(e->t)))
+    if (t == NULL || !t->present || *column == '\0' || (entry_is_uuid(text) && leads_out(e->t)))
         return set_id(r, out, text);
-    n = is_uuid(text) ? set_id(r, out, text) && r->fail == PERCHE_OK ? look_up(r, e, table, column, out->text, found) : 0 : look_up(r, e, table, column, text, found);
-    for (size_t i = 0; n == 0 && !is_uuid(text) && r->fail == PERCHE_OK && i < sizeof names / sizeof *names; i++)
+    n = entry_is_uuid(text) ? set_id(r, out, text) && r->fail == PERCHE_OK ? look_up(r, e, table, column, out->text, found) : 0 : look_up(r, e, table, column, text, found);
+    for (size_t i = 0; n == 0 && !entry_is_uuid(text) && r->fail == PERCHE_OK && i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i].refers, c->refers) == 0 && (n = by_name(r, c->name, table, names[i].query, text, found, fault)) < 0)
             return false;
     if (r->fail != PERCHE_OK)
@@ -446,7 +446,7 @@ static bool read_reference(struct replica *r, struct entry_table *e, struct entr
         return fault_is(fault, c->name, "several rows of %s begin with \"%.60s\": give more of the id", table, text);
     if (is_empty(r, table)) /* nothing is loaded to judge it by */
         return r->fail == PERCHE_OK && set_id(r, out, text);
-    return fault_is(fault, c->name, is_uuid(text) ? "no row of %s has the id %.60s here: write that row first" : "no row of %s is called \"%.60s\" here: give its id, or write that row first",
+    return fault_is(fault, c->name, entry_is_uuid(text) ? "no row of %s has the id %.60s here: write that row first" : "no row of %s is called \"%.60s\" here: give its id, or write that row first",
                     table, text);
 }
 
@@ -487,7 +487,7 @@ bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const
         return read_code(r, e, c, text, out, fault) && remember(c, text, out);
     if (c->refers != NULL)
         return read_reference(r, e, c, text, out, fault) && remember(c, text, out);
-    if (c->is_key && is_uuid(text)) { /* the same in capitals would be another key */
+    if (c->is_key && entry_is_uuid(text)) { /* the same in capitals would be another key */
         if (!set_text(r, out, text))
             return false;
         for (char *p = out->text; *p != '\0'; p++)
@@ -632,7 +632,7 @@ bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value
     return !missing && r->fail == PERCHE_OK;
 }
 
-static void bind_entry(sqlite3_stmt *s, int i, const struct entry_value *v)
+void entry_bind(sqlite3_stmt *s, int i, const struct entry_value *v)
 {
     switch (v->kind) { /* a failed bind leaves NULL there: only for want of memory, which the step finds too */
     case 'i': (void)sqlite3_bind_int64(s, i, v->i); break;
@@ -718,7 +718,7 @@ bool entry_insert(struct replica *r, struct entry_table *e, const struct entry_v
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (values[i].given)
-            bind_entry(s, ++n, &values[i]);
+            entry_bind(s, ++n, &values[i]);
     return s != NULL && stepped(r, s, key, fault);
 }
 
@@ -754,7 +754,7 @@ bool entry_void(struct replica *r, struct entry_table *e, const struct entry_val
     s = entry_statement(r, e, sqlite3_str_finish(text));
     if (s == NULL)
         return false;
-    bind_entry(s, 1, &values[0]);
+    entry_bind(s, 1, &values[0]);
     ask_bind_text(s, 2, reason);
     ask_bind_text(s, 3, r->node.site);
     (void)sqlite3_bind_int64(s, 4, (sqlite3_int64)r->now_ms); /* a failed bind shows in the step: NOT NULL */
@@ -776,7 +776,7 @@ bool entry_exists(struct replica *r, struct entry_table *e, const struct entry_v
     keys = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
-            bind_entry(s, ++keys, &values[i]);
+            entry_bind(s, ++keys, &values[i]);
     there = ask_row(r, s, "look for a record");
     entry_done(s);
     return there;
@@ -798,7 +798,7 @@ sqlite3_stmt *entry_present(struct replica *r, struct entry_table *e, const stru
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
-            bind_entry(s, ++n, &values[i]);
+            entry_bind(s, ++n, &values[i]);
     return s;
 }
 
@@ -824,9 +824,9 @@ bool entry_update(struct replica *r, struct entry_table *e, const struct entry_v
     n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (values[i].given && !e->columns[i].is_key)
-            bind_entry(s, ++n, &values[i]);
+            entry_bind(s, ++n, &values[i]);
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
-            bind_entry(s, ++n, &values[i]);
+            entry_bind(s, ++n, &values[i]);
     return s != NULL && stepped(r, s, NULL, fault);
 }

@@ -67,6 +67,11 @@ struct entry_value {
 /* Values of a row by column; start with calloc(), end with entry_values_free(). */
 void entry_values_free(struct entry_value *values, uint32_t count);
 
+/* Binds it as ?@i; its text is borrowed until the last step. */
+void entry_bind(sqlite3_stmt *s, int i, const struct entry_value *v);
+/* 36 characters of a UUID, in small letters or capitals. */
+bool entry_is_uuid(const char *text);
+
 /* What @text means in the column; "" is NULL. False: *fault says why, or r->fail. */
 bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault);
 /* May this node write what is given? */

@@ -155,16 +155,6 @@ static void append_is(sqlite3_str *text, const struct entry_value *v, const char
     sqlite3_str_appendf(text, "%s\"%w\" %s ?", (*n)++ > 0 ? " AND " : " WHERE ", name, v->kind == 'n' ? "IS" : "="); /* an index is used for = alone */
 }
 
-static void bind_given(sqlite3_stmt *s, int i, const struct entry_value *v)
-{
-    switch (v->kind) { /* as in entry.c */
-    case 'i': (void)sqlite3_bind_int64(s, i, v->i); break;
-    case 'r': (void)sqlite3_bind_double(s, i, v->r); break;
-    case 't': (void)sqlite3_bind_text(s, i, v->text, -1, SQLITE_STATIC); break;
-    default: (void)sqlite3_bind_null(s, i); break;
-    }
-}
-
 /* The row whose given columns @mask says are the same; of several the first, @unnamed: that no line before was about. */
 static bool by_columns(struct import *m, const bool *mask, bool unnamed)
 {
@@ -181,7 +171,7 @@ static bool by_columns(struct import *m, const bool *mask, bool unnamed)
     n = 0;
     for (uint32_t i = 0; s != NULL && i < m->e.count; i++)
         if (mask[i])
-            bind_given(s, ++n, &m->values[i]);
+            entry_bind(s, ++n, &m->values[i]);
     return found_key(m, s, "look for a record", unnamed);
 }
 
@@ -242,7 +232,7 @@ static bool asked_before(struct import *m, const char *key, const char *column, 
     ask_bind_text(s, 2, key);
     ask_bind_text(s, 3, column);
     if (s != NULL)
-        bind_given(s, 4, v);
+        entry_bind(s, 4, v);
     yes = ask_row(m->r, s, "look for a question");
     sqlite3_finalize(s);
     return yes;
@@ -413,20 +403,13 @@ static void take_new(struct import *m)
 
 /* ---- a row of the file ------------------------------------------------------------------- */
 
-static bool is_uuid(const char *text)
-{
-    size_t n = strspn(text, "0123456789abcdefABCDEF-");
-
-    return n == 36 && text[36] == '\0' && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
-}
-
 /* @column of the file: false when the row is refused for it. */
 static bool take_cell(struct import *m, uint32_t column, const char *text)
 {
     struct entry_fault fault = {"", ""};
     int at = m->map[column];
 
-    if (*text != '\0' && (at == EXTERNAL || (at == 0 && m->e.key_minted && m->e.columns[0].is_key && !is_uuid(text)))) {
+    if (*text != '\0' && (at == EXTERNAL || (at == 0 && m->e.key_minted && m->e.columns[0].is_key && !entry_is_uuid(text)))) {
         free(m->external);
         m->external = strdup(text);
         return m->external != NULL || fail(m->r, PERCHE_NOMEM, "no memory for a row") == PERCHE_OK;
