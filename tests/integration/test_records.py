@@ -281,14 +281,14 @@ def _():
     net.wait_for("the hub to decide", lambda: hub.sql(decided) == "JOBSEEKING ONLY_ONE")
     llp.perche(*see, "as_of=2015-10-30", "situation=EMP_PERMANENT")
     llp.sync_wait()
-    net.wait_for("a contradiction that comes second to be asked about", lambda: [c for c in hub.json("conflicts")["conflicts"] if c["kind"] == "rule"] != [])
+    net.wait_for("a contradiction that comes second to be asked about", lambda: [c for c in hub.json("conflicts")["conflicts"] if c["kind"] == "rule" and c["table"] == "outcome_observation"] != [])
     llp.sync_wait()
     llp.perche("set", "outcome_decision", who, "M6", "situation=EMP_PERMANENT")
     llp.sync_wait()
     llp.perche(*see, "as_of=2015-11-02", "situation=JOBSEEKING")
     llp.sync_wait()
     hub.sql("INSERT INTO organisation (name) VALUES ('something is written at the hub')")
-    net.wait_for("the hub's chores to have run again", lambda: hub.sql("SELECT count(*) FROM perche_conflict WHERE kind = 'rule' AND state = 'moot'") != "0")
+    net.wait_for("the hub's chores to have run again", lambda: hub.sql("SELECT count(*) FROM perche_conflict WHERE kind = 'rule' AND tab = 'outcome_observation' AND state = 'moot'") != "0")
     expect("the person's decision", hub.sql(decided), "EMP_PERMANENT MANUAL")
 
 
