@@ -370,6 +370,8 @@ enum perche_rc tx_begin(struct replica *r, bool write)
     t->settled = t->saved_stands = false;
     t->reloaded = false;
     t->write = write;
+    if (!sqlite3_get_autocommit(r->db) && run(r, TX_ROLLBACK) != PERCHE_OK) /* there was no memory for the last one: an authorizer makes it anew */
+        return r->fail;
     if (run(r, write ? TX_BEGIN_WRITE : TX_BEGIN_READ) != PERCHE_OK)
         return r->fail;
     r->in_tx = true;
