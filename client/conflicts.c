@@ -295,6 +295,48 @@ static int run_show(struct client *c, int argc, char **argv)
 
 /* ------------------------------------------------------------------ resolve */
 
+/* What a decision about two records that bear one value has done, and what is left to do. */
+static void say_unique(struct client *c, const json_t *result, bool other)
+{
+    const json_t *cleared = get_array(result, "cleared"), *other_row;
+    const char *column = get_text(result, "column"), *table = get_text(result, "table");
+    unsigned long long left = get_number(result, "left");
+    size_t i;
+
+    if (strchr(column, ',')) {
+        text_say(c->err, "The records stay as they are: both have the same %s. Change that of one of them (perche set), cancel it, or delete it where that may be.", column);
+        return;
+    }
+    if (other) {
+        text_say(c->err, "%s is empty in this record now.", column);
+        return;
+    }
+    json_array_foreach(cleared, i, other_row)
+    {
+        char *id = record_joined(get_array(other_row, "row"), ",");
+
+        text_say(c->err, "%s is empty now in %s %s (%s), which had the same value.", column, table, id, get_text(other_row, "label"));
+        free(id);
+    }
+    if (left > 0)
+        text_say(c->err, "%llu other%s here still with the same value, and %s is never empty there: perche set gives another.", left, left == 1 ? " is" : "s are", column);
+    else if (json_array_size(cleared) == 0)
+        text_say(c->err, "No other record here has it. One that is elsewhere is asked about there, and at the hub.");
+}
+
+static void say_decided(struct client *c, const json_t *result, const char *take)
+{
+    const char *kind = get_text(result, "kind");
+
+    fputs("Decided. The decision goes to the other sites like any other change.\n", c->err);
+    if (json_is_true(json_object_get(result, "brought_back")))
+        fputs("The record had been deleted: it is back everywhere. If it was to stay deleted, delete it again.\n", c->err);
+    if (strcmp(kind, "unique") == 0 && take)
+        say_unique(c, result, json_is_null(json_object_get(result, "value")));
+    else if (strcmp(kind, "rule") == 0)
+        fputs("The records stay as they are: put the one that is wrong right (perche set, perche void).\n", c->err);
+}
+
 static int run_resolve(struct client *c, int argc, char **argv)
 {
     const char *take = NULL;
@@ -330,9 +372,7 @@ static int run_resolve(struct client *c, int argc, char **argv)
     if (c->json)
         ask_print(c, result);
     else
-        fprintf(c->err, "Decided. The decision goes to the other sites like any other change.\n%s",
-                json_is_true(json_object_get(result, "brought_back"))
-                    ? "The record had been deleted: it is back everywhere. If it was to stay deleted, delete it again.\n" : "");
+        say_decided(c, result, take);
     json_decref(result);
     return CLIENT_DONE;
 }
@@ -371,7 +411,8 @@ const struct command command_conflicts = {
         "  --all           also those that are decided\n"
         "  --table TABLE   only those of this table, and with\n"
         "  --row ID        of this record\n"
-        "  --take a|b      the value of that side holds\n"
+        "  --take a|b      the value of that side holds; of two records that have one value it is\n"
+        "                  emptied in the one that is not taken\n"
         "  --value TEXT    neither: this value holds\n"
         "  --reason TEXT   why; it stands in the history for good\n"
         "\n"

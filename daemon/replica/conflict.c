@@ -505,7 +505,9 @@ struct question {
     char *json;                       /* the row's key */
     uint8_t key[PERCHE_KEY_BYTES_MAX];
     uint32_t key_n;
+    char kind[16];
     bool deleted; /* kind: edit of a deleted row */
+    bool unique;  /* kind: other rows bear the value too */
     struct side sides[2];
     char *typed;                      /* what the given value means */
 };
@@ -577,7 +579,9 @@ static enum perche_rc question_find(struct replica *r, const char *id, struct qu
     if (q->json == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a conflict");
     (void)snprintf(q->name, sizeof q->name, "%s", ask_text(q->stmt, 3));
-    q->deleted = strcmp(ask_text(q->stmt, 4), "deleted") == 0;
+    (void)snprintf(q->kind, sizeof q->kind, "%s", ask_text(q->stmt, 4));
+    q->deleted = strcmp(q->kind, "deleted") == 0;
+    q->unique = strcmp(q->kind, "unique") == 0;
     for (int i = 0; i < 2; i++)
         if (side_read(r, q->stmt, 6 + 3 * i, &q->sides[i]) != PERCHE_OK)
             return r->fail;
@@ -767,6 +771,66 @@ static enum perche_rc close_all(struct replica *r, const struct question *q,
     return rc;
 }
 
+#define OTHERS_MAX 16u /* rows with one value that a decision empties; with more of them others are left */
+
+/* The value is this row's: it goes from the other rows that bear it and are here, and what is asked about them is answered with it. Which they
+ * are into @cleared, an open array; *left: they have it still, where it is never empty. */
+static enum perche_rc clear_others(struct replica *r, const struct question *q, const struct perche_value *value, const char *by, const char *reason, uint64_t stamp,
+                                   struct json *cleared, int64_t *left)
+{
+    struct perche_value none[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    uint8_t keys[OTHERS_MAX][PERCHE_KEY_BYTES_MAX];
+    uint32_t lengths[OTHERS_MAX], count = 0;
+    sqlite3_str *text = sqlite3_str_new(r->db);
+    char *query;
+    sqlite3_stmt *s;
+
+    *left = 0;
+    for (uint32_t i = 0; i < q->table->keys_count; i++)
+        sqlite3_str_appendf(text, "%s\"%w\"", i > 0 ? ", " : "SELECT ", q->table->keys[i].name);
+    sqlite3_str_appendf(text, " FROM \"%w\" WHERE \"%w\" = ?1", q->table->name, q->column->name);
+    query = sqlite3_str_finish(text);
+    if (query == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a statement");
+    s = ask(r, query);
+    sqlite3_free(query);
+    if (s != NULL)
+        bind_value(s, 1, value);
+    while (count < OTHERS_MAX && ask_row(r, s, "look for a value used twice")) {
+        struct perche_value key[PERCHE_KEY_COLUMNS_MAX];
+
+        for (uint32_t i = 0; i < q->table->keys_count; i++)
+            column_read(r, s, (int)i, &key[i]);
+        if (perche_key_encode(key, q->table->keys_count, keys[count], &lengths[count]) == PERCHE_OK &&
+            (lengths[count] != q->key_n || memcmp(keys[count], q->key, q->key_n) != 0))
+            count++;
+    }
+    sqlite3_finalize(s);
+    for (uint32_t i = 0; r->fail == PERCHE_OK && i < count; i++) {
+        struct question other = {.table = q->table, .column = q->column};
+        struct perche_bytes key = {keys[i], lengths[i]};
+        int64_t closed;
+
+        if (q->column->notnull) {
+            ++*left;
+            continue;
+        }
+        (void)snprintf(other.name, sizeof other.name, "%s", q->name);
+        other.json = ask_key_json(r, key);
+        if (other.json != NULL && write_local(r, q->table, key, UINT64_C(1) << (q->column->num - 1), none, stamp) == PERCHE_OK &&
+            close_all(r, &other, &none[0], by, reason, stamp, &closed) == PERCHE_OK) {
+            out_open(cleared, '{');
+            out_key(cleared, "row");
+            out_raw(cleared, other.json);
+            out_key(cleared, "label");
+            ask_label(r, cleared, q->table, key);
+            out_close(cleared, '}');
+        }
+        free(other.json);
+    }
+    return r->fail;
+}
+
 /* Is this side the deletion itself? */
 static bool is_deletion(struct replica *r, const struct question *q, const struct side *side)
 {
@@ -810,6 +874,8 @@ static enum perche_rc choose(struct replica *r, struct args *a, struct question 
             return fail(r, PERCHE_USAGE, "take is a or b");
         *side = &q->sides[take[0] == 'b'];
         *value = (*side)->value;
+        if (q->unique && q->column != NULL && q->column->notnull && value->type == PERCHE_NULL)
+            return fail(r, PERCHE_USAGE, "%s.%s is never empty: give this record a value of its own, or take the other side for it", q->table->name, q->column->name);
         return r->fail;
     }
     given = args_find(
@@ -842,8 +908,8 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     struct question q = {0};
     struct perche_value value = {0};
     const struct side *side = NULL;
-    struct json j = {0};
-    int64_t closed = 0;
+    struct json j = {0}, cleared = {0};
+    int64_t closed = 0, left = 0;
     bool more = true, was_alive;
     uint64_t rows, stamp;
     enum perche_rc rc = args_parse(r, w->args, &a);
@@ -873,9 +939,15 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     r->deciding = true;
     if (q.column != NULL && !(side != NULL && is_deletion(r, &q, side)))
         rc = write_value(r, &q, &value, side, stamp);
-    r->deciding = false;
     if (rc == PERCHE_OK)
         rc = close_all(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &closed);
+    out_open(&cleared, '[');
+    if (rc == PERCHE_OK && q.unique && q.column != NULL && side != NULL && value.type != PERCHE_NULL)
+        rc = clear_others(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &cleared, &left);
+    out_close(&cleared, ']');
+    r->deciding = false;
+    if (rc == PERCHE_OK && cleared.failed)
+        rc = fail(r, PERCHE_NOMEM, "no memory for the rows of a decision");
     if (rc == PERCHE_OK)
         rc = applying_end(r);
     if (rc != PERCHE_OK)
@@ -893,12 +965,19 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     out_value(&j, &value);
     out_key(&j, "closed");
     out_int(&j, closed);
+    out_key(&j, "kind");
+    out_text(&j, q.kind);
+    out_key(&j, "cleared"); /* of two rows that bore one value: those that bear it no more */
+    out_raw(&j, cleared.p);
+    out_key(&j, "left"); /* and those that do */
+    out_int(&j, left);
     out_key(&j, "brought_back"); /* it had been deleted, and the decision for a value makes it live again */
     out_bool(&j, !was_alive && is_alive(r, &q));
     out_close(&j, '}');
     rc = r->fail == PERCHE_OK ? json_done(r, &j, o) : r->fail;
 out:
     out_free(&j);
+    out_free(&cleared);
     question_free(&q);
     args_free(&a);
     return rc;

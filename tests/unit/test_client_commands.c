@@ -1459,6 +1459,30 @@ static void resolve_takes_another_value(void **state)
            "");
 }
 
+/* Of two records that have one value: which one has it no more, and what is left to do. */
+static void resolve_of_a_value_used_twice_says_what_was_done(void **state)
+{
+    static const struct {
+        const char *column, *value, *cleared, *left, *said;
+    } cases[] = {
+        {"ine", "'N1'", "[{'row': ['01990c5e'], 'label': 'Zoé Durand'}]", "0", "ine is empty now in learner 01990c5e (Zoé Durand), which had the same value.\n"},
+        {"ine", "'N1'", "[]", "0", "No other record here has it. One that is elsewhere is asked about there, and at the hub.\n"},
+        {"ine", "null", "[]", "0", "ine is empty in this record now.\n"},
+        {"code", "'LLP'", "[]", "1", "1 other is here still with the same value, and code is never empty there: perche set gives another.\n"},
+        {"cohort_id,day,half", "'P1'", "[]", "0", "The records stay as they are: both have the same cohort_id,day,half. Change that of one of them (perche set), cancel it, or delete it where that may be.\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char answer[500], err[500];
+
+        snprintf(answer, sizeof(answer), "{'ok': true, 'result': {'id': 'x', 'table': 'learner', 'column': '%s', 'value': %s, 'closed': 1, 'kind': 'unique', 'cleared': %s, 'left': %s}}\n",
+                 cases[i].column, cases[i].value, cases[i].cleared, cases[i].left);
+        snprintf(err, sizeof(err), "Decided. The decision goes to the other sites like any other change.\n%s", cases[i].said);
+        expect("conflicts resolve 7f3a --take a --reason seen", 80, NULL, answer, "{'command':'resolve','args':{'id':'7f3a','take':'a','reason':'seen'}}", CLIENT_DONE, "", err);
+    }
+}
+
 static void invite_prints_the_line_alone(void **state)
 {
     (void)state;
@@ -2028,6 +2052,7 @@ int main(void)
         cmocka_unit_test(one_conflict_in_json_is_what_the_daemon_said),
         cmocka_unit_test(resolve_takes_a_side),
         cmocka_unit_test(resolve_takes_another_value),
+        cmocka_unit_test(resolve_of_a_value_used_twice_says_what_was_done),
         cmocka_unit_test(invite_prints_the_line_alone),
         cmocka_unit_test(invite_in_json_is_what_the_daemon_said),
         cmocka_unit_test(join_says_as_whom),

@@ -200,11 +200,61 @@ static void other_edits_of_the_row_leave_the_questions_open(void **state)
     pair_edit(p, p->hub, 1000, "UPDATE learner SET call_name = 'Bé' WHERE call_name = 'Bea'");
     pair_sync(p, p->sites[0]);
     program_says(p->hub, STATES, "open -,open -");
-    /* a decision for one row's own value changes nothing for the other */
-    free(pair_command(p, p->hub, "resolve", asked(p->hub->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'reason', 'seen') FROM perche_conflict LIMIT 1")));
-    program_says(p->hub, "SELECT group_concat(DISTINCT state) FROM perche_conflict GROUP BY key ORDER BY min(state)", "open");
-    program_says(p->hub, "SELECT count(DISTINCT key) FROM perche_conflict WHERE state = 'open'", "1");
-    program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'moot'", "0");
+}
+
+/* The value stays where a person has said, and goes from the other row in the same transaction. */
+static void deciding_for_a_rows_own_value_takes_it_from_the_other(void **state)
+{
+    struct pair *p = *state;
+    uint32_t level;
+    uint64_t repaired;
+    char *json;
+
+    used_twice(p);
+    json = pair_command(p, p->hub, "resolve", asked(p->hub->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'by', 'Ada', 'reason', 'card') FROM perche_conflict"
+                                                                     " WHERE key LIKE '%000001\"]'"));
+    assert_string_equal(json_at(json, "$.cleared[0].row[0]"), "01487832-4000-7000-8001-000000000002");
+    assert_string_equal(json_at(json, "$.kind"), "unique");
+    free(json);
+    program_says(p->hub, "SELECT group_concat(call_name || ' ' || coalesce(ine, '-')) FROM (SELECT * FROM learner ORDER BY id)", "Ana N1,Bea -");
+    program_says(p->hub, "SELECT group_concat(state || ' ' || resolved_by || ' ' || reason || ' ' || coalesce(value, '-')) FROM (SELECT DISTINCT key, state, resolved_by, reason, value FROM perche_conflict ORDER BY key)",
+                 "resolved Ada card N1,resolved Ada card -");
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->sites[1], "SELECT coalesce(ine, '-') || (SELECT group_concat(DISTINCT state) FROM perche_conflict) FROM learner", "-resolved");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pair_compare(p, p->sites[i], &level, &repaired), PERCHE_EQUAL);
+}
+
+/* Where both are at one school it decides as the hub would; the hub hears of value and answer, whichever it reads first. */
+static void a_school_that_has_both_rows_decides_for_both(void **state)
+{
+    struct pair *p = *state;
+
+    pair_edit(p, p->sites[0], 1000, "INSERT INTO learner (id, home_site_id, call_name, ine) SELECT '01487832-4000-7000-8001-00000000000' || value, site_id, 'L' || value, 'N1' FROM perche_self, json_each('[1, 2, 3]')");
+    for (int i = 0; i < 2; i++)
+        pair_sync(p, p->sites[0]);
+    program_says(p->sites[0], "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "6");
+    free(pair_command(p, p->sites[0], "resolve", asked(p->sites[0]->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'by', 'Ada', 'reason', 'card') FROM perche_conflict"
+                                                                             " WHERE key LIKE '%000002\"]' LIMIT 1")));
+    program_says(p->sites[0], "SELECT group_concat(coalesce(ine, '-'), '') FROM (SELECT * FROM learner ORDER BY id)", "-N1-");
+    program_says(p->sites[0], "SELECT group_concat(DISTINCT state) FROM perche_conflict", "resolved");
+    for (int i = 0; i < 2; i++)
+        pair_sync(p, p->sites[0]);
+    program_says(p->hub, "SELECT group_concat(coalesce(ine, '-'), '') FROM (SELECT * FROM learner ORDER BY id)", "-N1-");
+    program_says(p->hub, "SELECT group_concat(DISTINCT state || resolved_by) FROM perche_conflict", "resolvedAda");
+}
+
+static void deciding_for_the_other_row_empties_this_one(void **state)
+{
+    struct pair *p = *state;
+
+    used_twice(p);
+    free(pair_command(p, p->sites[0], "resolve", asked(p->sites[0]->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'a', 'b'), 'reason', 'card') FROM perche_conflict")));
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->hub, "SELECT group_concat(call_name || ' ' || coalesce(ine, '-')) FROM (SELECT * FROM learner ORDER BY id)", "Ana -,Bea N1");
+    program_says(p->hub, "SELECT count(*) FROM perche_conflict WHERE state = 'open'", "0");
 }
 
 static void deciding_for_another_value_closes_the_other_rows_question_too(void **state)
@@ -291,6 +341,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(both_questions_close_when_the_hub_changes_one_value, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(both_questions_close_when_one_row_is_deleted, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(other_edits_of_the_row_leave_the_questions_open, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(deciding_for_a_rows_own_value_takes_it_from_the_other, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(a_school_that_has_both_rows_decides_for_both, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(deciding_for_the_other_row_empties_this_one, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(deciding_for_another_value_closes_the_other_rows_question_too, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(what_a_school_decides_stands_with_its_reason, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(of_three_rows_with_one_value_two_are_asked_on, pair_setup, pair_teardown),
