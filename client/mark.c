@@ -32,7 +32,8 @@ static void print(struct client *c, const json_t *result)
     }
     (void)table_print(t, c->out, c->width, c->tty);
     table_free(t);
-    text_say(c->out, "\n%s %s: %llu marked, %llu corrected, %llu as they were.", get_text(result, "day"), get_text(result, "half"),
+    fputc('\n', c->out);
+    text_say(c->out, "%s %s: %llu marked, %llu corrected, %llu as they were.", get_text(result, "day"), get_text(result, "half"),
              (unsigned long long)get_number(result, "marked"), (unsigned long long)get_number(result, "corrected"),
              (unsigned long long)get_number(result, "same"));
 }
@@ -93,9 +94,9 @@ const struct command command_mark = {
     .summary = "who was there, of one half-day",
     .usage = "mark COHORT DAY AM|PM [--all MARK] [LEARNER=MARK ...] [--proof PROOF]",
     .help =
-        "Marks the people of a cohort for a half-day that is planned: everybody with --all,\n"
-        "those who are named as it says. A mark that is there and says something else is\n"
-        "corrected: the new one voids it, and both stay. Marks are PRESENT, LATE, ABSENT,\n"
+        "Marks the people of a cohort for a half-day that is planned: everybody\n"
+        "with --all, those who are named as it says. Marks that are there and say something else\n"
+        "are corrected: the new one voids them, and all stay. Marks are PRESENT, LATE, ABSENT,\n"
         "ABSENT_EXCUSED, DISTANCE_DONE and DISTANCE_NOT_DONE, with minutes as LATE:180. Who was\n"
         "there has all of the minutes unless it says otherwise, who was not has none.\n"
         "\n"

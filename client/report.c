@@ -8,6 +8,7 @@
 #include "args.h"
 #include "ask.h"
 #include "csv.h"
+#include "perche/day.h"
 #include "table.h"
 #include "text.h"
 
@@ -135,9 +136,10 @@ static void print_head(struct client *c, const json_t *result)
 
     (void)get_time(result, "known_at", &known);
     text_exact(known, at);
-    text_say(c->out, "From %s to %s; due by %s; as known here at %s.%s\n", *from ? from : "the beginning",
+    text_say(c->out, "From %s to %s; due by %s; as known here at %s.%s", *from ? from : "the beginning",
              *to ? to : "the end", get_text(result, "as_of"), at,
              strcmp(get_text(result, "role"), "site") == 0 ? " A site knows its own part." : "");
+    fputc('\n', c->out);
 }
 
 /* --------------------------------------------------------------------- csv */
@@ -273,10 +275,26 @@ static void print_published(struct client *c, const json_t *result)
 
 /* --------------------------------------------------------------------- run */
 
+/* A day of an option as the daemon wants it, into @out. False: told that it is none. NULL stays NULL. */
+static bool day_of(struct client *c, const char *option, const char **day, char out[PERCHE_DAY_BYTES])
+{
+    size_t n = *day ? perche_day_read(*day, out) : 0;
+
+    if (!*day)
+        return true;
+    if (n == 0 || (*day)[n]) {
+        (void)args_wrong(c, &command_report, "--%s: \"%s\" is no day: " PERCHE_DAY_WANTED ".", option, *day);
+        return false;
+    }
+    *day = out;
+    return true;
+}
+
 static int run(struct client *c, int argc, char **argv)
 {
     const char *from = NULL, *to = NULL, *as_of = NULL, *site = NULL, *cohort = NULL, *by = NULL,
                *known = NULL, *since = NULL, *format = "table";
+    char first[PERCHE_DAY_BYTES], last[PERCHE_DAY_BYTES], due[PERCHE_DAY_BYTES];
     bool publish = false, at;
     const struct args_option options[] = {
         {"from", ARGS_TEXT, &from},     {"to", ARGS_TEXT, &to},
@@ -303,6 +321,8 @@ static int run(struct client *c, int argc, char **argv)
         return args_wrong(c, &command_report, "--publish goes with none of --known-at, --since and --format csv.");
     if (since && (known || strcmp(format, "csv") == 0))
         return args_wrong(c, &command_report, "--since goes with neither --known-at nor --format csv.");
+    if (!day_of(c, "from", &from, first) || !day_of(c, "to", &to, last) || !day_of(c, "as-of", &as_of, due))
+        return CLIENT_USAGE;
     c->json |= strcmp(format, "json") == 0;
     ask_args = json_object();
     ask_set_text(ask_args, "name", args.count == 1 ? args.words[0] : NULL);
@@ -347,6 +367,7 @@ const struct command command_report = {
         "\n"
         "  --from, --to DAY     the period: of entries, exits, juries, by what the figure counts\n"
         "  --as-of DAY          a milestone that comes later is not due (today)\n"
+        "                       a DAY is 2018-12-31 or 31/12/2018\n"
         "  --site, --cohort     of one, by its id, code or name\n"
         "  --by site|cohort     each by itself, and all\n"
         "  --known-at INSTANT   as it was known here then, such as 2018-12-31T23:00:00Z\n"

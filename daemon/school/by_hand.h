@@ -6,7 +6,7 @@
 
 /* add {table, values: {column: text}}, set {table, id, values}: the row as `show` has it.
  * void {table, id, reason}: the row that takes that one back, as `show` has it.
- * mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: a mark that is there and says something else is voided by the new one. */
+ * half_days.c: mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: marks that count and say something else are voided. */
 enum perche_rc command_add(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_set(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_void(struct replica *r, const struct work *w, struct args *a, struct json *j);

@@ -54,14 +54,17 @@ static void letters_of(const char **text, char out[3])
     }
 }
 
-static size_t fold_until(const char *text, const char *ends, char *out, size_t size)
+static size_t fold_until(const char *text, const char *ends, bool figures, char *out, size_t size)
 {
     size_t n = 0;
 
     while (*text != '\0' && !(n > 0 && strchr(ends, *text) != NULL)) {
-        char letters[3];
+        char letters[3] = {*text, '\0'};
 
-        letters_of(&text, letters);
+        if (figures && isdigit((unsigned char)*text))
+            text++;
+        else
+            letters_of(&text, letters);
         for (char *p = letters; *p != '\0' && n + 1 < size; p++)
             out[n++] = *p;
     }
@@ -72,12 +75,17 @@ static size_t fold_until(const char *text, const char *ends, char *out, size_t s
 
 size_t duplicates_fold(const char *text, char *out, size_t size)
 {
-    return fold_until(text, "", out, size);
+    return fold_until(text, "", false, out, size);
+}
+
+size_t duplicates_fold_figures(const char *text, char *out, size_t size)
+{
+    return fold_until(text, "", true, out, size);
 }
 
 size_t duplicates_first(const char *text, char *out, size_t size)
 {
-    return fold_until(text, " -,", out, size);
+    return fold_until(text, " -,", false, out, size);
 }
 
 /* ---- the score ---------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 /* What two names are compared by: small letters without accents, nothing else; "Le Goff-Martin" is "legoffmartin". Returns the bytes
  * written, without the zero that ends them; cut at @size. */
 size_t duplicates_fold(const char *text, char *out, size_t size);
+/* The same of what may have a number, which counts: "P-1" is "p1". */
+size_t duplicates_fold_figures(const char *text, char *out, size_t size);
 
 /* The first of several given names, folded: that of "Marie-Claude Anne" is "marie". */
 size_t duplicates_first(const char *text, char *out, size_t size);

@@ -16,6 +16,11 @@ struct entry_fault {
     char why[ENTRY_WHY_MAX];
 };
 
+/* Sets it, cut where it is too long. Returns false, for whoever has found it. */
+bool entry_fault_is(struct entry_fault *fault, const char *column, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The command fails with it as USAGE, unless r->fail says something already. */
+enum perche_rc entry_failed(struct replica *r, const struct entry_fault *fault);
+
 enum entry_kind { ENTRY_TEXT, ENTRY_INTEGER, ENTRY_REAL, ENTRY_DAY, ENTRY_INSTANT, ENTRY_YES_NO };
 
 struct entry_column {
@@ -29,7 +34,6 @@ struct entry_column {
 };
 
 #define ENTRY_KEPT 12u
-
 
 /* A table as rows are entered into it. */
 struct entry_table {
@@ -46,6 +50,7 @@ struct entry_table {
     uint32_t kept_next;
 };
 
+/* Ended with entry_close(), unless it fails. */
 enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table *e);
 void entry_close(struct entry_table *e);
 /* The column of that name, in whatever case; -1: none, and *fault names those that there are. */
@@ -69,20 +74,31 @@ void entry_values_free(struct entry_value *values, uint32_t count);
 
 /* Binds it as ?@i; its text is borrowed until the last step. */
 void entry_bind(sqlite3_stmt *s, int i, const struct entry_value *v);
+/* It becomes a copy of the text. False: r->fail. */
+bool entry_set_text(struct replica *r, struct entry_value *out, const char *text);
+
+/* ---- typed.c: what a value means ------------------------------------------------------------- */
+
 /* 36 characters of a UUID, in small letters or capitals. */
 bool entry_is_uuid(const char *text);
 
 /* What @text means in the column; "" is NULL. False: *fault says why, or r->fail. */
 bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault);
-/* May this node write what is given? */
-bool entry_lawful(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
+
+/* ---- plausible.c: whether a row can hold ------------------------------------------------------ */
+
 /* Of the marks, those of who was not there. */
 bool mark_is_absent(const char *mark);
-/* Fills in what may be left out, and says what is missing of a new row. */
-bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value *values, struct entry_fault *fault);
 /* Can what is given hold, with what stands in the row already (@there: a query of all columns that is at it, NULL = a new row)? Days in their
  * order and not to come, no minutes of somebody who was absent, a learner with a name. */
 bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault);
+
+/* ---- entry.c: a row ----------------------------------------------------------------------------- */
+
+/* May this node write what is given? */
+bool entry_lawful(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
+/* Fills in what may be left out, and says what is missing of a new row. */
+bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value *values, struct entry_fault *fault);
 /* Writes. *key: the new row's key as a JSON array (sqlite3_free). A constraint is a fault. */
 bool entry_insert(struct replica *r, struct entry_table *e, const struct entry_value *values, char **key, struct entry_fault *fault);
 /* Writes what takes the row with the key values of @values back: the same row once more, which says that it @voids that one and why. */

@@ -1011,6 +1011,25 @@ static void show_prints_value_time_and_site_of_each_column(void **state)
            "Another site wrote another value: \"perche conflicts\" shows both.\n");
 }
 
+static void report_takes_days_as_people_write_them(void **state)
+{
+    struct ran *r;
+
+    (void)state;
+    expect("report entries --from 01/09/2018 --to 31.12.2018 --as-of 2019-01-31", 80, NULL,
+           "{'ok': true, 'result': {'from': '2018-09-01', 'to': '2018-12-31', 'as_of': '2019-01-31', 'known_at': '2019-01-31T00:00:00Z', 'figures': []}}\n",
+           /* asked */
+           "{'command':'report','args':{'name':'entries','from':'2018-09-01','to':'2018-12-31','as_of':'2019-01-31'}}", CLIENT_DONE,
+           /* out */
+           "From 2018-09-01 to 2018-12-31; due by 2019-01-31; as known here at 2019-01-31 01:00:00.\n\n",
+           /* err */
+           "");
+    r = run_at("/nowhere", "report --to 31/02/2018", 80, NULL);
+    assert_int_equal(r->status, CLIENT_USAGE);
+    assert_non_null(strstr(r->err, "--to: \"31/02/2018\" is no day: write 2016-04-13 or 13/04/2016."));
+    ran_free(r);
+}
+
 static void show_takes_an_id_as_several_words(void **state)
 {
     (void)state;
@@ -2031,6 +2050,7 @@ int main(void)
         cmocka_unit_test(list_of_nothing_says_so),
         cmocka_unit_test(list_in_json_is_what_the_daemon_said),
         cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
+        cmocka_unit_test(report_takes_days_as_people_write_them),
         cmocka_unit_test(show_takes_an_id_as_several_words),
         cmocka_unit_test(show_says_when_every_site_has_it),
         cmocka_unit_test(show_in_json_is_what_the_daemon_said),
