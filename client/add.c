@@ -142,11 +142,13 @@ const struct command command_set = {
     .usage = "set TABLE ID COLUMN=VALUE ...",
     .help =
         "Changes a record and prints it back; values as in \"perche add\". The ID is that of\n"
-        "\"perche show\". Rows of some tables are never changed (marks, results, observations):\n"
-        "add the right one, with the id of the wrong one as voids; or \"perche void\".\n"
+        "\"perche show\", or what the record is called. Rows of some tables are never changed\n"
+        "(marks, results, observations): add the right one, with the id of the wrong one as\n"
+        "voids; or \"perche void\".\n"
         "\n"
-        "  perche set learner 01990c5e-7d1a call_name=Lili\n"
-        "  perche set enrolment 01990c5e-8a02 actual_end=05/08/2016 exit_reason=COMPLETION\n",
+        "  perche set learner \"Aurélie Le Goff\" call_name=Lili\n"
+        "  perche set enrolment \"Aurélie Le Goff\" actual_end=05/08/2016 exit_reason=COMPLETION\n"
+        "  perche set outcome_decision \"Aurélie Le Goff\" W4 situation=CDI\n",
     .run = run_set,
 };
 

@@ -11,6 +11,8 @@
 #include "text.h"
 
 #define LIMIT 100 /* rows, unless --limit says otherwise: a page, not the file */
+#define SHORT 12  /* columns of the page: a day, most codes */
+#define NAME  16  /* what is left of a name, so that it is still one */
 
 /* `list` alone: the tables. */
 static void print_tables(struct client *c, const json_t *tables)
@@ -37,15 +39,12 @@ static void print_tables(struct client *c, const json_t *tables)
     table_free(t);
 }
 
-static bool is_key(const json_t *keys, const char *column, size_t at)
+static bool is_among(const json_t *names, const char *name)
 {
-    const json_t *key;
+    const json_t *one;
     size_t i;
 
-    if (!keys)
-        return at == 0;
-    json_array_foreach(keys, i, key) if (json_is_string(key) &&
-                                         strcmp(json_string_value(key), column) == 0) return true;
+    json_array_foreach(names, i, one) if (json_is_string(one) && strcmp(json_string_value(one), name) == 0) return true;
     return false;
 }
 
@@ -69,8 +68,10 @@ static bool is_numeric(const json_t *rows, size_t column)
     return any;
 }
 
-static void say_left_out(struct client *c, const struct table *t, int columns, int left_out)
+static void say_left_out(struct client *c, const struct table *t, int left_out)
 {
+    int columns = table_columns(t);
+
     if (left_out == 0)
         return;
     fprintf(c->err, "%d of %d columns do not fit here:", left_out, columns);
@@ -79,42 +80,115 @@ static void say_left_out(struct client *c, const struct table *t, int columns, i
     fputs(". \"perche show TABLE ID\" and --json have them.\n", c->err);
 }
 
-static void print_rows(struct client *c, const json_t *result)
+/* Is it short in every row? What would be won by cutting it is less than what a reader loses. */
+static bool is_short(const json_t *rows, size_t column)
 {
-    json_t *columns = get_array(result, "columns");
-    json_t *rows = get_array(result, "rows");
-    json_t *keys = get_array(result, "key");
-    size_t n = json_array_size(columns);
-    const char **heads = must_have(calloc(n + 1, sizeof(*heads)));
-    struct table *t;
-    const json_t *row, *value;
-    size_t i, k;
+    const json_t *row;
+    bool is = true;
+    size_t i;
 
-    for (i = 0; i < n; i++) {
-        heads[i] = json_string_value(json_array_get(columns, i));
-        if (!heads[i])
-            heads[i] = "";
-    }
-    t = table_new(heads, (int)n);
-    for (i = 0; i < n; i++) {
-        if (is_key(keys, heads[i], i))
-            table_whole(t, (int)i);
-        if (is_numeric(rows, i))
-            table_right(t, (int)i);
-    }
     json_array_foreach(rows, i, row)
     {
-        table_row(t);
-        json_array_foreach(row, k, value) table_cell_take(t, get_shown(value));
+        char *text = get_shown(json_array_get(row, column));
+
+        is &= text_width(text) <= SHORT;
+        free(text);
     }
-    if (n > 0)
-        say_left_out(c, t, (int)n, table_print(t, c->out, c->width, c->tty));
+    return is;
+}
+
+static bool is_empty(const json_t *rows, size_t column)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        char *text = get_shown(json_array_get(row, column));
+        bool empty = !*text;
+
+        free(text);
+        if (!empty)
+            return false;
+    }
+    return true;
+}
+
+static const char *column_name(const json_t *columns, size_t i)
+{
+    const char *name = json_string_value(json_array_get(columns, i));
+
+    return name ? name : "";
+}
+
+/* @full: also columns that have nothing in any row. */
+static struct table *table_of(const json_t *result, bool full, int width)
+{
+    const json_t *columns = get_array(result, "columns"), *rows = get_array(result, "rows"), *row;
+    size_t n = json_array_size(columns), *from = must_have(calloc(n + 1, sizeof(*from)));
+    const char **heads = must_have(calloc(n + 1, sizeof(*heads)));
+    struct table *t;
+    int shown = 0;
+    size_t k;
+
+    for (size_t i = 0; i < n; i++)
+        if (full || i == 0 || !is_empty(rows, i)) {
+            heads[shown] = column_name(columns, i);
+            from[shown++] = i;
+        }
+    t = table_new(heads, shown);
+    table_least(t, NAME);
+    for (int i = 0; i < shown; i++) {
+        if (i == 0 || (width >= TABLE_WHOLE_FROM && (is_among(get_array(result, "codes"), heads[i]) || is_short(rows, from[i]))))
+            table_whole(t, i);
+        if (is_numeric(rows, from[i]))
+            table_right(t, i);
+    }
+    json_array_foreach(rows, k, row)
+    {
+        table_row(t);
+        for (int i = 0; i < shown; i++)
+            table_cell_take(t, get_shown(json_array_get(row, from[i])));
+    }
+    free(heads);
+    free(from);
+    return t;
+}
+
+static void say_empty(struct client *c, const json_t *result)
+{
+    const json_t *columns = get_array(result, "columns");
+    bool any = false;
+
+    for (size_t i = 1; i < json_array_size(columns); i++)
+        if (is_empty(get_array(result, "rows"), i)) {
+            fprintf(c->err, "%s%s", any ? " " : "Empty in all of these: ", column_name(columns, i));
+            any = true;
+        }
+    if (any)
+        fputs(".\n", c->err);
+}
+
+static void print_rows(struct client *c, const json_t *result)
+{
+    const json_t *rows = get_array(result, "rows");
+    struct table *t = table_of(result, true, c->width);
+    bool fits = table_fits(t, c->width) || json_array_size(rows) == 0;
+
+    if (!fits) {
+        table_free(t);
+        t = table_of(result, false, c->width);
+    }
+    if (json_array_size(get_array(result, "columns")) > 0)
+        say_left_out(c, t, table_print(t, c->out, c->width, c->tty));
+    (void)fflush(c->out); /* both may go to one file: words come behind the rows */
+    if (!fits)
+        say_empty(c, result);
     if (json_array_size(rows) == 0)
         fputs("No record.\n", c->err);
     else if (json_is_true(json_object_get(result, "more")))
         fprintf(c->err, "These are the first %zu; --limit N shows more.\n", json_array_size(rows));
     table_free(t);
-    free(heads);
 }
 
 static int run(struct client *c, int argc, char **argv)
@@ -139,6 +213,8 @@ static int run(struct client *c, int argc, char **argv)
         ask_set_text(ask_args, "table", args.words[0]);
         ask_set_text(ask_args, "where", where);
         ask_set_number(ask_args, "limit", limit);
+        if (!c->json)
+            ask_set_flag(ask_args, "names");
     }
     status = ask(c, args.count == 1 ? "list" : "tables", ask_args, ASK_MS, &result);
     if (status != CLIENT_DONE)
@@ -158,7 +234,8 @@ const struct command command_list = {
     .summary = "records of a table, or the tables",
     .usage = "list [TABLE] [--where SQL] [--limit N]",
     .help =
-        "Prints the records of a table, one a line; without TABLE, the tables.\n"
+        "Prints the records of a table, one a line; without TABLE, the tables. What names another\n"
+        "record shows what that is called; --where compares with ids, which --json has.\n"
         "\n"
         "  --where SQL     only those of which this expression is true; it reads, it cannot write\n"
         "  --limit N       at most N records (100)\n"

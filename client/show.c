@@ -80,6 +80,18 @@ int record_ask(struct client *c, const char *command, const struct args *args,
     return ask(c, command, ask_args, ASK_MS, result);
 }
 
+/* What a column says; of one that names a record, what that is called and its id. malloc. */
+static char *value_of(const json_t *column)
+{
+    char *value = get_member_shown(column, "value"), *both;
+
+    if (!*get_text(column, "called"))
+        return value;
+    both = text_print("%s (%s)", get_text(column, "called"), value);
+    free(value);
+    return both;
+}
+
 void record_print(struct client *c, const json_t *record)
 {
     static const char *const heads[] = {"column", "value", "when", "where", ""};
@@ -100,7 +112,7 @@ void record_print(struct client *c, const json_t *record)
             text_when(ms, client_now(c), when);
         table_row(t);
         table_cell(t, get_text(column, "name"));
-        table_cell_take(t, get_member_shown(column, "value"));
+        table_cell_take(t, value_of(column));
         table_cell(t, when);
         table_cell(t, get_text(column, "site"));
         table_cell(t, open ? "to decide" : "");
@@ -140,11 +152,13 @@ const struct command command_show = {
         "Prints a record: each column with its value, when and at which site it was written,\n"
         "and which sites hold the record. The ID of a table with several key columns is its\n"
         "values with commas between them, or as several words; \"\\,\" is a comma in a value. Of an\n"
-        "ID in one piece any beginning that is no other's will do.\n"
+        "ID in one piece any beginning that is no other's will do, and so does what the record is\n"
+        "called, capitals and accents or not; of a name that several have their ids are told.\n"
         "\n"
+        "  perche show learner \"Aurélie Le Goff\"\n"
         "  perche show learner 01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10\n"
         "  perche show learner 01990c5e-7d1a\n"
         "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25,W4\n"
-        "  perche show outcome_decision 01990c5e-8a02-7f11-8c66-0d4b3a7e9f25 W4\n",
+        "  perche show outcome_decision \"Aurélie Le Goff\" W4\n",
     .run = run,
 };

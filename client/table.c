@@ -8,9 +8,9 @@
 #include "text.h"
 
 #define GAP         2 /* spaces between two columns */
-#define NARROW      6 /* a column is not cut below this ... */
-#define KEPT_NARROW 8 /* ... and one to be kept not below that */
-#define WHOLE_FROM 72 /* a narrower page has no room for an id and something beside it */
+#define NARROW      6  /* a column is not cut below this ... */
+#define KEPT_NARROW 8  /* ... and one to be kept not below that */
+#define HEAD_NARROW 10 /* what is left of the head of a whole column */
 
 struct table {
     int columns;
@@ -18,7 +18,8 @@ struct table {
     bool *keep, *right, *whole;
     char **cells; /* rows * columns; NULL = empty */
     int rows, cap;
-    int at; /* next column of the last row */
+    int at;    /* next column of the last row */
+    int least; /* columns that are neither kept nor whole are not cut below */
 };
 
 struct table *table_new(const char *const *heads, int columns)
@@ -27,6 +28,7 @@ struct table *table_new(const char *const *heads, int columns)
     size_t n = (size_t)(columns > 0 ? columns : 1);
 
     t->columns = columns;
+    t->least = NARROW;
     t->heads = must_have(calloc(n, sizeof(*t->heads)));
     t->keep = must_have(calloc(n, sizeof(*t->keep)));
     t->whole = must_have(calloc(n, sizeof(*t->whole)));
@@ -67,6 +69,11 @@ void table_right(struct table *t, int column)
     t->right[column] = true;
 }
 
+int table_columns(const struct table *t)
+{
+    return t->columns;
+}
+
 const char *table_head(const struct table *t, int column)
 {
     return t->heads[column];
@@ -103,16 +110,67 @@ void table_cell_take(struct table *t, char *text)
     free(text);
 }
 
-/* The column to make one narrower: the widest that is still above its least width. */
-static int widest(const struct table *t, const int *widths, int shown, bool kept, int width)
+/* What the widest cell of a column takes, from @at_least on. */
+static int cells_width(const struct table *t, int column, int at_least)
 {
-    int found = -1;
+    int widest_cell = at_least;
 
-    for (int i = 0; i < shown; i++)
-        if ((!t->whole[i] || width < WHOLE_FROM) && t->keep[i] == kept && widths[i] > (kept ? KEPT_NARROW : NARROW) &&
-            (found < 0 || widths[i] > widths[found]))
-            found = i;
-    return found;
+    for (int r = 0; r < t->rows; r++) {
+        const char *cell = t->cells[r * t->columns + column];
+        int w = cell ? text_width(cell) : 0;
+
+        if (w > widest_cell)
+            widest_cell = w;
+    }
+    return widest_cell;
+}
+
+static int needed(const struct table *t, int column)
+{
+    return cells_width(t, column, text_width(t->heads[column]));
+}
+
+/* How narrow a column may get on a page of @width. */
+static int least(const struct table *t, int column, int width)
+{
+    int head = text_width(t->heads[column]);
+
+    if (t->whole[column] && width >= TABLE_WHOLE_FROM)
+        return cells_width(t, column, head < HEAD_NARROW ? head : HEAD_NARROW);
+    return t->keep[column] ? KEPT_NARROW : width >= TABLE_WHOLE_FROM ? t->least : NARROW;
+}
+
+/* The column to make one narrower: the widest of its kind that is above its least width; cells go first, then heads of whole
+ * columns, then what is to be kept. -1: there is none. */
+static int widest(const struct table *t, const int *widths, int shown, int width)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        int found = -1;
+
+        for (int i = 0; i < shown; i++) {
+            int of = t->whole[i] && width >= TABLE_WHOLE_FROM ? 1 : t->keep[i] ? 2 : 0;
+
+            if (of == kind && widths[i] > least(t, i, width) && (found < 0 || widths[i] > widths[found]))
+                found = i;
+        }
+        if (found >= 0)
+            return found;
+    }
+    return -1;
+}
+
+void table_least(struct table *t, int columns)
+{
+    t->least = columns;
+}
+
+bool table_fits(const struct table *t, int width)
+{
+    int total = 0;
+
+    for (int i = 0; i < t->columns; i++)
+        total += needed(t, i) + (i > 0 ? GAP : 0);
+    return total <= width;
 }
 
 /* Sets widths[]; returns how many columns are shown. */
@@ -122,23 +180,14 @@ static int lay_out(const struct table *t, int *widths, int width)
     int total = 0;
 
     for (int i = 0; i < t->columns; i++) {
-        widths[i] = text_width(t->heads[i]);
-        for (int r = 0; r < t->rows; r++) {
-            const char *cell = t->cells[r * t->columns + i];
-            int w = cell ? text_width(cell) : 0;
-
-            if (w > widths[i])
-                widths[i] = w;
-        }
+        widths[i] = needed(t, i);
         if (widths[i] > width)
             widths[i] = width;
         total += widths[i] + (i > 0 ? GAP : 0);
     }
     while (total > width) {
-        int i = widest(t, widths, shown, false, width);
+        int i = widest(t, widths, shown, width);
 
-        if (i < 0)
-            i = widest(t, widths, shown, true, width);
         if (i >= 0) {
             widths[i]--;
             total--;

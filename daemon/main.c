@@ -47,6 +47,7 @@ static struct node_config config_of(const struct config *c)
     n.chores = school_chores;
     n.chores_count = school_chores_count;
     n.reader = school_reader;
+    n.naming = school_naming;
     return n;
 }
 

@@ -779,6 +779,7 @@ static enum perche_rc open_replica(struct node *n, const struct node_config *con
                                                 .chores = config->chores,
                                                 .chores_count = config->chores_count,
                                                 .reader = config->reader,
+                                                .naming = config->naming,
                                                 .files = {.ctx = n, .stand = files_stand}};
     n->replica_config.signer = (struct replica_signer){.ctx = ops.ctx, .sign = ops.sign, .verify = ops.verify};
     memcpy(n->replica_config.signer.public_key, identity_public_key(n->identity), 32);

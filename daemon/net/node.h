@@ -43,6 +43,7 @@ struct node_config { /* copied by node_new() */
     const replica_chore *chores;
     size_t chores_count;
     replica_reader reader;
+    struct replica_naming naming;
 };
 
 /* What only daemon/main.c may do about it. */

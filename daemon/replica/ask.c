@@ -380,6 +380,20 @@ static enum perche_rc only_one(struct replica *r, sqlite3_stmt *s, uint8_t *key,
     return r->fail != PERCHE_OK ? r->fail : rc;
 }
 
+/* By what people call it; NOT_FOUND: nobody is called so. */
+static enum perche_rc by_name(struct replica *r, struct args *a, const char *name, struct table *t, uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n)
+{
+    char path[PERCHE_NAME_BYTES_MAX + 2], *json = NULL;
+    bool found;
+
+    (void)snprintf(path, sizeof path, "$.%s", name);
+    if (r->config.naming.find != NULL)
+        json = r->config.naming.find(r, t, a->text, path);
+    found = json != NULL && ask_key_parse(r, t, json, key, key_n);
+    free(json);
+    return r->fail != PERCHE_OK ? r->fail : found && row_known(r, t, (struct perche_bytes){key, *key_n}) ? PERCHE_OK : PERCHE_NOT_FOUND;
+}
+
 /* A beginning of a UUID stands for the range of those that begin so; dead rows count. */
 static enum perche_rc by_uuid(struct replica *r, struct table *t, const char *text, uint8_t *key,
                               uint32_t *key_n)
@@ -451,7 +465,7 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
 
         free(json);
         if (!good)
-            return fail(r, PERCHE_USAGE, "a key of %s has %u value%s", t->name, t->keys_count, t->keys_count == 1 ? "" : "s");
+            return fail(r, PERCHE_USAGE, "a key of %s has %u value%s; a name of several words stands in quotes", t->name, t->keys_count, t->keys_count == 1 ? "" : "s");
     } else {
         if (arg.kind != 't' && arg.kind != 'i' && arg.kind != 'r')
             return fail(r, PERCHE_USAGE, "%s is missing", name);
@@ -477,7 +491,9 @@ enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, stru
         if (rc == PERCHE_NOT_FOUND && r->fail == PERCHE_OK)
             rc = by_beginning(r, t, text, key, key_n);
     }
-    if (rc == PERCHE_NOT_FOUND)
+    if (rc == PERCHE_NOT_FOUND && r->fail == PERCHE_OK)
+        rc = by_name(r, a, name, t, key, key_n);
+    if (rc == PERCHE_NOT_FOUND && r->fail == PERCHE_OK)
         return fail(r, PERCHE_NOT_FOUND, "%s has no such row here", t->name);
     return rc;
 }

@@ -61,7 +61,7 @@ struct table *ask_table(struct replica *r, struct args *a);
 /* @v as column @c would store it: text of a number becomes one. Only the type changes. */
 struct perche_value ask_settled(const struct column *c, struct perche_value v);
 /* The row that argument @name means: a JSON array of its key's values, the one value, or a unique beginning
- * of a text key. NOT_FOUND when there is no such row, dead or alive. */
+ * of a text key; else what people call it (replica_naming). NOT_FOUND when there is no such row, dead or alive. */
 enum perche_rc ask_key(struct replica *r, struct args *a, const char *name, struct table *t,
                        uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *key_n);
 /* The key from its JSON array text, as in perche_conflict.key. False: it is none of this table. */

@@ -47,8 +47,19 @@ static int on_progress(void *ctx)
     return --*left < 0;
 }
 
+/* The column, or with @names what people call the row that it names. */
+static void append_column(struct replica *r, sqlite3_str *s, struct table *t, const struct column *c, bool names)
+{
+    const char *query = names && r->config.naming.query != NULL ? r->config.naming.query(r, t, c->name) : NULL;
+
+    if (query != NULL)
+        sqlite3_str_appendf(s, "coalesce((%s\"%w\".\"%w\"), \"%w\".\"%w\")", query, t->name, c->name, t->name, c->name);
+    else
+        append_name(s, c->name);
+}
+
 static char *list_text(struct replica *r, struct table *t, const char *where, int64_t limit,
-                       int64_t offset)
+                       int64_t offset, bool names)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
 
@@ -61,7 +72,7 @@ static char *list_text(struct replica *r, struct table *t, const char *where, in
         if (c->absent)
             sqlite3_str_appendall(s, "NULL");
         else
-            append_name(s, c->name);
+            append_column(r, s, t, c, names);
     }
     sqlite3_str_appendall(s, " FROM ");
     append_name(s, t->name);
@@ -76,6 +87,20 @@ static char *list_text(struct replica *r, struct table *t, const char *where, in
     }
     sqlite3_str_appendf(s, " LIMIT %lld OFFSET %lld", (long long)limit, (long long)offset);
     return sqlite3_str_finish(s);
+}
+
+/* The columns that hold a code of a list: what is typed in again, and not to be cut. */
+static void write_codes(struct replica *r, struct json *j, const struct table *t)
+{
+    sqlite3_stmt *s = ask(r, "SELECT col FROM perche_column WHERE tab = ?1 AND code_list IS NOT NULL ORDER BY num");
+
+    ask_bind_text(s, 1, t->name);
+    out_key(j, "codes");
+    out_open(j, '[');
+    while (ask_row(r, s, "look for columns of codes"))
+        out_text(j, ask_text(s, 0));
+    out_close(j, ']');
+    sqlite3_finalize(s);
 }
 
 static void write_list(struct replica *r, struct json *j, struct table *t, sqlite3_stmt *s,
@@ -125,7 +150,8 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
 {
     struct table *t = ask_table(r, a);
     int64_t limit = args_number(r, a, "limit", LIST_ROWS), offset = args_number(r, a, "offset", 0);
-    struct arg where = args_find(r, a, "where");
+    bool names = args_true(r, a, "names");
+    struct arg where = args_find(r, a, "where"); /* the last: its text is the statement's */
     int left = STEPS_MAX / STEPS_EACH, rc;
     const char *tail = NULL;
     sqlite3_stmt *s = NULL;
@@ -138,7 +164,7 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
     if (limit < 0 || limit > LIST_ROWS_MAX)
         limit = LIST_ROWS_MAX;
     sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, limit + 1,
-                         offset < 0 ? 0 : offset);
+                         offset < 0 ? 0 : offset, names);
     if (sql_text == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a list");
     (void)sqlite3_set_authorizer(r->db, on_authorize, t->name); /* fails for no database only */
@@ -154,6 +180,8 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
         sqlite3_progress_handler(r->db, STEPS_EACH, on_progress, &left);
         write_list(r, j, t, s, limit);
         sqlite3_progress_handler(r->db, 0, NULL, NULL);
+        if (names && r->fail == PERCHE_OK)
+            write_codes(r, j, t);
     }
     sqlite3_finalize(s);
     sqlite3_free(sql_text);
@@ -217,6 +245,25 @@ static bool contested(struct replica *r, const struct table *t, const char *key,
     return yes;
 }
 
+/* Of a value that names a row: what people call that. */
+static void write_called(struct replica *r, struct json *j, struct table *t, const char *column, const struct perche_value *v)
+{
+    const char *query = v->type == PERCHE_TEXT && r->config.naming.query != NULL ? r->config.naming.query(r, t, column) : NULL;
+    char *text = query != NULL ? sqlite3_mprintf("%s?1", query) : NULL;
+    sqlite3_stmt *s = text != NULL ? ask(r, text) : NULL;
+
+    if (query != NULL && text == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a name");
+    if (s != NULL)
+        bind_value(s, 1, v);
+    if (ask_row(r, s, "look for a name") && *ask_text(s, 0) != '\0') {
+        out_key(j, "called");
+        out_text(j, ask_text(s, 0));
+    }
+    sqlite3_finalize(s);
+    sqlite3_free(text);
+}
+
 enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
 {
     struct table *t = ask_table(r, a);
@@ -261,6 +308,7 @@ enum perche_rc query_show(struct replica *r, struct args *a, struct json *j)
         out_key(j, "name");
         out_text(j, c->name);
         out_bounded(j, "value", v, j->n < JSON_BYTES_MAX - SHOW_REST ? JSON_BYTES_MAX - SHOW_REST - j->n : 0);
+        write_called(r, j, t, c->name, v);
         out_key(j, "at");
         out_time(j, cell->written ? cell->stamp >> 16 : 0);
         out_key(j, "site");

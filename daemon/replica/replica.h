@@ -57,6 +57,16 @@ typedef enum perche_rc (*replica_chore)(struct replica *r, uint32_t part, bool w
 struct table;
 typedef char *(*replica_reader)(struct replica *r, struct table *t, const char *column, const char *text);
 
+/* What people call rows instead of their keys. Any thread, each with its own replica. */
+struct replica_naming {
+    /* The key of the row of @t that they mean by what stands at @path of the JSON object @args, a text or an array of
+     * texts: a JSON array, malloc(). NULL: r->fail says why not, or nobody is called so. */
+    char *(*find)(struct replica *r, struct table *t, const char *args, const char *path);
+    /* For a column of @t that names rows of another table: a query without its last word, "SELECT name FROM site WHERE id = ".
+     * Static; NULL: it names none, or those have no names. */
+    const char *(*query)(struct replica *r, struct table *t, const char *column);
+};
+
 struct replica_config {
     const char *path;        /* replica.db; -wal and -shm appear beside it */
     enum replica_role role;
@@ -76,6 +86,7 @@ struct replica_config {
     const replica_chore *chores; /* at most CHORES_MAX (internal.h) */
     size_t chores_count;
     replica_reader reader;   /* of what a person decides a question with; NULL: text is text */
+    struct replica_naming naming; /* NULL: a row is called by its key alone */
     struct replica_signer signer;
     struct replica_files files;
 };

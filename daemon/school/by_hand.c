@@ -7,6 +7,7 @@
 
 #include "replica/pack.h"
 #include "replica/query.h"
+#include "school/called.h"
 #include "school/entry.h"
 #include "school/school.h"
 
@@ -34,6 +35,85 @@ char *school_reader(struct replica *r, struct table *t, const char *column, cons
     entry_close(&e);
     return read;
 }
+
+/* The key's values as a JSON array; malloc(). */
+static char *key_json(struct replica *r, const struct entry_value *values, uint32_t count)
+{
+    char query[PERCHE_KEY_COLUMNS_MAX * 5 + 32] = "SELECT json_array(", *json = NULL;
+    sqlite3_stmt *s;
+
+    for (uint32_t i = 0; i < count; i++)
+        (void)snprintf(query + strlen(query), sizeof query - strlen(query), "%s?%u", i > 0 ? ", " : "", i + 1);
+    s = ask(r, strcat(query, ")")); /* it fits */
+    for (uint32_t i = 0; s != NULL && i < count; i++)
+        entry_bind(s, (int)i + 1, &values[i]);
+    if (ask_row(r, s, "write a key") && (json = strdup(ask_text(s, 0))) == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a key");
+    sqlite3_finalize(s);
+    return json;
+}
+
+/* One value of a key, as people say it. False: nothing is called so, and *fault may say more, or r->fail. */
+static bool read_key_value(struct replica *r, struct entry_table *e, uint32_t column, const char *text, struct entry_value *out, struct entry_fault *fault)
+{
+    const struct entry_column *c = &e->columns[column];
+    bool several = e->count > 1 && e->columns[1].is_key;
+    char refers[2 * PERCHE_NAME_BYTES_MAX];
+    struct called who;
+
+    if (c->refers != NULL || c->code_list != NULL || c->kind != ENTRY_TEXT || entry_is_uuid(text))
+        return *text != '\0' && entry_read(r, e, column, text, out, fault);
+    (void)snprintf(refers, sizeof refers, "%s(%s)", e->t->name, c->name);
+    if (called_find(r, refers, text, NULL, &who) != PERCHE_OK)
+        return false;
+    if (who.count == 0)
+        return several && entry_read(r, e, column, text, out, fault);
+    if (who.count > 1)
+        return entry_fault_is(fault, c->name, "%s%u rows of %s are called \"%.60s\": give the id of one: %s", who.more ? "more than " : "", who.count, e->t->name, text, who.ids);
+    out->given = true;
+    return entry_set_text(r, out, who.id);
+}
+
+static char *school_find(struct replica *r, struct table *t, const char *args, const char *path)
+{
+    sqlite3_stmt *s = ask(r, "SELECT value FROM json_each(?1, ?2)"); /* of a text there is one, itself */
+    struct entry_value values[PERCHE_KEY_COLUMNS_MAX] = {{0}};
+    struct entry_fault fault = {"", ""};
+    struct entry_table e = {0};
+    uint32_t n = 0;
+    char *json = NULL;
+    bool ok = entry_open(r, t, &e) == PERCHE_OK;
+
+    ask_bind_text(s, 1, args);
+    ask_bind_text(s, 2, path);
+    while (ok && ask_row(r, s, "read a key")) {
+        ok = n < PERCHE_KEY_COLUMNS_MAX && n < e.count && e.columns[n].is_key && read_key_value(r, &e, n, ask_text(s, 0), &values[n], &fault);
+        n += ok;
+    }
+    sqlite3_finalize(s);
+    if (ok && r->fail == PERCHE_OK && n > 0 && (n == e.count || !e.columns[n].is_key))
+        json = key_json(r, values, n);
+    else if (r->fail == PERCHE_OK && *fault.why != '\0')
+        (void)fail(r, PERCHE_NOT_FOUND, "%s", fault.why);
+    for (uint32_t i = 0; i < PERCHE_KEY_COLUMNS_MAX; i++)
+        free(values[i].text);
+    entry_close(&e);
+    return json;
+}
+
+static const char *school_query(struct replica *r, struct table *t, const char *column)
+{
+    sqlite3_stmt *s = ask(r, "SELECT refers FROM perche_column WHERE tab = ?1 AND col = ?2");
+    const char *query;
+
+    ask_bind_text(s, 1, t->name);
+    ask_bind_text(s, 2, column);
+    query = ask_row(r, s, "read what a column names") ? called_query(ask_text(s, 0)) : NULL;
+    sqlite3_finalize(s);
+    return query;
+}
+
+const struct replica_naming school_naming = {school_find, school_query};
 
 /* The members of the argument "values", as text. */
 static bool take_values(struct replica *r, struct args *a, struct entry_table *e, struct entry_value *values, struct entry_fault *fault)

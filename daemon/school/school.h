@@ -27,10 +27,13 @@ extern const size_t school_chores_count;
 /* What a value that decides a question means (replica_reader): checked and written as `perche set` would. */
 char *school_reader(struct replica *r, struct table *t, const char *column, const char *text);
 
+/* What people call rows (called.h). */
+extern const struct replica_naming school_naming;
+
 /* Commands of people (WORK_COMMAND), on the writer's thread.
  *   publish {name, from, to, as_of, site, cohort, by}, at a hub: keeps the figure as it is known now in report_snapshot, a row for each
  *          part and group; changes {snapshot: the beginning of its id} then tells what has become of it
- *   add, set, mark, import, imported: by_hand.h */
+ *   add, set, void, mark, import, imported: by_hand.h */
 extern const struct replica_command school_commands[];
 extern const size_t school_commands_count;
 

@@ -45,6 +45,7 @@ static int open_school(void **state)
     p->hub->config.questions = school_questions;
     p->hub->config.questions_count = school_questions_count;
     p->hub->config.reader = school_reader;
+    p->hub->config.naming = school_naming;
     fixture_open(p->hub);
     fixture_program(p->hub);
     program(p->hub, "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status)"
@@ -166,9 +167,9 @@ static void adding(void **state)
                                    .done = "SELECT count(*) FROM learner WHERE given_names = 'Zoé %u'"});
 }
 
-static void setting(void **state)
+static void setting_by_name(void **state)
 {
-    is_tried(state, &(struct deed){.name = "set", .args = "{\"table\": \"learner\", \"id\": \"01980000-0005-7000-8000-000000000001\", \"values\": {\"call_name\": \"L%u\"}}",
+    is_tried(state, &(struct deed){.name = "set", .args = "{\"table\": \"learner\", \"id\": \"aurelie le goff\", \"values\": {\"call_name\": \"L%u\"}}",
                                    .done = "SELECT count(*) FROM learner WHERE call_name = 'L%u'"});
 }
 
@@ -182,7 +183,12 @@ static void marking(void **state)
 
 static void listing(void **state)
 {
-    is_tried(state, &(struct deed){.name = "list", .reads = true, .args = "{\"table\": \"enrolment\"}"});
+    is_tried(state, &(struct deed){.name = "list", .reads = true, .args = "{\"table\": \"enrolment\", \"names\": true}"});
+}
+
+static void showing_by_name(void **state)
+{
+    is_tried(state, &(struct deed){.name = "show", .reads = true, .args = "{\"table\": \"enrolment\", \"id\": \"Aurelie Le Goff\"}"});
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_school, close_school)
@@ -190,7 +196,7 @@ static void listing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(adding), TEST(setting), TEST(marking), TEST(listing),
+        TEST(adding), TEST(setting_by_name), TEST(marking), TEST(listing), TEST(showing_by_name),
     };
 
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));

@@ -754,7 +754,7 @@ static void list_prints_the_records_of_a_table(void **state)
            "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
            "'2001-01-31', 1204, 'x\\ny']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100,'names':true}}", CLIENT_DONE,
            /* out */
            "id                                    family_name  born_on        n  note\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
@@ -772,7 +772,7 @@ static void list_on_a_narrow_terminal_cuts_the_widest(void **state)
            "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
            "'2001-01-31', 1204, 'x\\ny']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100,'names':true}}", CLIENT_DONE,
            /* out */
            "id            famil…  born_…     n  note\n"
            "01990c5e-7d…  Lefèv…  1999-…     7\n"
@@ -789,7 +789,7 @@ static void list_cuts_no_id_where_there_is_room(void **state)
            "'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Lefèvre', "
            "'a long note that goes on and on and on and on and on']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100,'names':true}}", CLIENT_DONE,
            /* out */
            "id                                    family_name  note\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      a long note that goe…\n",
@@ -922,7 +922,7 @@ static void list_says_which_columns_do_not_fit(void **state)
            "'born_on', 'home_site_id', 'call_name', 'note'], 'rows': [['01990c5e-7d1a-7c3e', "
            "'Lefèvre', 'Zoé-Clémentine', '1999-05-06', '01990c5e-0000', 'Zoé', 'x']]}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'t','limit':100}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'t','limit':100,'names':true}}", CLIENT_DONE,
            /* out */
            "id        famil…  given…  born_…  home_…\n"
            "01990c5…  Lefèv…  Zoé-C…  1999-…  01990…\n",
@@ -940,13 +940,31 @@ static void list_says_that_there_are_more(void **state)
            "'Lefèvre', '1999-05-06', 7, null], ['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11', '山田', "
            "'2001-01-31', 1204, 'x\\ny']], 'more': true}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','where':'n > 3','limit':2}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','where':'n > 3','limit':2,'names':true}}", CLIENT_DONE,
            /* out */
            "id                                    family_name  born_on        n  note\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Lefèvre      1999-05-06     7\n"
            "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d11  山田         2001-01-31  1204  x y\n",
            /* err */
            "These are the first 2; --limit N shows more.\n");
+}
+
+/* Codes, days and numbers whole, names long enough to be names; what does not fit then, and what is empty in every row, is told. */
+static void list_cuts_no_code_and_tells_what_is_empty(void **state)
+{
+    (void)state;
+    expect("list enrolment", 100, NULL,
+           "{'ok': true, 'result': {'table': 'enrolment', 'columns': ['id', 'learner_id', 'cohort_id', 'actual_end', 'exit_reason', "
+           "'pay_scheme', 'transferred_from', 'name_at_entry'], 'rows': [['01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10', 'Camille Rousseau-Desmoulins', 'P1', '2016-08-05', "
+           "'DROPOUT_FINANCIAL', null, null, 'Camille Rousseau-Desmoulins']], 'codes': ['exit_reason', 'pay_scheme']}}\n",
+           /* asked */
+           "{'command':'list','args':{'table':'enrolment','limit':100,'names':true}}", CLIENT_DONE,
+           /* out */
+           "id                                    learner_id        cohort_id  actual_end  exit_reason\n"
+           "01990c5e-7d1a-7c3e-9b53-2f4e8f0a6d10  Camille Roussea…  P1         2016-08-05  DROPOUT_FINANCIAL\n",
+           /* err */
+           "1 of 6 columns do not fit here: name_at_entry. \"perche show TABLE ID\" and --json have them.\n"
+           "Empty in all of these: pay_scheme transferred_from.\n");
 }
 
 static void list_of_nothing_says_so(void **state)
@@ -956,7 +974,7 @@ static void list_of_nothing_says_so(void **state)
            "{'ok': true, 'result': {'table': 'learner', 'columns': ['id', 'family_name', "
            "'born_on', 'n', 'note'], 'rows': []}}\n",
            /* asked */
-           "{'command':'list','args':{'table':'learner','limit':100}}", CLIENT_DONE,
+           "{'command':'list','args':{'table':'learner','limit':100,'names':true}}", CLIENT_DONE,
            /* out */
            "id  family_name  born_on  n  note\n",
            /* err */
@@ -1009,6 +1027,24 @@ static void show_prints_value_time_and_site_of_each_column(void **state)
            "decided_on\n",
            /* err */
            "Another site wrote another value: \"perche conflicts\" shows both.\n");
+}
+
+static void show_says_what_a_named_record_is_called(void **state)
+{
+    (void)state;
+    expect("show cohort P1", 80, NULL,
+           "{'ok': true, 'result': {'table': 'cohort', 'key': ['01990c5e'], 'label': 'cohort P1', 'deleted': false, "
+           "'columns': [{'name': 'site_id', 'value': '01990c5e-0000', 'called': 'La Loupe', 'at': null, 'site': null}]}}\n",
+           /* asked */
+           "{'command':'show','args':{'table':'cohort','id':'P1'}}", CLIENT_DONE,
+           /* out */
+           "cohort   01990c5e\n"
+           "what     cohort P1\n"
+           "\n"
+           "column   value                     when  where\n"
+           "site_id  La Loupe (01990c5e-0000)\n",
+           /* err */
+           "");
 }
 
 static void report_takes_days_as_people_write_them(void **state)
@@ -2047,9 +2083,11 @@ int main(void)
         cmocka_unit_test(conflicts_say_what_is_the_matter_and_a_decision_what_comes_of_it),
         cmocka_unit_test(list_says_which_columns_do_not_fit),
         cmocka_unit_test(list_says_that_there_are_more),
+        cmocka_unit_test(list_cuts_no_code_and_tells_what_is_empty),
         cmocka_unit_test(list_of_nothing_says_so),
         cmocka_unit_test(list_in_json_is_what_the_daemon_said),
         cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
+        cmocka_unit_test(show_says_what_a_named_record_is_called),
         cmocka_unit_test(report_takes_days_as_people_write_them),
         cmocka_unit_test(show_takes_an_id_as_several_words),
         cmocka_unit_test(show_says_when_every_site_has_it),
