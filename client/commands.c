@@ -23,6 +23,7 @@ const struct command *const commands[] = {
     &command_add,
     &command_set,
     &command_void,
+    &command_delete,
     &command_mark,
     &command_import,
     &command_export,

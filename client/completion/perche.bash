@@ -110,7 +110,7 @@ _perche() {
             _perche_offer "$globals --version"
         else
             _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
-                set void mark import export invite join revoke retire recover leave verify replicate help version'
+                set void delete mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         return
         ;;
@@ -177,9 +177,9 @@ _perche() {
             _perche_offer "$(_perche_values id duplicates)"
         fi
         ;;
-    add | set | void)
+    add | set | void | delete)
         if [[ $cur == -* ]]; then
-            _perche_offer "$([[ $command != void ]] || printf -- --reason) $globals"
+            _perche_offer "$([[ $command != void ]] || printf -- --reason) $([[ $command != add ]] || printf -- --anyway) $globals"
         elif ((words == 0)); then
             _perche_offer "$(_perche_values table list)"
         fi
@@ -220,7 +220,7 @@ _perche() {
             _perche_offer "$globals"
         elif ((words == 0)); then
             _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
-                set void mark import export invite join revoke retire recover leave verify replicate help version'
+                set void delete mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;

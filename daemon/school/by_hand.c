@@ -1,4 +1,4 @@
-/* `perche add`, `set` and `void`: one record by hand. */
+/* `perche add`, `set`, `void` and `delete`: one record by hand. */
 #include "school/by_hand.h"
 
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "replica/pack.h"
 #include "replica/query.h"
 #include "school/called.h"
+#include "school/duplicates.h"
 #include "school/entry.h"
 #include "school/school.h"
 
@@ -146,24 +147,108 @@ static enum perche_rc write_back(struct replica *r, const struct table *t, const
     return r->fail;
 }
 
+/* Does a site that has the row let this one write what it reads? The hub keeps what it has made of site_reader; a site asks the table. */
+static bool may_as_reader(struct replica *r, const struct meta *m)
+{
+    const uint32_t *sites;
+    bool may = false;
+
+    for (uint32_t i = 0, n = m->table->area != NULL ? scope_sites(r, m->scope, &sites) : 0; i < n && !may; i++) {
+        sqlite3_stmt *s = ask(r, "SELECT 1 FROM site_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3 AND may_write = 1");
+
+        ask_bind_text(s, 1, name_text(r, sites[i]));
+        ask_bind_text(s, 2, r->node.site);
+        ask_bind_text(s, 3, m->table->area);
+        may = ask_row(r, s, "look for a reader's rights");
+        sqlite3_finalize(s);
+    }
+    return may;
+}
+
+/* May this site write the row, which is harvested? Else the hub would refuse it, and put it back when nobody is looking any more. @key: a JSON
+ * array; @fresh: a new row, which may be given away where any holder may move it. */
+static enum perche_rc check_ours(struct replica *r, struct table *t, const char *key, bool fresh)
+{
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1];
+    uint8_t encoded[PERCHE_KEY_BYTES_MAX];
+    uint32_t n;
+    struct meta m;
+    bool may = true;
+
+    if (r->hub || t->rule == RULE_ALL || (fresh && t->mover_holder && t->rule != RULE_PARENT) || !ask_key_parse(r, t, key, encoded, &n) ||
+        meta_load(r, t, (struct perche_bytes){encoded, n}, &m) != PERCHE_OK)
+        return r->fail;
+    if (m.stored && row_values(r, &m, values) == PERCHE_OK)
+        may = scope_may_write(r, t, &m, values, r->node.site_num) || may_as_reader(r, &m);
+    meta_clear(&m);
+    if (r->fail != PERCHE_OK || may)
+        return r->fail;
+    return fail(r, PERCHE_REFUSED, t->rule == RULE_HUB      ? "rows of %s are the hub's alone; nothing was written"
+                                   : t->rule == RULE_PARENT ? "this row of %s belongs to a record of another site, which this one may only read: it is written there, or at the hub; nothing was written"
+                                                            : "this row of %s is another site's: it is written there, or at the hub; nothing was written", t->name);
+}
+
+/* What stands on the attendance sheets, also when the learner has left this site. */
+static bool name_entry(struct replica *r, const struct entry_table *e, struct entry_value *values)
+{
+    struct entry_fault fault = {"", ""};
+    int learner = strcmp(e->t->name, "enrolment") == 0 ? entry_column(e, "learner_id", &fault) : -1, name = learner < 0 ? -1 : entry_column(e, "name_at_entry", &fault);
+    sqlite3_stmt *s;
+
+    if (name < 0 || values[name].given || values[learner].kind != 't')
+        return true;
+    s = ask(r, "SELECT name FROM learner_name WHERE learner_id = ?1 AND name IS NOT NULL");
+    if (s != NULL)
+        entry_bind(s, 1, &values[learner]);
+    if (ask_row(r, s, "look for a name") && entry_set_text(r, &values[name], ask_text(s, 0)))
+        values[name].given = true;
+    sqlite3_finalize(s);
+    return r->fail == PERCHE_OK;
+}
+
+static const char *value_text(const struct entry_table *e, const struct entry_value *values, const char *column)
+{
+    for (uint32_t i = 0; i < e->count; i++)
+        if (strcmp(e->columns[i].name, column) == 0)
+            return values[i].given && values[i].kind == 't' ? values[i].text : "";
+    return "";
+}
+
+/* A line that was put right, typed or taken in once more without its id, would make a second learner without a word. */
+static enum perche_rc check_new_person(struct replica *r, const struct entry_table *e, const struct entry_value *values)
+{
+    const struct duplicates_names who = {value_text(e, values, "birth_family_name"), value_text(e, values, "use_family_name"), value_text(e, values, "given_names"),
+                                         value_text(e, values, "call_name"), value_text(e, values, "birth_date")};
+    char id[PERCHE_ID_BYTES_MAX];
+
+    if (duplicates_here(r, &who, id) != PERCHE_OK || *id == '\0')
+        return r->fail;
+    return fail(r, PERCHE_STATE, "somebody of this name, born on %s, is here already: %s; nothing was written. perche set learner changes what is recorded of that person;"
+                                 " where this is another one, perche add ... --anyway", who.born, id);
+}
+
 enum perche_rc command_add(struct replica *r, const struct work *w, struct args *a, struct json *j)
 {
     struct table *t = ask_table(r, a);
     struct entry_fault fault = {"", ""};
     struct entry_table e = {0};
     struct entry_value *values = NULL;
+    bool anyway = args_true(r, a, "anyway");
     char *key = NULL;
 
     (void)w;
-    if (t == NULL || entry_open(r, t, &e) != PERCHE_OK)
+    if (t == NULL || r->fail != PERCHE_OK || entry_open(r, t, &e) != PERCHE_OK)
         return r->fail;
     values = calloc(e.count, sizeof *values);
     if (values == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a record");
-    else if (!take_values(r, a, &e, values, &fault) || !entry_complete(r, &e, values, &fault) || !entry_plausible(&e, values, NULL, &fault) ||
-             !entry_insert(r, &e, values, &key, &fault))
+    else if (!take_values(r, a, &e, values, &fault) || !name_entry(r, &e, values) || !entry_complete(r, &e, values, &fault) || !entry_plausible(&e, values, NULL, &fault))
         (void)entry_failed(r, &fault);
-    else
+    else if (!anyway && strcmp(t->name, "learner") == 0 && check_new_person(r, &e, values) != PERCHE_OK)
+        ; /* r->fail says who */
+    else if (!entry_insert(r, &e, values, &key, &fault))
+        (void)entry_failed(r, &fault);
+    else if (harvest_all(r) == PERCHE_OK && check_ours(r, t, key, true) == PERCHE_OK)
         (void)write_back(r, t, key, j);
     sqlite3_free(key);
     entry_values_free(values, e.count);
@@ -257,9 +342,11 @@ enum perche_rc command_set(struct replica *r, const struct work *w, struct args 
         (void)entry_failed(r, &fault);
     else if (take_key(r, a, &e, values, &key) && !entry_exists(r, &e, values) && r->fail == PERCHE_OK)
         (void)fail(r, PERCHE_NOT_FOUND, "there is no such row in %s (any more)", t->name);
-    else if (r->fail == PERCHE_OK && (!still_plausible(r, &e, values, &fault) || !entry_update(r, &e, values, &fault)))
+    else if (r->fail != PERCHE_OK || check_ours(r, t, key, false) != PERCHE_OK)
+        ; /* r->fail says why */
+    else if (!still_plausible(r, &e, values, &fault) || !entry_update(r, &e, values, &fault))
         (void)entry_failed(r, &fault);
-    else if (r->fail == PERCHE_OK)
+    else
         (void)write_back(r, t, key, j);
     free(key);
     entry_values_free(values, e.count);
@@ -314,7 +401,7 @@ enum perche_rc command_void(struct replica *r, const struct work *w, struct args
         (void)fail(r, PERCHE_USAGE, "a row of %s is never taken back: %s", t->name, e.append ? "it stays" : "put it right with perche set");
     else if ((values = calloc(e.count, sizeof *values)) == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a record");
-    else if (take_key(r, a, &e, values, &key) && still_counts(r, &e, values)) {
+    else if (take_key(r, a, &e, values, &key) && still_counts(r, &e, values) && check_ours(r, t, key, false) == PERCHE_OK) {
         if (!entry_void(r, &e, values, reason, &made, &fault))
             (void)entry_failed(r, &fault);
         else
@@ -322,6 +409,96 @@ enum perche_rc command_void(struct replica *r, const struct work *w, struct args
     }
     free(key);
     sqlite3_free(made);
+    entry_values_free(values, e.count);
+    entry_close(&e);
+    return r->fail;
+}
+
+/* ---- delete ------------------------------------------------------------------------- */
+
+/* What is done instead in a table of which a person deletes nothing; NULL: rows of it may go. */
+static const char *instead_of_deleting(const struct entry_table *e)
+{
+    static const char *const people[][2] = {
+        {"learner", "a person is never deleted by hand: who was registered twice is said to be one at the hub (perche duplicates), and who is to be forgotten is erased there"},
+        {"enrolment", "an enrolment is ended, not deleted: perche set enrolment ID actual_end=DAY exit_reason=REASON; one that never began:"
+                      " perche add enrolment_status_event enrolment_id=ID status=NEVER_STARTED effective_on=DAY"},
+    };
+
+    for (size_t i = 0; i < sizeof people / sizeof *people; i++)
+        if (strcmp(people[i][0], e->t->name) == 0)
+            return people[i][1];
+    if (e->append && has_column(e, "void_reason"))
+        return "what is recorded there stays: a row that was never right is taken back: perche void TABLE ID --reason TEXT";
+    if (e->append)
+        return "what is recorded there stays";
+    if (e->t->policy == POLICY_HUB)
+        return "reference data is closed (valid_to, a state), or put right with perche set, at the hub: rows of other sites name it";
+    if (e->t->chained)
+        return "what was decided is put right with perche set; a decision that no observation bears out any more the hub takes back by itself";
+    if (e->t->policy == POLICY_REVIEW)
+        return "it is put right with perche set; where it has a state, that says that it is over";
+    return NULL;
+}
+
+/* Does a row name the one whose key is @values[0]? Then r->fail says which and what to do. */
+static enum perche_rc check_unnamed(struct replica *r, const struct entry_table *e, const struct entry_value *values)
+{
+    sqlite3_stmt *s = ask(r, "SELECT tab, col FROM perche_column WHERE refers = ?1 || '(' || ?2 || ')' ORDER BY tab, col");
+
+    ask_bind_text(s, 1, e->t->name);
+    ask_bind_text(s, 2, e->columns[0].name);
+    while (ask_row(r, s, "look for what names a table")) {
+        const struct table *by = registry_table(r, ask_text(s, 0));
+        char *text = by != NULL && by->present ? sqlite3_mprintf("SELECT count(*) FROM (SELECT 1 FROM \"%w\" WHERE \"%w\" = ?1 LIMIT 1000)", by->name, ask_text(s, 1)) : NULL;
+        sqlite3_stmt *count = text != NULL ? ask(r, text) : NULL;
+
+        if (by != NULL && by->present && text == NULL)
+            (void)fail(r, PERCHE_NOMEM, "no memory for a statement");
+        if (count != NULL)
+            entry_bind(count, 1, &values[0]);
+        if (ask_row(r, count, "look for what names a row") && sqlite3_column_int(count, 0) > 0)
+            (void)fail(r, PERCHE_STATE, "%d row%s of %s name it (%s): %s; nothing was deleted", sqlite3_column_int(count, 0), sqlite3_column_int(count, 0) == 1 ? "" : "s", by->name, ask_text(s, 1),
+                       strcmp(e->t->name, "half_day") == 0 ? "it is cancelled, with what was marked: perche set half_day ID cancelled=1" : "they go first, if they may");
+        sqlite3_finalize(count);
+        sqlite3_free(text);
+        if (r->fail != PERCHE_OK)
+            break;
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+enum perche_rc command_delete(struct replica *r, const struct work *w, struct args *a, struct json *j)
+{
+    struct table *t = ask_table(r, a);
+    struct entry_fault fault = {"", ""};
+    struct entry_table e = {0};
+    struct entry_value *values = NULL;
+    const char *instead;
+    char *key = NULL;
+
+    (void)w;
+    if (t == NULL || entry_open(r, t, &e) != PERCHE_OK)
+        return r->fail;
+    instead = t->is_system ? "that is the daemon's own" : instead_of_deleting(&e);
+    if (instead != NULL)
+        (void)fail(r, PERCHE_USAGE, "a row of %s is not deleted: %s", t->name, instead);
+    else if ((values = calloc(e.count, sizeof *values)) == NULL)
+        (void)fail(r, PERCHE_NOMEM, "no memory for a record");
+    else if (take_key(r, a, &e, values, &key) && !entry_exists(r, &e, values) && r->fail == PERCHE_OK)
+        (void)fail(r, PERCHE_NOT_FOUND, "there is no such row in %s (any more)", t->name);
+    else if (r->fail == PERCHE_OK && check_ours(r, t, key, false) == PERCHE_OK && (t->keys_count > 1 || check_unnamed(r, &e, values) == PERCHE_OK)) {
+        out_key(j, "was");
+        out_open(j, '{');
+        (void)write_back(r, t, key, j);
+        out_close(j, '}');
+        if (r->fail == PERCHE_OK && !entry_delete(r, &e, values, &fault))
+            (void)entry_failed(r, &fault);
+        out_key(j, "deleted");
+        out_bool(j, r->fail == PERCHE_OK);
+    }
+    free(key);
     entry_values_free(values, e.count);
     entry_close(&e);
     return r->fail;

@@ -4,12 +4,16 @@
 
 #include "replica/ask.h"
 
-/* add {table, values: {column: text}}, set {table, id, values}: the row as `show` has it.
+/* add {table, values: {column: text}, anyway}, set {table, id, values}: the row as `show` has it. A learner of the same name and day of birth
+ * as one who is here is not added, unless anyway.
  * void {table, id, reason}: the row that takes that one back, as `show` has it.
- * half_days.c: mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: marks that count and say something else are voided. */
+ * delete {table, id}: {was: the row as `show` had it, deleted: true}. */
 enum perche_rc command_add(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_set(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_void(struct replica *r, const struct work *w, struct args *a, struct json *j);
+enum perche_rc command_delete(struct replica *r, const struct work *w, struct args *a, struct json *j);
+
+/* half_days.c: mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: marks that count and say something else are voided. */
 enum perche_rc command_mark(struct replica *r, const struct work *w, struct args *a, struct json *j);
 
 /* import.c: import {table, source, columns: [name], rows: [[line, text or null, ...]], dry}: {new, changed, same, asked, refused: [{line, column, why, value}]}.

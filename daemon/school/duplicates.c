@@ -141,6 +141,58 @@ int duplicates_score(const struct duplicates_person *a, const struct duplicates_
     return score + (contact ? 30 : 0);
 }
 
+/* ---- somebody who is here already ------------------------------------------------------ */
+
+struct folded {
+    char birth_name[NAME_MAX_BYTES], use_name[NAME_MAX_BYTES], given[NAME_MAX_BYTES];
+};
+
+static struct folded folded_of(const struct duplicates_names *n)
+{
+    struct folded f;
+
+    (void)duplicates_fold(n->birth_name, f.birth_name, sizeof f.birth_name);
+    (void)duplicates_fold(n->use_name, f.use_name, sizeof f.use_name);
+    (void)duplicates_fold(*n->given != '\0' ? n->given : n->call_name, f.given, sizeof f.given);
+    return f;
+}
+
+/* "aurelie" and "aureliejeanne" are; "jeanpaul" and "jeanmarie", who may be twins, are not. */
+static bool one_begins_the_other(const char *a, const char *b)
+{
+    size_t n = strlen(a), k = strlen(b);
+
+    return n > 0 && k > 0 && strncmp(a, b, n < k ? n : k) == 0;
+}
+
+static bool same_names(const struct folded *a, const struct folded *b)
+{
+    return (same(a->birth_name, b->birth_name) || same(a->birth_name, b->use_name) || same(a->use_name, b->birth_name) || same(a->use_name, b->use_name)) &&
+           one_begins_the_other(a->given, b->given);
+}
+
+enum perche_rc duplicates_here(struct replica *r, const struct duplicates_names *who, char id[PERCHE_ID_BYTES_MAX])
+{
+    struct folded wanted = folded_of(who);
+    sqlite3_stmt *s;
+
+    *id = '\0';
+    if (*who->born == '\0')
+        return PERCHE_OK;
+    s = ask(r, "SELECT id, coalesce(birth_family_name, ''), coalesce(use_family_name, ''), coalesce(given_names, ''), coalesce(call_name, '') FROM learner"
+               " WHERE birth_date = ?1 AND erased_at IS NULL AND restricted = 0 ORDER BY id");
+    ask_bind_text(s, 1, who->born);
+    while (*id == '\0' && ask_row(r, s, "look for a learner who is here")) {
+        const struct duplicates_names names = {ask_text(s, 1), ask_text(s, 2), ask_text(s, 3), ask_text(s, 4), ""};
+        struct folded one = folded_of(&names);
+
+        if (same_names(&wanted, &one))
+            (void)snprintf(id, PERCHE_ID_BYTES_MAX, "%s", ask_text(s, 0));
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
 /* ---- who shares something ------------------------------------------------------------- */
 
 struct person {

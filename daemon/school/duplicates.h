@@ -24,6 +24,17 @@ struct duplicates_person {
 #define DUPLICATES_ASK 70
 int duplicates_score(const struct duplicates_person *a, const struct duplicates_person *b, bool contact);
 
+/* As they are written; "" = not known. */
+struct duplicates_names {
+    const char *birth_name, *use_name, *given, *call_name;
+    const char *born; /* YYYY-MM-DD */
+};
+
+/* Is somebody of this name, born that day, here already? Names are folded; of several first names the fewer may be the beginning of the more,
+ * and a call name serves where there is none. The id into @id, of several the oldest; "": nobody, or too little is known. Reads those of that
+ * day of birth: each call looks through all learners. On a writer's or a reader's thread; what fails is r->fail. */
+enum perche_rc duplicates_here(struct replica *r, const struct duplicates_names *who, char id[PERCHE_ID_BYTES_MAX]);
+
 /* Brings the table duplicate_candidate up to date. At a hub, in a transaction that writes. */
 enum perche_rc duplicates_find(struct replica *r);
 

@@ -83,6 +83,16 @@ static enum perche_rc take_time(struct replica *r, struct entry_table *e)
     return r->fail;
 }
 
+/* Is the row the site's that stands in this column, and only the hub's to move? */
+static bool places_row(const struct table *t, uint16_t num)
+{
+    bool own = t->rule == RULE_OWN || t->rule == RULE_MEMBERS, found = false;
+
+    for (uint32_t p = 0; own && !t->mover_holder && p < t->parts_count; p++)
+        found |= t->parts[p].child_site == NULL && t->parts[p].key_index < 0 && t->parts[p].num == num;
+    return found;
+}
+
 enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table *e)
 {
     sqlite3_stmt *s = ask(r, "SELECT x.name, x.type, x.\"notnull\", x.dflt_value IS NOT NULL, x.pk, p.code_list, p.refers, p.policy = 'hub', m.sql"
@@ -93,6 +103,7 @@ enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table
     (void)take_time(r, e);
     e->t = t;
     e->append = t->policy == POLICY_APPEND;
+    e->hub = r->hub;
     e->columns = calloc(PERCHE_KEY_COLUMNS_MAX + PERCHE_COLUMNS_MAX, sizeof *e->columns);
     if (e->columns == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a table's columns");
@@ -116,6 +127,7 @@ enum perche_rc entry_open(struct replica *r, struct table *t, struct entry_table
 
             c->num = known != NULL ? known->num : 0;
             c->review = known != NULL && known->policy == POLICY_REVIEW;
+            c->places = known != NULL && places_row(t, known->num);
         }
     }
     sqlite3_finalize(s);
@@ -193,6 +205,17 @@ static void add_missing(struct replica *r, const struct entry_column *c, struct 
     sqlite3_finalize(s);
 }
 
+/* The network of a hub is the only one there is. */
+static bool only_network(struct replica *r, const struct entry_column *c, struct entry_value *out)
+{
+    sqlite3_stmt *s = c->refers != NULL && strcmp(c->refers, "network(id)") == 0 ? ask(r, "SELECT min(id) FROM network HAVING count(*) = 1") : NULL;
+    bool is = ask_row(r, s, "look for the network") && entry_set_text(r, out, ask_text(s, 0));
+
+    sqlite3_finalize(s);
+    out->given = is;
+    return is;
+}
+
 bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value *values, struct entry_fault *fault)
 {
     bool missing = false;
@@ -210,7 +233,7 @@ bool entry_complete(struct replica *r, struct entry_table *e, struct entry_value
             if (!entry_set_text(r, &values[i], e->now))
                 return false;
             values[i].given = true;
-        } else if (c->notnull && !c->has_default) {
+        } else if (c->notnull && !c->has_default && !only_network(r, c, &values[i])) {
             add_missing(r, c, fault);
             missing = true;
         }
@@ -411,6 +434,24 @@ bool entry_update(struct replica *r, struct entry_table *e, const struct entry_v
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (values[i].given && !e->columns[i].is_key)
             entry_bind(s, ++n, &values[i]);
+    for (uint32_t i = 0; s != NULL && i < e->count; i++)
+        if (e->columns[i].is_key)
+            entry_bind(s, ++n, &values[i]);
+    return s != NULL && stepped(r, s, NULL, fault);
+}
+
+bool entry_delete(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault)
+{
+    sqlite3_str *text = sqlite3_str_new(r->db);
+    sqlite3_stmt *s;
+    int n = 0;
+
+    sqlite3_str_appendf(text, "DELETE FROM \"%w\"", e->t->name);
+    for (uint32_t i = 0; i < e->count; i++)
+        if (e->columns[i].is_key)
+            sqlite3_str_appendf(text, "%s\"%w\" = ?", n++ > 0 ? " AND " : " WHERE ", e->columns[i].name);
+    s = entry_statement(r, e, sqlite3_str_finish(text));
+    n = 0;
     for (uint32_t i = 0; s != NULL && i < e->count; i++)
         if (e->columns[i].is_key)
             entry_bind(s, ++n, &values[i]);

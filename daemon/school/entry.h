@@ -28,6 +28,7 @@ struct entry_column {
     enum entry_kind kind;
     char *code_list, *refers; /* of perche_column, NULL = none; owned */
     bool is_key, notnull, has_default, hub_alone, own_site, now; /* own_site, now: filled when it is left out */
+    bool places;     /* says which site's row it is, and only the hub changes that */
     uint16_t num;    /* in the clock, 0 = a key column */
     bool review;     /* a person is asked when it is written twice */
     char said[64], meant[PERCHE_ID_BYTES_MAX]; /* the last name or code that was read, and what it stands for */
@@ -42,6 +43,7 @@ struct entry_table {
     uint32_t count;
     bool key_minted; /* its key has a DEFAULT */
     bool append;
+    bool hub;        /* this node is one: it writes everybody's rows */
     char now[32];    /* the time of the command */
     struct entry_kept {
         char *text;  /* owned */
@@ -90,7 +92,7 @@ bool entry_read(struct replica *r, struct entry_table *e, uint32_t column, const
 /* Of the marks, those of who was not there. */
 bool mark_is_absent(const char *mark);
 /* Can what is given hold, with what stands in the row already (@there: a query of all columns that is at it, NULL = a new row)? Days in their
- * order and not to come, no minutes of somebody who was absent, a learner with a name. */
+ * order and not to come, no minutes of somebody who was absent, a learner with a name; and whose row it is stays as it was. */
 bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault);
 
 /* ---- entry.c: a row ----------------------------------------------------------------------------- */
@@ -109,5 +111,7 @@ bool entry_exists(struct replica *r, struct entry_table *e, const struct entry_v
 sqlite3_stmt *entry_present(struct replica *r, struct entry_table *e, const struct entry_value *values);
 /* Of the row with the key values of @values, the others that are given. */
 bool entry_update(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
+/* The row with the key values of @values goes. */
+bool entry_delete(struct replica *r, struct entry_table *e, const struct entry_value *values, struct entry_fault *fault);
 
 #endif

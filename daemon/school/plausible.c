@@ -48,10 +48,32 @@ bool mark_is_absent(const char *mark)
     return strcmp(mark, "ABSENT") == 0 || strcmp(mark, "ABSENT_EXCUSED") == 0 || strcmp(mark, "DISTANCE_NOT_DONE") == 0;
 }
 
+static bool is_same(const struct entry_value *v, sqlite3_stmt *there, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(there, column);
+
+    return v->kind == 'n' ? text == NULL : v->kind == 't' && text != NULL && strcmp(v->text, text) == 0;
+}
+
+/* The hub would refuse it and put the row back, when a person is no longer looking. */
+static bool stays(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
+{
+    bool person = strcmp(e->t->name, "learner") == 0 || strcmp(e->t->name, "enrolment") == 0;
+
+    for (uint32_t i = 0; !e->hub && there != NULL && i < e->count; i++)
+        if (e->columns[i].places && values[i].given && !is_same(&values[i], there, (int)i))
+            return entry_fault_is(fault, e->columns[i].name, "%s says whose row this is, and only the hub changes it%s", e->columns[i].name,
+                                  person ? ": ask for a transfer: perche add transfer learner_id=... enrolment_id=... from_site=... to_site=... to_cohort_id=..."
+                                           " asked_on=... effective_on=... state=ASKED" : "");
+    return true;
+}
+
 bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
 {
     int64_t n = 0;
 
+    if (!stays(e, values, there, fault))
+        return false;
     for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
         bool given = false;
         const char *from = coming(e, values, there, periods[i][0], &n, &given), *to = coming(e, values, there, periods[i][1], &n, &given);

@@ -18,6 +18,7 @@ const struct replica_command school_commands[] = {
     {"add", false, command_add},
     {"set", false, command_set},
     {"void", false, command_void},
+    {"delete", false, command_delete},
     {"mark", false, command_mark},
     {"import", false, command_import},
     {"imported", false, command_imported},

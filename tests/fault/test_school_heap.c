@@ -181,6 +181,13 @@ static void marking(void **state)
                                    .done = "SELECT count(*) = 2 AND sum(minutes) = 210 + %u FROM attendance"});
 }
 
+static void deleting(void **state)
+{
+    is_tried(state, &(struct deed){.name = "delete", .args = "{\"table\": \"event_participant\", \"id\": [\"visite\", \"Aurélie Le Goff\"]}",
+                                   .before = "INSERT OR REPLACE INTO event_participant VALUES ('01980000-0006-7000-8000-000000000001', '01980000-0005-7000-8000-000000000001')",
+                                   .done = "SELECT count(*) = 0 FROM event_participant"});
+}
+
 static void listing(void **state)
 {
     is_tried(state, &(struct deed){.name = "list", .reads = true, .args = "{\"table\": \"enrolment\", \"names\": true}"});
@@ -196,7 +203,7 @@ static void showing_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(adding), TEST(setting_by_name), TEST(marking), TEST(listing), TEST(showing_by_name),
+        TEST(adding), TEST(setting_by_name), TEST(marking), TEST(deleting), TEST(listing), TEST(showing_by_name),
     };
 
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));

@@ -1047,6 +1047,54 @@ static void show_says_what_a_named_record_is_called(void **state)
            "");
 }
 
+static void delete_shows_what_it_was(void **state)
+{
+    (void)state;
+    expect("delete event_participant Hackathon 'Zoé Durand'", 80, NULL,
+           "{'ok': true, 'result': {'was': {'table': 'event_participant', 'key': ['e', 'l'], 'label': 'Zoé D. in event Hackathon', 'deleted': false, 'columns': []}, 'deleted': true}}\n",
+           /* asked */
+           "{'command':'delete','args':{'table':'event_participant','id':['Hackathon','Zoé Durand']}}", CLIENT_DONE,
+           /* out */
+           "event_participant   e,l\n"
+           "what                Zoé D. in event Hackathon\n"
+           "\n"
+           "column  value  when  where\n",
+           /* err */
+           "Deleted: this is what it was. \"perche history\" keeps it.\n");
+}
+
+static void add_of_a_table_alone_says_what_its_records_have(void **state)
+{
+    (void)state;
+    expect("add learner", 80, NULL,
+           "{'ok': true, 'result': {'tables': [{'table': 'site', 'columns': []}, {'table': 'learner', 'policy': 'review', 'columns': [{'name': 'id', 'policy': 'review'}, "
+           "{'name': 'home_site_id', 'policy': 'review', 'refers': 'site(id)', 'code_list': null}, {'name': 'sex', 'policy': 'review', 'code_list': 'sex'}, {'name': 'restricted', 'policy': 'hub'}]}]}}\n",
+           /* asked */
+           "{'command':'tables','args':{}}", CLIENT_USAGE,
+           /* out */
+           "column        holds\n"
+           "id\n"
+           "home_site_id  the name or id of a row of site\n"
+           "sex           a code of the list sex, or its label\n"
+           "restricted    what the hub alone writes\n",
+           /* err */
+           "No COLUMN=VALUE is given. What a list has: perche list code_list --where \"list = 'sex'\"\n");
+    expect("add learners", 80, NULL, "{'ok': true, 'result': {'tables': [{'table': 'learner', 'columns': []}]}}\n", "{'command':'tables','args':{}}", CLIENT_NO, "",
+           "perche: no table is called learners: \"perche list\" has their names.\n");
+}
+
+static void add_of_somebody_who_is_here_goes_on_when_told(void **state)
+{
+    (void)state;
+    expect("add learner call_name=Zoé --anyway", 80, NULL, "{'ok': false, 'code': 'state', 'text': 'no'}\n",
+           /* asked */
+           "{'command':'add','args':{'table':'learner','values':{'call_name':'Zoé'},'anyway':true}}", CLIENT_NO,
+           /* out */
+           "",
+           /* err */
+           "perche: no\n");
+}
+
 static void report_takes_days_as_people_write_them(void **state)
 {
     struct ran *r;
@@ -2088,6 +2136,9 @@ int main(void)
         cmocka_unit_test(list_in_json_is_what_the_daemon_said),
         cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
         cmocka_unit_test(show_says_what_a_named_record_is_called),
+        cmocka_unit_test(delete_shows_what_it_was),
+        cmocka_unit_test(add_of_somebody_who_is_here_goes_on_when_told),
+        cmocka_unit_test(add_of_a_table_alone_says_what_its_records_have),
         cmocka_unit_test(report_takes_days_as_people_write_them),
         cmocka_unit_test(show_takes_an_id_as_several_words),
         cmocka_unit_test(show_says_when_every_site_has_it),

@@ -1,4 +1,4 @@
-/* What people type for a day and for a row. */
+/* What people type for a day and for a row, and whether somebody of a name is here already. */
 #define FIXTURE_ALL_TABLES
 #include "replica_pair.h"
 
@@ -144,6 +144,37 @@ static void an_enrolment_that_goes_on_comes_first_unless_it_is_said_among_which(
     is_called(f, "enrolment(id)", "Lili Le Goff", ENROLMENT(1));
 }
 
+/* ---- somebody who is here ---- */
+
+static void here_is(struct fixture *f, struct duplicates_names who, const char *wanted)
+{
+    char id[PERCHE_ID_BYTES_MAX];
+
+    assert_int_equal(tx_begin(f->r, true), PERCHE_OK);
+    assert_int_equal(duplicates_here(f->r, &who, id), PERCHE_OK);
+    assert_int_equal(tx_commit(f->r), PERCHE_OK);
+    if (strcmp(id, wanted) != 0)
+        wrong("%s %s, %s: \"%s\"", who.given, who.birth_name, who.born, id);
+}
+
+static void somebody_of_that_name_and_day_is_found(void **state)
+{
+    struct fixture *f = *state;
+
+    here_is(f, (struct duplicates_names){"LE GOFF", "", "Aurelie", "", "1991-02-03"}, LEARNER(1));
+    here_is(f, (struct duplicates_names){"Le-Goff", "", "Aurélie Rose Marie", "", "1991-02-03"}, LEARNER(1));
+    here_is(f, (struct duplicates_names){"", "le goff", "", "Aurélie", "1991-02-03"}, LEARNER(1));
+    here_is(f, (struct duplicates_names){"Autre", "", "Anne", "", "1990-01-01"}, LEARNER(2));
+    here_is(f, (struct duplicates_names){"Le Goff", "", "Aurélie", "", "1991-02-04"}, "");
+    here_is(f, (struct duplicates_names){"Le Goff", "", "Aurélie", "", ""}, "");
+    here_is(f, (struct duplicates_names){"Le Goff", "", "Anne", "", "1991-02-03"}, "");
+    here_is(f, (struct duplicates_names){"Goff", "", "Aurélie", "", "1991-02-03"}, "");
+    here_is(f, (struct duplicates_names){"", "", "Aurélie", "", "1991-02-03"}, "");
+    here_is(f, (struct duplicates_names){"Le Goff", "", "", "", "1991-02-03"}, "");
+    program(f, "UPDATE learner SET restricted = 1 WHERE id = '" LEARNER(1) "'"); /* is not used, so is not told */
+    here_is(f, (struct duplicates_names){"Le Goff", "", "Aurélie", "", "1991-02-03"}, "");
+}
+
 static void figures_of_a_name_count(void **state)
 {
     char out[32];
@@ -164,6 +195,7 @@ int main(void)
         TEST(a_row_is_found_by_what_people_call_it),
         TEST(of_a_name_that_several_have_the_ids_are_told),
         TEST(an_enrolment_that_goes_on_comes_first_unless_it_is_said_among_which),
+        TEST(somebody_of_that_name_and_day_is_found),
         cmocka_unit_test(figures_of_a_name_count),
     };
 
