@@ -47,7 +47,7 @@ uint64_t client_now(const struct client *c);
 extern const struct command command_status, command_sync, command_sites, command_watch,
     command_list, command_show, command_history, command_conflicts, command_refused, command_held,
     command_invite, command_join, command_revoke, command_retire, command_recover, command_leave, command_verify, command_replicate,
-    command_report, command_add, command_set, command_void, command_delete, command_mark, command_import, command_export, command_duplicates,
+    command_report, command_add, command_set, command_void, command_delete, command_plan, command_mark, command_import, command_export, command_duplicates,
     command_help, command_version;
 
 #endif

@@ -24,6 +24,7 @@ const struct command *const commands[] = {
     &command_set,
     &command_void,
     &command_delete,
+    &command_plan,
     &command_mark,
     &command_import,
     &command_export,

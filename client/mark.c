@@ -94,7 +94,7 @@ const struct command command_mark = {
     .summary = "who was there, of one half-day",
     .usage = "mark COHORT DAY AM|PM [--all MARK] [LEARNER=MARK ...] [--proof PROOF]",
     .help =
-        "Marks the people of a cohort for a half-day that is planned: everybody\n"
+        "Marks the people of a cohort for a half-day that is planned (\"perche plan\"): everybody\n"
         "with --all, those who are named as it says. Marks that are there and say something else\n"
         "are corrected: the new one voids them, and all stay. Marks are PRESENT, LATE, ABSENT,\n"
         "ABSENT_EXCUSED, DISTANCE_DONE and DISTANCE_NOT_DONE, with minutes as LATE:180. Who was\n"

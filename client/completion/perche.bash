@@ -84,6 +84,14 @@ _perche() {
         _perche_offer 'P0 P1 P2 P3'
         return
         ;;
+    --half)
+        _perche_offer 'AM PM'
+        return
+        ;;
+    --mode)
+        _perche_offer 'ON_SITE DISTANCE COMPANY'
+        return
+        ;;
     --by)
         _perche_offer 'site cohort'
         return
@@ -101,7 +109,7 @@ _perche() {
         return
         ;;
     --where | --limit | --row | --value | --reason | --code | --url) return ;;
-    --from | --to | --as-of | --known-at | --since | --site | --cohort) return ;;
+    --from | --to | --as-of | --known-at | --since | --site | --cohort | --weekdays | --minutes) return ;;
     esac
 
     case $command in
@@ -110,7 +118,7 @@ _perche() {
             _perche_offer "$globals --version"
         else
             _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
-                set void delete mark import export invite join revoke retire recover leave verify replicate help version'
+                set void delete plan mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         return
         ;;
@@ -184,6 +192,7 @@ _perche() {
             _perche_offer "$(_perche_values table list)"
         fi
         ;;
+    plan) [[ $cur == -* ]] && _perche_offer "--from --to --half --weekdays --mode --minutes --cancel --restore $globals" ;;
     mark) [[ $cur == -* ]] && _perche_offer "--all --proof $globals" ;;
     import) [[ $cur == -* ]] && _perche_offer "--table --dry-run --map --source --format --again $globals" ;;
     export)
@@ -220,7 +229,7 @@ _perche() {
             _perche_offer "$globals"
         elif ((words == 0)); then
             _perche_offer 'status sync sites watch list show history conflicts refused held duplicates report add
-                set void delete mark import export invite join revoke retire recover leave verify replicate help version'
+                set void delete plan mark import export invite join revoke retire recover leave verify replicate help version'
         fi
         ;;
     *) [[ $cur == -* ]] && _perche_offer "$globals" ;;

@@ -314,6 +314,7 @@ static const struct kind kinds[] = {
     {"set",       true,  CONTROL_ANSWER_MS, start_command},
     {"void",      true,  CONTROL_ANSWER_MS, start_command},
     {"delete",    true,  CONTROL_ANSWER_MS, start_command},
+    {"plan",      true,  CONTROL_ANSWER_MS, start_command},
     {"mark",      true,  CONTROL_ANSWER_MS, start_command},
     {"import",    true,  CONTROL_LONG_MS,   start_command},
     {"imported",  true,  CONTROL_ANSWER_MS, start_command},

@@ -459,7 +459,7 @@ static enum perche_rc check_unnamed(struct replica *r, const struct entry_table 
             entry_bind(count, 1, &values[0]);
         if (ask_row(r, count, "look for what names a row") && sqlite3_column_int(count, 0) > 0)
             (void)fail(r, PERCHE_STATE, "%d row%s of %s name it (%s): %s; nothing was deleted", sqlite3_column_int(count, 0), sqlite3_column_int(count, 0) == 1 ? "" : "s", by->name, ask_text(s, 1),
-                       strcmp(e->t->name, "half_day") == 0 ? "it is cancelled, with what was marked: perche set half_day ID cancelled=1" : "they go first, if they may");
+                       strcmp(e->t->name, "half_day") == 0 ? "it is cancelled, with what was marked: perche plan COHORT --from DAY --half AM|PM --cancel" : "they go first, if they may");
         sqlite3_finalize(count);
         sqlite3_free(text);
         if (r->fail != PERCHE_OK)

@@ -13,7 +13,11 @@ enum perche_rc command_set(struct replica *r, const struct work *w, struct args 
 enum perche_rc command_void(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_delete(struct replica *r, const struct work *w, struct args *a, struct json *j);
 
-/* half_days.c: mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: marks that count and say something else are voided. */
+/* half_days.c: plan {cohort, from, to, half, mode, minutes, weekdays: "mon,tue", cancel, restore}: the half-days that are missing are made, of a slot never a
+ * second one; or those that are there are cancelled, or planned again: {cohort, from, to, rows: [{id, day, half, mode, minutes, was, state, marks}], planned,
+ * restored, cancelled, same, unlike, marks}.
+ * mark {cohort, day, half, all, marks: {learner: MARK or MARK:MINUTES}, proof}: marks that count and say something else are voided. */
+enum perche_rc command_plan(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_mark(struct replica *r, const struct work *w, struct args *a, struct json *j);
 
 /* import.c: import {table, source, columns: [name], rows: [[line, text or null, ...]], dry}: {new, changed, same, asked, refused: [{line, column, why, value}]}.

@@ -19,6 +19,7 @@ const struct replica_command school_commands[] = {
     {"set", false, command_set},
     {"void", false, command_void},
     {"delete", false, command_delete},
+    {"plan", false, command_plan},
     {"mark", false, command_mark},
     {"import", false, command_import},
     {"imported", false, command_imported},

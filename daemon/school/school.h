@@ -33,7 +33,7 @@ extern const struct replica_naming school_naming;
 /* Commands of people (WORK_COMMAND), on the writer's thread.
  *   publish {name, from, to, as_of, site, cohort, by}, at a hub: keeps the figure as it is known now in report_snapshot, a row for each
  *          part and group; changes {snapshot: the beginning of its id} then tells what has become of it
- *   add, set, void, delete, mark, import, imported: by_hand.h */
+ *   add, set, void, delete, plan, mark, import, imported: by_hand.h */
 extern const struct replica_command school_commands[];
 extern const size_t school_commands_count;
 

@@ -181,6 +181,18 @@ static void marking(void **state)
                                    .done = "SELECT count(*) = 2 AND sum(minutes) = 210 + %u FROM attendance"});
 }
 
+static void planning(void **state)
+{
+    is_tried(state, &(struct deed){.name = "plan", .args = "{\"cohort\": \"p1\", \"from\": \"04/06/2018\", \"to\": \"08/06/2018\", \"weekdays\": \"lun,mar\", \"minutes\": 200}",
+                                   .before = "DELETE FROM half_day WHERE day >= '2018-06-01'", .done = "SELECT count(*) = 4 FROM half_day WHERE day >= '2018-06-01'"});
+}
+
+static void cancelling(void **state)
+{
+    is_tried(state, &(struct deed){.name = "plan", .args = "{\"cohort\": \"P1\", \"from\": \"2018-05-28\", \"cancel\": true}",
+                                   .before = "UPDATE half_day SET cancelled = 0", .done = "SELECT cancelled FROM half_day WHERE day = '2018-05-28'"});
+}
+
 static void deleting(void **state)
 {
     is_tried(state, &(struct deed){.name = "delete", .args = "{\"table\": \"event_participant\", \"id\": [\"visite\", \"Aurélie Le Goff\"]}",
@@ -203,7 +215,7 @@ static void showing_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(adding), TEST(setting_by_name), TEST(marking), TEST(deleting), TEST(listing), TEST(showing_by_name),
+        TEST(adding), TEST(setting_by_name), TEST(marking), TEST(planning), TEST(cancelling), TEST(deleting), TEST(listing), TEST(showing_by_name),
     };
 
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));

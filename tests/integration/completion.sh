@@ -73,6 +73,8 @@ completes "options of resolve" 'perche conflicts resolve 7f3a --' \
 completes "the sides" 'perche conflicts resolve 7f3a --take ' 'a b'
 completes "a value behind =" 'perche conflicts resolve 7f3a --take=' 'a b'
 completes "the start of a value behind =" 'perche invite x --kind=PL' 'PLACEMENT_OFFICE'
+completes "options of plan" 'perche plan P1 --from 28/05/2018 --m' '--minutes --mode'
+completes "a mode of half-days" 'perche plan P1 --mode D' 'DISTANCE'
 completes "tables to delete from" 'perche delete l' 'learner'
 completes "one more learner" 'perche add learner --a' '--anyway'
 completes "tables for --table" 'perche conflicts --table c' 'cohort'

@@ -1047,6 +1047,46 @@ static void show_says_what_a_named_record_is_called(void **state)
            "");
 }
 
+static void plan_makes_half_days_and_says_which_were_there(void **state)
+{
+    (void)state;
+    expect("plan P1 --from 28/05/2018 --to 29/05/2018 --half AM --minutes 200", 80, NULL,
+           "{'ok': true, 'result': {'cohort': 'P1', 'from': '2018-05-28', 'to': '2018-05-29', 'rows': ["
+           "{'id': 'a', 'day': '2018-05-28', 'half': 'AM', 'mode': 'ON_SITE', 'minutes': 210, 'was': 'planned', 'state': 'planned', 'marks': 28}, "
+           "{'id': 'b', 'day': '2018-05-29', 'half': 'AM', 'mode': 'ON_SITE', 'minutes': 200, 'was': null, 'state': 'planned', 'marks': 0}], "
+           "'planned': 1, 'restored': 0, 'cancelled': 0, 'same': 1, 'unlike': 1, 'marks': 0}}\n",
+           /* asked */
+           "{'command':'plan','args':{'cohort':'P1','from':'28/05/2018','to':'29/05/2018','half':'AM','minutes':200}}", CLIENT_DONE,
+           /* out */
+           "day         half  mode     minutes  marked\n"
+           "2018-05-28  AM    ON_SITE      210      28  there already\n"
+           "2018-05-29  AM    ON_SITE      200          new\n"
+           "\n"
+           "P1: 1 half-day planned, 1 there already.\n",
+           /* err */
+           "Of those that were there 1 with other minutes or another mode, as before: \"perche set half_day\" changes one.\n");
+}
+
+static void plan_cancels_and_says_what_was_marked(void **state)
+{
+    (void)state;
+    expect("plan P1 --from 28/05/2018 --cancel", 80, NULL,
+           "{'ok': true, 'result': {'cohort': 'P1', 'from': '2018-05-28', 'to': '2018-05-28', 'rows': ["
+           "{'id': 'a', 'day': '2018-05-28', 'half': 'AM', 'mode': 'ON_SITE', 'minutes': 210, 'was': 'planned', 'state': 'cancelled', 'marks': 28}, "
+           "{'id': 'b', 'day': '2018-05-28', 'half': 'PM', 'mode': 'ON_SITE', 'minutes': 210, 'was': 'cancelled', 'state': 'cancelled', 'marks': 0}], "
+           "'planned': 0, 'restored': 0, 'cancelled': 1, 'same': 1, 'unlike': 0, 'marks': 28}}\n",
+           /* asked */
+           "{'command':'plan','args':{'cohort':'P1','from':'28/05/2018','cancel':true}}", CLIENT_DONE,
+           /* out */
+           "day         half  mode     minutes  marked\n"
+           "2018-05-28  AM    ON_SITE      210      28  cancelled\n"
+           "2018-05-28  PM    ON_SITE      210          cancelled before\n"
+           "\n"
+           "P1: 1 half-day cancelled, 1 so before.\n",
+           /* err */
+           "Marks that stand on them: 28. They are kept, and count no more while the half-days are cancelled.\n");
+}
+
 static void delete_shows_what_it_was(void **state)
 {
     (void)state;
@@ -2136,6 +2176,8 @@ int main(void)
         cmocka_unit_test(list_in_json_is_what_the_daemon_said),
         cmocka_unit_test(show_prints_value_time_and_site_of_each_column),
         cmocka_unit_test(show_says_what_a_named_record_is_called),
+        cmocka_unit_test(plan_makes_half_days_and_says_which_were_there),
+        cmocka_unit_test(plan_cancels_and_says_what_was_marked),
         cmocka_unit_test(delete_shows_what_it_was),
         cmocka_unit_test(add_of_somebody_who_is_here_goes_on_when_told),
         cmocka_unit_test(add_of_a_table_alone_says_what_its_records_have),
