@@ -10,6 +10,8 @@ DROP VIEW IF EXISTS indicator_cost;
 DROP VIEW IF EXISTS indicator_application;
 DROP VIEW IF EXISTS indicator_half_day;
 DROP VIEW IF EXISTS indicator_outcome;
+DROP VIEW IF EXISTS outcome_seen;
+DROP VIEW IF EXISTS milestone_step;
 DROP VIEW IF EXISTS indicator_leaver;
 DROP VIEW IF EXISTS indicator_certification;
 DROP VIEW IF EXISTS indicator_path;
@@ -69,15 +71,12 @@ CREATE VIEW indicator_path AS
   LEFT JOIN enrolment_status_now s ON s.enrolment_id = o.id
   WHERE o.transferred_from IS NULL;
 
--- What the juries decided: of each enrolment and title the newest result that is not voided.
+-- What the juries decided: each result that is not voided. Of a title that was tried twice in a period the newest result counts there.
 CREATE VIEW indicator_certification AS
   SELECT c.id AS attempt_id, c.enrolment_id, e.site_id, e.cohort_id, c.rncp_code, c.jury_on, c.result,
          c.result <> 'ABSENT' AS present, c.result = 'FULL' AS full, c.result = 'PARTIAL' AS partial
-  FROM (
-    SELECT *, row_number() OVER (PARTITION BY enrolment_id, rncp_code ORDER BY jury_on DESC, id DESC) AS n
-    FROM cert_attempt WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM cert_attempt WHERE voids IS NOT NULL)) c
-  JOIN enrolment e ON e.id = c.enrolment_id
-  WHERE c.n = 1;
+  FROM cert_attempt c JOIN enrolment e ON e.id = c.enrolment_id
+  WHERE c.void_reason IS NULL AND (c.id, c.enrolment_id) NOT IN (SELECT voids, enrolment_id FROM cert_attempt WHERE voids IS NOT NULL);
 
 -- Who has left: the end of a path, but for a transfer whose next school has not begun the rest of it.
 -- certified_on: the jury's day, of a full result.
@@ -89,9 +88,38 @@ CREATE VIEW indicator_leaver AS
   FROM indicator_path p LEFT JOIN full f ON f.enrolment_id = p.last_id
   WHERE p.entered_on IS NOT NULL AND p.exited_on IS NOT NULL AND p.exit_reason IS NOT 'TRANSFER';
 
+-- When a milestone is, counted from the exit or from the jury, and which observations tell of it: from so many days before it to so many
+-- after it. What M0 asks about is the leaving itself, whatever the day on which it was seen.
+CREATE VIEW milestone_step(milestone, days, months, days_before, days_after) AS
+  VALUES ('DURING', 0, NULL, NULL, NULL), ('M0', 0, NULL, NULL, NULL), ('W4', 28, NULL, 28, 0),
+         ('M3', NULL, 3, 30, 30), ('M6', NULL, 6, 30, 30), ('M12', NULL, 12, 30, 30), ('M24', NULL, 24, 30, 30);
+
+-- The observations of a milestone that are not voided. far: the smaller, the better one tells of it. Days from the milestone's day, the exit's or the
+-- jury's, whichever is nearer; where that day is not known, or no day is asked for, the later the better. NULL: too far from it to tell.
+CREATE VIEW outcome_seen AS
+  WITH
+    full(enrolment_id, on_day) AS MATERIALIZED (
+      SELECT enrolment_id, min(jury_on) FROM indicator_certification WHERE full GROUP BY enrolment_id),
+    live AS MATERIALIZED (
+      SELECT id, enrolment_id, milestone, as_of, situation, proof FROM outcome_observation
+      WHERE milestone <> 'DURING' AND void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM outcome_observation WHERE voids IS NOT NULL)),
+    based AS (
+      SELECT l.*, e.actual_end AS base_on FROM live l JOIN enrolment e ON e.id = l.enrolment_id
+      UNION ALL
+      SELECT l.*, f.on_day FROM live l JOIN full f ON f.enrolment_id = l.enrolment_id),
+    late AS (
+      SELECT b.*, s.days_before, s.days_after, julianday(b.as_of) - julianday(
+               CASE WHEN s.days IS NOT NULL THEN date(b.base_on, '+' || s.days || ' days')
+                    ELSE min(date(b.base_on, '+' || s.months || ' months'), date(b.base_on, 'start of month', '+' || (s.months + 1) || ' months', '-1 day')) END) AS days_late
+      FROM based b LEFT JOIN milestone_step s ON s.milestone = b.milestone)
+  SELECT id, enrolment_id, milestone, as_of, situation, proof,
+         CASE WHEN days_before IS NULL OR count(base_on) = 0 THEN -julianday(as_of)
+              ELSE min(abs(days_late)) FILTER (WHERE days_late BETWEEN -days_before AND days_after) END AS far
+  FROM late GROUP BY id;
+
 -- Each leaver under each definition: what was decided for its milestone, and the class that this has there.
 -- due_on: the milestone's day, counted from the exit or from the jury; a month that is too short ends on its last day.
--- counted: 1 in the denominator, 0 not; positive: 1 in the numerator.
+-- counted: 1 in the denominator, 0 not; positive: 1 in the numerator. outside_on: nothing counts, but something was seen on that day, too far from it.
 CREATE VIEW indicator_outcome AS
   WITH
     open_question(enrolment_id, milestone) AS MATERIALIZED (
@@ -100,23 +128,23 @@ CREATE VIEW indicator_outcome AS
       UNION -- or it is open which of the observations is to be decided for
       SELECT o.enrolment_id, o.milestone FROM perche_contested c JOIN outcome_observation o ON o.id = json_extract(c.key, '$[0]')
       WHERE c.tab = 'outcome_observation'),
-    step(milestone, days, months) AS (
-      VALUES ('DURING', 0, NULL), ('M0', 0, NULL), ('W4', 28, NULL), ('M3', NULL, 3), ('M6', NULL, 6), ('M12', NULL, 12), ('M24', NULL, 24)),
+    outside(enrolment_id, milestone, seen_on) AS MATERIALIZED (SELECT enrolment_id, milestone, max(as_of) FROM outcome_seen WHERE far IS NULL GROUP BY 1, 2),
     one AS (
       SELECT d.id AS definition_id, d.milestone, d.denominator, l.*,
              CASE d.base_date WHEN 'CERTIFICATION' THEN l.certified_on ELSE l.exited_on END AS base_on,
-             s.days, s.months, o.situation, o.observation_id, o.rule,
+             s.days, s.months, o.situation, o.observation_id, o.rule, iif(o.situation IS NULL, u.seen_on, NULL) AS outside_on,
              CASE WHEN q.enrolment_id IS NOT NULL THEN 'CONTESTED'
                   WHEN o.situation IS NULL THEN 'NO_ANSWER'
                   ELSE coalesce(m.class, 'UNMAPPED') END AS class
       FROM indicator_definition d
       JOIN indicator_leaver l
-      LEFT JOIN step s ON s.milestone = d.milestone
+      LEFT JOIN milestone_step s ON s.milestone = d.milestone
       LEFT JOIN outcome_decision o ON o.enrolment_id = l.enrolment_id AND o.milestone = d.milestone
       LEFT JOIN outcome_mapping m ON m.definition_id = d.id AND m.situation = o.situation
+      LEFT JOIN outside u ON u.enrolment_id = l.enrolment_id AND u.milestone = d.milestone
       LEFT JOIN open_question q ON q.enrolment_id = l.enrolment_id AND q.milestone = d.milestone)
   SELECT definition_id, milestone, enrolment_id, origin_id, learner_id, site_id, cohort_id, entered_on, exited_on, exit_reason, certified_on,
-         situation, observation_id, rule, class,
+         situation, observation_id, rule, class, outside_on,
          CASE WHEN days IS NOT NULL THEN date(base_on, '+' || days || ' days')
               ELSE min(date(base_on, '+' || months || ' months'),
                        date(base_on, 'start of month', '+' || (months + 1) || ' months', '-1 day')) END AS due_on,
@@ -129,7 +157,7 @@ CREATE VIEW indicator_outcome AS
          class IN ('EMPLOYEE', 'ENTREPRENEUR', 'STUDIES', 'OTHER_POSITIVE') AS positive
   FROM one;
 
--- Each planned half-day of each enrolment, while the person was enrolled; the last day is the exit's. Two marks that say the same count once,
+-- Each planned half-day of each enrolment that was not closed as never started, while the person was enrolled; the last day is the exit's. Two marks that say the same count once,
 -- two that differ are contested and the lesser one counts. outside: the mark of a day before the entry or after the exit.
 CREATE VIEW indicator_half_day AS
   WITH live(half_day_id, enrolment_id, minutes, mark, marks, contested) AS MATERIALIZED (
@@ -138,13 +166,14 @@ CREATE VIEW indicator_half_day AS
     FROM attendance WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM attendance WHERE voids IS NOT NULL)
     GROUP BY half_day_id, enrolment_id)
   SELECT e.id AS enrolment_id, e.learner_id, e.cohort_id, e.site_id, h.id AS half_day_id, h.day, h.half,
-         h.minutes AS planned, coalesce(a.minutes, 0) AS attended, a.mark,
+         max(0, min(h.minutes, 65535)) AS planned, max(0, min(coalesce(a.minutes, 0), 65535)) AS attended, a.mark,
          a.half_day_id IS NULL AS unmarked, coalesce(a.contested, 0) AS contested, a.mark IS 'ABSENT_EXCUSED' AS excused,
          h.day < e.actual_start OR h.day > coalesce(e.actual_end, '9999-12-31') AS outside
   FROM enrolment e
   JOIN half_day h ON h.cohort_id = e.cohort_id AND h.cancelled = 0
   LEFT JOIN live a ON a.half_day_id = h.id AND a.enrolment_id = e.id
-  WHERE e.actual_start IS NOT NULL
+  LEFT JOIN enrolment_status_now s ON s.enrolment_id = e.id
+  WHERE e.actual_start IS NOT NULL AND s.status IS NOT 'NEVER_STARTED'
     AND (a.half_day_id IS NOT NULL OR (h.day >= e.actual_start AND h.day <= coalesce(e.actual_end, '9999-12-31')));
 
 -- Applications, and how far they came. Who was refused after an interview has the scores of those who held it.
@@ -156,11 +185,12 @@ CREATE VIEW indicator_application AS
          EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'application' AND c.key = json_array(a.id)) AS contested
   FROM application a;
 
--- What a cohort cost, in cents, beside those who entered and completed it. Costs of a site that name no cohort are in none.
+-- What a cohort cost, in cents, beside those who entered and completed it. Costs of a site that name no cohort are in none. A cost beyond
+-- a hundred thousand million euros is somebody's error: it is in no sum, and the cohort is contested until it is voided.
 CREATE VIEW indicator_cost AS
   WITH
-    spent(cohort_id, cents) AS MATERIALIZED (
-      SELECT cohort_id, sum(cents) FROM cost_item
+    spent(cohort_id, cents, contested) AS MATERIALIZED (
+      SELECT cohort_id, sum(iif(cents BETWEEN -10000000000000 AND 10000000000000, cents, 0)), max(cents NOT BETWEEN -10000000000000 AND 10000000000000) FROM cost_item
       WHERE cohort_id IS NOT NULL AND void_reason IS NULL AND (id, site_id) NOT IN (SELECT voids, site_id FROM cost_item WHERE voids IS NOT NULL) GROUP BY cohort_id),
     people(cohort_id, entries, completers) AS MATERIALIZED (
       SELECT e.cohort_id, count(*), sum(e.exit_reason IS 'COMPLETION') FROM enrolment e
@@ -168,16 +198,16 @@ CREATE VIEW indicator_cost AS
       WHERE e.actual_start IS NOT NULL AND s.status IS NOT 'NEVER_STARTED' GROUP BY e.cohort_id)
   SELECT c.id AS cohort_id, c.site_id, c.code, c.starts_on, c.ends_on, c.status IN ('ENDED', 'CANCELLED') AS ended, coalesce(s.cents, 0) AS cents,
          coalesce(p.entries, 0) AS entries, coalesce(p.completers, 0) AS completers,
-         coalesce(c.hours_centre, 0) + coalesce(c.hours_distance, 0) AS hours
+         coalesce(c.hours_centre, 0) + coalesce(c.hours_distance, 0) AS hours, coalesce(s.contested, 0) AS contested
   FROM cohort c LEFT JOIN spent s ON s.cohort_id = c.id LEFT JOIN people p ON p.cohort_id = c.id;
 
--- Agreements that are granted: what is granted of which total, in cents.
+-- Agreements that are granted: what is granted of which total, in cents. One of more than a hundred thousand million euros is contested.
 CREATE VIEW indicator_funding AS
   WITH open_question(id) AS MATERIALIZED (
     SELECT DISTINCT json_extract(key, '$[0]') FROM perche_contested
     WHERE tab = 'funding_agreement' AND col IN ('granted_cents', 'eligible_total_cents', 'state', 'programme'))
   SELECT f.id AS agreement_id, f.site_id, f.programme, f.operation_ref, f.funder_org_id, f.starts_on, f.ends_on, f.granted_cents, f.eligible_total_cents,
-         f.id IN (SELECT id FROM open_question) AS contested
+         f.id IN (SELECT id FROM open_question) OR coalesce(max(f.granted_cents, f.eligible_total_cents) > 10000000000000 OR min(f.granted_cents, f.eligible_total_cents) < 0, 0) AS contested
   FROM funding_agreement f
   WHERE f.state IN ('GRANTED', 'CLOSED');
 

@@ -5,6 +5,7 @@ DROP VIEW IF EXISTS perche_clash;
 DROP VIEW IF EXISTS decision_past;
 DROP VIEW IF EXISTS decision_due;
 DROP VIEW IF EXISTS decision_own;
+DROP VIEW IF EXISTS outcome_said;
 DROP VIEW IF EXISTS transfer_due;
 
 -- Transfers that the other school has accepted, of an enrolment of that learner at that school which has not ended otherwise; on_day: when the new school begins. The old enrolment ends the day before.
@@ -23,38 +24,44 @@ CREATE VIEW decision_own AS
     AND EXISTS (SELECT 1 FROM outcome_observation o WHERE o.id = d.observation_id AND o.situation = d.situation)
     AND json_array(d.enrolment_id, d.milestone) NOT IN (SELECT key FROM perche_conflict WHERE tab = 'outcome_decision' AND state = 'resolved' AND kind <> 'lww');
 
--- What the observations of a milestone say, where they leave no doubt: one alone, several that agree, or one that is later than
--- those that differ. Two that differ of the same day are a person's to decide. What a person has decided is never changed here:
--- only decisions of the hub itself (decided_by) are made anew when an observation comes.
-CREATE VIEW decision_due AS
+-- What the observations of each milestone say that are near enough to tell: those that are nearest to its day count. of_nearest: how many situations
+-- these name. By the rule DOCUMENT_BEATS_DECLARED, once its code is open, the one situation among them of which there is a document.
+CREATE VIEW outcome_said AS
   WITH
-    live AS MATERIALIZED (
-      SELECT enrolment_id, milestone, as_of, situation, id FROM outcome_observation
-      WHERE milestone <> 'DURING' AND void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM outcome_observation WHERE voids IS NOT NULL)),
+    live AS MATERIALIZED (SELECT * FROM outcome_seen WHERE far IS NOT NULL),
     said AS (
-      SELECT enrolment_id, milestone, count(*) AS n, count(DISTINCT situation) AS situations, max(as_of) AS last_of FROM live GROUP BY 1, 2),
+      SELECT enrolment_id, milestone, count(*) AS n, count(DISTINCT situation) AS situations, min(far) AS nearest FROM live GROUP BY 1, 2),
     last AS (
-      SELECT s.enrolment_id, s.milestone, s.n, s.situations, min(l.situation) AS situation, max(l.id) AS observation_id, count(DISTINCT l.situation) AS of_last
-      FROM said s JOIN live l ON l.enrolment_id = s.enrolment_id AND l.milestone = s.milestone AND l.as_of = s.last_of
+      SELECT s.enrolment_id, s.milestone, s.nearest, s.n, s.situations, min(l.situation) AS situation, max(l.id) AS observation_id,
+             count(DISTINCT l.situation) AS of_nearest, count(DISTINCT l.situation) FILTER (WHERE l.proof = 'DOCUMENT') AS of_documents,
+             max(l.situation) FILTER (WHERE l.proof = 'DOCUMENT') AS documented, max(l.id) FILTER (WHERE l.proof = 'DOCUMENT') AS document_id
+      FROM said s JOIN live l ON l.enrolment_id = s.enrolment_id AND l.milestone = s.milestone AND l.far = s.nearest
       GROUP BY s.enrolment_id, s.milestone),
-    due AS (
-      SELECT enrolment_id, milestone, situation, observation_id,
-             CASE WHEN n = 1 THEN 'ONLY_ONE' WHEN situations = 1 THEN 'ALL_AGREE' ELSE 'SUCCESSIVE' END AS rule
-      FROM last WHERE of_last = 1)
+    judged AS (
+      SELECT *, of_nearest > 1 AND of_documents = 1
+                AND EXISTS (SELECT 1 FROM code_list WHERE list = 'decision_rule' AND code = 'DOCUMENT_BEATS_DECLARED' AND valid_to IS NULL) AS by_document
+      FROM last)
+  SELECT enrolment_id, milestone, nearest, of_nearest = 1 OR by_document AS clear, iif(by_document, documented, situation) AS situation,
+         iif(by_document, document_id, observation_id) AS observation_id,
+         CASE WHEN by_document THEN 'DOCUMENT_BEATS_DECLARED' WHEN n = 1 THEN 'ONLY_ONE' WHEN situations = 1 THEN 'ALL_AGREE' ELSE 'SUCCESSIVE' END AS rule
+  FROM judged;
+
+-- What they say where they leave no doubt; two that differ of the same day are a person's to decide. What a person has decided is never changed
+-- here: only decisions of the hub itself (decided_by) are made anew when an observation comes, or when the milestone's day is another.
+CREATE VIEW decision_due AS
   SELECT u.enrolment_id, u.milestone, u.situation, u.observation_id, u.rule
-  FROM due u JOIN enrolment e ON e.id = u.enrolment_id
+  FROM outcome_said u
   LEFT JOIN outcome_decision d ON d.enrolment_id = u.enrolment_id AND d.milestone = u.milestone
-  WHERE (d.enrolment_id IS NULL
+  WHERE u.clear
+    AND (d.enrolment_id IS NULL
          OR (d.enrolment_id IN (SELECT enrolment_id FROM decision_own o WHERE o.enrolment_id = d.enrolment_id AND o.milestone = d.milestone)
              AND (d.situation, d.observation_id, d.rule) IS NOT (u.situation, u.observation_id, u.rule)))
     AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(u.enrolment_id, u.milestone));
 
--- Decisions of the hub itself whose observation was taken back, with nothing in its place: the milestone is open again.
+-- Decisions of the hub itself of a milestone that nothing tells of any more: what was seen was taken back, or the day is another. It is open again.
 CREATE VIEW decision_past AS
   SELECT d.enrolment_id, d.milestone FROM decision_own d
-  WHERE EXISTS (SELECT 1 FROM outcome_observation v WHERE v.enrolment_id = d.enrolment_id AND v.voids = d.observation_id)
-    AND NOT EXISTS (SELECT 1 FROM outcome_observation o WHERE o.enrolment_id = d.enrolment_id AND o.milestone = d.milestone AND o.void_reason IS NULL
-                      AND o.id NOT IN (SELECT voids FROM outcome_observation v WHERE v.enrolment_id = d.enrolment_id AND voids IS NOT NULL))
+  WHERE (d.enrolment_id, d.milestone) NOT IN (SELECT enrolment_id, milestone FROM outcome_said)
     AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(d.enrolment_id, d.milestone));
 
 -- Pairs of rows that cannot both hold. Each row is asked about; says: what a person reads of it.
@@ -75,12 +82,11 @@ CREATE VIEW perche_clash AS
       WHERE e.actual_end IS NULL AND e.exit_reason IS NULL AND s.status IS NOT 'NEVER_STARTED'),
     admitted(id, cohort_id, nth) AS (
       SELECT a.id, a.cohort_id, row_number() OVER (PARTITION BY a.cohort_id ORDER BY a.id) FROM application a WHERE a.stage IN ('ADMITTED', 'ENROLLED')),
-    seen(id, enrolment_id, milestone, as_of, situation) AS MATERIALIZED ( -- of milestones that no person has decided
-      SELECT o.id, o.enrolment_id, o.milestone, o.as_of, o.situation FROM outcome_observation o
-      WHERE o.milestone <> 'DURING' AND o.void_reason IS NULL AND (o.id, o.enrolment_id) NOT IN (SELECT voids, enrolment_id FROM outcome_observation WHERE voids IS NOT NULL)
-        AND NOT EXISTS (SELECT 1 FROM outcome_decision d WHERE d.enrolment_id = o.enrolment_id AND d.milestone = o.milestone
+    unclear(enrolment_id, milestone, nearest) AS MATERIALIZED ( -- milestones that no person has decided
+      SELECT o.enrolment_id, o.milestone, o.nearest FROM outcome_said o
+      WHERE NOT o.clear AND NOT EXISTS (SELECT 1 FROM outcome_decision d WHERE d.enrolment_id = o.enrolment_id AND d.milestone = o.milestone
                           AND NOT EXISTS (SELECT 1 FROM decision_own w WHERE w.enrolment_id = d.enrolment_id AND w.milestone = d.milestone))),
-    newest(enrolment_id, milestone, as_of) AS MATERIALIZED (SELECT enrolment_id, milestone, max(as_of) FROM seen GROUP BY 1, 2),
+    seen(id, enrolment_id, milestone, as_of, situation, far) AS MATERIALIZED (SELECT id, enrolment_id, milestone, as_of, situation, far FROM outcome_seen),
     linked(id, a, b, decision) AS ( -- not undone since
       SELECT l.id, min(l.learner_a, l.learner_b), max(l.learner_a, l.learner_b), l.decision FROM learner_link l
       WHERE l.decision <> 'UNDO' AND NOT EXISTS (
@@ -107,8 +113,8 @@ CREATE VIEW perche_clash AS
   UNION ALL
   SELECT 'two situations', 'outcome_observation', 'situation,as_of,milestone', json_array(a.id), json_array(b.id),
          a.situation || ' on ' || a.as_of, b.situation || ' on ' || b.as_of
-  FROM newest n JOIN seen a ON a.enrolment_id = n.enrolment_id AND a.milestone = n.milestone AND a.as_of = n.as_of
-  JOIN seen b ON b.enrolment_id = a.enrolment_id AND b.milestone = a.milestone AND b.as_of = a.as_of AND b.id > a.id AND b.situation <> a.situation
+  FROM unclear u JOIN seen a ON a.enrolment_id = u.enrolment_id AND a.milestone = u.milestone AND a.far = u.nearest
+  JOIN seen b ON b.enrolment_id = a.enrolment_id AND b.milestone = a.milestone AND b.far = a.far AND b.id > a.id AND b.situation <> a.situation
   UNION ALL
   SELECT 'one person or two', 'learner_link', 'decision', json_array(s.id), json_array(d.id), 'SAME', 'DIFFERENT'
   FROM linked s JOIN linked d ON d.a = s.a AND d.b = s.b WHERE s.decision = 'SAME' AND d.decision = 'DIFFERENT';

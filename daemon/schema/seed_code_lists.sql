@@ -353,9 +353,13 @@ ON CONFLICT DO NOTHING;
 INSERT INTO code_list (list, code, label_fr, label_en) VALUES
   ('decision_rule', 'ONLY_ONE',                'Une seule observation',                       'Only one observation'),
   ('decision_rule', 'ALL_AGREE',               'Observations concordantes',                   'All agree'),
-  ('decision_rule', 'SUCCESSIVE',              'Situations successives, la dernière retenue', 'Successive, the last one taken'),
-  ('decision_rule', 'DOCUMENT_BEATS_DECLARED', 'Le justificatif prime la déclaration',        'A document beats a declaration'),
+  ('decision_rule', 'SUCCESSIVE',              'Situations successives, la plus proche du jour retenue', 'Successive, the nearest to the day taken'),
   ('decision_rule', 'MANUAL',                  'Décision d''une personne',                    'Decided by a person')
+ON CONFLICT DO NOTHING;
+
+-- Off, as its code is closed, until the hub opens it: `perche set code_list decision_rule DOCUMENT_BEATS_DECLARED valid_to=`
+INSERT INTO code_list (list, code, label_fr, label_en, valid_to) VALUES
+  ('decision_rule', 'DOCUMENT_BEATS_DECLARED', 'Le justificatif prime la déclaration', 'A document beats a declaration', '1970-01-01')
 ON CONFLICT DO NOTHING;
 
 -- funding_agreement.programme

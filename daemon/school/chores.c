@@ -58,14 +58,47 @@ static enum perche_rc carry_transfer(struct replica *r, const struct when *w, co
     return r->fail;
 }
 
+/* Did the school that the learner leaves accept in the other's stead? The word of the state's cell is whose it is, and a transfer has two sides. */
+static bool is_one_sided(struct replica *r, const char *id, const char *from_site)
+{
+    struct table *t = registry_table(r, "transfer");
+    const struct column *state = t != NULL ? table_column(t, "state") : NULL;
+    struct perche_value key = {.type = PERCHE_TEXT, .n = (uint32_t)strlen(id), .p = (const uint8_t *)id};
+    uint8_t encoded[PERCHE_KEY_BYTES_MAX];
+    bool one_sided = false;
+    struct meta *m;
+    uint32_t n;
+
+    if (state == NULL || perche_key_encode(&key, 1, encoded, &n) != PERCHE_OK)
+        return false;
+    m = malloc(sizeof *m);
+    if (m == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a transfer") == PERCHE_OK;
+    if (meta_load(r, t, (struct perche_bytes){encoded, n}, m) == PERCHE_OK) {
+        one_sided = m->stored && m->cells[state->num].written && strcmp(name_text(r, m->cells[state->num].origin), from_site) == 0;
+        meta_clear(m);
+    }
+    free(m);
+    return one_sided;
+}
+
+static enum perche_rc ask_again(struct replica *r, const char *id)
+{
+    sqlite3_stmt *s = ask(r, "UPDATE transfer SET state = 'ASKED' WHERE id = ?1 AND state = 'ACCEPTED'");
+
+    ask_bind_text(s, 1, id);
+    return ask_run(r, s, "ask for a transfer again");
+}
+
 static enum perche_rc transfers(struct replica *r, const struct when *w, bool *wrote)
 {
-    sqlite3_stmt *s = ask(r, "SELECT transfer_id FROM transfer_due WHERE on_day <= ?1 ORDER BY on_day, transfer_id LIMIT 1");
+    sqlite3_stmt *s = ask(r, "SELECT transfer_id, from_site FROM transfer_due WHERE on_day <= ?1 ORDER BY on_day, transfer_id LIMIT 1");
     char *last = NULL;
 
     ask_bind_text(s, 1, w->today);
     while (ask_row(r, s, "look for a transfer that is due")) {
         char *id = strdup(ask_text(s, 0));
+        bool one_sided = id != NULL && is_one_sided(r, id, ask_text(s, 1));
 
         (void)sqlite3_reset(s); /* its error was seen by the step */
         if (id == NULL)
@@ -74,7 +107,7 @@ static enum perche_rc transfers(struct replica *r, const struct when *w, bool *w
             (void)fail(r, PERCHE_REFUSED, "transfer %s cannot be carried out: a program's trigger keeps it", id);
         free(last);
         last = id;
-        if (r->fail != PERCHE_OK || carry_transfer(r, w, id) != PERCHE_OK)
+        if (r->fail != PERCHE_OK || (one_sided ? ask_again(r, id) : carry_transfer(r, w, id)) != PERCHE_OK)
             break;
         *wrote = true;
     }
@@ -100,26 +133,36 @@ static enum perche_rc decisions(struct replica *r, const struct when *w, bool *w
     return r->fail;
 }
 
-/* Is a table missing, or being put back? Nothing is concluded from what is left of it. */
-static bool away(struct replica *r)
-{
-    struct table *t;
+/* What a part looks at: it rests while none of that is written, and while one of them is missing or being put back, as nothing is
+ * concluded from what is left of it. */
+struct looks_at {
+    const char *const *tables;
+    size_t count;
+};
+#define LOOKS_AT(...) (struct looks_at){(const char *const[]){__VA_ARGS__}, sizeof (const char *const[]){__VA_ARGS__} / sizeof(char *)}
 
-    for (uint32_t i = 0; (t = registry_at(r, i)) != NULL; i++)
-        if (!t->is_system && audit_away(r, t))
+static bool away(struct replica *r, struct looks_at l)
+{
+    for (size_t i = 0; i < l.count; i++) {
+        struct table *t = registry_table(r, l.tables[i]);
+
+        if (t == NULL || audit_away(r, t))
             return true;
+    }
     return false;
 }
 
-/* What a part looks at: it rests while none of that is written. */
-#define LOOKS_AT(...) (const char *const[]){__VA_ARGS__}, sizeof (const char *const[]){__VA_ARGS__} / sizeof(char *)
+static bool rests(struct replica *r, uint32_t part, struct looks_at l)
+{
+    return away(r, l) || !chore_due(r, part, l.tables, l.count);
+}
 
 static enum perche_rc transfers_part(struct replica *r, uint32_t part, bool waits, bool *wrote)
 {
     struct when w;
 
     (void)waits;
-    if (away(r) || !chore_due(r, part, LOOKS_AT("transfer", "enrolment", "perche_conflict")) || when_is(r, &w) != PERCHE_OK)
+    if (rests(r, part, LOOKS_AT("transfer", "enrolment", "enrolment_status_event", "application", "learner", "perche_conflict")) || when_is(r, &w) != PERCHE_OK)
         return r->fail;
     return transfers(r, &w, wrote);
 }
@@ -129,8 +172,8 @@ static enum perche_rc decisions_part(struct replica *r, uint32_t part, bool wait
     struct when w;
 
     (void)waits;
-    if (away(r) || r->holding || /* what waits for a person is not made anew */
-        !chore_due(r, part, LOOKS_AT("outcome_observation", "outcome_decision", "enrolment", "perche_conflict")) || when_is(r, &w) != PERCHE_OK)
+    if (r->holding || /* what waits for a person is not made anew */
+        rests(r, part, LOOKS_AT("outcome_observation", "outcome_decision", "enrolment", "cert_attempt", "code_list", "perche_conflict")) || when_is(r, &w) != PERCHE_OK)
         return r->fail;
     return decisions(r, &w, wrote);
 }
@@ -138,24 +181,24 @@ static enum perche_rc decisions_part(struct replica *r, uint32_t part, bool wait
 static enum perche_rc duplicates_part(struct replica *r, uint32_t part, bool waits, bool *wrote)
 {
     (void)waits, (void)wrote;
-    return away(r) || !chore_due(r, part, LOOKS_AT("learner", "learner_contact", "learner_link")) ? r->fail : duplicates_find(r);
+    return rests(r, part, LOOKS_AT("learner", "learner_contact", "learner_link")) ? r->fail : duplicates_find(r);
 }
 
 static enum perche_rc clashes_part(struct replica *r, uint32_t part, bool waits, bool *wrote)
 {
     (void)wrote;
-    return away(r) || waits ||
-                   !chore_due(r, part, LOOKS_AT("enrolment_status_event", "housing_lease", "housing_unit", "enrolment", "application", "cohort", "learner_link",
-                                                "outcome_observation", "outcome_decision"))
+    return waits || rests(r, part, LOOKS_AT("enrolment_status_event", "housing_lease", "housing_unit", "enrolment", "application", "cohort", "learner_link",
+                                            "outcome_observation", "outcome_decision", "cert_attempt", "code_list"))
                ? r->fail
                : clash_sweep(r);
 }
 
 static enum perche_rc sheets_part(struct replica *r, uint32_t part, bool waits, bool *wrote)
 {
+    const struct looks_at l = LOOKS_AT("attendance", "half_day", "enrolment");
     bool more = false;
 
-    if (away(r) || waits || (!r->chore_goes_on && !chore_due(r, part, LOOKS_AT("attendance", "half_day", "enrolment"))))
+    if (waits || (r->chore_goes_on ? away(r, l) : rests(r, part, l)))
         return r->fail;
     r->chore_goes_on = false;
     if (sheets_keep(r, &more) == PERCHE_OK)

@@ -48,16 +48,17 @@ const struct figure figures[] = {
      " WHERE " PERIOD("p.entered_on") " AND p.entered_on <= :as_of", NULL},
     {"response", "leavers of the period of whom something is known at six months", FIGURE_PERCENT, 2, false,
      "SELECT 'enrolment' AS tab, enrolment_id AS id, site_id, cohort_id, NULL AS part, class <> 'NO_ANSWER' AS n, 1 AS d, 0 AS contested,"
-     " due_on > :as_of AS waiting, coalesce(situation, 'no answer') AS says FROM indicator_outcome"
+     " due_on > :as_of AS waiting, coalesce(situation, 'no answer' || coalesce(', seen on ' || outside_on, '')) AS says FROM indicator_outcome"
      " WHERE definition_id = 'REGION_POS' AND " PERIOD("exited_on"), NULL},
     {"certification", "of those present at a jury of the period, who got the whole title and who some of its blocks", FIGURE_PERCENT, 2, false,
      "SELECT 'cert_attempt' AS tab, attempt_id AS id, site_id, cohort_id, p.part, iif(p.part = 'FULL', full, partial) AS n, present AS d, 0 AS contested,"
-     " 0 AS waiting, result AS says FROM indicator_certification JOIN (SELECT 'FULL' AS part UNION ALL SELECT 'PARTIAL') p WHERE " PERIOD("jury_on"), NULL},
+     " 0 AS waiting, result AS says FROM (SELECT *, row_number() OVER (PARTITION BY enrolment_id, rncp_code ORDER BY jury_on DESC, attempt_id DESC) AS nth"
+     " FROM indicator_certification WHERE " PERIOD("jury_on") ") JOIN (SELECT 'FULL' AS part UNION ALL SELECT 'PARTIAL') p WHERE nth = 1", NULL},
     {"cost", "what the cohorts that began in the period cost, for each person who entered, for each who completed, for each hour", FIGURE_CENTS, 2, false,
      "SELECT 'cohort' AS tab, cohort_id AS id, site_id, cohort_id, p.part, cents AS n,"
-     " CASE p.part WHEN 'ENTRY' THEN entries WHEN 'COMPLETER' THEN completers ELSE hours END AS d, 0 AS contested, p.part = 'COMPLETER' AND NOT ended AS waiting, code AS says"
+     " CASE p.part WHEN 'ENTRY' THEN entries WHEN 'COMPLETER' THEN completers ELSE hours END AS d, contested, p.part = 'COMPLETER' AND NOT ended AS waiting, code AS says"
      " FROM indicator_cost JOIN (SELECT 'ENTRY' AS part UNION ALL SELECT 'COMPLETER' UNION ALL SELECT 'HOUR') p"
-     " WHERE " PERIOD("starts_on") " AND cents > 0", NULL},
+     " WHERE " PERIOD("starts_on") " AND (cents > 0 OR contested)", NULL},
     {"co_funding", "what each programme grants of the eligible total, in basis points, cut off", FIGURE_POINTS, 0, false,
      "SELECT 'funding_agreement' AS tab, agreement_id AS id, site_id, NULL AS cohort_id, programme AS part, granted_cents AS n, eligible_total_cents AS d,"
      " contested, 0 AS waiting, granted_cents || ' of ' || eligible_total_cents AS says FROM indicator_funding"
@@ -74,9 +75,9 @@ const struct figure figure_outcome = {
     "SELECT 'enrolment' AS tab, enrolment_id AS id, site_id, cohort_id, p.part,"
     " CASE p.part WHEN 'ANSWERED' THEN class <> 'NO_ANSWER' WHEN 'NEUTRALISED' THEN class = 'NEUTRALISED' WHEN 'POSITIVE' THEN positive AND counted"
     " ELSE class = p.part AND counted END AS n, iif(p.part IN ('ANSWERED', 'NEUTRALISED'), 1, counted) AS d,"
-    " contested, coalesce(due_on > :as_of, 0) AS waiting, class || coalesce(': ' || situation, '') AS says"
+    " contested, coalesce(due_on > :as_of, 0) AS waiting, class || coalesce(': ' || situation, ': seen on ' || outside_on || ', too far from the day', '') AS says"
     " FROM indicator_outcome JOIN (SELECT 'EMPLOYEE' AS part UNION ALL SELECT 'ENTREPRENEUR' UNION ALL SELECT 'STUDIES' UNION ALL SELECT 'OTHER_POSITIVE'"
-    " UNION ALL SELECT 'POSITIVE' UNION ALL SELECT 'NOT_POSITIVE' UNION ALL SELECT 'NEUTRALISED' UNION ALL SELECT 'ANSWERED') p"
+    " UNION ALL SELECT 'POSITIVE' UNION ALL SELECT 'NOT_POSITIVE' UNION ALL SELECT 'UNMAPPED' UNION ALL SELECT 'NEUTRALISED' UNION ALL SELECT 'ANSWERED') p"
     " WHERE definition_id = :definition AND " PERIOD("exited_on"), NULL};
 
 static int64_t scale_of(int decimals)

@@ -10,7 +10,6 @@
 
 #include "replica/ask.h"
 #include "replica/statements.h"
-#include "schema/schema.h"
 
 static const char *const tables[] = {
     "code_list", "organisation", "site", "training", "indicator_definition", "outcome_mapping", "learner", "learner_link", "cohort",
@@ -18,14 +17,13 @@ static const char *const tables[] = {
     "outcome_observation", "outcome_decision", "funding_agreement", "cost_item", "perche_conflict",
 };
 #define TABLES_COUNT (sizeof tables / sizeof *tables)
+#define QUESTIONS    (TABLES_COUNT - 1) /* perche_conflict: these are put back in a way of their own */
 
-static const char views_name[] = "093_indicators";
-
-static bool is_known(const char *table)
+static bool is_needed(const bool *needed, const char *table)
 {
-    for (size_t i = 0; i < TABLES_COUNT; i++)
+    for (size_t i = 0; i < QUESTIONS; i++)
         if (strcmp(tables[i], table) == 0)
-            return true;
+            return needed[i];
     return false;
 }
 
@@ -58,6 +56,7 @@ static enum perche_rc copy_table(struct replica *r, const struct table *t)
 
 struct since {
     struct replica *r;
+    const bool *needed;
     sqlite3_stmt *put;
 };
 
@@ -67,7 +66,7 @@ static bool note_row(void *ctx, const struct perche_batch *b, const struct perch
     struct since *since = ctx;
 
     (void)b, (void)at_ms, (void)via;
-    if (!is_known(part->table))
+    if (!is_needed(since->needed, part->table))
         return true;
     (void)sqlite3_bind_text(since->put, 1, part->table, -1, SQLITE_STATIC); /* a failed bind shows in the step: NOT NULL */
     (void)sqlite3_bind_blob(since->put, 2, row->key.p, (int)row->key.n, SQLITE_STATIC);
@@ -75,9 +74,9 @@ static bool note_row(void *ctx, const struct perche_batch *b, const struct perch
     return sql_run(since->r, since->put, "note what was written since") == PERCHE_OK;
 }
 
-static enum perche_rc list_since(struct replica *r, uint64_t at_ms)
+static enum perche_rc list_since(struct replica *r, uint64_t at_ms, const bool *needed)
 {
-    struct since since = {.r = r};
+    struct since since = {.r = r, .needed = needed};
 
     if (exec(r, "CREATE TEMP TABLE known_since (tab TEXT NOT NULL, key BLOB NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (tab, key)) WITHOUT ROWID") != PERCHE_OK)
         return r->fail;
@@ -294,66 +293,141 @@ static enum perche_rc put_back(struct replica *r, uint64_t at_ms)
     return r->fail;
 }
 
-/* ---- views ------------------------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------------------- */
 
-/* The views of the figures once more, for the TEMP tables. */
-static enum perche_rc make_views(struct replica *r)
+/* When did this node learn a value of a row, and when what was last said in that column? */
+struct learnt {
+    const char *column;
+    uint64_t a_ms, b_ms;    /* when they were written */
+    uint64_t a_at, b_at;    /* when they came, 0 = that is not in the history */
+    uint64_t last_at;       /* of the newest block that has the column, 0 = none */
+};
+
+static bool look_learnt(void *ctx, const struct perche_batch *b, const struct perche_part *part, const struct perche_row *row, uint64_t block, uint64_t at_ms,
+                        uint32_t via)
 {
-    static const char create[] = "CREATE VIEW ";
-    const char *text = NULL;
+    struct learnt *l = ctx;
 
-    if (exec(r, "CREATE TEMP VIEW perche_contested AS SELECT tab, key, col FROM temp.perche_conflict WHERE state = 'open'") != PERCHE_OK)
-        return r->fail;
-    for (size_t i = 0; i < schema_files_count; i++)
-        if (strcmp(schema_files[i].name, views_name) == 0)
-            text = schema_files[i].sql;
-    for (text = text != NULL ? strstr(text, create) : NULL; r->fail == PERCHE_OK && text != NULL; text = strstr(text, create)) {
-        char *rest = sqlite3_mprintf("CREATE TEMP VIEW %s", text + sizeof create - 1);
-        sqlite3_stmt *s = NULL;
-        int rc = rest != NULL ? sqlite3_prepare_v2(r->db, rest, -1, &s, NULL) : SQLITE_NOMEM; /* the first of them */
+    (void)b, (void)block, (void)via;
+    for (uint32_t i = 0; i < row->cells_count; i++) {
+        const struct perche_cell *c = &part->cells[row->cells_first + i];
 
-        if (rc == SQLITE_OK)
-            rc = sqlite3_step(s);
-        if (rc != SQLITE_DONE)
-            (void)fail_sqlite(r, rc, views_name);
-        (void)sqlite3_finalize(s); /* its error was seen by the step */
-        sqlite3_free(rest);
-        text += sizeof create - 1;
+        if (strcmp(part->columns[c->col], l->column) != 0)
+            continue;
+        if (l->last_at == 0) /* newest first */
+            l->last_at = at_ms;
+        if (c->stamp >> 16 == l->a_ms)
+            l->a_at = at_ms;
+        if (c->stamp >> 16 == l->b_ms)
+            l->b_at = at_ms;
     }
+    return true;
+}
+
+static enum perche_rc ask_learnt(struct replica *r, const char *table, const char *key_json, struct learnt *l)
+{
+    struct table *t = registry_table(r, table);
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    struct meta *m;
+    uint32_t n = 0;
+
+    if (t == NULL || !ask_key_parse(r, t, key_json, key, &n))
+        return r->fail;
+    m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return fail(r, PERCHE_NOMEM, "no memory for a question");
+    if (meta_load(r, t, (struct perche_bytes){key, n}, m) == PERCHE_OK) {
+        (void)history_walk(r, m, look_learnt, l);
+        meta_clear(m);
+    }
+    free(m);
     return r->fail;
 }
 
-enum perche_rc known_begin(struct replica *r, uint64_t at_ms)
+/* A question that the hub asks has no history of its own: it stood from when both its values were known here, until the answer was. */
+static enum perche_rc question_then(struct replica *r, sqlite3_stmt *s, uint64_t at_ms, bool *there, bool *open)
 {
-    if (exec(r, "PRAGMA query_only = OFF") != PERCHE_OK)
+    struct learnt asked = {.column = ask_text(s, 3), .a_ms = (uint64_t)sqlite3_column_int64(s, 4), .b_ms = (uint64_t)sqlite3_column_int64(s, 5)},
+                  answered = {.column = "state"};
+    uint64_t a, b, over;
+
+    *open = true;
+    if ((*asked.column != '\0' && ask_learnt(r, ask_text(s, 1), ask_text(s, 2), &asked) != PERCHE_OK) ||
+        ask_learnt(r, "perche_conflict", ask_text(s, 8), &answered) != PERCHE_OK)
+        return r->fail;
+    a = asked.a_at != 0 ? asked.a_at : asked.a_ms;
+    b = asked.b_at != 0 ? asked.b_at : asked.b_ms;
+    over = answered.last_at != 0 ? answered.last_at : (uint64_t)sqlite3_column_int64(s, 7);
+    *there = a <= at_ms && b <= at_ms;
+    *open = strcmp(ask_text(s, 6), "open") == 0 || over > at_ms;
+    return r->fail;
+}
+
+static enum perche_rc questions_then(struct replica *r, uint64_t at_ms)
+{
+    sqlite3_stmt *s = ask(r, "SELECT id, tab, key, col, coalesce(a_at, 0), coalesce(b_at, 0), state, coalesce(resolved_at, 0), json_array(id) FROM main.perche_conflict"),
+                 *drop = ask(r, "DELETE FROM temp.perche_conflict WHERE id = ?1"), *reopen = ask(r, "UPDATE temp.perche_conflict SET state = 'open' WHERE id = ?1");
+
+    while (drop != NULL && reopen != NULL && ask_row(r, s, "read the questions")) {
+        bool there = true, open = true;
+
+        if (question_then(r, s, at_ms, &there, &open) != PERCHE_OK || (there && !open))
+            continue;
+        ask_bind_text(there ? reopen : drop, 1, ask_text(s, 0));
+        (void)sql_run(r, there ? reopen : drop, "put a question back to what it was");
+    }
+    (void)sqlite3_finalize(s); /* their errors were seen by the steps */
+    (void)sqlite3_finalize(drop);
+    (void)sqlite3_finalize(reopen);
+    return r->fail;
+}
+
+/* ---- which tables ------------------------------------------------------------------- */
+
+static int note_read(void *ctx, int action, const char *table, const char *column, const char *database, const char *view)
+{
+    bool *needed = ctx;
+
+    (void)column, (void)database, (void)view;
+    if (action == SQLITE_READ && table != NULL)
+        for (size_t i = 0; i < TABLES_COUNT; i++)
+            needed[i] |= strcmp(tables[i], table) == 0;
+    return SQLITE_OK;
+}
+
+/* Those that @query reads, through whatever views. NULL: all. */
+static enum perche_rc tables_of(struct replica *r, const char *query, bool needed[TABLES_COUNT])
+{
+    sqlite3_stmt *s = NULL;
+
+    for (size_t i = 0; i < TABLES_COUNT; i++)
+        needed[i] = query == NULL;
+    if (query == NULL)
+        return PERCHE_OK;
+    (void)sqlite3_set_authorizer(r->db, note_read, needed); /* returns OK always */
+    s = ask(r, query);
+    (void)sqlite3_set_authorizer(r->db, NULL, NULL);
+    (void)sqlite3_finalize(s); /* not stepped */
+    return r->fail;
+}
+
+enum perche_rc known_begin(struct replica *r, uint64_t at_ms, const char *query)
+{
+    bool needed[TABLES_COUNT];
+
+    if (tables_of(r, query, needed) != PERCHE_OK)
         return r->fail;
     for (size_t i = 0; r->fail == PERCHE_OK && i < TABLES_COUNT; i++) {
-        const struct table *t = registry_table(r, tables[i]);
+        const struct table *t = needed[i] ? registry_table(r, tables[i]) : NULL;
 
+        if (!needed[i])
+            continue;
         if (t == NULL || !t->present)
             (void)fail(r, PERCHE_STATE, "the table %s is not there: what was known of it cannot be told", tables[i]);
         else
             (void)copy_table(r, t);
     }
-    if (r->fail == PERCHE_OK && list_since(r, at_ms) == PERCHE_OK && put_back(r, at_ms) == PERCHE_OK)
-        (void)make_views(r);
+    if (r->fail == PERCHE_OK && list_since(r, at_ms, needed) == PERCHE_OK && put_back(r, at_ms) == PERCHE_OK && needed[QUESTIONS])
+        (void)questions_then(r, at_ms);
     return r->fail;
-}
-
-void known_end(struct replica *r)
-{
-    sqlite3_stmt *s = NULL;
-    char *drop = NULL;
-
-    /* also after a failure, which stays the one that is told */
-    if (sqlite3_prepare_v2(r->db, "SELECT group_concat(printf('DROP %s temp.\"%w\";', type, name), ' ') FROM"
-                                  " (SELECT type, name FROM temp.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY type DESC)",
-                           -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL)
-        drop = sqlite3_mprintf("%s", sqlite3_column_text(s, 0));
-    (void)sqlite3_finalize(s);
-    if (drop != NULL)
-        (void)sqlite3_exec(r->db, drop, NULL, NULL, NULL);
-    sqlite3_free(drop);
-    (void)sqlite3_exec(r->db, "PRAGMA query_only = ON", NULL, NULL, NULL);
 }

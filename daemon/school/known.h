@@ -4,11 +4,11 @@
 
 #include "replica/internal.h"
 
-/* From here on the tables that figures are made of, and the views of 093_indicators, are those of @at_ms for every query of
- * this connection that names them without a schema. Within a read transaction of a reader; ended with known_end() in any
- * case, also when it fails. A row that came or was written here after @at_ms is as it was before, one that was deleted
- * since is there. Costs a copy of the tables, and the history since. */
-enum perche_rc known_begin(struct replica *r, uint64_t at_ms);
-void known_end(struct replica *r);
+/* TEMP tables of those that @query reads (NULL: of all that figures are made of) with what this node knew at @at_ms; they stand
+ * before the replica's for every query of this connection that names them without a schema, once facts_make() has made the
+ * views anew for them. Between facts_open() and facts_close(), within a read transaction of a reader. A row that came or was
+ * written here after @at_ms is as it was before, one that was deleted since is there; a question stood from when both its values were
+ * known until the answer was. Costs a copy of the tables, and the history since. */
+enum perche_rc known_begin(struct replica *r, uint64_t at_ms, const char *query);
 
 #endif

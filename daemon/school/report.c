@@ -10,6 +10,7 @@
 
 #include "replica/ask.h"
 #include "replica/pack.h"
+#include "school/facts.h"
 #include "school/figures.h"
 #include "school/known.h"
 #include "school/report.h"
@@ -162,7 +163,8 @@ static sqlite3_stmt *ask_sums(struct replica *r, const struct asked *q, const st
         " FROM f WHERE " WITHIN " GROUP BY 1, 2)"
         " SELECT * FROM (SELECT grp, part, n, d, contested, waiting FROM g WHERE :by IS NOT NULL"
         " UNION ALL SELECT NULL, part, sum(n - n_again), sum(d - d_again), sum(contested), sum(waiting) FROM g GROUP BY part)"
-        " ORDER BY instr(' EMPLOYEE ENTREPRENEUR STUDIES OTHER_POSITIVE POSITIVE NOT_POSITIVE NEUTRALISED ANSWERED GROSS NET INTERVIEWED ADMITTED FULL PARTIAL"
+        " WHERE part IS NOT 'UNMAPPED' OR n <> 0" /* nobody asks how many there are not */
+        " ORDER BY instr(' EMPLOYEE ENTREPRENEUR STUDIES OTHER_POSITIVE POSITIVE NOT_POSITIVE UNMAPPED NEUTRALISED ANSWERED GROSS NET INTERVIEWED ADMITTED FULL PARTIAL"
         " ENTRY COMPLETER HOUR ', ' ' || part || ' '), part, grp IS NOT NULL, grp",
         f->rows, f->summed != NULL ? "sum(n_again)" : "0", f->summed != NULL ? "sum(d_again)" : "0"));
 }
@@ -433,19 +435,33 @@ static void write_asked(struct replica *r, struct json *j, const struct asked *q
     out_text(j, r->hub ? "hub" : "site");
 }
 
+/* What the figure that is asked for is counted from; NULL: all are. */
+static const char *rows_of(const struct asked *q)
+{
+    for (size_t i = 0; i < figures_count; i++)
+        if (strcmp(q->name, figures[i].name) == 0)
+            return figures[i].rows;
+    return *q->name != '\0' ? figure_outcome.rows : NULL;
+}
+
 enum perche_rc query_report(struct replica *r, struct args *a, struct json *j)
 {
     struct asked q;
+    bool all;
 
     if (ask_what(r, a, &q) != PERCHE_OK)
         return r->fail;
     write_asked(r, j, &q);
     out_key(j, "figures");
     out_open(j, '[');
-    if (q.known_ms == 0 || known_begin(r, q.known_ms) == PERCHE_OK)
+    all = *q.name == '\0';
+    if (q.known_ms == 0 && !all) {
         (void)each(r, j, &q, write_figure);
-    if (q.known_ms != 0)
-        known_end(r);
+    } else {
+        if (facts_open(r) == PERCHE_OK && (q.known_ms == 0 || known_begin(r, q.known_ms, rows_of(&q)) == PERCHE_OK) && facts_make(r, all) == PERCHE_OK)
+            (void)each(r, j, &q, write_figure);
+        facts_close(r);
+    }
     out_close(j, ']');
     return r->fail;
 }
@@ -678,9 +694,9 @@ static enum perche_rc write_differences(struct replica *r, struct json *j)
 static enum perche_rc write_change(struct replica *r, struct json *j, const struct asked *q, const struct figure *f, const struct definition *d)
 {
     static const char columns[] = "(tab TEXT, id TEXT, part TEXT, n INTEGER, d INTEGER, contested INTEGER, waiting INTEGER, says TEXT)";
-    char *made = sqlite3_mprintf("PRAGMA query_only = OFF; CREATE TEMP TABLE known_now %s", columns), *again;
+    char *made = sqlite3_mprintf("CREATE TEMP TABLE known_now %s", columns), *again;
 
-    if (made == NULL || exec(r, made) != PERCHE_OK || keep_rows(r, q, f, d, "known_now") != PERCHE_OK) {
+    if (made == NULL || facts_open(r) != PERCHE_OK || exec(r, made) != PERCHE_OK || keep_rows(r, q, f, d, "known_now") != PERCHE_OK) {
         sqlite3_free(made);
         return made == NULL ? fail(r, PERCHE_NOMEM, "no memory for a figure") : r->fail;
     }
@@ -688,7 +704,7 @@ static enum perche_rc write_change(struct replica *r, struct json *j, const stru
     again = sqlite3_mprintf("CREATE TEMP TABLE known_then %s", columns);
     if (again == NULL)
         (void)fail(r, PERCHE_NOMEM, "no memory for a figure");
-    else if (known_begin(r, q->known_ms) == PERCHE_OK && exec(r, again) == PERCHE_OK && keep_rows(r, q, f, d, "known_then") == PERCHE_OK) {
+    else if (known_begin(r, q->known_ms, f->rows) == PERCHE_OK && facts_make(r, false) == PERCHE_OK && exec(r, again) == PERCHE_OK && keep_rows(r, q, f, d, "known_then") == PERCHE_OK) {
         write_head(j, f, d);
         (void)write_differences(r, j);
     }
@@ -709,6 +725,6 @@ enum perche_rc query_changes(struct replica *r, struct args *a, struct json *j)
     out_key(j, "published");
     out_text(j, *value != '\0' ? value : NULL);
     (void)each(r, j, &q, write_change);
-    known_end(r);
+    facts_close(r);
     return r->fail;
 }

@@ -441,7 +441,8 @@ static enum perche_rc sum_all(struct summing *m, const char *site, const char *c
 {
     struct one *all = calloc(ENROLMENTS_MAX, sizeof *all);
     sqlite3_stmt *s = ask(m->r, "SELECT e.id, e.site_id, e.cohort_id, coalesce(l.person_id, e.learner_id) FROM enrolment e LEFT JOIN learner_person l ON l.learner_id = e.learner_id"
-                                " WHERE e.actual_start IS NOT NULL AND (?1 = '' OR e.site_id = ?1) AND (?2 = '' OR e.cohort_id = ?2) ORDER BY 4, 1");
+                                " LEFT JOIN enrolment_status_now n ON n.enrolment_id = e.id WHERE e.actual_start IS NOT NULL AND n.status IS NOT 'NEVER_STARTED'"
+                                " AND (?1 = '' OR e.site_id = ?1) AND (?2 = '' OR e.cohort_id = ?2) ORDER BY 4, 1");
     char person[PERCHE_ID_BYTES_MAX] = "";
     uint32_t n = 0;
 

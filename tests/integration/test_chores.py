@@ -72,6 +72,23 @@ def _():
     expect("enrolments and learners that are others now", unlike, [1, 1])
 
 
+@case("the school that a learner leaves cannot accept for the other: its acceptance is asked for again, and the other's is carried out")
+def _():
+    key = id(TRANSFER, 6)
+    transfer(key, 5, state="ASKED")
+    story.together()
+    llp.sql(f"UPDATE transfer SET state = 'ACCEPTED' WHERE id = '{key}'")
+    llp.sync_wait()
+    story.wait_for("the hub to ask again", lambda: state(key) == "ASKED", seconds=40)
+    story.together()
+    expect("at the school that leaves", llp.sql(f"SELECT state FROM transfer WHERE id = '{key}'"), "ASKED")
+    expect("its enrolment", hub.sql(f"SELECT actual_end IS NULL FROM enrolment WHERE id = '{id(ENROLMENT, 5)}'"), "1")
+    chr_.sql(f"UPDATE transfer SET state = 'ACCEPTED' WHERE id = '{key}'")
+    chr_.sync_wait()
+    story.wait_for("the transfer to be carried out", lambda: state(key) == "DONE", seconds=40)
+    hub.sql(f"UPDATE enrolment SET actual_end = NULL, exit_reason = NULL WHERE id = '{id(ENROLMENT, 5)}'")
+
+
 @case("one bed let twice is a question; with a second bed it is none, and without it again it is one again")
 def _():
     hub.sql(f"INSERT INTO housing_unit (id, site_id, label, beds, rent_cents) SELECT '{id(UNIT, 1)}', id, 'Studio', 1, 25000 FROM site WHERE code = 'LLP'")

@@ -70,7 +70,7 @@ static void step(struct pair *p)
 {
     static const char *const said[] = {"PRESENT", "ABSENT_EXCUSED", "ABSENT_UNEXCUSED", "LATE"};
 
-    switch (draw(9)) {
+    switch (draw(10)) {
     case 0:
     case 1:
         write_at_hub(p, sqlite3_mprintf("INSERT OR IGNORE INTO half_day (id, cohort_id, day, half, mode, minutes) VALUES (%Q, %Q, %Q, '%s', 'ON_SITE', %u)",
@@ -92,10 +92,15 @@ static void step(struct pair *p)
         write_at_hub(p, sqlite3_mprintf("INSERT INTO learner_link (learner_a, learner_b, decision, decided_by, decided_at) SELECT %Q, %Q, %Q, 'x', '2026-02-%02uT10:00:00Z'",
                                         LEARNER(draw(3)), LEARNER(3 + draw(2)), draw(2) ? "SAME" : "UNDO", 1 + draw(28)));
         break;
+    case 6:
+        write_at_hub(p, sqlite3_mprintf("INSERT INTO enrolment_status_event (enrolment_id, status, effective_on, recorded_at, recorded_site)"
+                                        " SELECT %Q, %Q, %Q, '2026-02-03T10:00:00Z', site_id FROM perche_self",
+                                        ENROLMENT(draw(ENROLMENTS)), draw(2) ? "NEVER_STARTED" : "ACTIVE", day(true)));
+        break;
     default:
         write_at_hub(p, sqlite3_mprintf("INSERT INTO attendance (id, half_day_id, enrolment_id, mark, minutes, proof, recorded_at, recorded_site, voids)"
-                                        " SELECT %Q, %Q, %Q, %Q, %u, 'SHEET', '2026-02-03T10:00:00Z', site_id, %Q FROM perche_self",
-                                        MARK(marks), HALF_DAY(draw(half_days + 1)), ENROLMENT(draw(ENROLMENTS)), said[draw(4)], 30 * draw(9),
+                                        " SELECT %Q, %Q, %Q, %Q, %d, 'SHEET', '2026-02-03T10:00:00Z', site_id, %Q FROM perche_self",
+                                        MARK(marks), HALF_DAY(draw(half_days + 1)), ENROLMENT(draw(ENROLMENTS)), said[draw(4)], draw(40) ? (int)(30 * draw(9)) : draw(2) ? -30 : 1 << 20,
                                         marks > 0 && draw(3) == 0 ? MARK(draw(marks)) : NULL));
         marks++;
     }

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""What a figure counts where that is not plain: days that are too far, results of two juries, what is contested now and was then, errors of somebody's hand."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import perche_net
+from perche_net import case, expect, expect_in
+from scenario import COHORT, ENROLMENT, OBSERVATION, Story, id
+
+story = Story({"LLP": "La Loupe"})
+NOT_DUE = ("--as-of", "2018-12-31")
+
+
+def build():
+    global hub, llp
+    hub, llp = story.hub, story.LLP
+    story.cohort(llp, 1, "P1", "2016-03-07", "2016-08-05")
+    story.half_days(llp, 1, ("2016-03-07", "2016-03-08"))
+    for n in range(1, 5):
+        story.learner(llp, n, cohort=1)
+    llp.sql("UPDATE enrolment SET actual_end = '2016-08-05', exit_reason = 'COMPLETION'")
+    story.together()
+
+
+def observe(n, enrolment, as_of, situation, milestone="M6"):
+    llp.sql(f"INSERT INTO outcome_observation (id, enrolment_id, milestone, as_of, situation, source, recorded_at, recorded_site, recorded_by) SELECT '{id(OBSERVATION, n)}',"
+            f" '{id(ENROLMENT, enrolment)}', '{milestone}', '{as_of}', '{situation}', 'LEARNER_CALL', '2017-04-01T10:00:00Z', site_id, 'x' FROM perche_self")
+
+
+def decided(enrolment):
+    return hub.sql(f"SELECT milestone || ' ' || situation FROM outcome_decision WHERE enrolment_id = '{id(ENROLMENT, enrolment)}'")
+
+
+def parts(name, *options):
+    return {r["part"]: r for f in hub.json("report", name, *options)["figures"] for r in f["rows"] if not r["group"]}
+
+
+@case("an outcome that was seen too far from the day does not count by itself, and the report says that it was seen; an exit that is put right makes it count")
+def _():
+    observe(1, 1, "2017-02-01", "EMP_PERMANENT")
+    observe(2, 2, "2017-03-20", "EMP_PERMANENT")
+    story.together()
+    story.wait_for("the hub to decide", lambda: decided(1) == "M6 EMP_PERMANENT", seconds=40)
+    expect("at six months", [(r["numerator"], r["denominator"]) for p, r in parts("REGION_POS", *NOT_DUE).items() if p in ("POSITIVE", "ANSWERED")], [(1, 4), (1, 4)])
+    before = hub.json("report", "REGION_POS")["known_at"]
+    llp.sql(f"UPDATE enrolment SET actual_end = '2016-09-05' WHERE id = '{id(ENROLMENT, 2)}'")
+    llp.sync_wait()
+    story.wait_for("the hub to decide anew", lambda: decided(2) == "M6 EMP_PERMANENT", seconds=40)
+    expect("once the exit is right", parts("REGION_POS", *NOT_DUE)["POSITIVE"]["numerator"], 2)
+    story.wait_for("that to be harvested", lambda: hub.count("perche_capture") == 0)
+    changes = {r["id"]: (r["then"]["says"], r["now"]["says"]) for r in hub.json("report", "REGION_POS", *NOT_DUE, "--since", before)["rows"] if r["part"] == "POSITIVE"}
+    expect("what it says of that one", changes, {id(ENROLMENT, 2): ("NO_ANSWER: seen on 2017-03-20, too far from the day", "EMPLOYEE: EMP_PERMANENT")})
+    llp.sql(f"UPDATE enrolment SET actual_end = '2016-08-05' WHERE id = '{id(ENROLMENT, 2)}'")
+    llp.sync_wait()
+    story.wait_for("the hub to take its decision back", lambda: decided(2) == "", seconds=40)
+
+
+@case("a situation that a definition does not know is shown")
+def _():
+    expect("while there is none", "UNMAPPED" in parts("REGION_POS", *NOT_DUE), False)
+    hub.sql("DELETE FROM outcome_mapping WHERE definition_id = 'REGION_POS' AND situation = 'EMP_PERMANENT'")
+    rows = parts("REGION_POS", *NOT_DUE)
+    expect("unmapped, positive", [(rows[p]["numerator"], rows[p]["denominator"]) for p in ("UNMAPPED", "POSITIVE")], [(1, 4), (0, 4)])
+    expect_in("perche report", "UNMAPPED", hub.perche("report", "REGION_POS", *NOT_DUE))
+    hub.sql("INSERT INTO outcome_mapping VALUES ('REGION_POS', 'EMP_PERMANENT', 'EMPLOYEE')")
+
+
+@case("of a title that was tried twice the newest result of the period counts, and an earlier period keeps its own")
+def _():
+    attempt = "INSERT INTO cert_attempt (enrolment_id, rncp_code, jury_on, result) VALUES ('{}', 'RNCP1', '{}', '{}')"
+    llp.sql(attempt.format(id(ENROLMENT, 1), "2016-08-01", "PARTIAL"), attempt.format(id(ENROLMENT, 1), "2017-01-10", "FULL"))
+    story.together()
+    two = lambda *period: [(parts("certification", *period)[p]["numerator"], parts("certification", *period)[p]["denominator"]) for p in ("FULL", "PARTIAL")]
+    expect("2016", two("--from", "2016-01-01", "--to", "2016-12-31"), [(0, 1), (1, 1)])
+    expect("2017", two("--from", "2017-01-01", "--to", "2017-12-31"), [(1, 1), (0, 1)])
+    expect("both", two(), [(1, 1), (0, 1)])
+
+
+@case("an enrolment that was closed as never started is in no half-day")
+def _():
+    gross = lambda: (parts("attendance")["GROSS"]["numerator"], parts("attendance")["GROSS"]["denominator"])
+    story.mark(llp, "2016-03-07 AM", id(ENROLMENT, 1), "PRESENT", 210)
+    llp.sync_wait()
+    story.wait_for("attendance", lambda: gross() == (210, 16 * 210), seconds=40)
+    llp.sql(f"INSERT INTO enrolment_status_event (enrolment_id, status, effective_on, recorded_at, recorded_site) SELECT '{id(ENROLMENT, 4)}', 'NEVER_STARTED', '2016-03-07',"
+            " '2016-03-08T10:00:00Z', site_id FROM perche_self")
+    llp.sync_wait()
+    expect("without the one who never came", gross(), (210, 12 * 210))
+
+
+@case("a cost or a grant that is no amount is in no sum, and the report goes on")
+def _():
+    cost = f"INSERT INTO cost_item (id, cohort_id, site_id, kind, on_date, cents) SELECT '{{}}', '{id(COHORT, 1)}', id, 'TEACHING', '2016-05-01', {{}} FROM site WHERE code = 'LLP'"
+    hub.sql(cost.format("c1", 300000))
+    entry = lambda: [parts("cost").get("ENTRY", {}).get(k) for k in ("value", "contested")]
+    expect("cost of an entry", entry(), ["1000.00", 0])
+    hub.sql(cost.format("c2", 9223372036854775807), cost.format("c3", 9223372036854775807))
+    expect("contested", entry(), [None, 1])
+    hub.sql("INSERT INTO funding_agreement (id, funder_org_id, programme, level, level_id, state, granted_cents, eligible_total_cents) SELECT 'f' || n, 'x', 'FSE', 'NETWORK', 'n', 'GRANTED',"
+            " 9223372036854775807, 9223372036854775807 FROM (SELECT 1 AS n UNION ALL SELECT 2)")
+    expect("all figures", len(hub.json("report")["figures"]) > 10, True)
+    expect("the programme", parts("co_funding")["FSE"]["contested"], 2)
+
+
+@case("what was contested at an instant is contested in the figure as it was known then, and a question that came later is in none before it")
+def _():
+    now = lambda: hub.json("report", "entries")["known_at"]
+    drop = lambda *at: [parts("drop_outs", *at)[None][k] for k in ("numerator", "denominator", "contested")]
+    story.together()
+    story.wait_for("the hub to have harvested", lambda: hub.count("perche_capture") == 0)
+    first = now()
+    story.cut("LLP")
+    hub.sql(f"UPDATE enrolment SET exit_reason = 'DROPOUT_FINANCIAL' WHERE id = '{id(ENROLMENT, 3)}'")
+    llp.sql(f"UPDATE enrolment SET exit_reason = 'EXCLUSION' WHERE id = '{id(ENROLMENT, 3)}'")
+    story.wait_for("the hub to have harvested", lambda: hub.count("perche_capture") == 0)
+    second = now()
+    story.heal("LLP")
+    story.together()
+    asked = [c for c in story.conflicts(hub, "review") if c["column"] == "exit_reason"]
+    expect("the contradiction", len(asked), 1)
+    third = now()
+    story.take(hub, asked[0], "EXCLUSION", "the letter")
+    story.wait_for("the hub to have harvested", lambda: hub.count("perche_capture") == 0)
+    expect("now", drop(), [1, 3, 0])
+    expect("before all that", drop("--known-at", first), [0, 3, 0])
+    expect("when the hub knew of one side", drop("--known-at", second), [1, 3, 0])
+    expect("while it was contested", drop("--known-at", third), [0, 2, 1])
+    expect("all figures, as they were known then", len(hub.json("report", "--known-at", third)["figures"]), len(hub.json("report")["figures"]))
+    expect("and as they are, afterwards", drop(), [1, 3, 0])
+
+
+def begin():
+    story.begin()
+    build()
+
+
+perche_net.main(begin, [story])
