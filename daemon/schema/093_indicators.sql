@@ -10,13 +10,32 @@ DROP VIEW IF EXISTS indicator_cost;
 DROP VIEW IF EXISTS indicator_application;
 DROP VIEW IF EXISTS indicator_half_day;
 DROP VIEW IF EXISTS indicator_outcome;
+DROP VIEW IF EXISTS outcome_undecided;
 DROP VIEW IF EXISTS outcome_seen;
+DROP VIEW IF EXISTS milestone_due;
 DROP VIEW IF EXISTS milestone_step;
 DROP VIEW IF EXISTS indicator_leaver;
 DROP VIEW IF EXISTS indicator_certification;
 DROP VIEW IF EXISTS indicator_path;
 DROP VIEW IF EXISTS enrolment_status_now;
 DROP VIEW IF EXISTS learner_person;
+DROP VIEW IF EXISTS live_enrolment_status_event;
+DROP VIEW IF EXISTS live_attendance;
+DROP VIEW IF EXISTS live_cert_attempt;
+DROP VIEW IF EXISTS live_outcome_observation;
+DROP VIEW IF EXISTS live_cost_item;
+
+-- Rows that are not voided, nor are what voids another: a correction names the row that it stands for, beside it in the same enrolment or site.
+CREATE VIEW live_enrolment_status_event AS SELECT * FROM enrolment_status_event
+  WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM enrolment_status_event WHERE voids IS NOT NULL);
+CREATE VIEW live_attendance AS SELECT * FROM attendance
+  WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM attendance WHERE voids IS NOT NULL);
+CREATE VIEW live_cert_attempt AS SELECT * FROM cert_attempt
+  WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM cert_attempt WHERE voids IS NOT NULL);
+CREATE VIEW live_outcome_observation AS SELECT * FROM outcome_observation
+  WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM outcome_observation WHERE voids IS NOT NULL);
+CREATE VIEW live_cost_item AS SELECT * FROM cost_item
+  WHERE void_reason IS NULL AND (id, site_id) NOT IN (SELECT voids, site_id FROM cost_item WHERE voids IS NOT NULL);
 
 -- Two ids of one person: those that SAME joins, until it is undone, are called by the least of them. Of two decisions about a
 -- pair the later one holds.
@@ -39,8 +58,7 @@ CREATE VIEW learner_person AS
 CREATE VIEW enrolment_status_now AS
   SELECT enrolment_id, status, effective_on, id AS event_id FROM (
     SELECT *, row_number() OVER (PARTITION BY enrolment_id ORDER BY effective_on DESC, recorded_at DESC, id DESC) AS n
-    FROM enrolment_status_event
-    WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM enrolment_status_event WHERE voids IS NOT NULL)) WHERE n = 1;
+    FROM live_enrolment_status_event) WHERE n = 1;
 
 -- A path: a person's first enrolment, and the last of those that continue it at other schools.
 -- entered_on is NULL until the first one begins, and when it was closed as never started.
@@ -75,8 +93,7 @@ CREATE VIEW indicator_path AS
 CREATE VIEW indicator_certification AS
   SELECT c.id AS attempt_id, c.enrolment_id, e.site_id, e.cohort_id, c.rncp_code, c.jury_on, c.result,
          c.result <> 'ABSENT' AS present, c.result = 'FULL' AS full, c.result = 'PARTIAL' AS partial
-  FROM cert_attempt c JOIN enrolment e ON e.id = c.enrolment_id
-  WHERE c.void_reason IS NULL AND (c.id, c.enrolment_id) NOT IN (SELECT voids, enrolment_id FROM cert_attempt WHERE voids IS NOT NULL);
+  FROM live_cert_attempt c JOIN enrolment e ON e.id = c.enrolment_id;
 
 -- Who has left: the end of a path, but for a transfer whose next school has not begun the rest of it.
 -- certified_on: the jury's day, of a full result.
@@ -94,6 +111,15 @@ CREATE VIEW milestone_step(milestone, days, months, days_before, days_after) AS
   VALUES ('DURING', 0, NULL, NULL, NULL), ('M0', 0, NULL, NULL, NULL), ('W4', 28, NULL, 28, 0),
          ('M3', NULL, 3, 30, 30), ('M6', NULL, 6, 30, 30), ('M12', NULL, 12, 30, 30), ('M24', NULL, 24, 30, 30);
 
+-- The day of each milestone for each day on which somebody left or got a whole title; a month that is too short ends on its last day.
+CREATE VIEW milestone_due AS
+  WITH base(base_on) AS (
+    SELECT actual_end FROM enrolment WHERE actual_end IS NOT NULL UNION SELECT jury_on FROM indicator_certification WHERE full)
+  SELECT s.milestone, b.base_on, s.days_before, s.days_after,
+         CASE WHEN s.days IS NOT NULL THEN date(b.base_on, '+' || s.days || ' days')
+              ELSE min(date(b.base_on, '+' || s.months || ' months'), date(b.base_on, 'start of month', '+' || (s.months + 1) || ' months', '-1 day')) END AS due_on
+  FROM base b CROSS JOIN milestone_step s;
+
 -- The observations of a milestone that are not voided. far: the smaller, the better one tells of it. Days from the milestone's day, the exit's or the
 -- jury's, whichever is nearer; where that day is not known, or no day is asked for, the later the better. NULL: too far from it to tell.
 CREATE VIEW outcome_seen AS
@@ -101,25 +127,28 @@ CREATE VIEW outcome_seen AS
     full(enrolment_id, on_day) AS MATERIALIZED (
       SELECT enrolment_id, min(jury_on) FROM indicator_certification WHERE full GROUP BY enrolment_id),
     live AS MATERIALIZED (
-      SELECT id, enrolment_id, milestone, as_of, situation, proof FROM outcome_observation
-      WHERE milestone <> 'DURING' AND void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM outcome_observation WHERE voids IS NOT NULL)),
+      SELECT id, enrolment_id, milestone, as_of, situation, proof FROM live_outcome_observation WHERE milestone <> 'DURING'),
     based AS (
       SELECT l.*, e.actual_end AS base_on FROM live l JOIN enrolment e ON e.id = l.enrolment_id
       UNION ALL
       SELECT l.*, f.on_day FROM live l JOIN full f ON f.enrolment_id = l.enrolment_id),
+    due AS MATERIALIZED (SELECT * FROM milestone_due),
     late AS (
-      SELECT b.*, s.days_before, s.days_after, julianday(b.as_of) - julianday(
-               CASE WHEN s.days IS NOT NULL THEN date(b.base_on, '+' || s.days || ' days')
-                    ELSE min(date(b.base_on, '+' || s.months || ' months'), date(b.base_on, 'start of month', '+' || (s.months + 1) || ' months', '-1 day')) END) AS days_late
-      FROM based b LEFT JOIN milestone_step s ON s.milestone = b.milestone)
+      SELECT b.*, d.days_before, d.days_after, julianday(b.as_of) - julianday(d.due_on) AS days_late
+      FROM based b LEFT JOIN due d ON d.milestone = b.milestone AND d.base_on = b.base_on)
   SELECT id, enrolment_id, milestone, as_of, situation, proof,
-         CASE WHEN days_before IS NULL OR count(base_on) = 0 THEN -julianday(as_of)
+         CASE WHEN max(days_before) IS NULL THEN -julianday(as_of)
               ELSE min(abs(days_late)) FILTER (WHERE days_late BETWEEN -days_before AND days_after) END AS far
   FROM late GROUP BY id;
 
+-- Milestones of which something was seen and nothing is decided: all of it is too far from the day, or the hub has not come to it yet.
+CREATE VIEW outcome_undecided AS
+  SELECT enrolment_id, milestone, max(as_of) AS seen_on FROM live_outcome_observation o
+  WHERE NOT EXISTS (SELECT 1 FROM outcome_decision d WHERE d.enrolment_id = o.enrolment_id AND d.milestone = o.milestone) GROUP BY 1, 2;
+
 -- Each leaver under each definition: what was decided for its milestone, and the class that this has there.
 -- due_on: the milestone's day, counted from the exit or from the jury; a month that is too short ends on its last day.
--- counted: 1 in the denominator, 0 not; positive: 1 in the numerator. outside_on: nothing counts, but something was seen on that day, too far from it.
+-- counted: 1 in the denominator, 0 not; positive: 1 in the numerator. seen_on: nothing is decided, but something was seen.
 CREATE VIEW indicator_outcome AS
   WITH
     open_question(enrolment_id, milestone) AS MATERIALIZED (
@@ -128,26 +157,23 @@ CREATE VIEW indicator_outcome AS
       UNION -- or it is open which of the observations is to be decided for
       SELECT o.enrolment_id, o.milestone FROM perche_contested c JOIN outcome_observation o ON o.id = json_extract(c.key, '$[0]')
       WHERE c.tab = 'outcome_observation'),
-    outside(enrolment_id, milestone, seen_on) AS MATERIALIZED (SELECT enrolment_id, milestone, max(as_of) FROM outcome_seen WHERE far IS NULL GROUP BY 1, 2),
+    due AS MATERIALIZED (SELECT * FROM milestone_due),
+    undecided AS MATERIALIZED (SELECT * FROM outcome_undecided),
     one AS (
       SELECT d.id AS definition_id, d.milestone, d.denominator, l.*,
              CASE d.base_date WHEN 'CERTIFICATION' THEN l.certified_on ELSE l.exited_on END AS base_on,
-             s.days, s.months, o.situation, o.observation_id, o.rule, iif(o.situation IS NULL, u.seen_on, NULL) AS outside_on,
+             o.situation, o.observation_id, o.rule, u.seen_on,
              CASE WHEN q.enrolment_id IS NOT NULL THEN 'CONTESTED'
                   WHEN o.situation IS NULL THEN 'NO_ANSWER'
                   ELSE coalesce(m.class, 'UNMAPPED') END AS class
       FROM indicator_definition d
       JOIN indicator_leaver l
-      LEFT JOIN milestone_step s ON s.milestone = d.milestone
       LEFT JOIN outcome_decision o ON o.enrolment_id = l.enrolment_id AND o.milestone = d.milestone
       LEFT JOIN outcome_mapping m ON m.definition_id = d.id AND m.situation = o.situation
-      LEFT JOIN outside u ON u.enrolment_id = l.enrolment_id AND u.milestone = d.milestone
+      LEFT JOIN undecided u ON u.enrolment_id = l.enrolment_id AND u.milestone = d.milestone
       LEFT JOIN open_question q ON q.enrolment_id = l.enrolment_id AND q.milestone = d.milestone)
-  SELECT definition_id, milestone, enrolment_id, origin_id, learner_id, site_id, cohort_id, entered_on, exited_on, exit_reason, certified_on,
-         situation, observation_id, rule, class, outside_on,
-         CASE WHEN days IS NOT NULL THEN date(base_on, '+' || days || ' days')
-              ELSE min(date(base_on, '+' || months || ' months'),
-                       date(base_on, 'start of month', '+' || (months + 1) || ' months', '-1 day')) END AS due_on,
+  SELECT o.definition_id, o.milestone, o.enrolment_id, o.origin_id, o.learner_id, o.site_id, o.cohort_id, o.entered_on, o.exited_on, o.exit_reason, o.certified_on,
+         o.situation, o.observation_id, o.rule, o.class, o.seen_on, t.due_on,
          contested OR class = 'CONTESTED' AS contested,
          NOT contested AND class NOT IN ('CONTESTED', 'NEUTRALISED') AND
            CASE denominator WHEN 'COMPLETERS' THEN completed
@@ -155,7 +181,7 @@ CREATE VIEW indicator_outcome AS
                             WHEN 'CERTIFIED_RESPONDENTS' THEN certified_on IS NOT NULL AND class <> 'NO_ANSWER'
                             ELSE 1 END AS counted,
          class IN ('EMPLOYEE', 'ENTREPRENEUR', 'STUDIES', 'OTHER_POSITIVE') AS positive
-  FROM one;
+  FROM one o LEFT JOIN due t ON t.milestone = o.milestone AND t.base_on = o.base_on;
 
 -- Each planned half-day of each enrolment that was not closed as never started, while the person was enrolled; the last day is the exit's. Two marks that say the same count once,
 -- two that differ are contested and the lesser one counts. outside: the mark of a day before the entry or after the exit.
@@ -163,8 +189,7 @@ CREATE VIEW indicator_half_day AS
   WITH live(half_day_id, enrolment_id, minutes, mark, marks, contested) AS MATERIALIZED (
     SELECT half_day_id, enrolment_id, min(minutes), CASE WHEN count(DISTINCT mark) = 1 THEN min(mark) END, count(*),
            count(DISTINCT mark || ' ' || minutes) > 1
-    FROM attendance WHERE void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM attendance WHERE voids IS NOT NULL)
-    GROUP BY half_day_id, enrolment_id)
+    FROM live_attendance GROUP BY half_day_id, enrolment_id)
   SELECT e.id AS enrolment_id, e.learner_id, e.cohort_id, e.site_id, h.id AS half_day_id, h.day, h.half,
          max(0, min(h.minutes, 65535)) AS planned, max(0, min(coalesce(a.minutes, 0), 65535)) AS attended, a.mark,
          a.half_day_id IS NULL AS unmarked, coalesce(a.contested, 0) AS contested, a.mark IS 'ABSENT_EXCUSED' AS excused,
@@ -190,8 +215,8 @@ CREATE VIEW indicator_application AS
 CREATE VIEW indicator_cost AS
   WITH
     spent(cohort_id, cents, contested) AS MATERIALIZED (
-      SELECT cohort_id, sum(iif(cents BETWEEN -10000000000000 AND 10000000000000, cents, 0)), max(cents NOT BETWEEN -10000000000000 AND 10000000000000) FROM cost_item
-      WHERE cohort_id IS NOT NULL AND void_reason IS NULL AND (id, site_id) NOT IN (SELECT voids, site_id FROM cost_item WHERE voids IS NOT NULL) GROUP BY cohort_id),
+      SELECT cohort_id, sum(iif(cents BETWEEN -10000000000000 AND 10000000000000, cents, 0)), max(cents NOT BETWEEN -10000000000000 AND 10000000000000) FROM live_cost_item
+      WHERE cohort_id IS NOT NULL GROUP BY cohort_id),
     people(cohort_id, entries, completers) AS MATERIALIZED (
       SELECT e.cohort_id, count(*), sum(e.exit_reason IS 'COMPLETION') FROM enrolment e
       LEFT JOIN enrolment_status_now s ON s.enrolment_id = e.id

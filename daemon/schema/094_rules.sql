@@ -68,9 +68,8 @@ CREATE VIEW decision_past AS
 CREATE VIEW perche_clash AS
   WITH
     ended(id, enrolment_id, status, effective_on) AS MATERIALIZED (
-      SELECT id, enrolment_id, status, effective_on FROM enrolment_status_event
-      WHERE status IN ('COMPLETED', 'DROPPED_OUT', 'EXCLUDED', 'TRANSFERRED_OUT', 'NEVER_STARTED')
-        AND void_reason IS NULL AND (id, enrolment_id) NOT IN (SELECT voids, enrolment_id FROM enrolment_status_event WHERE voids IS NOT NULL)),
+      SELECT id, enrolment_id, status, effective_on FROM live_enrolment_status_event
+      WHERE status IN ('COMPLETED', 'DROPPED_OUT', 'EXCLUDED', 'TRANSFERRED_OUT', 'NEVER_STARTED')),
     let(id, unit_id, starts_on, ends_on) AS MATERIALIZED (
       SELECT id, unit_id, starts_on, ends_on FROM housing_lease WHERE state <> 'CANCELLED'),
     full(id, unit_id, starts_on, ends_on) AS ( -- leases that begin on a day on which all beds are taken by others

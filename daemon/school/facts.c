@@ -7,7 +7,8 @@
 static const char views_name[] = "093_indicators", create[] = "CREATE VIEW ";
 
 /* Asked by several figures, or once for each definition, and costly: tables. The others stay views over these. */
-static const char *const costly[] = {"learner_person", "enrolment_status_now", "indicator_path", "indicator_certification", "outcome_seen", "indicator_leaver"};
+static const char *const costly[] = {"learner_person", "enrolment_status_now", "indicator_path", "indicator_certification",
+                                     "milestone_due", "outcome_undecided", "indicator_leaver"};
 
 static bool is_costly(const char *text) /* what follows CREATE VIEW */
 {

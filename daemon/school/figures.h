@@ -17,7 +17,8 @@ struct figure {
     int decimals;
     bool defined;
     const char *rows;
-    const char *summed; /* the same from the TEMP table of sheets.h, NULL = there is none */
+    const char *summed; /* the same with equal things added up: contested and waiting say how many; NULL = there is none */
+    bool sheets;        /* attendance: n_again and d_again are what of n and d counts in another group as well, and summed is from the TEMP table of sheets.h */
 };
 
 extern const struct figure figures[];

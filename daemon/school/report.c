@@ -158,7 +158,7 @@ static sqlite3_stmt *ask_sums(struct replica *r, const struct asked *q, const st
     return ask_figure(r, q, d, sqlite3_mprintf(
         "WITH f AS MATERIALIZED (%s),"
         " g AS MATERIALIZED (SELECT CASE :by WHEN 'site' THEN coalesce(site_id, '') WHEN 'cohort' THEN coalesce(cohort_id, '') END AS grp, part,"
-        " sum(iif(contested OR waiting, 0, n)) AS n, sum(iif(contested OR waiting, 0, d)) AS d, sum(contested) AS contested, sum(waiting AND NOT contested) AS waiting,"
+        " sum(iif(contested OR waiting, 0, n)) AS n, sum(iif(contested OR waiting, 0, d)) AS d, sum(contested) AS contested, sum(iif(contested, 0, waiting)) AS waiting,"
         " %s AS n_again, %s AS d_again"
         " FROM f WHERE " WITHIN " GROUP BY 1, 2)"
         " SELECT * FROM (SELECT grp, part, n, d, contested, waiting FROM g WHERE :by IS NOT NULL"
@@ -166,7 +166,7 @@ static sqlite3_stmt *ask_sums(struct replica *r, const struct asked *q, const st
         " WHERE part IS NOT 'UNMAPPED' OR n <> 0" /* nobody asks how many there are not */
         " ORDER BY instr(' EMPLOYEE ENTREPRENEUR STUDIES OTHER_POSITIVE POSITIVE NOT_POSITIVE UNMAPPED NEUTRALISED ANSWERED GROSS NET INTERVIEWED ADMITTED FULL PARTIAL"
         " ENTRY COMPLETER HOUR ', ' ' || part || ' '), part, grp IS NOT NULL, grp",
-        f->rows, f->summed != NULL ? "sum(n_again)" : "0", f->summed != NULL ? "sum(d_again)" : "0"));
+        f->rows, f->sheets ? "sum(n_again)" : "0", f->sheets ? "sum(d_again)" : "0"));
 }
 
 struct sum {
@@ -219,7 +219,7 @@ static enum perche_rc give_part(const struct definition *d, const struct sum *su
 /* The figure itself, or the one that is added up already. */
 static const struct figure *ready(struct replica *r, const struct asked *q, const struct figure *f, struct figure *fast)
 {
-    if (f->summed == NULL || q->known_ms != 0 || !sheets_sum(r, q->from, strcmp(q->to, q->as_of) < 0 ? q->to : q->as_of, *q->by, q->site, q->cohort))
+    if (f->summed == NULL || (f->sheets && (q->known_ms != 0 || !sheets_sum(r, q->from, strcmp(q->to, q->as_of) < 0 ? q->to : q->as_of, *q->by, q->site, q->cohort))))
         return f;
     *fast = *f;
     fast->rows = f->summed;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -105,6 +106,80 @@ static void import(struct bench_node *hub)
     figure("the same, to sqlite3 .import into a plain table", median(took, 3) / median(plain, 3), "ratio", -1, true);
 }
 
+/* Until @sql gives 1 at @db. */
+static double wait_for(sqlite3 *db, const char *sql)
+{
+    const struct timespec look = {.tv_nsec = 2000000};
+    double start = now_s();
+
+    while (db_number(db, sql) != 1) {
+        if (now_s() > start + 120)
+            die("never: %s", sql);
+        (void)nanosleep(&look, NULL);
+    }
+    return now_s() - start;
+}
+
+/* Seconds of processor that a node has used. */
+static double busy_s(const struct bench_node *n)
+{
+    unsigned long long user = 0, kernel = 0;
+    char path[64];
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", n->pid);
+    f = fopen(path, "r");
+    if (f == NULL || fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &kernel) != 2 || fclose(f) != 0)
+        die("%s", path);
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* A learner with 500 rows that go along moves from one school to the other, and back again, and so on. */
+static void transfers(struct bench_node *hub, sqlite3 *db)
+{
+    static const char *const names[] = {"east", "west"};
+    struct bench_node sites[2];
+    sqlite3 *dbs[2];
+    double work[ROUNDS], arrival[ROUNDS];
+    char sql[2000];
+
+    for (int i = 0; i < 2; i++) {
+        node_make(&sites[i], names[i], false);
+        node_start(&sites[i], NULL);
+        node_join(hub, &sites[i]);
+        dbs[i] = db_open(sites[i].db);
+    }
+    db_run(db, "BEGIN IMMEDIATE;"
+               "INSERT INTO cohort (id, site_id, training_id, code, starts_on, ends_on, capacity, mode, status) SELECT 'c' || lower(name), id, " KEY("9", "1") ", 'T', '2024-01-01', '2099-12-31', 20, 'ON_SITE', 'RUNNING'"
+               " FROM site WHERE lower(name) IN ('east', 'west');"
+               "INSERT INTO learner (id, home_site_id, birth_family_name) SELECT 'mover', id, 'Mover' FROM site WHERE lower(name) = 'east';" COUNT("0", "500")
+               "INSERT INTO learner_contact (id, learner_id, kind, value) SELECT 'k' || n, 'mover', 'ADDRESS', 'line ' || n FROM n; COMMIT");
+    (void)wait_for(dbs[0], "SELECT count(*) = 500 FROM learner_contact");
+    for (int i = 0; i < ROUNDS; i++) {
+        int to = 1 - i % 2;
+
+        (void)snprintf(sql, sizeof sql,
+                       "BEGIN IMMEDIATE; INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end, actual_start) SELECT 'e%d', 'mover', 'c%s', id, '2024-01-01', '2099-12-31', '2024-01-01'"
+                       " FROM site WHERE lower(name) = '%s';"
+                       "INSERT INTO transfer (id, learner_id, enrolment_id, from_site, to_site, to_cohort_id, asked_on, effective_on, state) SELECT 't%d', 'mover', 'e%d', f.id, t.id, 'c%s', '2024-02-01', '2024-02-02', 'ACCEPTED'"
+                       " FROM site f, site t WHERE lower(f.name) = '%s' AND lower(t.name) = '%s'; COMMIT",
+                       i, names[1 - to], names[1 - to], i, i, names[to], names[1 - to], names[to]);
+        work[i] = busy_s(hub);
+        db_run(db, sql);
+        arrival[i] = wait_for(dbs[to], "SELECT count(*) = 500 FROM learner_contact"); /* once it is asked for, and before it takes effect */
+        (void)snprintf(sql, sizeof sql, "SELECT state = 'DONE' FROM transfer WHERE id = 't%d'", i);
+        (void)wait_for(dbs[to], sql);
+        (void)wait_for(dbs[1 - to], "SELECT count(*) = 0 FROM learner_contact");
+        work[i] = busy_s(hub) - work[i];
+    }
+    figure("a transfer with 500 rows: work of the hub until all is done", median(work, ROUNDS), "s", 1, true);
+    figure("the same, until the rows are at the other school", median(arrival, ROUNDS), "s", -1, true);
+    for (int i = 0; i < 2; i++) {
+        sqlite3_close(dbs[i]);
+        node_stop(&sites[i]);
+    }
+}
+
 void bench_school(void)
 {
     uint64_t cohorts = opt.rows / MARKS;
@@ -135,6 +210,7 @@ void bench_school(void)
     }
     figure("perche report attendance --by site", median(took, ROUNDS), "s", -1, true);
     import(&hub);
+    transfers(&hub, db);
     sqlite3_close(db);
     node_stop(&hub);
 }

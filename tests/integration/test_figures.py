@@ -51,7 +51,7 @@ def _():
     expect("once the exit is right", parts("REGION_POS", *NOT_DUE)["POSITIVE"]["numerator"], 2)
     story.wait_for("that to be harvested", lambda: hub.count("perche_capture") == 0)
     changes = {r["id"]: (r["then"]["says"], r["now"]["says"]) for r in hub.json("report", "REGION_POS", *NOT_DUE, "--since", before)["rows"] if r["part"] == "POSITIVE"}
-    expect("what it says of that one", changes, {id(ENROLMENT, 2): ("NO_ANSWER: seen on 2017-03-20, too far from the day", "EMPLOYEE: EMP_PERMANENT")})
+    expect("what it says of that one", changes, {id(ENROLMENT, 2): ("NO_ANSWER: seen on 2017-03-20, not decided", "EMPLOYEE: EMP_PERMANENT")})
     llp.sql(f"UPDATE enrolment SET actual_end = '2016-08-05' WHERE id = '{id(ENROLMENT, 2)}'")
     llp.sync_wait()
     story.wait_for("the hub to take its decision back", lambda: decided(2) == "", seconds=40)
