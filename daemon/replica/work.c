@@ -26,14 +26,17 @@ static bool chore_failed(struct replica *r)
 
 /* When something was written since the last time, or another day has begun. Each part by itself: one that fails is tried again when something
  * is written. */
-static enum perche_rc chore(struct replica *r, bool *wrote)
+static enum perche_rc chore(struct replica *r, bool *wrote, uint64_t *look_in_ms)
 {
     uint64_t day = r->now_ms / 86400000u;
     enum perche_rc rc;
 
-    if (!r->hub || r->config.chores_count == 0 || recovering(r) || (!r->chore_goes_on && r->chore_lsn == r->node.lsn && r->chore_day == day) ||
-        (!r->chore_goes_on && r->now_ms >= r->chore_ms && r->now_ms - r->chore_ms < CHORE_MS))
+    if (!r->hub || r->config.chores_count == 0 || recovering(r) || (!r->chore_goes_on && r->chore_lsn == r->node.lsn && r->chore_day == day))
         return PERCHE_OK;
+    if (!r->chore_goes_on && r->now_ms >= r->chore_ms && r->now_ms - r->chore_ms < CHORE_MS) {
+        *look_in_ms = CHORE_MS - (r->now_ms - r->chore_ms); /* else what was written just now waits until something else is */
+        return PERCHE_OK;
+    }
     if (r->chore_day != day)
         memset(r->chore_done, 0, sizeof r->chore_done);
     rc = capturing(r);
@@ -71,7 +74,7 @@ static enum perche_rc do_harvest(struct replica *r, const struct work *w, struct
     if (rc == PERCHE_OK && !o->more)
         rc = floor_step(r, o);
     if (rc == PERCHE_OK && !o->more)
-        rc = chore(r, &o->more);
+        rc = chore(r, &o->more, &o->look_in_ms);
     o->more |= parked_left(r);
     return rc;
 }

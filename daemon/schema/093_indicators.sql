@@ -125,21 +125,20 @@ CREATE VIEW milestone_due AS
 CREATE VIEW outcome_seen AS
   WITH
     full(enrolment_id, on_day) AS MATERIALIZED (
-      SELECT enrolment_id, min(jury_on) FROM indicator_certification WHERE full GROUP BY enrolment_id),
-    live AS MATERIALIZED (
-      SELECT id, enrolment_id, milestone, as_of, situation, proof FROM live_outcome_observation WHERE milestone <> 'DURING'),
-    based AS (
-      SELECT l.*, e.actual_end AS base_on FROM live l JOIN enrolment e ON e.id = l.enrolment_id
-      UNION ALL
-      SELECT l.*, f.on_day FROM live l JOIN full f ON f.enrolment_id = l.enrolment_id),
+      SELECT enrolment_id, min(jury_on) FROM live_cert_attempt WHERE result = 'FULL' GROUP BY enrolment_id),
     due AS MATERIALIZED (SELECT * FROM milestone_due),
-    late AS (
-      SELECT b.*, d.days_before, d.days_after, julianday(b.as_of) - julianday(d.due_on) AS days_late
-      FROM based b LEFT JOIN due d ON d.milestone = b.milestone AND d.base_on = b.base_on)
+    late AS MATERIALIZED (
+      SELECT o.id, o.enrolment_id, o.milestone, o.as_of, o.situation, o.proof,
+             coalesce(a.days_before, b.days_before) AS days_before, coalesce(a.days_after, b.days_after) AS days_after,
+             julianday(o.as_of) AS seen, julianday(o.as_of) - julianday(a.due_on) AS from_exit, julianday(o.as_of) - julianday(b.due_on) AS from_jury
+      FROM live_outcome_observation o JOIN enrolment e ON e.id = o.enrolment_id LEFT JOIN full f ON f.enrolment_id = o.enrolment_id
+      LEFT JOIN due a ON a.milestone = o.milestone AND a.base_on = e.actual_end LEFT JOIN due b ON b.milestone = o.milestone AND b.base_on = f.on_day
+      WHERE o.milestone <> 'DURING')
   SELECT id, enrolment_id, milestone, as_of, situation, proof,
-         CASE WHEN max(days_before) IS NULL THEN -julianday(as_of)
-              ELSE min(abs(days_late)) FILTER (WHERE days_late BETWEEN -days_before AND days_after) END AS far
-  FROM late GROUP BY id;
+         CASE WHEN days_before IS NULL THEN -seen
+              ELSE nullif(min(iif(from_exit BETWEEN -days_before AND days_after, abs(from_exit), 9999),
+                              iif(from_jury BETWEEN -days_before AND days_after, abs(from_jury), 9999)), 9999) END AS far
+  FROM late;
 
 -- Milestones of which something was seen and nothing is decided: all of it is too far from the day, or the hub has not come to it yet.
 CREATE VIEW outcome_undecided AS

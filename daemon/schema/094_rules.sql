@@ -24,26 +24,27 @@ CREATE VIEW decision_own AS
     AND EXISTS (SELECT 1 FROM outcome_observation o WHERE o.id = d.observation_id AND o.situation = d.situation)
     AND json_array(d.enrolment_id, d.milestone) NOT IN (SELECT key FROM perche_conflict WHERE tab = 'outcome_decision' AND state = 'resolved' AND kind <> 'lww');
 
--- What the observations of each milestone say that are near enough to tell: those that are nearest to its day count. of_nearest: how many situations
--- these name. By the rule DOCUMENT_BEATS_DECLARED, once its code is open, the one situation among them of which there is a document.
+-- What the observations of each milestone say that are near enough to tell: those that are nearest to its day count. clear: they name one
+-- situation alone. By the rule DOCUMENT_BEATS_DECLARED, once its code is open, the one situation among them of which there is a document.
 CREATE VIEW outcome_said AS
   WITH
     live AS MATERIALIZED (SELECT * FROM outcome_seen WHERE far IS NOT NULL),
-    said AS (
-      SELECT enrolment_id, milestone, count(*) AS n, count(DISTINCT situation) AS situations, min(far) AS nearest FROM live GROUP BY 1, 2),
+    said AS MATERIALIZED (
+      SELECT enrolment_id, milestone, count(*) AS n, min(situation) = max(situation) AS agree, min(far) AS nearest FROM live GROUP BY 1, 2),
     last AS (
-      SELECT s.enrolment_id, s.milestone, s.nearest, s.n, s.situations, min(l.situation) AS situation, max(l.id) AS observation_id,
-             count(DISTINCT l.situation) AS of_nearest, count(DISTINCT l.situation) FILTER (WHERE l.proof = 'DOCUMENT') AS of_documents,
-             max(l.situation) FILTER (WHERE l.proof = 'DOCUMENT') AS documented, max(l.id) FILTER (WHERE l.proof = 'DOCUMENT') AS document_id
+      SELECT s.enrolment_id, s.milestone, s.nearest, s.n, s.agree, min(l.situation) AS situation, max(l.id) AS observation_id,
+             min(l.situation) = max(l.situation) AS one,
+             min(iif(l.proof = 'DOCUMENT', l.situation, NULL)) = max(iif(l.proof = 'DOCUMENT', l.situation, NULL)) AS one_document,
+             max(iif(l.proof = 'DOCUMENT', l.situation, NULL)) AS documented, max(iif(l.proof = 'DOCUMENT', l.id, NULL)) AS document_id
       FROM said s JOIN live l ON l.enrolment_id = s.enrolment_id AND l.milestone = s.milestone AND l.far = s.nearest
       GROUP BY s.enrolment_id, s.milestone),
     judged AS (
-      SELECT *, of_nearest > 1 AND of_documents = 1
+      SELECT *, NOT one AND coalesce(one_document, 0)
                 AND EXISTS (SELECT 1 FROM code_list WHERE list = 'decision_rule' AND code = 'DOCUMENT_BEATS_DECLARED' AND valid_to IS NULL) AS by_document
       FROM last)
-  SELECT enrolment_id, milestone, nearest, of_nearest = 1 OR by_document AS clear, iif(by_document, documented, situation) AS situation,
+  SELECT enrolment_id, milestone, nearest, one OR by_document AS clear, iif(by_document, documented, situation) AS situation,
          iif(by_document, document_id, observation_id) AS observation_id,
-         CASE WHEN by_document THEN 'DOCUMENT_BEATS_DECLARED' WHEN n = 1 THEN 'ONLY_ONE' WHEN situations = 1 THEN 'ALL_AGREE' ELSE 'SUCCESSIVE' END AS rule
+         CASE WHEN by_document THEN 'DOCUMENT_BEATS_DECLARED' WHEN n = 1 THEN 'ONLY_ONE' WHEN agree THEN 'ALL_AGREE' ELSE 'SUCCESSIVE' END AS rule
   FROM judged;
 
 -- What they say where they leave no doubt; two that differ of the same day are a person's to decide. What a person has decided is never changed
@@ -54,14 +55,14 @@ CREATE VIEW decision_due AS
   LEFT JOIN outcome_decision d ON d.enrolment_id = u.enrolment_id AND d.milestone = u.milestone
   WHERE u.clear
     AND (d.enrolment_id IS NULL
-         OR (d.enrolment_id IN (SELECT enrolment_id FROM decision_own o WHERE o.enrolment_id = d.enrolment_id AND o.milestone = d.milestone)
-             AND (d.situation, d.observation_id, d.rule) IS NOT (u.situation, u.observation_id, u.rule)))
+         OR ((d.situation, d.observation_id, d.rule) IS NOT (u.situation, u.observation_id, u.rule)
+             AND d.enrolment_id IN (SELECT enrolment_id FROM decision_own o WHERE o.enrolment_id = d.enrolment_id AND o.milestone = d.milestone)))
     AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(u.enrolment_id, u.milestone));
 
 -- Decisions of the hub itself of a milestone that nothing tells of any more: what was seen was taken back, or the day is another. It is open again.
 CREATE VIEW decision_past AS
   SELECT d.enrolment_id, d.milestone FROM decision_own d
-  WHERE (d.enrolment_id, d.milestone) NOT IN (SELECT enrolment_id, milestone FROM outcome_said)
+  WHERE (d.enrolment_id, d.milestone) NOT IN (SELECT enrolment_id, milestone FROM outcome_seen WHERE far IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(d.enrolment_id, d.milestone));
 
 -- Pairs of rows that cannot both hold. Each row is asked about; says: what a person reads of it.

@@ -175,9 +175,12 @@ static void go_on(struct sync_hub *h)
         }
         return;
     }
+    if (h->mono_ms >= h->look_at_ms)
+        h->harvest_due = true;
     if (!h->harvest_due || h->harvesting || h->mono_ms < h->harvest_at_ms)
         return;
     h->harvest_due = false;
+    h->look_at_ms = UINT64_MAX;
     h->harvesting = true;
     w = hub_work(h, WORK_HARVEST, &job);
     if (w != NULL)
@@ -231,6 +234,10 @@ static void own_outcome(struct sync_hub *h, enum work_kind kind, const struct ou
     }
     h->failures = 0;
     h->harvest_at_ms = 0;
+    if (o->look_in_ms > 0) {
+        h->look_at_ms = h->mono_ms + o->look_in_ms;
+        hub_at(h, h->look_at_ms);
+    }
     if (o->retired > 0)
         actions_log(h->out, "hub.retired", "sites=%llu", (unsigned long long)o->retired);
     if (kind == WORK_STATE) {
@@ -391,6 +398,8 @@ static void time_is_up(struct sync_hub *h)
         hub_at(h, h->state_at_ms);
     if (h->harvest_at_ms > h->mono_ms)
         hub_at(h, h->harvest_at_ms);
+    if (h->look_at_ms != UINT64_MAX && h->look_at_ms > h->mono_ms)
+        hub_at(h, h->look_at_ms);
     for (struct peer *peer = h->all; peer != NULL; peer = peer->all) {
         if (peer->watched && h->mono_ms >= peer->watch_until_ms)
             hub_watch_answer(h, peer, false);
@@ -472,7 +481,7 @@ struct sync_hub *sync_hub_new(const struct sync_hub_config *config)
     h->sessions_max = config->sessions_max != 0 ? config->sessions_max : 64;
     h->ops = config->ops;
     h->next_ms = UINT64_MAX;
-    h->timer_ms = UINT64_MAX;
+    h->timer_ms = h->look_at_ms = UINT64_MAX;
     return h;
 }
 

@@ -121,6 +121,7 @@ struct sync_hub {
     uint64_t lsn;
     bool harvest_due, harvesting;
     uint64_t harvest_at_ms, state_at_ms;
+    uint64_t look_at_ms;     /* a harvest then, whatever is written; UINT64_MAX = none */
     uint32_t failures; /* of harvest or state in a row */
     uint64_t found, restored; /* by the harvests since the last that left nothing to do: told with it */
 

@@ -140,6 +140,7 @@ struct outcome {
     uint64_t forgotten;      /* harvest: tombstones dropped */
     uint64_t retired;        /* harvest at a hub: sites that were silent for too long and hold the floor no more */
     bool more;               /* harvest: captured rows, tables to be compared or tombstones to be dropped are left; push: rows are left beyond `to`; pull apply: the answer said more; proved: it had as many migrations as it may */
+    uint64_t look_in_ms;     /* harvest at a hub: there is something to do by itself, but not before so many; 0 = no */
     bool pipelined;          /* push build: a further batch may begin at `to` before this one is acknowledged */
     bool comparable;         /* digest build; pull apply: the hub gave its root, and here it can be held against it */
     bool equal;              /* pull apply: comparable, and the roots are one */

@@ -19,7 +19,7 @@ struct script {
     bool revoked, left;
     bool two_machines; /* what the latest judge was told */
     bool news, woken_all;
-    uint64_t captured;
+    uint64_t captured, look_in_ms;
     uint64_t rows; /* what the next push says it held */
     bool more;     /* what the next pull says */
     uint8_t verdict, equal;
@@ -55,6 +55,8 @@ static void perform(struct script *sc, struct work *w, struct outcome *o)
         sc->captured -= o->rows;
         sc->lsn += o->rows;
         o->more = sc->captured > 0;
+        o->look_in_ms = sc->look_in_ms;
+        sc->look_in_ms = 0;
         o->state.lsn = sc->lsn;
         break;
     case WORK_STATE: o->state.lsn = sc->lsn; break;
@@ -1295,6 +1297,30 @@ static void test_a_harvest_that_fails_is_tried_again(void **state)
     script_free(sc);
 }
 
+/* What the hub does by itself is looked at every other second at most: what was written in between does not wait for somebody to write again. */
+static void test_a_hub_that_has_something_to_do_a_little_later_looks_by_itself(void **state)
+{
+    struct script *sc = script_new(8);
+
+    (void)state;
+    sc->look_in_ms = 1500;
+    plain(sc, SYNC_EV_CHANGED);
+    expect(sc, "   harvest\n");
+    wait_ms(sc, 1499);
+    expect(sc, "");
+    wait_ms(sc, 1);
+    expect(sc, "   harvest\n");
+    sc->look_in_ms = 1500;
+    plain(sc, SYNC_EV_CHANGED);
+    expect(sc, "   harvest\n");
+    wait_ms(sc, 1000);
+    plain(sc, SYNC_EV_CHANGED); /* nor does what is written keep it back, or make it look twice */
+    expect(sc, "   harvest\n");
+    wait_ms(sc, 5000);
+    expect(sc, "");
+    script_free(sc);
+}
+
 /* ---- what sites say ---------------------------------------------------------------------------------- */
 
 static void test_positions_go_to_disk_when_they_change_and_once_a_second_at_most(void **state)
@@ -1746,6 +1772,7 @@ int main(void)
         T(many_watches_are_woken_in_portions_and_none_is_forgotten),
         T(a_local_change_is_harvested_until_there_is_no_more_and_wakes),
         T(a_harvest_that_fails_is_tried_again),
+        T(a_hub_that_has_something_to_do_a_little_later_looks_by_itself),
         T(positions_go_to_disk_when_they_change_and_once_a_second_at_most),
         T(who_says_to_have_pulled_what_does_not_exist_yet_is_told_and_dropped),
         T(what_was_said_in_an_older_session_is_not_noted_for_the_newer),
