@@ -33,15 +33,28 @@ def _():
     for code in on:
         story.nodes[code].sync_wait()
     story.offline("offline", lambda: (hub.count("learner", "birth_family_name LIKE 'Été %'"), story.nodes[off[0]].count("organisation")), (0, 0))
+    story.lines[off[0]].ask("rate 6000")
     for code in off:
         story.lines[code].open()
     asked = {code: subprocess.Popen([os.path.join(perche_net.BUILD, "perche"), "--socket", story.nodes[code].socket, "sync", "--wait", "--timeout", "120s"],
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for code in off}
-    for code in off:
+    slow = story.lines[off[0]]
+    for code in off[1:] + off[:1]:
+        if code == off[0]:  # the others have not waited for it
+            expect("the one with an archive, when all others have ended", asked[code].poll(), None)
+            archive = lambda: hub.count("learner", f"home_site_id = '{story.site_id(code)}'")
+            story.wait_for("some of the archive", lambda: archive() > 1)
+            sent = slow.ask("stats")["up_bytes"]
+            slow.ask("drop")
+            there = archive()
+            expect("a part of the archive, when its line breaks", 1 < there < 4001, True)
+            slow.ask("rate 0")
         said, _ = asked[code].communicate(timeout=180)
         if asked[code].returncode != 0:
             raise Failure(f"sync of {code}: {said.decode()[-300:]}")
     story.together()
+    again = slow.ask("stats")["up_bytes"] - sent
+    expect(f"{again} bytes after the break, {sent} before it: what had arrived is not sent again", again < 45000 * (4001 - there) / 4001 + 8000, True)
     learners = 16 + 4000 + 7 * 40
     expect("learners at the hub", hub.count("learner"), learners)
     expect("each has its own and no other's", [story.nodes[code].count("learner") for code in CODES], [4001] + [41] * 7 + [1] * 8)
