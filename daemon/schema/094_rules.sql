@@ -2,6 +2,7 @@
 -- has to be asked. A row on which a question is open is left alone.
 
 DROP VIEW IF EXISTS perche_clash;
+DROP VIEW IF EXISTS decision_documented;
 DROP VIEW IF EXISTS decision_past;
 DROP VIEW IF EXISTS decision_due;
 DROP VIEW IF EXISTS decision_own;
@@ -64,6 +65,17 @@ CREATE VIEW decision_past AS
   SELECT d.enrolment_id, d.milestone FROM decision_own d
   WHERE (d.enrolment_id, d.milestone) NOT IN (SELECT enrolment_id, milestone FROM outcome_seen WHERE far IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(d.enrolment_id, d.milestone));
+
+-- Two offices have decided unlike, and there is a document for the one and none for the other: by the rule, once it is open, which side is taken.
+CREATE VIEW decision_documented AS
+  WITH document(enrolment_id, milestone, situation) AS MATERIALIZED (
+    SELECT DISTINCT enrolment_id, milestone, situation FROM outcome_seen WHERE far IS NOT NULL AND proof = 'DOCUMENT'),
+  open_question AS (
+    SELECT c.id, (json_extract(c.key, '$[0]'), json_extract(c.key, '$[1]'), c.a_value) IN (SELECT * FROM document) AS a,
+           (json_extract(c.key, '$[0]'), json_extract(c.key, '$[1]'), c.b_value) IN (SELECT * FROM document) AS b
+    FROM perche_conflict c WHERE c.tab = 'outcome_decision' AND c.col = 'situation' AND c.kind = 'review' AND c.state = 'open')
+  SELECT id AS conflict_id, iif(a, 'a', 'b') AS side FROM open_question
+  WHERE a <> b AND EXISTS (SELECT 1 FROM code_list WHERE list = 'decision_rule' AND code = 'DOCUMENT_BEATS_DECLARED' AND valid_to IS NULL);
 
 -- Pairs of rows that cannot both hold. Each row is asked about; says: what a person reads of it.
 CREATE VIEW perche_clash AS

@@ -116,6 +116,53 @@ static enum perche_rc transfers(struct replica *r, const struct when *w, bool *w
     return r->fail;
 }
 
+/* One of the questions that a document answers; @id "" = there is none. */
+static enum perche_rc documented(struct replica *r, char id[PERCHE_ID_BYTES_MAX], char side[2])
+{
+    sqlite3_stmt *s = NULL;
+
+    id[0] = '\0';
+    if (ask_number(r, "SELECT EXISTS (SELECT 1 FROM perche_conflict WHERE tab = 'outcome_decision' AND state = 'open') AND ?1 IS NOT NULL"
+                      " AND EXISTS (SELECT 1 FROM code_list WHERE list = 'decision_rule' AND code = 'DOCUMENT_BEATS_DECLARED' AND valid_to IS NULL)", 0, NULL) == 0)
+        return r->fail; /* what follows looks through all that was seen */
+    s = ask(r, "SELECT conflict_id, side FROM decision_documented ORDER BY 1 LIMIT 1");
+    if (ask_row(r, s, "look for a document")) {
+        (void)snprintf(id, PERCHE_ID_BYTES_MAX, "%s", ask_text(s, 0));
+        (void)snprintf(side, 2, "%s", ask_text(s, 1));
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
+/* As a person would who takes that side. */
+static enum perche_rc take_side(struct replica *r, const char *id, const char *side)
+{
+    struct work w = {.kind = WORK_COMMAND, .now_ms = r->now_ms};
+    struct outcome o = {0};
+    char args[PERCHE_ID_BYTES_MAX + 100];
+
+    (void)snprintf(args, sizeof args, "{\"id\":\"%s\",\"take\":\"%s\",\"reason\":\"DOCUMENT_BEATS_DECLARED\"}", id, side); /* an id is a UUID */
+    w.args = args;
+    (void)conflict_resolve(r, &w, &o);
+    outcome_free(&o);
+    return r->fail == PERCHE_OK ? capturing(r) : r->fail;
+}
+
+static enum perche_rc documents(struct replica *r, bool *wrote)
+{
+    char id[PERCHE_ID_BYTES_MAX], last[PERCHE_ID_BYTES_MAX] = "", side[2];
+
+    while (documented(r, id, side) == PERCHE_OK && *id != '\0') {
+        if (strcmp(id, last) == 0)
+            return fail(r, PERCHE_REFUSED, "the question %s stays open although a document answers it", id);
+        memcpy(last, id, sizeof last);
+        if (take_side(r, id, side) != PERCHE_OK)
+            break;
+        *wrote = true;
+    }
+    return r->fail;
+}
+
 static enum perche_rc decisions(struct replica *r, const struct when *w, bool *wrote)
 {
     sqlite3_stmt *s = ask(r, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
@@ -175,7 +222,7 @@ static enum perche_rc decisions_part(struct replica *r, uint32_t part, bool wait
     if (r->holding || /* what waits for a person is not made anew */
         rests(r, part, LOOKS_AT("outcome_observation", "outcome_decision", "enrolment", "cert_attempt", "code_list", "perche_conflict")) || when_is(r, &w) != PERCHE_OK)
         return r->fail;
-    return decisions(r, &w, wrote);
+    return documents(r, wrote) == PERCHE_OK ? decisions(r, &w, wrote) : r->fail;
 }
 
 static enum perche_rc duplicates_part(struct replica *r, uint32_t part, bool waits, bool *wrote)

@@ -131,6 +131,29 @@ def _():
     expect("and as they are, afterwards", drop(), [1, 3, 0])
 
 
+@case("two offices decide unlike: a question for a person, until the hub opens the rule that a document beats what was declared; of two documents none")
+def _():
+    decide = ("INSERT INTO outcome_observation (id, enrolment_id, milestone, as_of, situation, source, proof, recorded_at, recorded_site, recorded_by) SELECT '{0}', '{1}', 'M3', '2016-11-05', '{2}',"
+              " 'LEARNER_CALL', '{3}', '2016-11-05T10:00:00Z', site_id, 'x' FROM perche_self; INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+              " VALUES ('{1}', 'M3', '{2}', '{0}', 'MANUAL', 'x', '2016-11-05T10:00:00Z')")
+    story.cut("LLP")
+    for n, proof in ((1, "DOCUMENT"), (2, "DECLARED")):
+        llp.sql(decide.format(id(OBSERVATION, 20 + n), id(ENROLMENT, n), "JOBSEEKING", proof))
+        hub.sql(decide.format(id(OBSERVATION, 30 + n), id(ENROLMENT, n), "EMP_PERMANENT", "DOCUMENT"))
+    story.heal("LLP")
+    story.together()
+    story.wait_for("two questions", lambda: hub.count("perche_conflict", "tab = 'outcome_decision' AND col = 'situation' AND state = 'open'") == 2)
+    now = lambda n: hub.sql(f"SELECT situation || ' ' || (SELECT state FROM perche_conflict WHERE tab = 'outcome_decision' AND key = json_array(enrolment_id, milestone) AND col = 'situation') FROM outcome_decision"
+                            f" WHERE enrolment_id = '{id(ENROLMENT, n)}' AND milestone = 'M3'")
+    hub.perche("set", "code_list", "decision_rule", "DOCUMENT_BEATS_DECLARED", "valid_to=")
+    story.wait_for("the document to decide", lambda: now(2) == "EMP_PERMANENT resolved", seconds=40)
+    expect("of two documents none", now(1).endswith(" open"), True)
+    story.together()
+    expect("at the school", llp.sql(f"SELECT situation, observation_id FROM outcome_decision WHERE enrolment_id = '{id(ENROLMENT, 2)}' AND milestone = 'M3'"), "EMP_PERMANENT|" + id(OBSERVATION, 32))
+    expect("why", hub.sql("SELECT reason FROM perche_conflict WHERE tab = 'outcome_decision' AND col = 'situation' AND state = 'resolved'"), "DOCUMENT_BEATS_DECLARED")
+    expect("proven equal", llp.json("verify")["equal"], True)
+
+
 def begin():
     story.begin()
     build()
