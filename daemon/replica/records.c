@@ -58,8 +58,18 @@ static void append_column(struct replica *r, sqlite3_str *s, struct table *t, co
         append_name(s, c->name);
 }
 
-static char *list_text(struct replica *r, struct table *t, const char *where, int64_t limit,
-                       int64_t offset, bool names)
+static void append_keys(sqlite3_str *s, const struct table *t)
+{
+    for (uint32_t i = 0; i < t->keys_count; i++) {
+        if (i > 0)
+            sqlite3_str_appendall(s, ", ");
+        append_name(s, t->keys[i].name);
+    }
+}
+
+/* @after: only rows behind the key that the statement's parameters are. */
+static char *list_text(struct replica *r, struct table *t, const char *where, bool after,
+                       int64_t limit, int64_t offset, bool names)
 {
     sqlite3_str *s = sqlite3_str_new(r->db);
 
@@ -79,12 +89,16 @@ static char *list_text(struct replica *r, struct table *t, const char *where, in
     if (where != NULL && *where != '\0')
         sqlite3_str_appendf(s, " WHERE (%s\n)",
                             where); /* a comment at its end would take the bracket along */
-    sqlite3_str_appendall(s, " ORDER BY ");
-    for (uint32_t i = 0; i < t->keys_count; i++) {
-        if (i > 0)
-            sqlite3_str_appendall(s, ", ");
-        append_name(s, t->keys[i].name);
+    if (after) {
+        sqlite3_str_appendall(s, where != NULL && *where != '\0' ? " AND (" : " WHERE (");
+        append_keys(s, t);
+        sqlite3_str_appendall(s, ") > (");
+        for (uint32_t i = 0; i < t->keys_count; i++)
+            sqlite3_str_appendall(s, i > 0 ? ", ?" : "?");
+        sqlite3_str_appendall(s, ")");
     }
+    sqlite3_str_appendall(s, " ORDER BY ");
+    append_keys(s, t);
     sqlite3_str_appendf(s, " LIMIT %lld OFFSET %lld", (long long)limit, (long long)offset);
     return sqlite3_str_finish(s);
 }
@@ -103,9 +117,23 @@ static void write_codes(struct replica *r, struct json *j, const struct table *t
     sqlite3_finalize(s);
 }
 
-static void write_list(struct replica *r, struct json *j, struct table *t, sqlite3_stmt *s,
-                       int64_t limit)
+/* The key of the row that @s is at, encoded; *n = 0: it has none that could be told, such as NULL. */
+static void row_key(struct replica *r, const struct table *t, sqlite3_stmt *s, uint8_t key[PERCHE_KEY_BYTES_MAX], uint32_t *n)
 {
+    struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+
+    for (uint32_t i = 0; i < t->keys_count; i++)
+        column_read(r, s, (int)i, &values[i]);
+    if (perche_key_encode(values, t->keys_count, key, n) != PERCHE_OK)
+        *n = 0;
+}
+
+/* @names: its first columns may be what people call the key, which is no key. */
+static void write_list(struct replica *r, struct json *j, struct table *t, sqlite3_stmt *s,
+                       int64_t limit, bool names)
+{
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t key_n = 0;
     bool more = false;
     int64_t rows = 0;
     int rc;
@@ -126,6 +154,8 @@ static void write_list(struct replica *r, struct json *j, struct table *t, sqlit
             more = true;
             break;
         }
+        if (!names)
+            row_key(r, t, s, key, &key_n);
         out_open(j, '[');
         for (int i = 0; i < sqlite3_column_count(s); i++) {
             struct perche_value v;
@@ -144,6 +174,48 @@ static void write_list(struct replica *r, struct json *j, struct table *t, sqlit
     out_close(j, ']');
     out_key(j, "more");
     out_bool(j, more);
+    out_key(j, "next");
+    if (more && key_n > 0)
+        out_hex(j, key, key_n);
+    else
+        out_null(j);
+}
+
+/* Bytes of @hex into @key; 0: it is none, or too long. */
+static uint32_t unhex(const char *hex, uint8_t key[PERCHE_KEY_BYTES_MAX])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint32_t n = 0;
+
+    for (; *hex != '\0'; hex += 2) {
+        const char *high = strchr(digits, hex[0]), *low = hex[1] != '\0' ? strchr(digits, hex[1]) : NULL;
+
+        if (high == NULL || low == NULL || n == PERCHE_KEY_BYTES_MAX)
+            return 0;
+        key[n++] = (uint8_t)((high - digits) << 4 | (low - digits));
+    }
+    return n;
+}
+
+/* Binds the key that @hex is. False: r->fail says why not. */
+static bool bind_after(struct replica *r, const struct table *t, const char *hex, sqlite3_stmt *s)
+{
+    struct perche_value values[PERCHE_KEY_COLUMNS_MAX];
+    char scratch[37 * PERCHE_KEY_COLUMNS_MAX];
+    uint8_t key[PERCHE_KEY_BYTES_MAX];
+    uint32_t n = unhex(hex, key), count = 0;
+    int rc = SQLITE_OK;
+
+    if (n == 0 || perche_key_decode((struct perche_bytes){key, n}, values, &count, scratch) != PERCHE_OK || count != t->keys_count)
+        return fail(r, PERCHE_USAGE, "after is no `next` of a list of %s", t->name) == PERCHE_OK;
+    for (uint32_t i = 0; i < count && rc == SQLITE_OK; i++) /* copied: the texts are this function's */
+        switch (values[i].type) {
+        case PERCHE_INTEGER: rc = sqlite3_bind_int64(s, (int)i + 1, values[i].i); break;
+        case PERCHE_REAL: rc = sqlite3_bind_double(s, (int)i + 1, values[i].r); break;
+        case PERCHE_BLOB: rc = sqlite3_bind_blob(s, (int)i + 1, values[i].p, (int)values[i].n, SQLITE_TRANSIENT); break;
+        default: rc = sqlite3_bind_text(s, (int)i + 1, (const char *)values[i].p, (int)values[i].n, SQLITE_TRANSIENT); break;
+        }
+    return rc == SQLITE_OK || fail_sqlite(r, rc, "list from a key on") == PERCHE_OK; /* unbound it would be the end of the list */
 }
 
 enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
@@ -151,19 +223,23 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
     struct table *t = ask_table(r, a);
     int64_t limit = args_number(r, a, "limit", LIST_ROWS), offset = args_number(r, a, "offset", 0);
     bool names = args_true(r, a, "names");
-    struct arg where = args_find(r, a, "where"); /* the last: its text is the statement's */
+    char after[2 * PERCHE_KEY_BYTES_MAX + 1] = "";
     int left = STEPS_MAX / STEPS_EACH, rc;
     const char *tail = NULL;
     sqlite3_stmt *s = NULL;
+    struct arg where;
     char *sql_text;
 
-    if (t == NULL || r->fail != PERCHE_OK)
+    if (t == NULL || args_text(r, a, "after", after, sizeof after) != PERCHE_OK)
+        return r->fail;
+    where = args_find(r, a, "where"); /* the last: its text is the statement's */
+    if (r->fail != PERCHE_OK)
         return r->fail;
     if (where.kind != 0 && where.kind != 'n' && where.kind != 't')
         return fail(r, PERCHE_USAGE, "where is a condition in SQL");
     if (limit < 0 || limit > LIST_ROWS_MAX)
         limit = LIST_ROWS_MAX;
-    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, limit + 1,
+    sql_text = list_text(r, t, where.kind == 't' ? ask_text(a->stmt, 1) : NULL, *after != '\0', limit + 1,
                          offset < 0 ? 0 : offset, names);
     if (sql_text == NULL)
         return fail(r, PERCHE_NOMEM, "no memory for a list");
@@ -174,11 +250,11 @@ enum perche_rc query_list(struct replica *r, struct args *a, struct json *j)
         (void)fail(r, rc == SQLITE_NOMEM ? PERCHE_NOMEM : PERCHE_USAGE, "%s",
                    sqlite3_errmsg(r->db));
     else if (s == NULL || tail[strspn(tail, " \t\r\n;")] != '\0' || !sqlite3_stmt_readonly(s) ||
-             sqlite3_bind_parameter_count(s) != 0)
+             sqlite3_bind_parameter_count(s) != (*after != '\0' ? (int)t->keys_count : 0))
         (void)fail(r, PERCHE_USAGE, "where is one condition, without parameters");
-    if (r->fail == PERCHE_OK) {
+    if (r->fail == PERCHE_OK && (*after == '\0' || bind_after(r, t, after, s))) {
         sqlite3_progress_handler(r->db, STEPS_EACH, on_progress, &left);
-        write_list(r, j, t, s, limit);
+        write_list(r, j, t, s, limit, names);
         sqlite3_progress_handler(r->db, 0, NULL, NULL);
         if (names && r->fail == PERCHE_OK)
             write_codes(r, j, t);

@@ -48,6 +48,55 @@ static void a_list_has_the_rows_in_order_of_their_key_and_says_when_there_are_mo
         "$.rows[0][2]", "Bernard");
 }
 
+/* The page behind the one that @next ends, and what ends this one ("" = it is the last). */
+static void page_is(struct pair *p, struct fixture *f, const char *table, const char *more, char next[4096], const char *rows)
+{
+    char args[8192];
+    char *json;
+
+    snprintf(args, sizeof args, "{\"table\": \"%s\", \"limit\": 1%s%s%s%s}", table, *next ? ", \"after\": \"" : "", next, *next ? "\"" : "", more);
+    json = pair_query(p, f, "list", args);
+    assert_string_equal(json_at(json, "$.rows"), rows);
+    snprintf(next, 4096, "%s", json_at(json, "$.next"));
+    if (strcmp(next, "null") == 0)
+        next[0] = '\0';
+    free(json);
+}
+
+static void a_page_begins_behind_the_last_key_whatever_was_written_meanwhile(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    char next[4096] = "";
+
+    pair_edit(p, f, 1000, "INSERT INTO entry_profile_tag VALUES ('a', 'x'), ('a', 'y'), ('b', 'w'), ('c', 'v')");
+    page_is(p, f, "entry_profile_tag", "", next, "[[\"a\",\"x\"]]");
+    pair_edit(p, f, 2000, "DELETE FROM entry_profile_tag WHERE tag = 'x'");
+    pair_edit(p, f, 3000, "INSERT INTO entry_profile_tag VALUES ('a', 'b'), ('A', 'z')");
+    page_is(p, f, "entry_profile_tag", "", next, "[[\"a\",\"y\"]]");
+    page_is(p, f, "entry_profile_tag", ", \"where\": \"tag <> 'w' -- not that\"", next, "[[\"c\",\"v\"]]");
+    assert_string_equal(next, "");
+}
+
+static void a_page_goes_on_from_a_key_of_the_table_and_from_nothing_else(void **state)
+{
+    struct pair *p = *state;
+    struct fixture *f = p->sites[0];
+    static const char *const bad[] = {"00", "zz", "0", "0198F3A0", "0198f3a0000070008000000000000001"}; /* the last is a key, of one column */
+    static const char *const from = "{\"table\": \"learner\", \"limit\": 1, \"after\": \"0198f3a0000070008000000000000001\"}";
+
+    pair_edit(p, f, 1000, INSERT_LEARNER);
+    expect(p, f, "list", "{\"table\": \"learner\", \"limit\": 1}", "$.next", "0198f3a0000070008000000000000001");
+    expect(p, f, "list", from, "$.rows[0][2]", "Bernard");
+    expect(p, f, "list", from, "$.next", "null");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char args[256];
+
+        snprintf(args, sizeof args, "{\"table\": \"entry_profile_tag\", \"after\": \"%s\"}", bad[i]);
+        pair_refuses(p, f, WORK_QUERY, "list", args, PERCHE_USAGE);
+    }
+}
+
 static void a_condition_reads_and_does_nothing_else(void **state)
 {
     struct pair *p = *state;
@@ -628,6 +677,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
     const struct CMUnitTest tests[] = {
         T(a_list_has_the_rows_in_order_of_their_key_and_says_when_there_are_more),
+        T(a_page_begins_behind_the_last_key_whatever_was_written_meanwhile),
+        T(a_page_goes_on_from_a_key_of_the_table_and_from_nothing_else),
         T(a_condition_reads_and_does_nothing_else),
         T(a_row_is_shown_with_where_each_value_came_from),
         T(a_row_is_named_by_its_key_or_a_unique_beginning),
