@@ -319,6 +319,7 @@ static const struct kind kinds[] = {
     {"import",    true,  CONTROL_LONG_MS,   start_command},
     {"imported",  true,  CONTROL_ANSWER_MS, start_command},
     {"import_before", false, CONTROL_ANSWER_MS, start_query},
+    {"columns",   false, CONTROL_ANSWER_MS, start_query},
     {"duplicates", false, CONTROL_ANSWER_MS, start_query},
     {"link",      true,  CONTROL_ANSWER_MS, start_resolve},
     {"recover",   true,  CONTROL_ANSWER_MS, start_command},

@@ -20,11 +20,14 @@ enum perche_rc command_delete(struct replica *r, const struct work *w, struct ar
 enum perche_rc command_plan(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_mark(struct replica *r, const struct work *w, struct args *a, struct json *j);
 
-/* import.c: import {table, source, columns: [name], rows: [[line, text or null, ...]], dry}: {new, changed, same, asked, refused: [{line, column, why, value}]}.
+/* import.c: import {table, source, columns: [name], by: [name], rows: [[line, cell, ...]], dry, before: [{table, columns, by, rows}]}:
+ * {new, changed, same, asked, refused: [{line, column, why, value}]}. docs/control.md says what a cell is.
  * imported {sha256, format, new, changed, same, asked, refused}: notes that a whole file was taken in. */
 enum perche_rc command_import(struct replica *r, const struct work *w, struct args *a, struct json *j);
 enum perche_rc command_imported(struct replica *r, const struct work *w, struct args *a, struct json *j);
 /* import_before {sha256}: {at}, when this site has taken in that very file; null = never */
 enum perche_rc query_import_before(struct replica *r, struct args *a, struct json *j);
+/* columns {table}: {table, columns: [{name, kind, code_list, refers, key}]}; kind: text, integer, real, day, instant, yes_no */
+enum perche_rc query_columns(struct replica *r, struct args *a, struct json *j);
 
 #endif

@@ -1,8 +1,11 @@
 /* Rows of a file, a batch at a time: each is new, there already, or says something else.
  *
  * Which row it is: that of its key; of the id that the other program has for it
- * (external_id), as no file's id becomes a key of ours; of its declared unique values; or the one
- * that says all the same. A row that is not in the file is left alone, always.
+ * (external_id), as no file's id becomes a key of ours; of its declared unique values; of those that the request
+ * names (`by`), if they are one row's alone; or the one that says all the same. A row that is not in the file is left
+ * alone, always.
+ * A cell that says what an export writes of the record changes nothing, and is not even judged: a file of ours that
+ * comes back has no effect, whatever programs have put into the records.
  * What it changes: a value that is not there yet or that is `lww` is written; where a
  * person is to be asked (`review`) the value that is there stays and the file's becomes a question;
  * a row of an `append` table is never changed.
@@ -20,13 +23,30 @@
 #define KEY_TEXT_MAX (PERCHE_KEY_BYTES_MAX + PERCHE_KEY_COLUMNS_MAX)
 #define EXTERNAL (-2) /* a column of the file that is the other program's id alone */
 
+/* A cell as the file has it. */
+enum cell_kind {
+    CELL_NONE,     /* says nothing */
+    CELL_TEXT,     /* "" is an empty cell */
+    CELL_EXACT,    /* the text as it stands, also an empty one */
+    CELL_NEW,      /* of a new row alone */
+    CELL_EXTERNAL, /* the other program's id of the row that it refers to */
+};
+struct cell {
+    enum cell_kind kind;
+    char *text; /* owned */
+};
+
 struct import {
     struct replica *r;
     struct json *j;
     struct entry_table e;
     char source[PERCHE_NAME_BYTES_MAX];
     int map[CELLS_MAX + 1]; /* of the file's columns: which of the table's */
+    int first[CELLS_MAX + 1]; /* of a column with a bar: the one that counts where the record has it, else -1 */
     uint32_t columns;
+    struct cell *cells;      /* of the row at hand, by the file's columns */
+    bool by[CELLS_MAX];      /* columns that tell a row */
+    bool any_by;
     struct entry_value *values;
     char *external; /* the id that the file has, owned; NULL = none */
     struct taken {
@@ -35,7 +55,8 @@ struct import {
     } *taken; /* rows that lines of this batch were about */
     uint32_t taken_count, taken_cap;
     int64_t line, added, changed, same, asked, refused;
-    bool dry; /* all is undone again: nobody is asked */
+    bool dry;    /* all is undone again: nobody is asked */
+    bool silent; /* what others of this batch stand on: told by the batch that it was of */
 };
 
 static void turn_down(struct import *m, const struct entry_fault *fault, const char *value)
@@ -43,6 +64,8 @@ static void turn_down(struct import *m, const struct entry_fault *fault, const c
     if (m->r->fail != PERCHE_OK)
         return;
     m->refused++;
+    if (m->silent)
+        return;
     out_open(m->j, '{');
     out_key(m->j, "line");
     out_int(m->j, m->line);
@@ -120,21 +143,30 @@ static bool key_given(struct import *m)
     return n > 0;
 }
 
+static bool take_key(struct import *m, const char *key)
+{
+    free(m->values[0].text);
+    m->values[0] = (struct entry_value){.given = true, .kind = 't', .text = strdup(key)};
+    return m->values[0].text != NULL || fail(m->r, PERCHE_NOMEM, "no memory for a key") == PERCHE_OK;
+}
+
+enum which {
+    FIRST,
+    UNNAMED, /* the first that no line before was about: a line that says the same is another row */
+    ALONE,   /* the only one */
+};
+
 /* Takes the one value of the key that the query finds. */
-static bool found_key(struct import *m, sqlite3_stmt *s, const char *what, bool unnamed)
+static bool found_key(struct import *m, sqlite3_stmt *s, const char *what, enum which which)
 {
     bool found;
 
     do {
         found = ask_row(m->r, s, what);
-    } while (found && unnamed && line_before(m, ask_text(s, 0)) != 0); /* a line that says the same is another row */
-
-    if (found) {
-        free(m->values[0].text);
-        m->values[0] = (struct entry_value){.given = true, .kind = 't', .text = strdup(ask_text(s, 0))};
-        if (m->values[0].text == NULL)
-            (void)fail(m->r, PERCHE_NOMEM, "no memory for a key");
-    }
+    } while (found && which == UNNAMED && line_before(m, ask_text(s, 0)) != 0);
+    found = found && take_key(m, ask_text(s, 0));
+    if (found && which == ALONE)
+        found = !ask_row(m->r, s, what);
     entry_done(s);
     return found && m->r->fail == PERCHE_OK;
 }
@@ -147,7 +179,7 @@ static bool by_external(struct import *m)
     ask_bind_text(s, 1, m->source);
     ask_bind_text(s, 2, m->e.t->name);
     ask_bind_text(s, 3, m->external);
-    return found_key(m, s, "look for the other program's id", false);
+    return found_key(m, s, "look for the other program's id", FIRST);
 }
 
 static void append_is(sqlite3_str *text, const struct entry_value *v, const char *name, int *n)
@@ -155,8 +187,8 @@ static void append_is(sqlite3_str *text, const struct entry_value *v, const char
     sqlite3_str_appendf(text, "%s\"%w\" %s ?", (*n)++ > 0 ? " AND " : " WHERE ", name, v->kind == 'n' ? "IS" : "="); /* an index is used for = alone */
 }
 
-/* The row whose given columns @mask says are the same; of several the first, @unnamed: that no line before was about. */
-static bool by_columns(struct import *m, const bool *mask, bool unnamed)
+/* The row whose given columns @mask says are the same. */
+static bool by_columns(struct import *m, const bool *mask, enum which which)
 {
     sqlite3_str *text = sqlite3_str_new(m->r->db);
     sqlite3_stmt *s;
@@ -172,7 +204,7 @@ static bool by_columns(struct import *m, const bool *mask, bool unnamed)
     for (uint32_t i = 0; s != NULL && i < m->e.count; i++)
         if (mask[i])
             entry_bind(s, ++n, &m->values[i]);
-    return found_key(m, s, "look for a record", unnamed);
+    return found_key(m, s, "look for a record", which);
 }
 
 /* By a set of values that is declared unique and is all there. */
@@ -191,7 +223,7 @@ static bool by_unique(struct import *m)
                     mask[i] = true;
                     all &= m->values[i].given && m->values[i].kind != 'n';
                 }
-        if (all && by_columns(m, mask, false))
+        if (all && by_columns(m, mask, FIRST))
             return true;
     }
     return false;
@@ -203,21 +235,226 @@ static bool by_all(struct import *m)
 
     for (uint32_t i = 0; i < m->e.count; i++)
         any |= mask[i] = m->values[i].given && !m->e.columns[i].is_key;
-    return any && by_columns(m, mask, true);
+    return any && by_columns(m, mask, UNNAMED);
 }
 
-/* Is it there? Its key then stands in the values. */
-static bool is_there(struct import *m)
+static void forget_keys(struct import *m)
+{
+    for (uint32_t i = 0; i < m->e.count && m->e.columns[i].is_key; i++) {
+        free(m->values[i].text);
+        m->values[i] = (struct entry_value){0};
+    }
+}
+
+/* By the values that the request names, if they are one row's alone and the other program has no other id for that one. */
+static bool by_named(struct import *m)
+{
+    sqlite3_stmt *s;
+    bool other;
+
+    for (uint32_t i = 0; i < m->e.count; i++)
+        if (m->by[i] && (!m->values[i].given || m->values[i].kind == 'n'))
+            return false;
+    if (!m->any_by)
+        return false;
+    if (!by_columns(m, m->by, ALONE)) {
+        forget_keys(m);
+        return false;
+    }
+    s = entry_statement(m->r, &m->e, sqlite3_mprintf("SELECT 1 FROM external_id WHERE source = ?1 AND tab = ?2 AND row_id = ?3 AND site_id = (SELECT site_id FROM perche_self)"));
+    ask_bind_text(s, 1, m->source);
+    ask_bind_text(s, 2, m->e.t->name);
+    ask_bind_text(s, 3, m->values[0].text);
+    other = ask_row(m->r, s, "look for another id of the other program");
+    entry_done(s);
+    if (other)
+        forget_keys(m); /* one more of them */
+    return !other && m->r->fail == PERCHE_OK;
+}
+
+/* The other program's id is one of ours: the file is an export that comes back. */
+static bool by_own_id(struct import *m)
+{
+    if (m->external == NULL || !entry_is_uuid(m->external) || !take_key(m, m->external))
+        return false;
+    if (entry_exists(m->r, &m->e, m->values)) {
+        free(m->external);
+        m->external = NULL;
+        return true;
+    }
+    forget_keys(m);
+    return false;
+}
+
+/* A key as it is written in the records, whatever would be made of it otherwise: an id in capitals, or none of the usual form. */
+static bool by_raw_key(struct import *m)
+{
+    uint32_t keys = 0;
+    char *end;
+
+    for (uint32_t i = 0; i < m->columns; i++) {
+        int at = m->map[i];
+
+        if (at < 0 || !m->e.columns[at].is_key || m->cells[i].text == NULL || (*m->cells[i].text == '\0' && m->cells[i].kind != CELL_EXACT))
+            continue;
+        m->values[at] = (struct entry_value){.given = true, .kind = 't', .text = strdup(m->cells[i].text)};
+        if (m->values[at].text == NULL)
+            return fail(m->r, PERCHE_NOMEM, "no memory for a key") == PERCHE_OK;
+        if (m->e.columns[at].kind == ENTRY_INTEGER || m->e.columns[at].kind == ENTRY_YES_NO) {
+            m->values[at].kind = 'i';
+            m->values[at].i = strtoll(m->values[at].text, &end, 10);
+            if (*end != '\0' || end == m->values[at].text) {
+                forget_keys(m);
+                return false;
+            }
+        }
+        keys++;
+    }
+    if (keys > 0 && key_given(m) && entry_exists(m->r, &m->e, m->values))
+        return true;
+    forget_keys(m);
+    return false;
+}
+
+/* Is it there, by what tells a row at once? Its key then stands in the values. */
+static bool is_known(struct import *m)
 {
     if (key_given(m))
         return entry_exists(m->r, &m->e, m->values);
-    if (!m->e.key_minted)
+    return m->e.key_minted && m->external != NULL && (by_external(m) || (m->r->fail == PERCHE_OK && by_own_id(m)));
+}
+
+/* Is it there, by what its values say? All of them were read. */
+static bool is_told(struct import *m)
+{
+    if (key_given(m) || !m->e.key_minted)
         return false;
-    if (m->external != NULL && (by_external(m) || m->r->fail != PERCHE_OK))
-        return m->r->fail == PERCHE_OK;
-    if (m->external != NULL)
-        return by_unique(m);
-    return by_unique(m) || (m->r->fail == PERCHE_OK && by_all(m));
+    return by_unique(m) || (m->r->fail == PERCHE_OK && by_named(m)) || (m->r->fail == PERCHE_OK && m->external == NULL && by_all(m));
+}
+
+/* ---- cells ------------------------------------------------------------------------------- */
+
+/* Does a text column of the table take any text? */
+static bool is_plain(const struct import *m, int at)
+{
+    const struct entry_column *c = &m->e.columns[at];
+
+    return c->kind == ENTRY_TEXT && c->code_list == NULL && c->refers == NULL && !c->is_key;
+}
+
+/* An empty text tells nobody from anybody else. */
+static bool is_unique(const struct import *m, int at)
+{
+    const struct table *t = m->e.t;
+
+    for (uint32_t u = 0; u < t->uniques_count; u++)
+        for (uint32_t k = 0; k < t->uniques[u].n; k++)
+            if (t->uniques[u].nums[k] == m->e.columns[at].num)
+                return true;
+    return false;
+}
+
+static bool take_text(struct import *m, struct entry_value *v, const char *text)
+{
+    free(v->text);
+    *v = (struct entry_value){.given = true, .kind = 't', .text = strdup(text)};
+    return v->text != NULL || fail(m->r, PERCHE_NOMEM, "no memory for a value") == PERCHE_OK;
+}
+
+/* A reference that is the other program's id, or one of ours. */
+static bool read_external(struct import *m, int at, const char *text, struct entry_fault *fault)
+{
+    char table[PERCHE_NAME_BYTES_MAX] = "", column[PERCHE_NAME_BYTES_MAX] = "", found[PERCHE_ID_BYTES_MAX] = "";
+    const struct entry_column *c = &m->e.columns[at];
+    sqlite3_stmt *s;
+
+    if (c->refers == NULL || sscanf(c->refers, "%127[^(](%127[^)])", table, column) != 2)
+        return fail(m->r, PERCHE_USAGE, "%s refers to no table: it takes no id of another program", c->name) == PERCHE_OK;
+    s = entry_statement(m->r, &m->e, sqlite3_mprintf("SELECT t.\"%w\" FROM external_id x JOIN \"%w\" t ON t.\"%w\" = x.row_id WHERE x.source = ?2 AND x.tab = ?3 AND x.external = ?1"
+                                                     " AND x.site_id = (SELECT site_id FROM perche_self) UNION ALL SELECT \"%w\" FROM \"%w\" WHERE \"%w\" = ?1",
+                                                     column, table, column, column, table, column));
+    ask_bind_text(s, 1, text);
+    ask_bind_text(s, 2, m->source);
+    ask_bind_text(s, 3, table);
+    if (ask_row(m->r, s, "look for the other program's id"))
+        (void)snprintf(found, sizeof found, "%s", ask_text(s, 0));
+    entry_done(s);
+    if (*found != '\0')
+        return take_text(m, &m->values[at], found);
+    (void)snprintf(fault->column, sizeof fault->column, "%s", c->name);
+    (void)snprintf(fault->why, sizeof fault->why, "no row of %s is known here by the id \"%.60s\" of the other program: take that one in first", table, text);
+    return false;
+}
+
+/* What the cell @i means in column @at; false: the row is refused for it. */
+static bool read_cell(struct import *m, uint32_t i, int at)
+{
+    const struct cell *cell = &m->cells[i];
+    struct entry_fault fault = {"", ""};
+    bool good;
+
+    if (cell->kind == CELL_EXTERNAL)
+        good = read_external(m, at, cell->text, &fault);
+    else if (cell->kind == CELL_EXACT && m->e.columns[at].is_key && *cell->text == '\0')
+        good = take_text(m, &m->values[at], "");
+    else if (is_plain(m, at) && (*cell->text != '\0' || (cell->kind == CELL_EXACT && !is_unique(m, at))))
+        good = take_text(m, &m->values[at], cell->text);
+    else
+        good = entry_read(m->r, &m->e, (uint32_t)at, cell->text, &m->values[at], &fault);
+    if (!good)
+        turn_down(m, &fault, cell->text);
+    return good;
+}
+
+/* A row that has our key may have the other program's id as well. */
+static bool read_external_id(struct import *m)
+{
+    for (uint32_t i = 0; i < m->columns; i++)
+        if (m->map[i] == EXTERNAL && m->cells[i].text != NULL && *m->cells[i].text != '\0' && (m->external = strdup(m->cells[i].text)) == NULL)
+            return fail(m->r, PERCHE_NOMEM, "no memory for a row") == PERCHE_OK;
+    return true;
+}
+
+/* The cells of the key, and the other program's id. */
+static bool read_keys(struct import *m)
+{
+    for (uint32_t i = 0; i < m->columns; i++) {
+        const char *text = m->cells[i].text;
+        int at = m->map[i];
+
+        if (text == NULL || (*text == '\0' && m->cells[i].kind != CELL_EXACT) || (at >= 0 && !m->e.columns[at].is_key))
+            continue;
+        if (at == EXTERNAL || (at == 0 && m->e.key_minted && !entry_is_uuid(text))) {
+            free(m->external);
+            m->external = strdup(text);
+            if (m->external == NULL)
+                return fail(m->r, PERCHE_NOMEM, "no memory for a row") == PERCHE_OK;
+        } else if (!read_cell(m, i, at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All others, as of a new row. */
+static bool read_values(struct import *m)
+{
+    for (uint32_t i = 0; i < m->columns; i++) {
+        int at = m->map[i];
+
+        if (at >= 0 && !m->e.columns[at].is_key && m->cells[i].text != NULL && !read_cell(m, i, at))
+            return false;
+    }
+    return true;
+}
+
+static void forget_values(struct import *m)
+{
+    for (uint32_t i = 0; i < m->e.count; i++)
+        if (!m->e.columns[i].is_key) {
+            free(m->values[i].text);
+            m->values[i] = (struct entry_value){0};
+        }
 }
 
 /* ---- what it changes ------------------------------------------------------------------- */
@@ -312,66 +549,169 @@ static void keep_external(struct import *m, const char *id)
     entry_done(s);
 }
 
-static void take_known(struct import *m)
+/* Text as JSON has it: what is no UTF-8 is U+FFFD there, and in every export. */
+static bool same_json(struct import *m, const struct perche_value *there, const char *text)
+{
+    struct json a = {0}, b = {0};
+    bool same;
+
+    out_value(&a, there);
+    out_text(&b, text);
+    if (a.failed || b.failed)
+        (void)fail(m->r, PERCHE_NOMEM, "no memory for a value");
+    same = !a.failed && !b.failed && strcmp(a.p, b.p) == 0;
+    out_free(&a);
+    out_free(&b);
+    return same;
+}
+
+/* Is @text what an export writes of the value? */
+static bool as_exported(struct import *m, const struct perche_value *there, const char *text)
+{
+    char digits[32], *end;
+
+    switch (there->type) {
+    case PERCHE_INTEGER:
+        (void)snprintf(digits, sizeof digits, "%lld", (long long)there->i);
+        return strcmp(digits, text) == 0;
+    case PERCHE_REAL: return strtod(text, &end) == there->r && end != text && *end == '\0';
+    case PERCHE_TEXT:
+        return (there->n == strlen(text) && memcmp(there->p, text, there->n) == 0) || (strstr(text, "\xef\xbf\xbd") != NULL && same_json(m, there, text));
+    case PERCHE_BLOB: return strlen(text) == 2 * (size_t)there->n && same_json(m, there, text);
+    default: return false;
+    }
+}
+
+static bool says_something(sqlite3_stmt *s, int column)
+{
+    const char *text = ask_text(s, column);
+
+    return sqlite3_column_type(s, column) != SQLITE_NULL && text[strspn(text, " \t")] != '\0';
+}
+
+/* Of each cell that says otherwise than the record: the column in *about, else -1. False: the record is not there. */
+static bool look(struct import *m, int *about)
+{
+    sqlite3_stmt *s = entry_present(m->r, &m->e, m->values);
+    bool there = ask_row(m->r, s, "read a record");
+
+    for (uint32_t i = 0; i < m->columns && there; i++) {
+        struct cell *cell = &m->cells[i];
+        struct perche_value v;
+        int at = m->map[i];
+
+        about[i] = -1;
+        if (at < 0 || cell->text == NULL || cell->kind == CELL_NEW || *cell->text == '\0') /* an empty cell says nothing */
+            continue;
+        if (m->first[i] >= 0 && says_something(s, m->first[i]))
+            at = m->first[i];
+        if (m->e.columns[at].is_key)
+            continue;
+        column_read(m->r, s, at, &v);
+        if (cell->kind == CELL_EXTERNAL || !as_exported(m, &v, cell->text))
+            about[i] = at;
+    }
+    entry_done(s);
+    return there;
+}
+
+/* Reads the cells that say otherwise; no statement of the table is open meanwhile, as reading a cell needs others. */
+static bool read_others(struct import *m, const int *about)
+{
+    for (uint32_t i = 0; i < m->columns; i++)
+        if (about[i] >= 0 && !read_cell(m, i, about[i]))
+            return false;
+    return true;
+}
+
+/* What is given, judged against the record that @s is at. False: the row is refused. */
+static bool compare(struct import *m, sqlite3_stmt *s, int64_t before, bool *writes)
 {
     struct entry_fault fault = {"", ""};
-    sqlite3_stmt *s = entry_present(m->r, &m->e, m->values);
-    char key[KEY_TEXT_MAX];
-    int64_t asked = m->asked, before;
-    bool writes = false, holds;
 
-    if (!ask_row(m->r, s, "read a record")) { /* the other program's id is known here, and its row is not */
-        entry_done(s);
-        (void)snprintf(fault.why, sizeof fault.why, "the row that this id stands for is not here any more: it was deleted, or has left this site");
-        turn_down(m, &fault, m->external);
-        return;
-    }
-    key_text(m, key, sizeof key);
-    before = line_before(m, key);
-    is_named(m, key);
     for (uint32_t i = 0; m->r->fail == PERCHE_OK && i < m->e.count; i++) {
         struct perche_value there;
 
         if (m->e.columns[i].is_key || !m->values[i].given)
             continue;
-        if (m->values[i].kind == 'n') { /* an empty cell says nothing */
-            m->values[i].given = false;
-            continue;
-        }
         column_read(m->r, s, (int)i, &there);
-        if (equals(&there, &m->values[i])) {
+        if (m->values[i].kind == 'n' || equals(&there, &m->values[i])) {
             m->values[i].given = false;
             continue;
         }
-        if (before != 0) {
-            (void)snprintf(fault.column, sizeof fault.column, "%s", m->e.columns[i].name);
+        if (before != 0)
             (void)snprintf(fault.why, sizeof fault.why, "line %lld is about the same row and says something else", (long long)before);
-            entry_done(s);
-            turn_down(m, &fault, m->values[i].text);
-            return;
-        }
-        if (m->e.append) {
-            (void)snprintf(fault.column, sizeof fault.column, "%s", m->e.columns[i].name);
+        else if (m->e.append)
             (void)snprintf(fault.why, sizeof fault.why, "this row is recorded with another value, and rows of %s are never changed: add the right one with the id of this one as `voids`",
                            m->e.t->name);
-            entry_done(s);
+        else if (there.type == PERCHE_BLOB)
+            (void)snprintf(fault.why, sizeof fault.why, "the record has bytes here that no file carries: a program has to write them");
+        if (*fault.why != '\0') {
+            (void)snprintf(fault.column, sizeof fault.column, "%s", m->e.columns[i].name);
             turn_down(m, &fault, m->values[i].text);
-            return;
+            return false;
         }
         if (m->e.columns[i].review && there.type != PERCHE_NULL) {
             m->values[i].given = false;
             (void)ask_person(m, i, &there);
         } else {
-            writes = true;
+            *writes = true;
         }
     }
-    holds = !writes || entry_plausible(&m->e, m->values, s, &fault);
+    return m->r->fail == PERCHE_OK;
+}
+
+static bool is_gone(struct import *m)
+{
+    struct entry_fault fault = {"", "the row that this id stands for is not here any more: it was deleted, or has left this site"};
+
+    if (m->r->fail == PERCHE_OK)
+        turn_down(m, &fault, m->external);
+    return false;
+}
+
+/* Reads, compares and writes; false: the row is refused, or r->fail. */
+static bool change_known(struct import *m, const int *about, int64_t before, bool *writes)
+{
+    struct entry_fault fault = {"", ""};
+    sqlite3_stmt *s;
+    bool holds;
+
+    if (!read_others(m, about))
+        return false;
+    s = entry_present(m->r, &m->e, m->values);
+    if (!ask_row(m->r, s, "read a record") || !compare(m, s, before, writes)) {
+        entry_done(s);
+        return false;
+    }
+    holds = !*writes || entry_plausible(&m->e, m->values, s, &fault);
     entry_done(s);
-    if (m->r->fail != PERCHE_OK)
-        return;
-    if (writes && (!holds || !entry_lawful(m->r, &m->e, m->values, &fault) || !entry_update(m->r, &m->e, m->values, &fault)))
+    if (*writes && (!holds || !entry_lawful(m->r, &m->e, m->values, &fault) || !entry_update(m->r, &m->e, m->values, &fault))) {
         turn_down(m, &fault, NULL);
-    else if (writes)
+        return false;
+    }
+    return true;
+}
+
+static void take_known(struct import *m)
+{
+    int about[CELLS_MAX + 1];
+    char key[KEY_TEXT_MAX];
+    int64_t asked = m->asked, before;
+    bool writes = false, differs = false;
+
+    if (!look(m, about)) { /* the other program's id is known here, and its row is not */
+        (void)is_gone(m);
+        return;
+    }
+    key_text(m, key, sizeof key);
+    before = line_before(m, key);
+    is_named(m, key);
+    for (uint32_t i = 0; i < m->columns; i++)
+        differs |= about[i] >= 0;
+    if (m->r->fail != PERCHE_OK || (differs && !change_known(m, about, before, &writes)))
+        return;
+    if (writes)
         m->changed++;
     else if (m->asked == asked)
         m->same++;
@@ -379,11 +719,35 @@ static void take_known(struct import *m)
         keep_external(m, m->values[0].text);
 }
 
+/* What only the hub writes, and is what a new row has anyway, says nothing. */
+static void drop_defaults(struct import *m)
+{
+    for (uint32_t i = 0; !m->r->hub && i < m->e.count && m->r->fail == PERCHE_OK; i++) {
+        const struct column *c = table_column(m->e.t, m->e.columns[i].name);
+        struct perche_value v;
+        sqlite3_stmt *s;
+        char *text;
+
+        if (!m->values[i].given || !m->e.columns[i].hub_alone || c == NULL || c->default_sql == NULL)
+            continue;
+        text = sqlite3_mprintf("SELECT %s\n", c->default_sql);
+        s = entry_statement(m->r, &m->e, text);
+        if (ask_row(m->r, s, "read a default")) {
+            column_read(m->r, s, 0, &v);
+            m->values[i].given = !equals(&v, &m->values[i]);
+        }
+        entry_done(s);
+    }
+}
+
 static void take_new(struct import *m)
 {
     struct entry_fault fault = {"", ""};
     char *key = NULL, text[KEY_TEXT_MAX];
 
+    drop_defaults(m);
+    if (m->r->fail != PERCHE_OK)
+        return;
     if (!entry_lawful(m->r, &m->e, m->values, &fault) || !entry_complete(m->r, &m->e, m->values, &fault) ||
         !entry_plausible(&m->e, m->values, NULL, &fault) || !entry_insert(m->r, &m->e, m->values, &key, &fault)) {
         turn_down(m, &fault, NULL);
@@ -403,49 +767,70 @@ static void take_new(struct import *m)
 
 /* ---- a row of the file ------------------------------------------------------------------- */
 
-/* @column of the file: false when the row is refused for it. */
-static bool take_cell(struct import *m, uint32_t column, const char *text)
+static void take_row(struct import *m)
 {
-    struct entry_fault fault = {"", ""};
-    int at = m->map[column];
-
-    if (*text != '\0' && (at == EXTERNAL || (at == 0 && m->e.key_minted && m->e.columns[0].is_key && !entry_is_uuid(text)))) {
-        free(m->external);
-        m->external = strdup(text);
-        return m->external != NULL || fail(m->r, PERCHE_NOMEM, "no memory for a row") == PERCHE_OK;
+    if (by_raw_key(m)) {
+        if (read_external_id(m))
+            take_known(m);
+        return;
     }
-    if (at < 0 || (*text == '\0' && m->e.columns[at].is_key))
-        return true;
-    if (entry_read(m->r, &m->e, (uint32_t)at, text, &m->values[at], &fault))
-        return true;
-    turn_down(m, &fault, text);
-    return false;
+    if (m->r->fail != PERCHE_OK || !read_keys(m))
+        return;
+    if (is_known(m)) {
+        take_known(m);
+        return;
+    }
+    if (m->r->fail != PERCHE_OK || !read_values(m))
+        return;
+    if (is_told(m)) {
+        forget_values(m);
+        take_known(m);
+    } else if (m->r->fail == PERCHE_OK) {
+        if (!key_given(m))
+            forget_keys(m);
+        take_new(m);
+    }
 }
 
-static void end_row(struct import *m, bool good)
+static void end_row(struct import *m)
 {
-    if (m->r->fail == PERCHE_OK && good) {
-        bool there = is_there(m);
-
-        if (m->r->fail == PERCHE_OK && there)
-            take_known(m);
-        else if (m->r->fail == PERCHE_OK)
-            take_new(m);
-    }
+    if (m->r->fail == PERCHE_OK)
+        take_row(m);
     for (uint32_t i = 0; i < m->e.count; i++) {
         free(m->values[i].text);
         memset(&m->values[i], 0, sizeof m->values[i]);
+    }
+    for (uint32_t i = 0; i < m->columns; i++) {
+        free(m->cells[i].text);
+        m->cells[i] = (struct cell){0};
     }
     free(m->external);
     m->external = NULL;
 }
 
+/* @kind: the member of a cell that is an object, "" of one that is a text. */
+static bool take_cell(struct import *m, uint32_t column, const char *kind, const char *text)
+{
+    static const char *const kinds[] = {[CELL_TEXT] = "", [CELL_EXACT] = "text", [CELL_NEW] = "new", [CELL_EXTERNAL] = "external"};
+    struct cell *cell = &m->cells[column];
+
+    for (int i = CELL_TEXT; i <= CELL_EXTERNAL; i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            cell->kind = (enum cell_kind)i;
+    if (cell->kind == CELL_NONE)
+        return fail(m->r, PERCHE_USAGE, "a cell is a text, null, or an object of one member: text, new or external") == PERCHE_OK;
+    free(cell->text);
+    cell->text = strdup(text);
+    return cell->text != NULL || fail(m->r, PERCHE_NOMEM, "no memory for a row") == PERCHE_OK;
+}
+
 /* The cells of all rows, one after the other: row, cell, text. Cell 0 is the line. */
 static void take_rows(struct import *m, const char *args)
 {
-    sqlite3_stmt *s = ask(m->r, "SELECT r.key, c.key, c.value FROM json_each(?1, '$.rows') r, json_each(r.value) c ORDER BY r.key, c.key");
+    sqlite3_stmt *s = ask(m->r, "SELECT r.key, c.key, iif(c.type = 'object', (SELECT o.value FROM json_each(c.value) o LIMIT 1), c.value),"
+                                " iif(c.type = 'object', coalesce((SELECT o.key FROM json_each(c.value) o LIMIT 1), '?'), '')"
+                                " FROM json_each(?1, '$.rows') r, json_each(r.value) c ORDER BY r.key, c.key");
     int64_t row = -1;
-    bool good = true;
 
     ask_bind_text(s, 1, args);
     while (ask_row(m->r, s, "read the rows")) {
@@ -453,87 +838,162 @@ static void take_rows(struct import *m, const char *args)
 
         if (sqlite3_column_int64(s, 0) != row) {
             if (row >= 0)
-                end_row(m, good);
+                end_row(m);
             row = sqlite3_column_int64(s, 0);
-            good = true;
         }
         if (m->r->fail != PERCHE_OK)
             break;
         if (cell == 0)
             m->line = sqlite3_column_int64(s, 2);
-        else if (good && cell <= (int64_t)m->columns && sqlite3_column_type(s, 2) != SQLITE_NULL)
-            good = take_cell(m, (uint32_t)cell - 1, ask_text(s, 2));
+        else if (cell <= (int64_t)m->columns && (sqlite3_column_type(s, 2) != SQLITE_NULL || *ask_text(s, 3) != '\0'))
+            (void)take_cell(m, (uint32_t)cell - 1, ask_text(s, 3), ask_text(s, 2));
     }
     if (row >= 0)
-        end_row(m, good);
+        end_row(m);
     sqlite3_finalize(s);
 }
 
-/* Which of the table's columns each of the file's is. One that is called external_id is the other program's id. */
+/* ---- what the file has ------------------------------------------------------------------- */
+
+/* -1: there is no such column, which is r->fail, or it stands in the file before. */
+static int table_has(struct import *m, const char *name)
+{
+    struct entry_fault fault = {"", ""};
+    int at = sqlite3_stricmp(name, "external_id") == 0 && m->e.key_minted ? EXTERNAL : entry_column(&m->e, name, &fault);
+
+    if (at == -1)
+        (void)fail(m->r, PERCHE_USAGE, "column \"%s\": %s", name, fault.why);
+    for (uint32_t i = 0; i < m->columns && at != -1; i++)
+        if (m->map[i] == at || (at >= 0 && m->first[i] == at)) {
+            (void)fail(m->r, PERCHE_USAGE, "two columns of the file are \"%s\"", name);
+            at = -1;
+        }
+    return at;
+}
+
+/* Which of the table's columns each of the file's is. One that is called external_id is the other program's id; "a|b" is a, where the
+ * record says something there, else b. */
 static enum perche_rc take_columns(struct import *m, const char *args)
 {
     sqlite3_stmt *s = ask(m->r, "SELECT value FROM json_each(?1, '$.columns') ORDER BY key");
-    struct entry_fault fault = {"", ""};
 
     ask_bind_text(s, 1, args);
-    while (ask_row(m->r, s, "read the columns")) {
-        const char *name = ask_text(s, 0);
-        int at = sqlite3_stricmp(name, "external_id") == 0 && m->e.key_minted ? EXTERNAL : entry_column(&m->e, name, &fault);
+    while (m->r->fail == PERCHE_OK && ask_row(m->r, s, "read the columns")) {
+        char first[PERCHE_NAME_BYTES_MAX];
+        const char *name = ask_text(s, 0), *bar = strchr(name, '|');
+        int at;
 
         if (m->columns == CELLS_MAX + 1) {
             (void)fail(m->r, PERCHE_USAGE, "the file has more than %u columns", (unsigned)CELLS_MAX);
-        } else if (at == -1) {
-            (void)fail(m->r, PERCHE_USAGE, "column \"%s\": %s", name, fault.why);
-        } else {
-            for (uint32_t i = 0; i < m->columns; i++)
-                if (m->map[i] == at)
-                    (void)fail(m->r, PERCHE_USAGE, "two columns of the file are \"%s\"", name);
-            m->map[m->columns++] = at;
-        }
-        if (m->r->fail != PERCHE_OK)
             break;
+        }
+        m->first[m->columns] = -1;
+        if (bar != NULL) {
+            (void)snprintf(first, sizeof first, "%.*s", (int)(bar - name), name);
+            m->first[m->columns] = table_has(m, first);
+        }
+        at = m->r->fail == PERCHE_OK ? table_has(m, bar != NULL ? bar + 1 : name) : -1;
+        if (m->r->fail == PERCHE_OK)
+            m->map[m->columns++] = at;
     }
     sqlite3_finalize(s);
     return m->r->fail;
 }
 
+static enum perche_rc take_by(struct import *m, const char *args)
+{
+    sqlite3_stmt *s = ask(m->r, "SELECT value FROM json_each(?1, '$.by')");
+    struct entry_fault fault = {"", ""};
+
+    ask_bind_text(s, 1, args);
+    while (m->r->fail == PERCHE_OK && ask_row(m->r, s, "read what tells a row")) {
+        int at = entry_column(&m->e, ask_text(s, 0), &fault);
+
+        if (at < 0)
+            (void)fail(m->r, PERCHE_USAGE, "by \"%s\": %s", ask_text(s, 0), fault.why);
+        else
+            m->any_by = m->by[at] = true;
+    }
+    sqlite3_finalize(s);
+    return m->r->fail;
+}
+
+/* The rows of one table: @m is filled but for what is the table's. */
+static enum perche_rc take_table(struct import *m, struct args *a)
+{
+    struct table *t = ask_table(m->r, a);
+
+    if (t == NULL || unique_read(m->r, t) != PERCHE_OK)
+        return m->r->fail;
+    if (entry_open(m->r, t, &m->e) == PERCHE_OK) {
+        m->values = calloc(m->e.count, sizeof *m->values);
+        m->cells = calloc(CELLS_MAX + 1, sizeof *m->cells);
+        if (m->values == NULL || m->cells == NULL)
+            (void)fail(m->r, PERCHE_NOMEM, "no memory for a row");
+    }
+    if (m->r->fail == PERCHE_OK && take_columns(m, a->text) == PERCHE_OK && take_by(m, a->text) == PERCHE_OK)
+        take_rows(m, a->text);
+    for (uint32_t i = 0; i < m->taken_count; i++)
+        free(m->taken[i].key);
+    free(m->taken);
+    free(m->cells);
+    entry_values_free(m->values, m->e.count);
+    entry_close(&m->e);
+    return m->r->fail;
+}
+
+/* Of a trial: rows of other tables that the batch stands on, each as a request of its own would have them. */
+static enum perche_rc take_before(struct replica *r, const struct import *of, const char *args)
+{
+    sqlite3_stmt *s = ask(r, "SELECT value FROM json_each(?1, '$.before')");
+
+    ask_bind_text(s, 1, args);
+    while (r->fail == PERCHE_OK && ask_row(r, s, "read what comes before")) {
+        struct import m = {.r = r, .j = of->j, .dry = true, .silent = true};
+        struct args a = {0};
+
+        if (!of->dry) {
+            (void)fail(r, PERCHE_USAGE, "`before` goes with `dry` alone");
+            break;
+        }
+        (void)snprintf(m.source, sizeof m.source, "%s", of->source);
+        if (args_parse(r, ask_text(s, 0), &a) == PERCHE_OK)
+            (void)take_table(&m, &a);
+        args_free(&a);
+    }
+    sqlite3_finalize(s);
+    return r->fail;
+}
+
 enum perche_rc command_import(struct replica *r, const struct work *w, struct args *a, struct json *j)
 {
     struct import m = {.r = r, .j = j};
-    struct table *t = ask_table(r, a);
 
     (void)w;
-    if (t == NULL || args_text(r, a, "source", m.source, sizeof m.source) != PERCHE_OK || entry_open(r, t, &m.e) != PERCHE_OK)
+    if (args_text(r, a, "source", m.source, sizeof m.source) != PERCHE_OK)
         return r->fail;
     if (*m.source == '\0')
         (void)snprintf(m.source, sizeof m.source, "file");
     m.dry = args_true(r, a, "dry");
-    m.values = calloc(m.e.count, sizeof *m.values);
-    if (m.values == NULL)
-        (void)fail(r, PERCHE_NOMEM, "no memory for a row");
-    if (r->fail == PERCHE_OK && harvest_all(r) == PERCHE_OK && take_columns(&m, a->text) == PERCHE_OK) {
-        if (m.dry)
-            (void)exec(r, "SAVEPOINT school_import");
-        out_key(j, "refused");
-        out_open(j, '[');
-        take_rows(&m, a->text);
-        out_close(j, ']');
-        if (m.dry && r->fail == PERCHE_OK)
-            (void)exec(r, "ROLLBACK TO school_import; RELEASE school_import");
-        out_key(j, "new");
-        out_int(j, m.added);
-        out_key(j, "changed");
-        out_int(j, m.changed);
-        out_key(j, "same");
-        out_int(j, m.same);
-        out_key(j, "asked");
-        out_int(j, m.asked);
-    }
-    for (uint32_t i = 0; i < m.taken_count; i++)
-        free(m.taken[i].key);
-    free(m.taken);
-    entry_values_free(m.values, m.e.count);
-    entry_close(&m.e);
+    if (harvest_all(r) != PERCHE_OK)
+        return r->fail;
+    if (m.dry)
+        (void)exec(r, "SAVEPOINT school_import");
+    out_key(j, "refused");
+    out_open(j, '[');
+    if (r->fail == PERCHE_OK && take_before(r, &m, a->text) == PERCHE_OK)
+        (void)take_table(&m, a);
+    out_close(j, ']');
+    if (m.dry && r->fail == PERCHE_OK)
+        (void)exec(r, "ROLLBACK TO school_import; RELEASE school_import");
+    out_key(j, "new");
+    out_int(j, m.added);
+    out_key(j, "changed");
+    out_int(j, m.changed);
+    out_key(j, "same");
+    out_int(j, m.same);
+    out_key(j, "asked");
+    out_int(j, m.asked);
     return r->fail;
 }
 
@@ -579,5 +1039,37 @@ enum perche_rc query_import_before(struct replica *r, struct args *a, struct jso
     out_key(j, "at");
     out_text(j, ask_row(r, s, "look for a file") ? ask_text(s, 0) : NULL);
     sqlite3_finalize(s);
+    return r->fail;
+}
+
+enum perche_rc query_columns(struct replica *r, struct args *a, struct json *j)
+{
+    static const char *const kinds[] = {[ENTRY_TEXT] = "text", [ENTRY_INTEGER] = "integer", [ENTRY_REAL] = "real",
+                                        [ENTRY_DAY] = "day",   [ENTRY_INSTANT] = "instant", [ENTRY_YES_NO] = "yes_no"};
+    struct table *t = ask_table(r, a);
+    struct entry_table e = {0};
+
+    if (t == NULL || entry_open(r, t, &e) != PERCHE_OK)
+        return r->fail;
+    out_key(j, "table");
+    out_text(j, t->name);
+    out_key(j, "columns");
+    out_open(j, '[');
+    for (uint32_t i = 0; i < e.count; i++) {
+        out_open(j, '{');
+        out_key(j, "name");
+        out_text(j, e.columns[i].name);
+        out_key(j, "kind");
+        out_text(j, kinds[e.columns[i].kind]);
+        out_key(j, "code_list");
+        out_text(j, e.columns[i].code_list);
+        out_key(j, "refers");
+        out_text(j, e.columns[i].refers);
+        out_key(j, "key");
+        out_bool(j, e.columns[i].is_key);
+        out_close(j, '}');
+    }
+    out_close(j, ']');
+    entry_close(&e);
     return r->fail;
 }

@@ -8,6 +8,7 @@ const struct replica_question school_questions[] = {
     {"report", query_report},
     {"changes", query_changes},
     {"import_before", query_import_before},
+    {"columns", query_columns},
     {"duplicates", query_duplicates},
 };
 const size_t school_questions_count = sizeof school_questions / sizeof *school_questions;

@@ -25,7 +25,7 @@ static bool read_day(struct replica *r, const char *column, const char *text, st
 
 static bool read_instant(struct replica *r, const char *column, const char *text, struct entry_value *out, struct entry_fault *fault)
 {
-    char day[PERCHE_DAY_BYTES], instant[32];
+    char day[PERCHE_DAY_BYTES], instant[48], fraction[12] = "";
     int n = (int)perche_day_read(text, day), h = 0, m = 0, s = 0, used = 0;
 
     if (n > 0 && text[n] == '\0')
@@ -34,11 +34,13 @@ static bool read_instant(struct replica *r, const char *column, const char *text
         used += n + 1;
     else if (n > 0 && (text[n] == 'T' || text[n] == ' ') && (s = 0, sscanf(text + n + 1, "%2d:%2d%n", &h, &m, &used)) == 2)
         used += n + 1;
+    if (used > n + 6 && text[used] == '.' && strspn(text + used + 1, "0123456789") >= 1 && strspn(text + used + 1, "0123456789") <= 9) /* of a second */
+        used += snprintf(fraction, sizeof fraction, ".%.*s", (int)strspn(text + used + 1, "0123456789"), text + used + 1);
     if (used > 0 && text[used] == 'Z')
         used++;
     if (n == 0 || used == 0 || text[used] != '\0' || h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 59)
         return entry_fault_is(fault, column, "\"%.60s\" is no instant: write 2016-04-13T16:00:00Z, in UTC", text);
-    (void)snprintf(instant, sizeof instant, "%sT%02d:%02d:%02dZ", day, h, m, s);
+    (void)snprintf(instant, sizeof instant, "%sT%02d:%02d:%02d%sZ", day, h, m, s, fraction);
     return entry_set_text(r, out, instant);
 }
 
