@@ -156,3 +156,15 @@ char *get_shown(const struct json_t *value)
         return text_clean(json_string_value(value), json_string_length(value));
     return must_have(json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15)));
 }
+
+char *get_exact(const struct json_t *value)
+{
+    char text[40];
+
+    if (!json_is_real(value))
+        return must_have(json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT));
+    (void)snprintf(text, sizeof text, "%.15g", json_real_value(value));
+    if (strtod(text, NULL) != json_real_value(value))
+        (void)snprintf(text, sizeof text, "%.17g", json_real_value(value));
+    return text_copy(text, strlen(text));
+}

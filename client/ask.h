@@ -38,6 +38,8 @@ bool get_time(const struct json_t *doc, const char *name, uint64_t *ms); /* fals
 struct json_t *get_array(const struct json_t *doc, const char *name);    /* NULL = none */
 /* A value as people read it, on one line: text cleaned, NULL as "", numbers in full. malloc. */
 char *get_shown(const struct json_t *value);
+/* A value that is no text, with all the digits that make it; of 0.1 these are "0.1". malloc. */
+char *get_exact(const struct json_t *value);
 /* The same of a member; where the daemon left it out for its size (NAME_bytes), that. */
 char *get_member_shown(const struct json_t *doc, const char *name);
 

@@ -5,15 +5,50 @@
 
 #include "text.h"
 
+#define EXACT "''" /* in front of text that is empty, has blanks at an end, or would be read otherwise */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_formula(const char *text)
+{
+    return *text && strchr("=+-@\t\r\n", *text);
+}
+
+/* Would @text come back as another one? */
+static bool needs_mark(const char *text)
+{
+    size_t n = strlen(text);
+
+    while (n >= 2 && text[0] == '\'' && text[1] == '\'') { /* a mark itself, if what it stands before needs one */
+        text += 2;
+        n -= 2;
+    }
+    return n == 0 || is_blank(text[0]) || is_blank(text[n - 1]) || (text[0] == '\'' && is_formula(text + 1));
+}
+
+char *csv_trimmed(const char *text)
+{
+    size_t n;
+
+    while (is_blank(*text))
+        text++;
+    n = strlen(text);
+    while (n > 0 && is_blank(text[n - 1]))
+        n--;
+    return text_copy(text, n);
+}
+
 /* -------------------------------------------------------------------- out */
 
 static void put(struct csv *csv, const char *text, const char *front)
 {
-    const char special[] = {'"', '\r', '\n', csv->between ? csv->between : ',', '\0'};
-
     if (csv->cells++ > 0)
         fputc(csv->between ? csv->between : ',', csv->out);
-    if (!strpbrk(text, special) && (!*text || (text[0] != ' ' && text[strlen(text) - 1] != ' '))) {
+    /* whatever stands between the cells: who reads them finds it out by counting */
+    if (!strpbrk(text, "\"\r\n,;\t") && !is_blank(*text) && !is_blank(*text ? text[strlen(text) - 1] : 'x')) {
         fprintf(csv->out, "%s%s", front, text);
         return;
     }
@@ -26,14 +61,17 @@ static void put(struct csv *csv, const char *text, const char *front)
     fputc('"', csv->out);
 }
 
-static bool is_formula(const char *text)
-{
-    return *text && strchr("=+-@\t\r\n", *text);
-}
-
 void csv_text(struct csv *csv, const char *text)
 {
     put(csv, text ? text : "", text && is_formula(text) ? "'" : "");
+}
+
+void csv_exact(struct csv *csv, const char *text)
+{
+    if (text && needs_mark(text))
+        put(csv, text, EXACT);
+    else
+        csv_text(csv, text);
 }
 
 void csv_number(struct csv *csv, const char *digits)
@@ -96,70 +134,88 @@ static char between_of(const char *text)
     return marks[best];
 }
 
-static struct csv_row *add_row(struct csv_file *file, int *cap, int line)
+static void add_cell(struct csv_file *file, char *cell)
 {
-    if (file->count == *cap) {
-        *cap = *cap * 2 + 64;
-        file->rows = must_have(realloc(file->rows, (size_t)*cap * sizeof(*file->rows)));
-    }
-    file->rows[file->count] = (struct csv_row){NULL, 0, line};
-    return &file->rows[file->count++];
-}
+    struct csv_row *row = &file->row;
+    bool exact = cell[0] == '\'' && cell[1] == '\'' && needs_mark(cell + 2);
 
-static void add_cell(struct csv_row *row, int *cap, char *cell)
-{
-    if (row->count == 0)
-        *cap = 0;
-    if (row->count == *cap) {
-        *cap = *cap * 2 + 16;
-        row->cells = must_have(realloc(row->cells, (size_t)*cap * sizeof(*row->cells)));
+    if (row->count++ >= CSV_CELLS_MAX)
+        return;
+    if (row->count > file->cap) {
+        file->cap = file->cap * 2 + 16;
+        row->cells = must_have(realloc(row->cells, (size_t)file->cap * sizeof(*row->cells)));
     }
-    if (cell[0] == '\'' && is_formula(cell + 1)) /* as csv_text() writes it */
+    if (exact)
+        cell += 2;
+    else if (cell[0] == '\'' && is_formula(cell + 1)) /* as csv_text() writes it */
         cell++;
-    row->cells[row->count++] = cell;
+    row->cells[row->count - 1] = (struct csv_cell){cell, exact};
 }
 
-/* The cell at *at, ended with a zero where its mark was; *at moves behind it, to the mark itself in *ended ('\0' at the end). */
-static char *take_cell(char **at, char between, int *line, char *ended, bool *closed)
-{
-    char *from = *at, *to, *cell;
+struct scan {
+    char *at;
+    int line;
+    char between;
+    bool look;   /* changes nothing */
+    char ended;  /* behind the last cell: the mark, '\n', or '\0' at the end */
+    bool closed; /* its quotes were */
+};
 
-    *closed = true;
-    if (*from == '"') {
-        cell = to = ++from;
+/* The cell at s->at, ended with a zero where its mark was; s->at moves behind it. */
+static char *take_cell(struct scan *s)
+{
+    char *from = s->at, *to, *cell;
+
+    s->closed = true;
+    cell = to = *from == '"' ? ++from : from;
+    if (from > s->at) {
         while (*from && !(*from == '"' && from[1] != '"')) {
             from += *from == '"'; /* of two quotes one stands */
-            *line += *from == '\n';
-            *to++ = *from++;
-        }
-        *closed = *from == '"';
-        from += *closed;
-        while (*from && *from != between && *from != '\n' && *from != '\r') /* behind the quote: part of the cell all the same */
-            *to++ = *from++;
-    } else {
-        cell = to = from;
-        while (*from && *from != between && *from != '\n' && *from != '\r')
+            s->line += *from == '\n';
+            if (!s->look)
+                *to++ = *from;
             from++;
-        to = from;
+        }
+        s->closed = *from == '"';
+        from += s->closed;
     }
-    *ended = *from;
+    while (*from && *from != s->between && *from != '\n' && *from != '\r') { /* behind a quote: part of the cell all the same */
+        if (!s->look)
+            *to++ = *from;
+        from++;
+    }
+    s->ended = *from;
     if (*from == '\r' && from[1] == '\n')
         from++;
-    *line += *from == '\n' || (*from == '\r' && *ended == '\r');
-    *at = *ended ? from + 1 : from;
-    if (*ended == '\r')
-        *ended = '\n';
-    *to = '\0';
+    s->line += *from == '\n' || (*from == '\r' && s->ended == '\r');
+    s->at = s->ended ? from + 1 : from;
+    if (s->ended == '\r')
+        s->ended = '\n';
+    if (!s->look)
+        *to = '\0';
     return cell;
+}
+
+/* Are all quotes closed? Else *line is where the row begins in which one is not. */
+static bool is_closed(const struct csv_file *file, int *line)
+{
+    struct scan s = {.at = file->at, .line = 1, .between = file->between, .look = true};
+
+    while (*s.at) {
+        *line = s.line;
+        do {
+            (void)take_cell(&s);
+            if (!s.closed)
+                return false;
+        } while (s.ended == file->between);
+    }
+    return true;
 }
 
 bool csv_open(struct csv_file *file, const char *bytes, size_t n, int *line)
 {
-    char *at;
-    int cap = 0;
-
     memset(file, 0, sizeof(*file));
-    *line = 1;
+    file->line = *line = 1;
     if (n >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0) {
         bytes += 3;
         n -= 3;
@@ -172,35 +228,33 @@ bool csv_open(struct csv_file *file, const char *bytes, size_t n, int *line)
         file->text = from_windows(bytes, n);
         file->windows = true;
     }
+    file->at = file->text;
     file->between = between_of(file->text);
-    for (at = file->text; *at;) {
-        struct csv_row *row = add_row(file, &cap, *line);
-        int cells = 0;
-        char ended;
-        bool closed;
+    return is_closed(file, line);
+}
 
+const struct csv_row *csv_next(struct csv_file *file)
+{
+    struct csv_row *row = &file->row;
+    struct scan s = {.at = file->at, .line = file->line, .between = file->between};
+
+    while (*s.at) {
+        row->line = s.line;
+        row->count = 0;
         do {
-            char *cell = take_cell(&at, file->between, line, &ended, &closed);
-
-            if (!closed) {
-                *line = row->line;
-                return false;
-            }
-            add_cell(row, &cells, cell);
-        } while (ended == file->between);
-        if (row->count == 1 && !*row->cells[0]) { /* an empty line */
-            free(row->cells);
-            file->count--;
-        }
+            add_cell(file, take_cell(&s));
+        } while (s.ended == file->between);
+        file->at = s.at;
+        file->line = s.line;
+        if (row->count > 1 || *row->cells[0].text || row->cells[0].exact) /* else an empty line */
+            return row;
     }
-    return true;
+    return NULL;
 }
 
 void csv_close(struct csv_file *file)
 {
-    for (int i = 0; i < file->count; i++)
-        free(file->rows[i].cells);
-    free(file->rows);
+    free(file->row.cells);
     free(file->text);
     memset(file, 0, sizeof(*file));
 }

@@ -42,7 +42,7 @@ _perche() {
             ((i < COMP_CWORD)) && _perche_socket=(--socket "${COMP_WORDS[i]}")
             ;;
         --timeout | --where | --limit | --table | --row | --take | --value | --reason | \
-            --expires | --code | --kind | --url | --scope | --level)
+            --expires | --code | --kind | --url | --scope | --level | --format | --output | --map | --source)
             [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
             ((i++))
             ;;
@@ -97,7 +97,16 @@ _perche() {
         return
         ;;
     --format)
-        _perche_offer 'table csv json'
+        case $command in
+        import) _perche_offer 'csv jsonl' ;;
+        export) _perche_offer 'csv jsonl xlsx' ;;
+        *) _perche_offer 'table csv json' ;;
+        esac
+        return
+        ;;
+    --output)
+        # shellcheck disable=SC2207
+        COMPREPLY=($(compgen -f -- "$cur"))
         return
         ;;
     --timeout)
@@ -197,7 +206,7 @@ _perche() {
     import) [[ $cur == -* ]] && _perche_offer "--table --dry-run --map --source --format --again $globals" ;;
     export)
         if [[ $cur == -* ]]; then
-            _perche_offer "--format --where --excel $globals"
+            _perche_offer "--format --where --excel --output $globals"
         elif ((words == 0)); then
             _perche_offer "$(_perche_values table list)"
         fi
