@@ -13,11 +13,12 @@
 #include "csv.h"
 #include "output.h"
 #include "pages.h"
+#include "roster.h"
 #include "sheet.h"
 #include "text.h"
 
-enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_XLSX, FORMATS };
-static const char *const format_names[FORMATS] = {"csv", "jsonl", "xlsx"};
+enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_XLSX, FORMAT_ONEROSTER, FORMATS };
+static const char *const format_names[FORMATS] = {"csv", "jsonl", "xlsx", "oneroster"};
 
 struct export {
     struct client *c;
@@ -270,12 +271,16 @@ static int fits_together(struct export *e, const char *format, const char *path,
     bool file = path && strcmp(path, "-") != 0;
 
     if (e->format == FORMATS)
-        return args_wrong(e->c, &command_export, "--format is csv, jsonl or xlsx, not \"%s\".", format);
+        return args_wrong(e->c, &command_export, "--format is csv, jsonl, xlsx or oneroster, not \"%s\".", format);
+    if (e->format == FORMAT_ONEROSTER && (e->table || e->where))
+        return args_wrong(e->c, &command_export, "a OneRoster archive has all of its tables: it goes without a table and --where.");
+    if (e->format != FORMAT_ONEROSTER && !e->table)
+        return args_wrong(e->c, &command_export, "one word is missing.");
     if (excel && e->format != FORMAT_CSV)
         return args_wrong(e->c, &command_export, "--excel is a kind of CSV: it does not go with --format %s.", format_names[e->format]);
-    if (strcasecmp(e->table, "entry_sensitive") == 0)
+    if (e->table && strcasecmp(e->table, "entry_sensitive") == 0)
         return args_wrong(e->c, &command_export, "entry_sensitive goes into no ordinary export.");
-    if (e->format == FORMAT_XLSX && !file && e->c->tty)
+    if (e->format >= FORMAT_XLSX && !file && e->c->tty)
         return args_wrong(e->c, &command_export, "that is nothing for a terminal: --output FILE.");
     return ARGS_GO_ON;
 }
@@ -290,11 +295,11 @@ static int run(struct client *c, int argc, char **argv)
     struct export e = {.c = c};
     struct output output;
     struct args args;
-    int status = args_take(c, &command_export, argc, argv, options, 1, 1, &args);
+    int status = args_take(c, &command_export, argc, argv, options, 0, 1, &args);
 
     if (status != ARGS_GO_ON)
         return status;
-    e.table = args.words[0];
+    e.table = args.count > 0 ? args.words[0] : NULL;
     e.where = where;
     e.format = format_of(format, path);
     status = fits_together(&e, format, path, excel);
@@ -307,7 +312,11 @@ static int run(struct client *c, int argc, char **argv)
         e.csv.between = ';';
         fputs("\xEF\xBB\xBF", e.f);
     }
-    status = e.format == FORMAT_XLSX ? print_sheet(&e) : print_all(&e, NULL);
+    switch (e.format) {
+    case FORMAT_ONEROSTER: status = roster_export(c, output.f); break;
+    case FORMAT_XLSX: status = print_sheet(&e); break;
+    default: status = print_all(&e, NULL); break;
+    }
     return output_close(&output, status);
 }
 
@@ -315,12 +324,18 @@ const struct command command_export = {
     .name = "export",
     .summary = "records of a table into a file",
     .usage = "export TABLE [--format csv|jsonl|xlsx] [--where SQL] [--excel]\n"
-             "           [--output FILE]",
+             "           [--output FILE]\n"
+             "       perche export --format oneroster --output FILE.zip",
     .help =
         "Prints all records of a table, as CSV (RFC 4180, UTF-8), one JSON object a line, or a\n"
         "spreadsheet. Text that a spreadsheet would take for a formula gets an apostrophe in front\n"
         "in CSV, and text that is empty or has blanks at an end two of them, which \"perche import\"\n"
         "takes off again. In .xlsx text is text, days are dates, and the first row stays in sight.\n"
+        "\n"
+        "OneRoster 1.1 is a zip of CSV files for learning platforms: schools, trainings, cohorts,\n"
+        "learners with sex and day of birth, enrolments; ids stay the same from one to the next.\n"
+        "Who is not to be used (restricted) or was erased is left out, and so is a cancelled\n"
+        "cohort; what was left out is counted. There are no results, marks or funding in it.\n"
         "\n"
         "  --where SQL     only those of which this expression is true\n"
         "  --excel         CSV with semicolons and a mark in front, for a French spreadsheet\n"
@@ -328,6 +343,7 @@ const struct command command_export = {
         "\n"
         "  perche export cohort > cohorts.csv\n"
         "  perche export enrolment --excel --where \"exit_reason IS NULL\" > presents.csv\n"
-        "  perche export learner --output learners.xlsx\n",
+        "  perche export learner --output learners.xlsx\n"
+        "  perche export --format oneroster --output roster.zip\n",
     .run = run,
 };

@@ -14,7 +14,8 @@
 #include "text.h"
 
 #define FILE_BYTES_MAX (256u << 20)
-#define SHOWN_MAX 200 /* refused rows that are printed */
+#define ZIP_BYTES_MAX (32u << 20) /* an archive's list of files is read whole, at 46 bytes a file at least */
+#define SHOWN_MAX 200             /* refused rows that are printed */
 
 /* ------------------------------------------------------------------- files */
 
@@ -197,20 +198,22 @@ static int take_lines(struct import *m, const char *bytes, size_t n, const json_
 
 /* ------------------------------------------------------------------ report */
 
-static void print_faults(struct import *m)
+static void print_faults(struct import *m, bool archive)
 {
-    static const char *const heads[] = {"line", "column", "value", "why"};
-    struct table *t = table_new(heads, 4);
+    static const char *const heads[] = {"file", "line", "column", "value", "why"};
+    struct table *t = table_new(heads + !archive, 5 - !archive);
     const json_t *fault;
     size_t i;
 
-    table_right(t, 0);
-    table_keep(t, 3);
+    table_right(t, archive);
+    table_keep(t, 3 + archive);
     json_array_foreach(m->faults, i, fault)
     {
         if (i == SHOWN_MAX)
             break;
         table_row(t);
+        if (archive)
+            table_cell(t, get_text(fault, "file"));
         table_cell_take(t, get_shown(json_object_get(fault, "line")));
         table_cell(t, get_text(fault, "column"));
         table_cell(t, get_text(fault, "value"));
@@ -225,9 +228,30 @@ static void print_faults(struct import *m)
         text_say(m->c->out, "These are the first %d; --json has them all.", SHOWN_MAX);
 }
 
-static void print(struct import *m)
+static void print_left(struct import *m, const json_t *left)
 {
-    print_faults(m);
+    const json_t *it;
+    size_t i;
+
+    json_array_foreach(left, i, it)
+    {
+        if (i == SHOWN_MAX) {
+            text_say(m->c->out, "And %zu more; --json has them all.", json_array_size(left) - i);
+            break;
+        }
+        if (get_number(it, "line") > 0)
+            text_say(m->c->out, "%s, line %llu: %s", get_text(it, "file"), (unsigned long long)get_number(it, "line"), get_text(it, "why"));
+        else
+            text_say(m->c->out, "%s: %s", get_text(it, "file"), get_text(it, "why"));
+    }
+    if (json_array_size(left) > 0)
+        fputc('\n', m->c->out);
+}
+
+static void print(struct import *m, bool archive, const json_t *left)
+{
+    print_faults(m, archive);
+    print_left(m, left);
     text_say(m->c->out, "%s%llu new, %llu changed, %llu as they were, %llu values to decide, %llu rows refused.", m->dry ? "It would be: " : "",
              (unsigned long long)m->added, (unsigned long long)m->changed, (unsigned long long)m->same, (unsigned long long)m->asked,
              (unsigned long long)m->refused);
@@ -269,8 +293,8 @@ static int before(struct client *c, const char *table, const char *sum, char at[
 
 /* ----------------------------------------------------------------- the command */
 
-enum format { FORMAT_CSV, FORMAT_JSONL, FORMATS };
-static const char *const format_names[FORMATS] = {"csv", "jsonl"};
+enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_ONEROSTER, FORMATS };
+static const char *const format_names[FORMATS] = {"csv", "jsonl", "oneroster"};
 
 static bool ends(const char *name, const char *with)
 {
@@ -285,7 +309,7 @@ static enum format format_of(const char *said, const char *file)
     enum format f = FORMAT_CSV;
 
     if (!said)
-        return ends(file, ".jsonl") ? FORMAT_JSONL : FORMAT_CSV;
+        return ends(file, ".jsonl") ? FORMAT_JSONL : ends(file, ".zip") ? FORMAT_ONEROSTER : FORMAT_CSV;
     while (f < FORMATS && strcmp(format_names[f], said) != 0)
         f++;
     return f;
@@ -296,7 +320,7 @@ struct request {
     struct import *m;
     const char *table; /* under which the file is noted */
     enum format format;
-    json_t *map;
+    json_t *map, *left;
     const char *bytes;
     size_t n;
     bool again;
@@ -308,13 +332,17 @@ static int take(struct request *r)
     struct import *m = r->m;
     int status;
 
-    status = r->format == FORMAT_CSV ? take_csv(m, r->bytes, r->n, r->map) : take_lines(m, r->bytes, r->n, r->map);
+    switch (r->format) {
+    case FORMAT_JSONL: status = take_lines(m, r->bytes, r->n, r->map); break;
+    case FORMAT_ONEROSTER: status = roster_import(m, r->bytes, r->n, r->left); break;
+    default: status = take_csv(m, r->bytes, r->n, r->map); break;
+    }
     if (status == CLIENT_DONE)
         status = import_send(m);
     if (status == CLIENT_DONE && !m->dry)
         status = note(m, r->table, r->sum, format_names[r->format]);
     if (status == CLIENT_DONE && !m->c->json)
-        print(m);
+        print(m, r->format == FORMAT_ONEROSTER, r->left);
     return status;
 }
 
@@ -334,8 +362,8 @@ static int take_once(struct request *r)
         status = take(r);
     }
     if (status == CLIENT_DONE && m->c->json) {
-        json_t *doc = must_have(json_pack("{s:I, s:I, s:I, s:I, s:O, s:b, s:s?}", "new", (json_int_t)m->added, "changed", (json_int_t)m->changed, "same",
-                                          (json_int_t)m->same, "asked", (json_int_t)m->asked, "refused", m->faults, "dry_run", m->dry, "before",
+        json_t *doc = must_have(json_pack("{s:I, s:I, s:I, s:I, s:O, s:O, s:b, s:s?}", "new", (json_int_t)m->added, "changed", (json_int_t)m->changed, "same",
+                                          (json_int_t)m->same, "asked", (json_int_t)m->asked, "refused", m->faults, "left", r->left, "dry_run", m->dry, "before",
                                           *r->at ? r->at : NULL));
 
         ask_print(m->c, doc);
@@ -362,8 +390,10 @@ static int run(struct client *c, int argc, char **argv)
         return status;
     r.format = format_of(format, args.words[0]);
     if (r.format == FORMATS)
-        return args_wrong(c, &command_import, "--format is csv or jsonl, not \"%s\".", format);
-    if (!table)
+        return args_wrong(c, &command_import, "--format is csv, jsonl or oneroster, not \"%s\".", format);
+    if (r.format == FORMAT_ONEROSTER && (table || names))
+        return args_wrong(c, &command_import, "a OneRoster archive says itself what its rows are: it goes without --table and --map.");
+    if (r.format != FORMAT_ONEROSTER && !table)
         return args_wrong(c, &command_import, "--table is missing: which table are these rows of?");
     r.map = map_of(names);
     if (!r.map)
@@ -371,13 +401,15 @@ static int run(struct client *c, int argc, char **argv)
     import_begin(&m, c, dry);
     m.table = table;
     m.source = source;
-    r.table = table;
+    r.table = table ? table : "learner";
     r.again = again;
-    bytes = import_read_file(c, args.words[0], FILE_BYTES_MAX, &r.n);
+    r.left = json_array();
+    bytes = import_read_file(c, args.words[0], r.format == FORMAT_ONEROSTER ? ZIP_BYTES_MAX : FILE_BYTES_MAX, &r.n);
     r.bytes = bytes;
     status = bytes ? take_once(&r) : CLIENT_NO;
     import_end(&m);
     json_decref(r.map);
+    json_decref(r.left);
     free(bytes);
     return status;
 }
@@ -386,7 +418,8 @@ const struct command command_import = {
     .name = "import",
     .summary = "records from a file of another program",
     .usage = "import FILE --table TABLE [--dry-run] [--map NAME=COLUMN,...]\n"
-             "           [--source NAME] [--format csv|jsonl] [--again]",
+             "           [--source NAME] [--format csv|jsonl] [--again]\n"
+             "       perche import FILE.zip [--format oneroster] [--dry-run] [--source NAME] [--again]",
     .help =
         "Takes in a CSV file (comma, semicolon or tab; UTF-8 or Windows-1252; quoted cells), whose\n"
         "first line names the columns, or JSON Lines. Values as in \"perche add\". FILE may be -.\n"
@@ -399,12 +432,21 @@ const struct command command_import = {
         "column and reason, and the rest is taken in: correct these lines and import the file\n"
         "again.\n"
         "\n"
+        "A OneRoster 1.1 archive of CSV files brings its students, classes and enrollments as\n"
+        "learners, cohorts and enrolments, under the same rules; its sourcedIds are the other\n"
+        "program's ids. Only a hub adds courses, as trainings, and takes in several schools: a\n"
+        "site takes in its own, and needs its trainings to be there by the same title. Schools\n"
+        "are found by id, code or name, and never added. Who teaches, results and ethnic columns\n"
+        "are passed over; what is \"tobedeleted\" is listed, and stays. A cohort that is new gets\n"
+        "as many places as it has students, ON_SITE: put that right with \"perche set\".\n"
+        "\n"
         "  --dry-run       says what would happen, and does nothing\n"
         "  --map           what a column of the file is called here\n"
         "  --source NAME   whose ids these are, if several programs have their own\n"
         "\n"
         "  perche import eleves.csv --table learner --dry-run \\\n"
         "      --map Nom=birth_family_name,Prénom=given_names\n"
-        "  perche import marks.jsonl --table attendance\n",
+        "  perche import marks.jsonl --table attendance\n"
+        "  perche import roster.zip --format oneroster --dry-run\n",
     .run = run,
 };

@@ -22,6 +22,7 @@ void import_begin(struct import *m, struct client *c, bool dry)
 void import_end(struct import *m)
 {
     json_decref(m->columns);
+    json_decref(m->by);
     json_decref(m->rows);
     json_decref(m->faults);
 }
@@ -38,13 +39,15 @@ static void count(struct import *m, const json_t *result)
     json_array_foreach(get_array(result, "refused"), i, fault)
     {
         m->refused++;
+        if (m->on_fault)
+            m->on_fault(m->ctx, fault);
         json_array_append(m->faults, fault);
     }
 }
 
 int import_send(struct import *m)
 {
-    json_t *args, *result = NULL;
+    json_t *args, *result = NULL, *before = NULL;
     int status;
 
     if (json_array_size(m->rows) == 0)
@@ -54,6 +57,12 @@ int import_send(struct import *m)
     ask_set_text(args, "source", m->source);
     if (m->dry)
         ask_set_flag(args, "dry");
+    if (m->dry && m->before)
+        before = m->before(m->ctx, m->rows);
+    if (before)
+        json_object_set_new(args, "before", before);
+    if (m->by)
+        json_object_set(args, "by", m->by);
     json_object_set(args, "columns", m->columns);
     json_object_set_new(args, "rows", m->rows);
     m->rows = json_array();
@@ -91,7 +100,7 @@ static size_t row_bytes(const json_t *row)
 
 int import_row(struct import *m, json_t *row)
 {
-    size_t bytes = row_bytes(row);
+    size_t bytes = row_bytes(row), most = m->rows_max > 0 ? m->rows_max : BATCH_ROWS;
     int status = CLIENT_DONE;
 
     if (bytes > ROW_BYTES_MAX) {
@@ -99,7 +108,7 @@ int import_row(struct import *m, json_t *row)
         json_decref(row);
         return CLIENT_DONE;
     }
-    if (json_array_size(m->rows) == BATCH_ROWS || (m->bytes + bytes > BATCH_BYTES && json_array_size(m->rows) > 0))
+    if (json_array_size(m->rows) == most || (m->bytes + bytes > BATCH_BYTES && json_array_size(m->rows) > 0))
         status = import_send(m);
     if (status != CLIENT_DONE) {
         json_decref(row);

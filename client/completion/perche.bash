@@ -98,8 +98,8 @@ _perche() {
         ;;
     --format)
         case $command in
-        import) _perche_offer 'csv jsonl' ;;
-        export) _perche_offer 'csv jsonl xlsx' ;;
+        import) _perche_offer 'csv jsonl oneroster' ;;
+        export) _perche_offer 'csv jsonl xlsx oneroster' ;;
         *) _perche_offer 'table csv json' ;;
         esac
         return

@@ -1,4 +1,5 @@
 /* Archives as they come from outside: whole, cut at every byte, with every byte changed, larger than they say. */
+#include "../../client/roster.h"
 #include "../../client/zip.h"
 
 #include <setjmp.h>
@@ -217,6 +218,27 @@ static void what_stands_between_two_texts_is_counted(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static void days_are_counted(void **state)
+{
+    static const struct {
+        const char *day;
+        int days;
+        const char *wanted; /* NULL: it is none */
+    } cases[] = {{"2015-04-30", 1, "2015-05-01"}, {"2016-02-28", 1, "2016-02-29"},  {"2100-02-28", 1, "2100-03-01"}, {"2015-12-31", 1, "2016-01-01"}, {"2016-01-01", -1, "2015-12-31"},
+                 {"2016-03-01", -1, "2016-02-29"}, {"2016-03-01", 0, "2016-03-01"}, {"9999-12-31", 1, NULL},        {"2015-02-29", 0, NULL},         {"2015-13-01", 0, NULL},
+                 {"2015-1-01", 0, NULL},           {"", 0, NULL},                   {"2015-01-01x", 0, NULL},       {"-015-01-01", 0, NULL},         {"2015-00-10", 0, NULL},
+                 {"0015-01-01", 0, NULL}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char day[11];
+
+        assert_int_equal(roster_day(cases[i].day, cases[i].days, day), cases[i].wanted != NULL);
+        if (cases[i].wanted)
+            assert_string_equal(day, cases[i].wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_file_that_unpacks_to_more_than_it_may_is_not_unpacked),
         cmocka_unit_test(an_archive_that_cannot_be_written_is_told),
         cmocka_unit_test(what_stands_between_two_texts_is_counted),
+        cmocka_unit_test(days_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
