@@ -109,6 +109,10 @@ static void a_document_beats_what_was_declared_once_the_hub_has_opened_that_rule
     sees(p, 4, "M6 2017-02-05 STUDIES DOCUMENT"); /* two documents: a person's to decide */
     assert_string_equal(at_hub(p, DUE), "");
     assert_string_not_equal(at_hub(p, ODDS), "");
+    exits(p, "2016-08-05", NULL); /* whichever of the two it is for */
+    sees(p, 1, "M6 2017-02-05 STUDIES DOCUMENT");
+    sees(p, 2, "M6 2017-02-05 JOBSEEKING DECLARED");
+    assert_string_equal(at_hub(p, DUE), "M6 STUDIES 1 DOCUMENT_BEATS_DECLARED");
 }
 
 /* The hub's own decision follows the day: an exit that is put right makes an observation tell of the milestone, or not any more. */
