@@ -181,13 +181,13 @@ struct shown {
 /* It comes with a migration, or goes with an older copy. Without triggers it is the hub's own: it died before it replicated it. */
 static bool has_club(struct world *w, struct node *n)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s;
 
     if (n->club || !w->plan->mix.extra[EXTRA_SCHEMA])
         return n->club;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'club'", -1, &s, NULL) == SQLITE_OK)
-        n->club = sqlite3_step(s) == SQLITE_ROW;
-    sqlite3_finalize(s);
+    s = program_ask(w, n, "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'club'");
+    n->club = s != NULL && sqlite3_step(s) == SQLITE_ROW;
+    program_done(w, n, s);
     return n->club;
 }
 
@@ -199,32 +199,31 @@ static const char *loose_column(int table)
 
 static bool column_lost(struct world *w, struct node *n, int table)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, n, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)"
+                                        " AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)");
     bool lost = false;
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)"
-                                          " AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)", -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
+    if (s != NULL && sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
         sqlite3_bind_text(s, 2, loose_column(table), -1, SQLITE_STATIC) == SQLITE_OK)
         lost = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return lost;
 }
 
 /* A column that is back is empty until the daemon has looked. */
 static bool refilling(struct world *w, struct node *n, int table)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s;
     bool waits = true;
 
     if (n->refilling != table + 1)
         return false;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
-                                          " OR EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1)", -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
+    s = program_ask(w, n, "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 AND instr(sql, ?2) > 0)"
+                          " OR EXISTS (SELECT 1 FROM perche_rescan JOIN perche_tab ON num = tab WHERE name = ?1)");
+    if (s != NULL && sqlite3_bind_text(s, 1, specs[table].name, -1, SQLITE_STATIC) == SQLITE_OK &&
         sqlite3_bind_text(s, 2, loose_column(table), -1, SQLITE_STATIC) == SQLITE_OK)
         waits = sqlite3_step(s) != SQLITE_ROW || sqlite3_column_int(s, 0) != 0;
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     if (!waits)
         n->refilling = 0;
     return waits;
@@ -237,7 +236,7 @@ static bool column_away(struct world *w, struct node *n, int table)
 
 bool table_gone(struct world *w, struct node *n, int table)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s;
 
     if (table == T_CLUB && !has_club(w, n))
         return true;
@@ -245,7 +244,8 @@ bool table_gone(struct world *w, struct node *n, int table)
         return true;
     if (n->dropped == 0)
         return false;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", -1, &s, NULL) != SQLITE_OK) {
+    s = program_ask(w, n, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1");
+    if (s == NULL) {
         world_fail(w, "program", "%s: %s", n->name, sqlite3_errmsg(n->db));
         return false;
     }
@@ -254,35 +254,43 @@ bool table_gone(struct world *w, struct node *n, int table)
         STORY(w, n, "%s is there again", specs[n->dropped - 1].name);
         n->dropped = 0;
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return n->dropped == table + 1;
 }
 
 static sqlite3_stmt *prepared(struct world *w, struct node *n, const char *sql)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, n, sql);
 
-    if (sqlite3_prepare_v2(node_db(w, n), sql, -1, &s, NULL) != SQLITE_OK)
+    if (s == NULL)
         world_fail(w, "program", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
     return s;
+}
+
+#define SQL_BYTES 2400
+
+static void show_text(const struct table_spec *t, char sql[SQL_BYTES])
+{
+    size_t at = (size_t)snprintf(sql, SQL_BYTES, "SELECT 1");
+
+    for (int i = 0; i < columns_of(t); i++)
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, ", %s", t->columns[i].name);
+    at += (size_t)snprintf(sql + at, SQL_BYTES - at, " FROM %s WHERE ", t->name);
+    for (int i = 0; i < keys_of(t); i++)
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s = ?%d", i ? " AND " : "", t->keys[i], i + 1);
 }
 
 static void show(struct world *w, struct node *n, int row, struct shown *out)
 {
     const struct row_note *r = &w->rows[row];
     const struct table_spec *t = &specs[r->table];
-    char sql[600];
-    size_t at = (size_t)snprintf(sql, sizeof sql, "SELECT 1");
+    char sql[SQL_BYTES];
     sqlite3_stmt *s;
 
     memset(out, 0, sizeof *out);
     if (table_gone(w, n, r->table))
         return;
-    for (int i = 0; i < columns_of(t); i++)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, ", %s", t->columns[i].name);
-    at += (size_t)snprintf(sql + at, sizeof sql - at, " FROM %s WHERE ", t->name);
-    for (int i = 0; i < keys_of(t); i++)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = ?%d", i ? " AND " : "", t->keys[i], i + 1);
+    show_text(t, sql);
     s = prepared(w, n, sql);
     if (s == NULL)
         return;
@@ -297,7 +305,7 @@ static void show(struct world *w, struct node *n, int row, struct shown *out)
                 (void)snprintf(out->texts[i], sizeof out->texts[i], "%s", (const char *)sqlite3_column_text(s, i + 1));
         }
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 /* What the author of write @x sees of column @col (-1: of all of the row). */
@@ -366,6 +374,43 @@ struct statement {
     bool quiet;           /* the first rows: values without names */
 };
 
+static void run_text(enum how how, const struct table_spec *t, uint16_t mask, char sql[SQL_BYTES])
+{
+    size_t at = 0;
+    int n = keys_of(t);
+
+    if (how != HOW_UPDATE) {
+        at = (size_t)snprintf(sql, SQL_BYTES, "INSERT %sINTO %s (", how == HOW_REPLACE ? "OR REPLACE " : "", t->name);
+        for (int i = 0; i < n; i++)
+            at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s", i ? ", " : "", t->keys[i]);
+        for (int i = 0; i < columns_of(t); i++)
+            if (mask >> i & 1)
+                at += (size_t)snprintf(sql + at, SQL_BYTES - at, ", %s", t->columns[i].name);
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, ") VALUES (?1");
+        for (int i = 2; i <= n + __builtin_popcount(mask); i++)
+            at += (size_t)snprintf(sql + at, SQL_BYTES - at, ", ?%d", i);
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, ")");
+        if (how == HOW_UPSERT) {
+            at += (size_t)snprintf(sql + at, SQL_BYTES - at, " ON CONFLICT (");
+            for (int i = 0; i < n; i++)
+                at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s", i ? ", " : "", t->keys[i]);
+            at += (size_t)snprintf(sql + at, SQL_BYTES - at, ") DO UPDATE SET ");
+            for (int i = 0, some = 0; i < columns_of(t); i++)
+                if (mask >> i & 1)
+                    at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s = excluded.%s", some++ ? ", " : "", t->columns[i].name, t->columns[i].name);
+        }
+    } else {
+        at = (size_t)snprintf(sql, SQL_BYTES, "UPDATE %s SET ", t->name);
+        for (int i = 0, some = 0; i < columns_of(t); i++)
+            if (mask >> i & 1) {
+                at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s = ?%d", some ? ", " : "", t->columns[i].name, n + 1 + some);
+                some++;
+            }
+        for (int i = 0; i < n; i++)
+            at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s = ?%d", i ? " AND " : " WHERE ", t->keys[i], i + 1);
+    }
+}
+
 /* Runs it; false: the file did not take it. */
 static bool run(struct statement *st)
 {
@@ -374,8 +419,7 @@ static bool run(struct statement *st)
     const struct table_spec *t = &specs[r->table];
     struct shown shown;
     uint32_t first = w->writes_count;
-    char sql[1200];
-    size_t at = 0;
+    char sql[SQL_BYTES];
     int n = keys_of(t), bound = 0, rc;
     sqlite3_stmt *s;
     bool insert = st->how != HOW_UPDATE;
@@ -389,36 +433,7 @@ static bool run(struct statement *st)
         see(w, x, &shown, -1);
         x->unlawful = st->unlawful;
     }
-    if (insert) {
-        at = (size_t)snprintf(sql, sizeof sql, "INSERT %sINTO %s (", st->how == HOW_REPLACE ? "OR REPLACE " : "", t->name);
-        for (int i = 0; i < n; i++)
-            at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s", i ? ", " : "", t->keys[i]);
-        for (int i = 0; i < columns_of(t); i++)
-            if (st->mask >> i & 1)
-                at += (size_t)snprintf(sql + at, sizeof sql - at, ", %s", t->columns[i].name);
-        at += (size_t)snprintf(sql + at, sizeof sql - at, ") VALUES (?1");
-        for (int i = 2; i <= n + __builtin_popcount(st->mask); i++)
-            at += (size_t)snprintf(sql + at, sizeof sql - at, ", ?%d", i);
-        at += (size_t)snprintf(sql + at, sizeof sql - at, ")");
-        if (st->how == HOW_UPSERT) {
-            at += (size_t)snprintf(sql + at, sizeof sql - at, " ON CONFLICT (");
-            for (int i = 0; i < n; i++)
-                at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s", i ? ", " : "", t->keys[i]);
-            at += (size_t)snprintf(sql + at, sizeof sql - at, ") DO UPDATE SET ");
-            for (int i = 0, some = 0; i < columns_of(t); i++)
-                if (st->mask >> i & 1)
-                    at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = excluded.%s", some++ ? ", " : "", t->columns[i].name, t->columns[i].name);
-        }
-    } else {
-        at = (size_t)snprintf(sql, sizeof sql, "UPDATE %s SET ", t->name);
-        for (int i = 0, some = 0; i < columns_of(t); i++)
-            if (st->mask >> i & 1) {
-                at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = ?%d", some ? ", " : "", t->columns[i].name, n + 1 + some);
-                some++;
-            }
-        for (int i = 0; i < n; i++)
-            at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = ?%d", i ? " AND " : " WHERE ", t->keys[i], i + 1);
-    }
+    run_text(st->how, t, st->mask, sql);
     s = prepared(w, st->n, sql);
     if (s == NULL)
         return false;
@@ -491,7 +506,7 @@ static bool run(struct statement *st)
                 see(w, x, &shown, i);
             }
     }
-    sqlite3_finalize(s);
+    program_done(w, st->n, s);
     if (rc != SQLITE_DONE) {
         w->writes_count = first;
         if (!put_off(w, st->n, rc))
@@ -523,30 +538,35 @@ static void note_links(struct row_note *r, const struct shown *shown)
             (void)snprintf(r->links[link++], PERCHE_ID_BYTES_MAX, "%s", shown->texts[i]);
 }
 
+static void delete_text(const struct table_spec *t, char sql[SQL_BYTES])
+{
+    size_t at = (size_t)snprintf(sql, SQL_BYTES, "DELETE FROM %s", t->name);
+
+    for (int i = 0; i < keys_of(t); i++)
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%s%s = ?%d", i ? " AND " : " WHERE ", t->keys[i], i + 1);
+}
+
 static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
 {
     struct row_note *r = &w->rows[row];
     const struct table_spec *t = &specs[r->table];
     struct shown shown;
     struct write *x;
-    char sql[300];
-    size_t at;
+    char sql[SQL_BYTES];
     sqlite3_stmt *s;
     int rc;
 
     show(w, n, row, &shown);
     if (!shown.there)
         return false;
-    at = (size_t)snprintf(sql, sizeof sql, "DELETE FROM %s", t->name);
-    for (int i = 0; i < keys_of(t); i++)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = ?%d", i ? " AND " : " WHERE ", t->keys[i], i + 1);
+    delete_text(t, sql);
     s = prepared(w, n, sql);
     if (s == NULL)
         return false;
     for (int i = 0; i < keys_of(t); i++)
         sqlite3_bind_text(s, i + 1, r->key[i], -1, SQLITE_STATIC);
     rc = sqlite3_step(s);
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     if (rc != SQLITE_DONE) {
         if (!put_off(w, n, rc))
             world_fail(w, "program", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
@@ -563,6 +583,11 @@ static bool run_delete(struct world *w, struct node *n, int row, bool unlawful)
 
 #define CROWD "title = 'crowd'" /* projects by the dozen: do_crowd() */
 
+#define SQL_CROWD_COUNT "SELECT count(*) FROM project WHERE " CROWD
+#define SQL_HELD_FIRST "SELECT coalesce(min(id), 0) FROM perche_held_set WHERE wish = 0"
+#define SQL_HELD_COUNT "SELECT count(*) FROM perche_held_set"
+#define SQL_OPEN_CONFLICTS "SELECT id FROM perche_conflict WHERE state = 'open' ORDER BY id"
+
 /* ---- choosing --------------------------------------------------------------- */
 
 static void uuid(struct chance *c, uint64_t ms, char out[40])
@@ -577,33 +602,40 @@ static void uuid(struct chance *c, uint64_t ms, char out[40])
     perche_uuid_format(id, out);
 }
 
+static void choose_text(const struct node *n, int table, bool foreign, char sql[SQL_BYTES])
+{
+    const struct table_spec *t = &specs[table];
+    size_t at = (size_t)snprintf(sql, SQL_BYTES, "SELECT ");
+
+    for (int i = 0; i < keys_of(t); i++)
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, "%st.%s", i ? ", " : "", t->keys[i]);
+    at += (size_t)snprintf(sql + at, SQL_BYTES - at, " FROM %s t", t->name);
+    if (n->index != HUB && !t->reference && !foreign) {
+        /* as the rules say, but not what it only reads */
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, " WHERE (%s) = 1", t->scope);
+    }
+    if (table == T_CODE)
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, " WHERE t.list = 'sim'");
+    if (table == T_PROJECT) /* nobody tells the rows of a crowd from one another */
+        at += (size_t)snprintf(sql + at, SQL_BYTES - at, " %s NOT t." CROWD, strstr(sql, " WHERE ") != NULL ? "AND" : "WHERE");
+    (void)snprintf(sql + at, SQL_BYTES - at, " ORDER BY 1, 2");
+    if (keys_of(t) == 1)
+        sql[strlen(sql) - 3] = '\0';
+}
+
 /* Rows of @table at @n that its site may write (all at the hub); the one that @pick falls on, noted. -1: none. */
 static int choose(struct world *w, struct node *n, int table, uint64_t pick, bool foreign)
 {
     const struct table_spec *t = &specs[table];
-    char sql[2400];
+    char sql[SQL_BYTES];
     const char *key[3] = {0};
-    size_t at = (size_t)snprintf(sql, sizeof sql, "SELECT ");
     sqlite3_stmt *s;
     uint32_t count = 0;
     int found = -1;
 
     if (table_gone(w, n, table))
         return -1;
-    for (int i = 0; i < keys_of(t); i++)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
-    at += (size_t)snprintf(sql + at, sizeof sql - at, " FROM %s t", t->name);
-    if (n->index != HUB && !t->reference && !foreign) {
-        /* as the rules say, but not what it only reads */
-        at += (size_t)snprintf(sql + at, sizeof sql - at, " WHERE (%s) = 1", t->scope);
-    }
-    if (table == T_CODE)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, " WHERE t.list = 'sim'");
-    if (table == T_PROJECT) /* nobody tells the rows of a crowd from one another */
-        at += (size_t)snprintf(sql + at, sizeof sql - at, " %s NOT t." CROWD, strstr(sql, " WHERE ") != NULL ? "AND" : "WHERE");
-    (void)snprintf(sql + at, sizeof sql - at, " ORDER BY 1, 2");
-    if (keys_of(t) == 1)
-        sql[strlen(sql) - 3] = '\0';
+    choose_text(n, table, foreign, sql);
     s = prepared(w, n, sql);
     if (s == NULL)
         return -1;
@@ -625,7 +657,7 @@ static int choose(struct world *w, struct node *n, int table, uint64_t pick, boo
             note_links(&w->rows[found], &shown);
         }
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return found;
 }
 
@@ -685,7 +717,7 @@ int row_gen(struct world *w, struct node *n, const struct row_note *r)
     sqlite3_bind_text(s, 1, specs[r->table].name, -1, SQLITE_STATIC);
     sqlite3_bind_blob(s, 2, key, (int)key_n, SQLITE_STATIC);
     gen = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return gen;
 }
 
@@ -919,7 +951,7 @@ static bool do_move(struct world *w, struct node *n, const struct step *st)
         sqlite3_bind_text(s, 1, from->id, -1, SQLITE_STATIC);
         sqlite3_bind_text(s, 2, to->id, -1, SQLITE_STATIC);
         rc = sqlite3_step(s);
-        sqlite3_finalize(s);
+        program_done(w, n, s);
         w->counts[COUNT_READER]++;
         STORY(w, n, "writes: %s reads what is placement's of %s: %s", to->name, from->name, give ? "yes" : "no more");
         return rc == SQLITE_DONE;
@@ -952,7 +984,7 @@ static bool do_move(struct world *w, struct node *n, const struct step *st)
     else
         sqlite3_bind_text(s, 2, to->id, -1, SQLITE_STATIC);
     rc = sqlite3_step(s);
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     w->counts[COUNT_MOVE]++;
     STORY(w, n, "writes: moves %s %s to %s", specs[w->rows[row].table].name, w->rows[row].json, to->name);
     return rc == SQLITE_DONE;
@@ -1072,7 +1104,7 @@ static bool do_bulk(struct world *w, struct node *n, const struct step *st, stru
     sqlite3_bind_text(s, 1, w->rows[enrolment].key[0], -1, SQLITE_STATIC);
     sqlite3_bind_int(s, 2, (int)rows);
     rc = sqlite3_step(s);
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     w->counts[COUNT_BULK]++;
     STORY(w, n, "loads %u rows of attendance", rows);
     return rc == SQLITE_DONE;
@@ -1085,14 +1117,14 @@ static int number(struct world *w, struct node *n, const char *sql)
     sqlite3_stmt *s = prepared(w, n, sql);
     int x = s != NULL && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
 
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return x;
 }
 
 /* Projects without a name of their own, which nobody judges one by one: made, edited, and deleted all at once. */
 static bool do_crowd(struct world *w, struct node *n, struct chance *c)
 {
-    int there = table_gone(w, n, T_PROJECT) ? -1 : number(w, n, "SELECT count(*) FROM project WHERE " CROWD);
+    int there = table_gone(w, n, T_PROJECT) ? -1 : number(w, n, SQL_CROWD_COUNT);
     uint32_t what = chance_below(c, 4);
     char sql[400];
     bool done;
@@ -1252,7 +1284,7 @@ static bool drop_triggers(struct world *w, struct node *n, const char *table)
     sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
     if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL)
         sql = strdup((const char *)sqlite3_column_text(s, 0));
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     done = sql == NULL || exec(w, n, sql);
     free(sql);
     return done;
@@ -1272,7 +1304,7 @@ static bool rebuild(struct world *w, struct node *n, const char *table)
         sql = sqlite3_mprintf("PRAGMA legacy_alter_table = ON; %s; INSERT INTO %s_new SELECT * FROM %s; DROP TABLE %s; ALTER TABLE %s_new RENAME TO %s;"
                               " PRAGMA legacy_alter_table = OFF",
                               (const char *)sqlite3_column_text(s, 0), table, table, table, table, table);
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     done = sql != NULL && exec(w, n, sql);
     sqlite3_free(sql);
     return done;
@@ -1477,7 +1509,7 @@ bool held_json(const void *key, int n, char out[48])
 /* The first set that waits for a decision here; 0 = none. */
 static int held_first(struct world *w, struct node *n)
 {
-    return number(w, n, "SELECT coalesce(min(id), 0) FROM perche_held_set WHERE wish = 0");
+    return number(w, n, SQL_HELD_FIRST);
 }
 
 static void decide(struct world *w, struct node *n, int id, bool release)
@@ -1497,7 +1529,7 @@ bool actor_decide_all(struct world *w, struct node *n)
 
     if (id != 0)
         decide(w, n, id, (w->plan->seed + (uint64_t)id) % 2 == 0);
-    return id != 0 || number(w, n, "SELECT count(*) FROM perche_held_set") > 0;
+    return id != 0 || number(w, n, SQL_HELD_COUNT) > 0;
 }
 
 /* Undone: somebody decided that these live, also the last ones of the set, which the decision itself harvests. */
@@ -1525,7 +1557,7 @@ static void undoing(struct world *w, struct node *n, const char *args)
             if (row >= 0)
                 w->rows[row].resolved = true;
         }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 void actor_resolve(struct world *w, struct node *n, const struct step *st)
@@ -1540,7 +1572,7 @@ void actor_resolve(struct world *w, struct node *n, const struct step *st)
         decide(w, n, held_first(w, n), st->c % 2);
         return;
     }
-    s = prepared(w, n, "SELECT id FROM perche_conflict WHERE state = 'open' ORDER BY id");
+    s = prepared(w, n, SQL_OPEN_CONFLICTS);
     if (s == NULL)
         return;
     while (sqlite3_step(s) == SQLITE_ROW)
@@ -1557,7 +1589,7 @@ void actor_resolve(struct world *w, struct node *n, const struct step *st)
         STORY(w, n, "resolves conflict %s: %s", (const char *)sqlite3_column_text(s, 0), st->c % 2 ? "a" : "b");
         node_command(w, n, "resolve", args);
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 static struct {
@@ -1612,7 +1644,7 @@ void actor_resolving(struct world *w, struct node *n, const struct work *work)
             w->rows[row].resolved = true;
         }
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 void actor_resolved(struct world *w, struct node *n, const struct work *work, const struct outcome *o)
@@ -1699,4 +1731,41 @@ void actors_fill(struct world *w)
     }
     (void)exec(w, hub, "COMMIT");
     node_changed(w, hub);
+}
+
+static void ask_ahead(struct world *w, struct node *n, const char *sql)
+{
+    program_done(w, n, prepared(w, n, sql));
+}
+
+/* Every story writes with these: compiled here, they are compiled once for all stories. */
+void actors_ask_ahead(struct world *w, struct node *n)
+{
+    char sql[SQL_BYTES];
+
+    for (int table = 0; table < T_CLUB; table++) {
+        const struct table_spec *t = &specs[table];
+
+        choose_text(n, table, false, sql);
+        ask_ahead(w, n, sql);
+        show_text(t, sql);
+        ask_ahead(w, n, sql);
+        if (t->weight == 0 || (t->reference && n->index != HUB))
+            continue;
+        run_text(HOW_INSERT, t, all_columns(t), sql);
+        ask_ahead(w, n, sql);
+        if (t->append)
+            continue;
+        delete_text(t, sql);
+        ask_ahead(w, n, sql);
+        for (int i = 0; i < columns_of(t); i++) {
+            run_text(HOW_UPDATE, t, (uint16_t)(1u << i), sql);
+            if (t->columns[i].kind == TOKEN || t->columns[i].kind == NUMBER)
+                ask_ahead(w, n, sql);
+        }
+    }
+    ask_ahead(w, n, SQL_HELD_FIRST);
+    ask_ahead(w, n, SQL_HELD_COUNT);
+    ask_ahead(w, n, SQL_CROWD_COUNT);
+    ask_ahead(w, n, SQL_OPEN_CONFLICTS);
 }

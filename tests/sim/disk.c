@@ -49,7 +49,7 @@ struct handle {
     enum disk_process process;
     int lock;
     bool temporary; /* a file of its own, gone with the handle */
-    struct handle *next_mapped;
+    struct handle *next, *next_mapped; /* of all that are open; of those that map its file's shared memory */
     bool is_mapped;
     uint16_t shm_shared, shm_exclusive;
 };
@@ -61,6 +61,7 @@ struct disk {
     void *ctx;
     struct chance chance;
     enum disk_process process;
+    struct handle *open; /* list, without what is temporary */
     struct file files[FILES_MAX];
     uint64_t writes;
     uint32_t freeze_in;
@@ -83,7 +84,7 @@ static void file_room(struct file *f, int64_t size)
 {
     if (size <= f->cap)
         return;
-    f->cap = size + size / 2 + (1 << 20); /* untouched, it costs nothing */
+    f->cap = size + size / 2 + (4 << 20); /* untouched, it costs nothing; a WAL seldom outgrows it */
     f->data = must(realloc(f->data, (size_t)f->cap));
 }
 
@@ -575,16 +576,42 @@ static int shm_unmap(sqlite3_file *base, int delete)
     return SQLITE_OK;
 }
 
+/* Nobody is kept out by it any more. */
+static void handle_end(struct handle *h)
+{
+    (void)shm_unmap(&h->base, 0);
+    (void)file_unlock(&h->base, SQLITE_LOCK_NONE);
+}
+
+void disk_drop(struct disk *d, enum disk_process process)
+{
+    for (struct handle **at = &d->open; *at != NULL;) {
+        struct handle *h = *at;
+
+        if (h->process != process) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        handle_end(h);
+    }
+}
+
 static int file_close(sqlite3_file *base)
 {
     struct handle *h = (struct handle *)base;
 
-    (void)shm_unmap(base, 0);
-    (void)file_unlock(base, SQLITE_LOCK_NONE);
+    struct handle **at = &h->disk->open;
+
     if (h->temporary) {
         free(h->file->data);
         free(h->file);
+        return SQLITE_OK;
     }
+    while (*at != h)
+        at = &(*at)->next;
+    *at = h->next;
+    handle_end(h);
     return SQLITE_OK;
 }
 
@@ -631,6 +658,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
                 return SQLITE_CANTOPEN;
             h->file->exists = true;
         }
+        h->next = d->open;
+        d->open = h;
     }
     h->base.pMethods = &methods;
     if (out_flags != NULL)

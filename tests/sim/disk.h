@@ -38,7 +38,9 @@ void disk_freeze(struct disk *d);
 /* ... or at its nth write from now, 1 = the next one; 0 = not any more. */
 void disk_freeze_at(struct disk *d, uint32_t nth);
 bool disk_frozen(const struct disk *d);
-/* After the daemon's connections were closed: what it did since the freeze is undone. */
+/* Its files are no longer open and its locks gone, though nobody closes its connections: they are not used again. */
+void disk_drop(struct disk *d, enum disk_process process);
+/* After the daemon's connections were closed or dropped: what it did since the freeze is undone. */
 void disk_settle(struct disk *d);
 /* After every connection was closed and disk_settle(): unsynced writes go, or some of them, or half. */
 void disk_power_cut(struct disk *d);

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -195,13 +196,14 @@ static void play_here(struct world *w)
     struct end *e = &shared->end;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would hear of what it finds */
+    w->tidy = shared->plan.seed % TIDY_EVERY == 0;
     e->passed = world_play(w, &shared->plan, &shared->options);
     (void)snprintf(e->kind, sizeof e->kind, "%s", w->failure_kind);
     (void)snprintf(e->text, sizeof e->text, "%s", w->failure);
     add_counts(&shared->counts, w);
     (void)fflush(stdout);
     e->ended = true;
-    if (shared->plan.seed % TIDY_EVERY != 0 || !e->passed)
+    if (!w->tidy || !e->passed)
         _exit(0);
     world_free(w); /* now and then everything is given back, so that a sanitizer can tell what was not */
     perche_wire_thread_end();
@@ -214,6 +216,7 @@ static void stage_run(uint8_t sites, int asked, int answer)
     char byte = 0;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    w->tidy = true;
     if (!world_prepare(w, sites))
         exit(1);
     (void)fflush(stdout);
@@ -504,14 +507,16 @@ static bool play_one(const struct arguments *a, uint64_t seed, struct result *r)
     return e.passed;
 }
 
-/* Every jobs-th seed from `first` on. */
-static void worker(const struct arguments *a, uint32_t first, struct result *r)
+static _Atomic uint64_t *stories_begun; /* in memory that all workers share */
+
+/* The next story that no worker has begun, until there is none: so they end together. */
+static void worker(const struct arguments *a, uint32_t number, struct result *r)
 {
     static struct result lie;
     struct arguments lying = *a;
 
     lying.options.lie = true;
-    for (uint64_t i = first, played = 1; i < a->seeds && !(a->first && r->failed_count > 0); i += a->jobs, played++) {
+    for (uint64_t i, played = 1; !(a->first && r->failed_count > 0) && (i = atomic_fetch_add(stories_begun, 1)) < a->seeds; played++) {
         bool passed = play_one(a, a->from + i, r);
 
         if (passed && !a->first && !a->options.lie && i < LIES) { /* and is the oracle awake? */
@@ -522,7 +527,7 @@ static void worker(const struct arguments *a, uint32_t first, struct result *r)
             (void)printf("not ok seed %llu: %s: %s\n", (unsigned long long)(a->from + i), r->failed[r->failed_count - 1].kind, r->failed[r->failed_count - 1].text);
         if (played % SAYS_EVERY == 0)
             (void)printf("... seed %llu, %llu failed of the %llu that worker %u has played\n", (unsigned long long)(a->from + i), (unsigned long long)r->failed_count,
-                         (unsigned long long)played, first);
+                         (unsigned long long)played, number);
         (void)fflush(stdout);
     }
 }
@@ -542,7 +547,7 @@ static void tell(const struct arguments *a, uint64_t seed)
     (void)printf("seed %llu: %s%s%s\n", (unsigned long long)seed, e.passed ? "passed" : e.kind, e.passed ? "" : ": ", e.text);
 }
 
-static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
+static pid_t start(const struct arguments *a, uint32_t number, struct result *r)
 {
     pid_t child;
 
@@ -551,7 +556,7 @@ static pid_t start(const struct arguments *a, uint32_t first, struct result *r)
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         stages_begin();
-        worker(a, first, r);
+        worker(a, number, r);
         stages_end();
         (void)fflush(stdout);
         r->ended = true;
@@ -625,7 +630,8 @@ int main(int argc, char **argv)
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
     (void)fflush(stdout);
     results = mmap(NULL, a.jobs * sizeof *results, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (results == MAP_FAILED) {
+    stories_begun = mmap(NULL, sizeof *stories_begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (results == MAP_FAILED || stories_begun == MAP_FAILED) {
         perror("perche-sim");
         return 1;
     }

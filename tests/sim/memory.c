@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED 1
@@ -16,14 +17,21 @@
 #endif
 #endif
 
+#ifdef WATCHED
+const bool memory_watched = true;
+#else
+const bool memory_watched = false;
+#endif
+
 #ifndef WATCHED
 
 #define STEP 16u                /* sizes up to SMALL_MAX go by these */
-#define SMALL_MAX 1024u
+#define SMALL_MAX 1024u         /* 2^10 */
 #define SMALL (SMALL_MAX / STEP)
-#define PARTS 4u                /* then each doubling in so many parts, up to 4 MB; what is larger is the system's */
+#define PARTS 4u                /* then each doubling in quarters, up to 4 MB; what is larger is the system's */
 #define LARGE (12u * PARTS)
 #define ARENA_BYTES (4u << 20)
+#define AHEAD_BYTES (128u << 10)
 
 struct block {
     uint32_t bytes, list;       /* of what follows, which is aligned to 8 as SQLite asks for; which list it goes back to */
@@ -33,26 +41,50 @@ struct block {
 #define HEAD offsetof(struct block, next)
 
 static struct block *idle[SMALL + LARGE];
-static uint8_t *arena;
+static uint8_t *arena, *touched; /* touched: where its pages begin that nobody has written yet */
 static size_t arena_left;
 
 /* Which list, and how many bytes a block of it has. */
-static unsigned class_of(size_t n, size_t *bytes)
+static inline unsigned class_of(size_t n, size_t *bytes)
 {
-    size_t half;
-    unsigned k, part;
+    unsigned doubling; /* 2^doubling < n <= 2 * 2^doubling */
+    size_t part;
 
     if (n <= SMALL_MAX) {
-        k = n == 0 ? 0 : (unsigned)((n - 1) / STEP);
+        unsigned k = n == 0 ? 0 : (unsigned)((n - 1) / STEP);
+
         *bytes = (k + 1) * STEP;
         return k;
     }
-    k = 0;
-    for (half = SMALL_MAX; n > 2 * half; half *= 2)
-        k += PARTS;
-    part = (unsigned)((n - half - 1) / (half / PARTS));
-    *bytes = half + (part + 1) * (half / PARTS);
-    return SMALL + k + part;
+    doubling = 63u - (unsigned)__builtin_clzl(n - 1);
+    part = ((n - 1) >> (doubling - 2)) + 1; /* in quarters of that: 5 to 8 */
+    *bytes = part << (doubling - 2);
+    return SMALL + PARTS * (doubling - 10) + (unsigned)part - 5;
+}
+
+static bool arena_new(void)
+{
+    arena = aligned_alloc(4096, ARENA_BYTES); /* of ordinary pages: in the copy of its process that a story begins in, a large one is taken apart */
+    arena_left = arena != NULL ? ARENA_BYTES : 0;
+    touched = arena;
+    return arena != NULL;
+}
+
+/* The next @bytes of the arena, which has them. Each page's first write is a fault, which costs more than what is written
+ * then: so many pages at once are asked for. Where the kernel does not know the call they come one by one. */
+static struct block *carve(size_t bytes)
+{
+    struct block *b = (struct block *)arena;
+
+    arena += bytes;
+    arena_left -= bytes;
+    if (arena > touched) {
+        uint8_t *end = arena + arena_left, *to = end - touched > AHEAD_BYTES ? touched + AHEAD_BYTES : end;
+
+        (void)madvise(touched, (size_t)(to - touched), MADV_POPULATE_WRITE);
+        touched = to;
+    }
+    return b;
 }
 
 static void *take(int wanted)
@@ -71,15 +103,9 @@ static void *take(int wanted)
         if (b == NULL)
             return NULL;
     } else {
-        if (bytes + HEAD > arena_left) {
-            arena = malloc(ARENA_BYTES); /* of ordinary pages: in the copy of its process that a story begins in, a large one is taken apart */
-            arena_left = arena != NULL ? ARENA_BYTES : 0;
-            if (arena == NULL)
-                return NULL;
-        }
-        b = (struct block *)arena;
-        arena += bytes + HEAD;
-        arena_left -= bytes + HEAD;
+        if (bytes + HEAD > arena_left && !arena_new())
+            return NULL;
+        b = carve(bytes + HEAD);
     }
     b->bytes = (uint32_t)bytes;
     b->list = k;

@@ -58,18 +58,19 @@ static const char *table_name(int table)
     return table == T_CONFLICT ? "perche_conflict" : table == T_CHAIN ? "perche_chain" : specs[table].name;
 }
 
-static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
+/* @scoped: ?1 is a site, and the second column says whether the row is in its scope; else that is always 1. */
+static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table, bool scoped)
 {
+    sqlite3_stmt **kept = &n->dumps[scoped][table], *s;
     char sql[3000], columns[1500] = "";
-    sqlite3_stmt *s = NULL;
     size_t at;
 
-    if (n->dumps[table] != NULL)
-        return n->dumps[table];
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT group_concat('t.' || name) FROM (SELECT name FROM pragma_table_info(?1) ORDER BY name)", -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(s, 1, table_name(table), -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+    if (*kept != NULL)
+        return *kept;
+    s = program_ask(w, n, "SELECT group_concat('t.' || name) FROM (SELECT name FROM pragma_table_info(?1) ORDER BY name)");
+    if (s != NULL && sqlite3_bind_text(s, 1, table_name(table), -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
         (void)snprintf(columns, sizeof columns, "%s", (const char *)sqlite3_column_text(s, 0)); /* one that was added again stands elsewhere in the file */
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     if (table >= TABLES) {
         (void)snprintf(sql, sizeof sql, "SELECT json_array(t.id), NULL, %s FROM %s t ORDER BY t.id", columns, table_name(table));
     } else {
@@ -78,13 +79,13 @@ static sqlite3_stmt *dump_statement(struct world *w, struct node *n, int table)
         at = (size_t)snprintf(sql, sizeof sql, "SELECT json_array(");
         for (int i = 0; i < 3 && t->keys[i] != NULL; i++)
             at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "), CASE WHEN ?1 IS NULL THEN 1 ELSE (%s) END, %s FROM %s t ORDER BY ", t->scope, columns, t->name);
+        at += (size_t)snprintf(sql + at, sizeof sql - at, "), (%s), %s FROM %s t ORDER BY ", scoped ? t->scope : "1", columns, t->name);
         for (int i = 0; i < 3 && t->keys[i] != NULL; i++) /* what find() and dump_same() take for granted; seen to in dump_take() */
             at += (size_t)snprintf(sql + at, sizeof sql - at, "%st.%s", i ? ", " : "", t->keys[i]);
     }
-    if (sqlite3_prepare_v2(node_db(w, n), sql, -1, &n->dumps[table], NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(node_db(w, n), sql, -1, kept, NULL) != SQLITE_OK)
         world_fail(w, "oracle", "%s: %s: %s", n->name, sql, sqlite3_errmsg(n->db));
-    return n->dumps[table];
+    return *kept;
 }
 
 static const struct entry *find(const struct dump *d, int table, const char *key)
@@ -108,9 +109,9 @@ static const struct entry *find(const struct dump *d, int table, const char *key
 
 static void dump_held(struct world *w, struct node *n, struct dump *d)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, n, "SELECT t.name, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab");
 
-    if (sqlite3_prepare_v2(n->db, "SELECT t.name, h.key FROM perche_held h JOIN perche_tab t ON t.num = h.tab", -1, &s, NULL) != SQLITE_OK) {
+    if (s == NULL) {
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
         return;
     }
@@ -127,7 +128,7 @@ static void dump_held(struct world *w, struct node *n, struct dump *d)
         else
             world_fail(w, "simulator", "%s holds a row of another kind of key", n->name);
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 struct dump *dump_take(struct world *w, struct node *n, const char *site)
@@ -144,10 +145,10 @@ struct dump *dump_take(struct world *w, struct node *n, const char *site)
 
         if (table < TABLES && table_gone(w, n, table))
             continue;
-        s = dump_statement(w, n, table);
+        s = dump_statement(w, n, table, site != NULL && table < TABLES);
         if (s == NULL)
             break;
-        if (table < TABLES)
+        if (site != NULL && table < TABLES)
             sqlite3_bind_text(s, 1, site, -1, SQLITE_STATIC);
         while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
             struct entry *e;
@@ -192,9 +193,9 @@ struct dump *dump_take(struct world *w, struct node *n, const char *site)
         if (rc != SQLITE_DONE && rc != SQLITE_BUSY)
             world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
     }
-    if (sqlite3_prepare_v2(n->db, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)", -1, &s, NULL) == SQLITE_OK)
-        d->ready = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
-    sqlite3_finalize(s);
+    s = program_ask(w, n, "SELECT NOT EXISTS (SELECT 1 FROM perche_capture)");
+    d->ready = s != NULL && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 1;
+    program_done(w, n, s);
     dump_held(w, n, d);
     if (once)
         (void)sqlite3_exec(n->db, "COMMIT", NULL, NULL, NULL); /* nothing was written */
@@ -431,10 +432,9 @@ static void read_rows(struct world *w, struct node *n, struct notes *notes)
 
         if (table_gone(w, n, table))
             continue;
-        s = dump_statement(w, n, table);
+        s = dump_statement(w, n, table, false);
         if (s == NULL)
             return;
-        sqlite3_bind_null(s, 1);
         while (sqlite3_step(s) == SQLITE_ROW) {
             int row = row_find(w, table, (const char *)sqlite3_column_text(s, 0));
 
@@ -486,10 +486,9 @@ static void read_rows(struct world *w, struct node *n, struct notes *notes)
 
 static void read_conflicts(struct world *w, struct node *hub, struct notes *notes)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, hub, "SELECT tab, key, col, kind, state, typeof(a_value), a_value, typeof(b_value), b_value FROM perche_conflict ORDER BY id");
 
-    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT tab, key, col, kind, state, typeof(a_value), a_value, typeof(b_value), b_value FROM perche_conflict ORDER BY id",
-                           -1, &s, NULL) != SQLITE_OK) {
+    if (s == NULL) {
         world_fail(w, "oracle", "perche_conflict: %s", sqlite3_errmsg(hub->db));
         return;
     }
@@ -579,15 +578,15 @@ static void read_conflicts(struct world *w, struct node *hub, struct notes *note
             }
         }
     }
-    sqlite3_finalize(s);
+    program_done(w, hub, s);
 }
 
 /* Blocks of the hub's history are encoded batches. */
 static void read_history(struct world *w, struct node *hub, struct notes *notes)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, hub, "SELECT body FROM perche_history");
 
-    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT body FROM perche_history", -1, &s, NULL) != SQLITE_OK)
+    if (s == NULL)
         return;
     while (sqlite3_step(s) == SQLITE_ROW) {
         struct perche_batch *b = perche_batch_new();
@@ -610,7 +609,7 @@ static void read_history(struct world *w, struct node *hub, struct notes *notes)
                 }
         perche_batch_free(b);
     }
-    sqlite3_finalize(s);
+    program_done(w, hub, s);
 }
 
 /* What is listed at the site whose write the hub did not take, with its value, has not vanished. A hub that is put back knows nothing
@@ -628,10 +627,10 @@ static bool may_be_refused(const struct world *w)
 
 static void read_refused(struct world *w, struct node *n, bool *listed)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, n, "SELECT v.value, r.reason FROM perche_refused r, json_each(r.image) v WHERE r.columns = '' AND r.reason IN ('scope', 'parent')"
+                                        " AND v.type IN ('text', 'integer')");
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT v.value, r.reason FROM perche_refused r, json_each(r.image) v WHERE r.columns = '' AND r.reason IN ('scope', 'parent')"
-                                          " AND v.type IN ('text', 'integer')", -1, &s, NULL) != SQLITE_OK)
+    if (s == NULL)
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
     while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
         char text[64];
@@ -642,7 +641,7 @@ static void read_refused(struct world *w, struct node *n, bool *listed)
         if (x != 0 && x <= w->writes_count)
             listed[x] |= w->writes[x].bypass || (hub_forgot_marks(w) && strcmp((const char *)sqlite3_column_text(s, 1), "scope") == 0);
     }
-    sqlite3_finalize(s);
+    program_done(w, n, s);
 }
 
 /* Likewise a deletion: its entry names the row and no value. One that the brake held ends with the row's leaving, too. */
@@ -650,13 +649,14 @@ static bool deletion_listed(struct world *w, const struct write *x)
 {
     const struct row_note *r = &w->rows[x->row];
     struct node *n = &w->nodes[x->node];
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s;
     bool listed = false;
 
     if (x->node == HUB || x->node >= w->nodes_count || !w->plan->mix.moves)
         return false;
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT 1 FROM perche_refused WHERE tab = ?1 AND ?2 IN (key, '[\"' || replace(key, ',', '\",\"') || '\"]')"
-                                          " AND columns = '' AND (reason = 'left' OR (reason = 'scope' AND ?3)) AND cells = 0", -1, &s, NULL) != SQLITE_OK) {
+    s = program_ask(w, n, "SELECT 1 FROM perche_refused WHERE tab = ?1 AND ?2 IN (key, '[\"' || replace(key, ',', '\",\"') || '\"]')"
+                          " AND columns = '' AND (reason = 'left' OR (reason = 'scope' AND ?3)) AND cells = 0");
+    if (s == NULL) {
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
         return false;
     }
@@ -664,7 +664,7 @@ static bool deletion_listed(struct world *w, const struct write *x)
     sqlite3_bind_text(s, 2, r->json, -1, SQLITE_STATIC);
     sqlite3_bind_int(s, 3, hub_forgot_marks(w));
     listed = sqlite3_step(s) == SQLITE_ROW;
-    sqlite3_finalize(s);
+    program_done(w, n, s);
     return listed;
 }
 
@@ -673,6 +673,8 @@ static bool deletion_listed(struct world *w, const struct write *x)
 struct held {
     bool value[WRITES_MAX];  /* some file has it: in a row, a question, the history or the list of what was refused */
     uint32_t gen[ROWS_MAX];  /* newest generation that some file knows */
+    bool others_value[WRITES_MAX]; /* the same, without the file of the node that is put back */
+    uint32_t others_gen[ROWS_MAX];
     bool there[ROWS_MAX][MACHINES_MAX];
     bool leaves[ROWS_MAX][MACHINES_MAX]; /* the file of a hub that is put back says so: the answer may be on its way, and counts */
 };
@@ -709,10 +711,10 @@ static int row_of_key(const struct world *w, const char *table, struct perche_by
 /* What the hub has told sites to drop, or will. */
 static void read_leaving(struct world *w, struct node *hub, struct held *h)
 {
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = program_ask(w, hub, "SELECT n.text, t.name, l.key FROM perche_left l JOIN perche_name n ON n.num = l.site JOIN perche_tab t ON t.num = l.tab"
+                                          " WHERE l.ended = 0 AND NOT l.stays");
 
-    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT n.text, t.name, l.key FROM perche_left l JOIN perche_name n ON n.num = l.site JOIN perche_tab t ON t.num = l.tab"
-                                            " WHERE l.ended = 0 AND NOT l.stays", -1, &s, NULL) != SQLITE_OK)
+    if (s == NULL)
         world_fail(w, "oracle", "%s: %s", hub->name, sqlite3_errmsg(hub->db));
     while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
         struct perche_bytes key = {sqlite3_column_blob(s, 2), (uint32_t)sqlite3_column_bytes(s, 2)};
@@ -722,7 +724,7 @@ static void read_leaving(struct world *w, struct node *hub, struct held *h)
             if (strcmp(w->nodes[k].id, (const char *)sqlite3_column_text(s, 0)) == 0)
                 h->leaves[row][k] = true;
     }
-    sqlite3_finalize(s);
+    program_done(w, hub, s);
 }
 
 static void hold_row(struct world *w, struct held *h, uint32_t k, const struct perche_part *part, const struct perche_row *r)
@@ -750,12 +752,12 @@ static void hold_row(struct world *w, struct held *h, uint32_t k, const struct p
 /* A row that has left a site is still in the blocks of its history, and nobody will ever be shown it from there. */
 static void hold_history(struct world *w, struct node *n, struct held *h, uint32_t k)
 {
-    sqlite3_stmt *s = NULL, *here = NULL;
+    sqlite3_stmt *s = program_ask(w, n, "SELECT body, 0 FROM perche_history UNION ALL SELECT body, 1 FROM perche_parked");
+    sqlite3_stmt *here = program_ask(w, n, "SELECT 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2");
 
-    if (sqlite3_prepare_v2(node_db(w, n), "SELECT body, 0 FROM perche_history UNION ALL SELECT body, 1 FROM perche_parked", -1, &s, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(n->db, "SELECT 1 FROM perche_row WHERE tab = (SELECT num FROM perche_tab WHERE name = ?1) AND key = ?2", -1, &here, NULL) != SQLITE_OK)
+    if (s == NULL || here == NULL)
         world_fail(w, "oracle", "%s: %s", n->name, sqlite3_errmsg(n->db));
-    while (here != NULL && sqlite3_step(s) == SQLITE_ROW) {
+    while (s != NULL && here != NULL && sqlite3_step(s) == SQLITE_ROW) {
         struct perche_batch *b = perche_batch_new();
         struct perche_err err;
 
@@ -772,8 +774,50 @@ static void hold_history(struct world *w, struct node *n, struct held *h, uint32
                 }
         perche_batch_free(b);
     }
-    sqlite3_finalize(s);
-    sqlite3_finalize(here);
+    program_done(w, n, s);
+    program_done(w, n, here);
+}
+
+/* What one file holds. false: it could not be read. */
+static bool hold_file(struct world *w, struct node *from, struct held *h)
+{
+    uint32_t k = from->index;
+
+    for (int table = 0; table < DUMPS; table++) {
+        sqlite3_stmt *s = table < TABLES && table_gone(w, from, table) ? NULL : dump_statement(w, from, table, false);
+
+        if (s == NULL && w->failure[0] != '\0')
+            return false;
+        if (s == NULL)
+            continue;
+        while (sqlite3_step(s) == SQLITE_ROW) {
+            int row = table >= TABLES ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
+
+            if (row >= 0 && h->leaves[row][k])
+                continue;
+            if (row >= 0)
+                h->there[row][k] = true;
+            for (int i = 2; i < sqlite3_column_count(s); i++)
+                if (sqlite3_column_type(s, i) == SQLITE_INTEGER || sqlite3_column_type(s, i) == SQLITE_TEXT)
+                    hold_value(w, h, sqlite3_column_type(s, i), sqlite3_column_text(s, i), (uint32_t)sqlite3_column_bytes(s, i));
+        }
+        sqlite3_reset(s);
+    }
+    hold_history(w, from, h, k);
+    if (from->index != HUB && may_be_refused(w)) /* the list goes with the file of the site that it is told to */
+        read_refused(w, from, h->value);
+    if (!from->up)
+        disk_run_as(from->disk, DISK_PROGRAM);
+    return true;
+}
+
+/* ... and all files but @n's. */
+static bool hold_others(struct world *w, const struct node *n, struct held *h)
+{
+    for (uint32_t k = 0; k < MACHINES_MAX; k++)
+        if (&w->nodes[k] != n && (k < w->nodes_count || w->nodes[k].twin_of != 0) && !hold_file(w, &w->nodes[k], h))
+            return false;
+    return true;
 }
 
 struct held *held_take(struct world *w, struct node *n, const struct held *before)
@@ -782,41 +826,22 @@ struct held *held_take(struct world *w, struct node *n, const struct held *befor
 
     if (h == NULL)
         abort();
-    if (before != NULL)
-        memcpy(h->leaves, before->leaves, sizeof h->leaves);
-    for (uint32_t k = 0; k < MACHINES_MAX; k++) {
-        struct node *from = &w->nodes[k];
-
-        if (k >= w->nodes_count && from->twin_of == 0)
-            continue;
-        for (int table = 0; table < DUMPS; table++) {
-            sqlite3_stmt *s = table < TABLES && table_gone(w, from, table) ? NULL : dump_statement(w, from, table);
-
-            if (s == NULL && w->failure[0] != '\0')
-                return h;
-            if (s == NULL)
-                continue;
-            if (table < TABLES)
-                sqlite3_bind_null(s, 1);
-            while (sqlite3_step(s) == SQLITE_ROW) {
-                int row = table >= TABLES ? -1 : row_find(w, table, (const char *)sqlite3_column_text(s, 0));
-
-                if (row >= 0 && h->leaves[row][k])
-                    continue;
-                if (row >= 0)
-                    h->there[row][k] = true;
-                for (int i = 2; i < sqlite3_column_count(s); i++)
-                    if (sqlite3_column_type(s, i) == SQLITE_INTEGER || sqlite3_column_type(s, i) == SQLITE_TEXT)
-                        hold_value(w, h, sqlite3_column_type(s, i), sqlite3_column_text(s, i), (uint32_t)sqlite3_column_bytes(s, i));
-            }
-            sqlite3_reset(s);
-        }
-        hold_history(w, from, h, k);
-        if (from->index != HUB && may_be_refused(w)) /* the list goes with the file of the site that it is told to */
-            read_refused(w, from, h->value);
-        if (!from->up)
-            disk_run_as(from->disk, DISK_PROGRAM);
+    if (before != NULL && n->index != HUB) { /* the others hold what they held: they are not read again */
+        memcpy(h->value, before->others_value, sizeof h->value);
+        memcpy(h->gen, before->others_gen, sizeof h->gen);
+        memcpy(h->there, before->there, sizeof h->there);
+        for (uint32_t row = 0; row < ROWS_MAX; row++)
+            h->there[row][n->index] = false;
+    } else {
+        if (before != NULL)
+            memcpy(h->leaves, before->leaves, sizeof h->leaves);
+        if (!hold_others(w, n, h))
+            return h;
+        memcpy(h->others_value, h->value, sizeof h->value);
+        memcpy(h->others_gen, h->gen, sizeof h->gen);
     }
+    if ((n->index < w->nodes_count || n->twin_of != 0) && !hold_file(w, n, h))
+        return h;
     if (before == NULL && n->index == HUB) /* it has all of it itself */
         read_leaving(w, n, h);
     if (!n->up)
@@ -1032,4 +1057,12 @@ void oracle_end(struct world *w)
             world_fail(w, "row lost", "%s %s is gone, and nobody deleted it", specs[w->rows[row].table].name, w->rows[row].json);
     }
     free(notes);
+}
+
+void oracle_ask_ahead(struct world *w)
+{
+    struct node *hub = &w->nodes[HUB];
+
+    dump_free(dump_take(w, hub, w->nodes[1].id)); /* with scopes */
+    free(held_take(w, hub, NULL));                /* and without, at every node */
 }

@@ -10,6 +10,7 @@
  *   plan.c    what will happen: a list of steps drawn from the seed
  *   world.c   nodes, events in order of virtual time, crashes
  *   line.c    what becomes of messages
+ *   program.c the connection of a node's programs
  *   actors.c  programs that write, and what they had seen when they did
  *   oracle.c  what must be true at the end, told from the writes alone
  *   disk.c    disks and clocks
@@ -39,6 +40,8 @@
 #define TWINS_MAX 2
 #define MACHINES_MAX (NODES_MAX + TWINS_MAX) /* behind the nodes: copies of a site's machine that run beside it */
 #define EPOCH_MS UINT64_C(1800000000000) /* when every story begins: 2027-01-15 */
+#define FILE_NAME "replica.db"
+#define ASKED_MAX 160 /* statements that a node's programs keep */
 #define STEPS_MAX 512
 #define WRITES_MAX 2048
 #define ROWS_MAX 1024
@@ -294,6 +297,13 @@ struct lane { /* works of a node that wait, in order */
     uint32_t done_count;
 };
 
+struct asked { /* a statement of a program, kept */
+    struct sqlite3_stmt *s;
+    uint32_t bytes; /* of its text */
+    uint32_t used;  /* in which order: the last use */
+    bool lent;
+};
+
 struct node {
     struct world *world;
     uint8_t index;
@@ -328,7 +338,9 @@ struct node {
 
     /* programs */
     sqlite3 *db;
-    struct sqlite3_stmt *dumps[24];
+    struct sqlite3_stmt *dumps[2][24]; /* of the oracle, without and with scopes */
+    struct asked asked[ASKED_MAX];
+    uint32_t asked_count, asked_now;
     bool slow;               /* one holds the lock */
     uint32_t slow_first;     /* its first write's number */
     bool slow_rollback;
@@ -391,6 +403,7 @@ struct world {
     uint64_t requests_count, requests_cap;
     struct chance line_chance, work_chance;
     bool healed, ended, put_back, columns_lost;
+    bool tidy;               /* everything is freed by world_free() */
     uint64_t moved_ms;       /* virtual: when rows last changed anywhere */
     uint64_t events;
 
@@ -421,7 +434,6 @@ uint64_t world_wall(const struct world *w, const struct node *n);
 void node_event(struct world *w, struct node *n, struct sync_event *ev);
 void node_changed(struct world *w, struct node *n);      /* a program has committed */
 void node_command(struct world *w, struct node *n, const char *name, char *args); /* takes args; on the writer's lane */
-sqlite3 *node_db(struct world *w, struct node *n);       /* the programs' connection */
 void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms);
 
 /* events */
@@ -441,6 +453,14 @@ struct event {
     struct outcome *outcome; /* owned */
 };
 struct event *world_at(struct world *w, uint64_t in_ms, enum event_kind kind, const struct node *n); /* fill in the rest */
+
+/* program.c */
+sqlite3 *node_db(struct world *w, struct node *n);       /* the programs' connection */
+/* A statement of theirs, until program_done(). NULL: SQLite does not take it, and says why. */
+sqlite3_stmt *program_ask(struct world *w, struct node *n, const char *sql);
+void program_done(struct world *w, struct node *n, sqlite3_stmt *s); /* NULL is fine */
+void programs_end(struct node *n);
+void programs_drop(struct node *n); /* they are killed: nobody closes anything */
 
 /* line.c */
 void line_send(struct world *w, struct node *site, uint32_t channel, uint64_t tag, const struct perche_message *m);
@@ -480,6 +500,7 @@ bool table_gone(struct world *w, struct node *n, int table); /* a program has dr
 bool actor_decide_all(struct world *w, struct node *n);
 bool held_json(const void *key, int n, char out[48]); /* the key as perche_conflict has it; false: not one UUID */
 void actors_fill(struct world *w); /* the first rows */
+void actors_ask_ahead(struct world *w, struct node *n); /* the statements that its programs use in most stories */
 uint32_t writes_add(struct world *w, uint8_t node, uint32_t row, int col); /* number, from 1 */
 int row_find(const struct world *w, int table, const char *json); /* -1 */
 
@@ -515,6 +536,7 @@ void oracle_equal(struct world *w, struct node *n, const struct perche_message *
 void oracle_given(struct world *w, struct node *hub, const char *site, const struct perche_pull_reply *reply);
 void oracle_taken(struct world *w, struct node *n, const struct perche_pull_reply *reply);
 void oracle_end(struct world *w);
+void oracle_ask_ahead(struct world *w); /* compiles its statements in the beginning of all stories */
 /* What all files together hold, before and after one of them was put back: what is in none any more is lost. */
 struct held;
 struct held *held_take(struct world *w, struct node *n, const struct held *before); /* NULL: now, before @n is put back */
@@ -522,6 +544,7 @@ void held_lost(struct world *w, struct node *n, struct held *before, struct held
 
 /* memory.c */
 void memory_begin(void); /* before SQLite is called */
+extern const bool memory_watched; /* by a sanitizer */
 
 /* story.c */
 void story(struct world *w, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

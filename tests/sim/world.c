@@ -13,7 +13,6 @@
 
 #include "lock.h"
 
-#define FILE_NAME "replica.db"
 #define LOOK_MS 20000u   /* net looks now and then whether anybody wrote */
 #define GROUP_MAX 6
 
@@ -621,26 +620,29 @@ static void process_end(struct node *n)
     n->crash_in = 0;
 }
 
-static void programs_end(struct node *n)
+/* Who is killed closes nothing, and its memory is gone: to close its connections and take it all back costs time and changes nothing.
+ * A sanitizer is to see what becomes of a connection in any state, and what leaks: there it is closed, and so it is on a disk that may
+ * get full, as a close takes of the room, or makes some. */
+static bool closes_nothing(const struct node *n)
 {
-    for (size_t i = 0; i < sizeof n->dumps / sizeof n->dumps[0]; i++) {
-        (void)sqlite3_finalize(n->dumps[i]);
-        n->dumps[i] = NULL;
-    }
-    disk_run_as(n->disk, DISK_PROGRAM);
-    (void)sqlite3_close_v2(n->db); /* rolls back what it had open */
-    n->db = NULL;
+    return !memory_watched && !n->world->tidy && !disk_bounded(n->disk);
 }
 
-sqlite3 *node_db(struct world *w, struct node *n)
+static void process_killed(struct node *n)
 {
-    disk_run_as(n->disk, DISK_PROGRAM);
-    if (n->db == NULL) {
-        if (sqlite3_open_v2(FILE_NAME, &n->db, SQLITE_OPEN_READWRITE, disk_vfs(n->disk)) != SQLITE_OK ||
-            sqlite3_exec(n->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK)
-            world_fail(w, "program", "%s: a program cannot open the file: %s", n->name, sqlite3_errmsg(n->db));
+    if (closes_nothing(n)) {
+        disk_drop(n->disk, DISK_DAEMON);
+        n->reader = n->writer = NULL;
     }
-    return n->db;
+    process_end(n);
+}
+
+static void programs_killed(struct node *n)
+{
+    if (closes_nothing(n))
+        programs_drop(n);
+    else
+        programs_end(n);
 }
 
 void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms)
@@ -658,9 +660,9 @@ void node_crash(struct world *w, struct node *n, bool power, uint64_t down_ms)
     dump_free(d);
     disk_freeze_at(n->disk, 0);
     disk_freeze(n->disk);
-    process_end(n);
+    process_killed(n);
     if (power) {
-        programs_end(n);
+        programs_killed(n);
         if (n->slow) { /* its transaction has never been */
             for (uint32_t i = n->slow_first; i <= w->writes_count; i++)
                 if (w->writes[i].node == n->index)
@@ -699,13 +701,14 @@ static void node_stop(struct world *w, struct node *n, uint64_t down_ms)
     (void)world_at(w, down_ms, EV_START, n);
 }
 
-/* Ends all that has the file open, also a program in the middle of a transaction. */
+/* Ends all that writes the file, also a program in the middle of a transaction. */
 static void everybody_out(struct world *w, struct node *n)
 {
     disk_freeze_at(n->disk, 0);
     disk_freeze(n->disk);
-    process_end(n);
-    programs_end(n);
+    process_killed(n);
+    if (n->slow || disk_bounded(n->disk))
+        programs_killed(n);
     if (n->slow) { /* its transaction has never been */
         for (uint32_t i = n->slow_first; i <= w->writes_count; i++)
             if (w->writes[i].node == n->index)
@@ -776,6 +779,8 @@ static void exchange(struct world *w, struct node *n, struct node *t)
     struct disk_copy *a = disk_copy(n->disk), *b = disk_copy(t->disk);
     struct node *third = other_twin(w, n, t);
 
+    programs_killed(n); /* after the copies: a close writes the WAL back */
+    programs_killed(t);
     disk_put_back(n->disk, b);
     disk_put_back(t->disk, a);
     disk_copy_free(a);
@@ -815,7 +820,7 @@ static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_
         (void)world_at(w, 1000, EV_START, n);
     }
     before = held_take(w, t, NULL);
-    programs_end(t);
+    programs_killed(t);
     disk_clear(t->disk);
     t->twin_of = 0;
     held_lost(w, t, before, held_take(w, t, before));
@@ -825,15 +830,15 @@ static void twin_end(struct world *w, struct node *n, bool first, uint64_t down_
 
 static bool is_held(struct world *w, const struct node *n)
 {
-    sqlite3_stmt *s = NULL;
+    struct node *hub = &w->nodes[HUB];
+    sqlite3_stmt *s = program_ask(w, hub, "SELECT 1 FROM perche_peer p JOIN perche_name a ON a.num = p.site WHERE p.held_ms <> 0 AND a.text = ?1");
     bool held = false;
 
-    if (sqlite3_prepare_v2(node_db(w, &w->nodes[HUB]), "SELECT 1 FROM perche_peer p JOIN perche_name a ON a.num = p.site WHERE p.held_ms <> 0 AND a.text = ?1",
-                           -1, &s, NULL) == SQLITE_OK) {
+    if (s != NULL) {
         sqlite3_bind_text(s, 1, n->id, -1, SQLITE_STATIC);
         held = sqlite3_step(s) == SQLITE_ROW;
     }
-    sqlite3_finalize(s);
+    program_done(w, hub, s);
     return held;
 }
 
@@ -875,7 +880,7 @@ static void put_back(struct world *w, struct node *n, uint64_t down_ms)
     STORY(w, n, "its older copy is put back, it starts again in %.1f s", (double)down_ms / 1000.0);
     everybody_out(w, n);
     before = held_take(w, n, NULL);
-    programs_end(n);
+    programs_killed(n);
     disk_put_back(n->disk, n->copy);
     actor_put_back(w, n);
     held_lost(w, n, before, held_take(w, n, before));
@@ -1156,7 +1161,7 @@ static bool at_rest(const struct world *w)
 static bool operator_needed(struct world *w)
 {
     struct node *hub = &w->nodes[HUB];
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s;
     bool needed = false;
 
     for (uint32_t i = 1; i < w->nodes_count; i++)
@@ -1164,9 +1169,9 @@ static bool operator_needed(struct world *w)
             run_until(w, w->now_ms + 60000);
             return true;
         }
-    if (sqlite3_prepare_v2(node_db(w, hub), "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2)", -1, &s, NULL) == SQLITE_OK)
-        needed = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
-    sqlite3_finalize(s);
+    s = program_ask(w, hub, "SELECT EXISTS (SELECT 1 FROM perche_peer WHERE recovery = 2)");
+    needed = s != NULL && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) != 0;
+    program_done(w, hub, s);
     if (!needed || !hub->up)
         return false;
     w->counts[COUNT_OPERATOR]++;
@@ -1354,8 +1359,8 @@ static void world_clear(struct world *w)
         struct disk *disk = n->disk;
 
         disk_freeze(disk);
-        process_end(n);
-        programs_end(n);
+        process_killed(n);
+        programs_killed(n);
         disk_settle(disk);
         disk_clear(disk);
         disk_copy_free(n->copy);
@@ -1572,7 +1577,9 @@ bool world_prepare(struct world *w, uint8_t sites)
             run_until(w, 600000);
     }
     for (uint32_t i = 0; i < w->nodes_count && w->failure[0] == '\0'; i++)
-        dump_free(dump_take(w, &w->nodes[i], NULL)); /* prepares its statements */
+        actors_ask_ahead(w, &w->nodes[i]);
+    if (w->failure[0] == '\0')
+        oracle_ask_ahead(w);
     if (w->failure[0] != '\0')
         (void)printf("the beginning of every story failed: %s: %s\n", w->failure_kind, w->failure);
     return w->failure[0] == '\0';
