@@ -300,7 +300,7 @@ static void say_unique(struct client *c, const json_t *result, bool other)
 {
     const json_t *cleared = get_array(result, "cleared"), *other_row;
     const char *column = get_text(result, "column"), *table = get_text(result, "table");
-    unsigned long long left = get_number(result, "left");
+    unsigned long long left = get_number(result, "left"), foreign = get_number(result, "foreign");
     size_t i;
 
     if (strchr(column, ',')) {
@@ -319,9 +319,13 @@ static void say_unique(struct client *c, const json_t *result, bool other)
         free(id);
     }
     if (left > 0)
-        text_say(c->err, "%llu other%s here still with the same value, and %s is never empty there: perche set gives another.", left, left == 1 ? " is" : "s are", column);
-    else if (json_array_size(cleared) == 0)
-        text_say(c->err, "No other record here has it. One that is elsewhere is asked about there, and at the hub.");
+        text_say(c->err, "%llu other%s here still with the same value, as %s is never empty there or as one decision empties 16 records at most: perche set gives another.", left,
+                 left == 1 ? " is" : "s are", column);
+    if (foreign > 0)
+        text_say(c->err, "%llu other%s here with the same value %s another site's, which this one may only read. Until that site or the hub changes it, both are asked about again.", foreign,
+                 foreign == 1 ? "" : "s", foreign == 1 ? "is" : "are");
+    else if (left == 0 && json_array_size(cleared) == 0)
+        text_say(c->err, "No other record here has it. One that is elsewhere is asked about there, and at the hub; until it is changed, so is this one again.");
 }
 
 static void say_decided(struct client *c, const json_t *result, const char *take)

@@ -96,6 +96,8 @@ bool rights_holds(struct replica *r, uint32_t site, const struct meta *m); /* is
 /* A relative of the row has left the site, which could write it and cannot have known that when it wrote: until `done` passes the mark, its
  * edits and new children are taken (DESIGN 4.6). */
 bool rights_relative_left(struct replica *r, uint32_t site, struct meta *m, const struct perche_value *values);
+/* May this node write the row, which has these values and is harvested? A site tells from what it has; the hub judges what arrives. */
+bool rights_here(struct replica *r, struct meta *m, const struct perche_value *values);
 /* Does the child row bring its site into the set of the row that it names? */
 bool rights_brings(const struct meta *m, const struct rule_part *part, const struct perche_value *values);
 

@@ -771,21 +771,62 @@ static enum perche_rc close_all(struct replica *r, const struct question *q,
     return rc;
 }
 
-#define OTHERS_MAX 16u /* rows with one value that a decision empties; with more of them others are left */
+#define OTHERS_MAX 16u /* rows that one decision empties */
 
-/* The value is this row's: it goes from the other rows that bear it and are here, and what is asked about them is answered with it. Which they
- * are into @cleared, an open array; *left: they have it still, where it is never empty. */
-static enum perche_rc clear_others(struct replica *r, const struct question *q, const struct perche_value *value, const char *by, const char *reason, uint64_t stamp,
-                                   struct json *cleared, int64_t *left)
+struct others { /* rows that bear a value which a decision has given to one of them */
+    struct json cleared; /* an array: they bear it no more */
+    int64_t kept;        /* they do, as it is never empty, or as there are too many */
+    int64_t foreign;     /* and those that another site writes: what is asked about them stays open */
+};
+
+/* Empties the column in one of them, and answers what is asked about it with the same decision. */
+static enum perche_rc clear_other(struct replica *r, const struct question *q, struct perche_bytes key, const char *by, const char *reason, uint64_t stamp,
+                                  struct others *others)
 {
-    struct perche_value none[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    struct perche_value values[PERCHE_COLUMNS_MAX + 1] = {{0}};
+    struct question other = {.table = q->table, .column = q->column};
+    struct meta m;
+    int64_t closed;
+    bool ours;
+    enum perche_rc rc = meta_load(r, q->table, key, &m);
+
+    if (rc != PERCHE_OK)
+        return rc;
+    rc = row_values(r, &m, values);
+    ours = rc == PERCHE_OK && rights_here(r, &m, values);
+    meta_clear(&m);
+    if (rc != PERCHE_OK || r->fail != PERCHE_OK)
+        return rc != PERCHE_OK ? rc : r->fail;
+    others->foreign += !ours;
+    others->kept += ours && q->column->notnull;
+    if (!ours || q->column->notnull)
+        return PERCHE_OK;
+    memset(values, 0, sizeof values);
+    (void)snprintf(other.name, sizeof other.name, "%s", q->name);
+    other.json = ask_key_json(r, key);
+    if (other.json != NULL && write_local(r, q->table, key, UINT64_C(1) << (q->column->num - 1), values, stamp) == PERCHE_OK &&
+        close_all(r, &other, &values[0], by, reason, stamp, &closed) == PERCHE_OK) {
+        out_open(&others->cleared, '{');
+        out_key(&others->cleared, "row");
+        out_raw(&others->cleared, other.json);
+        out_key(&others->cleared, "label");
+        ask_label(r, &others->cleared, q->table, key);
+        out_close(&others->cleared, '}');
+    }
+    free(other.json);
+    return r->fail;
+}
+
+/* The value is this row's: it goes from the other rows that bear it, are here and are written here. */
+static enum perche_rc clear_others(struct replica *r, const struct question *q, const struct perche_value *value, const char *by, const char *reason, uint64_t stamp,
+                                   struct others *others)
+{
     uint8_t keys[OTHERS_MAX][PERCHE_KEY_BYTES_MAX];
     uint32_t lengths[OTHERS_MAX], count = 0;
     sqlite3_str *text = sqlite3_str_new(r->db);
     char *query;
     sqlite3_stmt *s;
 
-    *left = 0;
     for (uint32_t i = 0; i < q->table->keys_count; i++)
         sqlite3_str_appendf(text, "%s\"%w\"", i > 0 ? ", " : "SELECT ", q->table->keys[i].name);
     sqlite3_str_appendf(text, " FROM \"%w\" WHERE \"%w\" = ?1", q->table->name, q->column->name);
@@ -796,38 +837,25 @@ static enum perche_rc clear_others(struct replica *r, const struct question *q, 
     sqlite3_free(query);
     if (s != NULL)
         bind_value(s, 1, value);
-    while (count < OTHERS_MAX && ask_row(r, s, "look for a value used twice")) {
+    while (ask_row(r, s, "look for a value used twice")) {
         struct perche_value key[PERCHE_KEY_COLUMNS_MAX];
+        uint8_t encoded[PERCHE_KEY_BYTES_MAX];
+        uint32_t n;
 
         for (uint32_t i = 0; i < q->table->keys_count; i++)
             column_read(r, s, (int)i, &key[i]);
-        if (perche_key_encode(key, q->table->keys_count, keys[count], &lengths[count]) == PERCHE_OK &&
-            (lengths[count] != q->key_n || memcmp(keys[count], q->key, q->key_n) != 0))
-            count++;
-    }
-    sqlite3_finalize(s);
-    for (uint32_t i = 0; r->fail == PERCHE_OK && i < count; i++) {
-        struct question other = {.table = q->table, .column = q->column};
-        struct perche_bytes key = {keys[i], lengths[i]};
-        int64_t closed;
-
-        if (q->column->notnull) {
-            ++*left;
+        if (perche_key_encode(key, q->table->keys_count, encoded, &n) != PERCHE_OK || (n == q->key_n && memcmp(encoded, q->key, n) == 0))
+            continue;
+        if (count == OTHERS_MAX) {
+            others->kept++;
             continue;
         }
-        (void)snprintf(other.name, sizeof other.name, "%s", q->name);
-        other.json = ask_key_json(r, key);
-        if (other.json != NULL && write_local(r, q->table, key, UINT64_C(1) << (q->column->num - 1), none, stamp) == PERCHE_OK &&
-            close_all(r, &other, &none[0], by, reason, stamp, &closed) == PERCHE_OK) {
-            out_open(cleared, '{');
-            out_key(cleared, "row");
-            out_raw(cleared, other.json);
-            out_key(cleared, "label");
-            ask_label(r, cleared, q->table, key);
-            out_close(cleared, '}');
-        }
-        free(other.json);
+        memcpy(keys[count], encoded, n);
+        lengths[count++] = n;
     }
+    sqlite3_finalize(s);
+    for (uint32_t i = 0; r->fail == PERCHE_OK && i < count; i++)
+        (void)clear_other(r, q, (struct perche_bytes){keys[i], lengths[i]}, by, reason, stamp, others);
     return r->fail;
 }
 
@@ -908,8 +936,9 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     struct question q = {0};
     struct perche_value value = {0};
     const struct side *side = NULL;
-    struct json j = {0}, cleared = {0};
-    int64_t closed = 0, left = 0;
+    struct json j = {0};
+    struct others others = {0};
+    int64_t closed = 0;
     bool more = true, was_alive;
     uint64_t rows, stamp;
     enum perche_rc rc = args_parse(r, w->args, &a);
@@ -941,12 +970,12 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
         rc = write_value(r, &q, &value, side, stamp);
     if (rc == PERCHE_OK)
         rc = close_all(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &closed);
-    out_open(&cleared, '[');
+    out_open(&others.cleared, '[');
     if (rc == PERCHE_OK && q.unique && q.column != NULL && side != NULL && value.type != PERCHE_NULL)
-        rc = clear_others(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &cleared, &left);
-    out_close(&cleared, ']');
+        rc = clear_others(r, &q, &value, *by != '\0' ? by : r->node.name, reason, stamp, &others);
+    out_close(&others.cleared, ']');
     r->deciding = false;
-    if (rc == PERCHE_OK && cleared.failed)
+    if (rc == PERCHE_OK && others.cleared.failed)
         rc = fail(r, PERCHE_NOMEM, "no memory for the rows of a decision");
     if (rc == PERCHE_OK)
         rc = applying_end(r);
@@ -968,16 +997,18 @@ enum perche_rc conflict_resolve(struct replica *r, const struct work *w, struct 
     out_key(&j, "kind");
     out_text(&j, q.kind);
     out_key(&j, "cleared"); /* of two rows that bore one value: those that bear it no more */
-    out_raw(&j, cleared.p);
+    out_raw(&j, others.cleared.p);
     out_key(&j, "left"); /* and those that do */
-    out_int(&j, left);
+    out_int(&j, others.kept);
+    out_key(&j, "foreign");
+    out_int(&j, others.foreign);
     out_key(&j, "brought_back"); /* it had been deleted, and the decision for a value makes it live again */
     out_bool(&j, !was_alive && is_alive(r, &q));
     out_close(&j, '}');
     rc = r->fail == PERCHE_OK ? json_done(r, &j, o) : r->fail;
 out:
     out_free(&j);
-    out_free(&cleared);
+    out_free(&others.cleared);
     question_free(&q);
     args_free(&a);
     return rc;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replica/ask.h"
 #include "replica/position.h"
 #include "replica/statements.h"
 
@@ -125,6 +126,33 @@ bool rights_brings(const struct meta *m, const struct rule_part *part, const str
         in |= values[cond->num].n == strlen(part->cond_values[i]) &&
               memcmp(values[cond->num].p, part->cond_values[i], values[cond->num].n) == 0;
     return cond == NULL || in != part->cond_not;
+}
+
+/* Does a site that has the row let this one write what it reads? The hub keeps what it has made of site_reader; a site asks the table. */
+static bool may_as_reader(struct replica *r, const struct meta *m)
+{
+    struct table *readers = registry_table(r, "site_reader");
+    const uint32_t *sites;
+    bool may = false;
+
+    if (m->table->area == NULL || readers == NULL || !readers->present || table_column(readers, "may_write") == NULL)
+        return false;
+    for (uint32_t i = 0, n = scope_sites(r, m->scope, &sites); i < n && !may; i++) {
+        sqlite3_stmt *s = ask(r, "SELECT 1 FROM site_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3 AND may_write = 1");
+
+        ask_bind_text(s, 1, name_text(r, sites[i]));
+        ask_bind_text(s, 2, r->node.site);
+        ask_bind_text(s, 3, m->table->area);
+        may = ask_row(r, s, "look for a reader's rights");
+        sqlite3_finalize(s);
+    }
+    return may;
+}
+
+bool rights_here(struct replica *r, struct meta *m, const struct perche_value *values)
+{
+    return r->hub || m->table->rule == RULE_ALL || rights_relative_left(r, r->node.site_num, m, values) ||
+           scope_may_write(r, m->table, m, values, r->node.site_num) || may_as_reader(r, m);
 }
 
 /* The cells of @in, of a row that the hub has, that would make its site a member of a row that the pusher does not hold. */

@@ -147,24 +147,6 @@ static enum perche_rc write_back(struct replica *r, const struct table *t, const
     return r->fail;
 }
 
-/* Does a site that has the row let this one write what it reads? The hub keeps what it has made of site_reader; a site asks the table. */
-static bool may_as_reader(struct replica *r, const struct meta *m)
-{
-    const uint32_t *sites;
-    bool may = false;
-
-    for (uint32_t i = 0, n = m->table->area != NULL ? scope_sites(r, m->scope, &sites) : 0; i < n && !may; i++) {
-        sqlite3_stmt *s = ask(r, "SELECT 1 FROM site_reader WHERE site_id = ?1 AND reader_id = ?2 AND area = ?3 AND may_write = 1");
-
-        ask_bind_text(s, 1, name_text(r, sites[i]));
-        ask_bind_text(s, 2, r->node.site);
-        ask_bind_text(s, 3, m->table->area);
-        may = ask_row(r, s, "look for a reader's rights");
-        sqlite3_finalize(s);
-    }
-    return may;
-}
-
 /* May this site write the row, which is harvested? Else the hub would refuse it, and put it back when nobody is looking any more. @key: a JSON
  * array; @fresh: a new row, which may be given away where any holder may move it. */
 static enum perche_rc check_ours(struct replica *r, struct table *t, const char *key, bool fresh)
@@ -179,7 +161,7 @@ static enum perche_rc check_ours(struct replica *r, struct table *t, const char 
         meta_load(r, t, (struct perche_bytes){encoded, n}, &m) != PERCHE_OK)
         return r->fail;
     if (m.stored && row_values(r, &m, values) == PERCHE_OK)
-        may = scope_may_write(r, t, &m, values, r->node.site_num) || may_as_reader(r, &m);
+        may = rights_here(r, &m, values);
     meta_clear(&m);
     if (r->fail != PERCHE_OK || may)
         return r->fail;

@@ -1609,9 +1609,10 @@ static void resolve_of_a_value_used_twice_says_what_was_done(void **state)
         const char *column, *value, *cleared, *left, *said;
     } cases[] = {
         {"ine", "'N1'", "[{'row': ['01990c5e'], 'label': 'Zoé Durand'}]", "0", "ine is empty now in learner 01990c5e (Zoé Durand), which had the same value.\n"},
-        {"ine", "'N1'", "[]", "0", "No other record here has it. One that is elsewhere is asked about there, and at the hub.\n"},
+        {"ine", "'N1'", "[]", "0", "No other record here has it. One that is elsewhere is asked about there, and at the hub; until it is changed, so is this one again.\n"},
+        {"ine", "'N1'", "[]", "0, 'foreign': 2", "2 others here with the same value are another site's, which this one may only read. Until that site or the hub changes it, both are asked about again.\n"},
         {"ine", "null", "[]", "0", "ine is empty in this record now.\n"},
-        {"code", "'LLP'", "[]", "1", "1 other is here still with the same value, and code is never empty there: perche set gives another.\n"},
+        {"code", "'LLP'", "[]", "1", "1 other is here still with the same value, as code is never empty there or as one decision empties 16 records at most: perche set gives another.\n"},
         {"cohort_id,day,half", "'P1'", "[]", "0", "The records stay as they are: both have the same cohort_id,day,half. Change that of one of them (perche set), cancel it, or delete it where that may be.\n"},
     };
 

@@ -245,6 +245,49 @@ static void a_school_that_has_both_rows_decides_for_both(void **state)
     program_says(p->hub, "SELECT group_concat(DISTINCT state || resolved_by) FROM perche_conflict", "resolvedAda");
 }
 
+/* What a school may only read it does not empty, as the hub would put it back. As both bear the value still, both are asked again. */
+static void a_school_that_reads_the_other_row_does_not_empty_it(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    used_twice(p);
+    pair_edit(p, p->hub, 1000, "INSERT INTO site_reader (site_id, reader_id, area) SELECT (SELECT home_site_id FROM learner WHERE call_name = 'Bea'), home_site_id, 'placement' FROM learner WHERE call_name = 'Ana'");
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->sites[0], "SELECT count(*) FROM learner WHERE ine = 'N1'", "2");
+    json = pair_command(p, p->sites[0], "resolve", asked(p->sites[0]->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'reason', 'card') FROM perche_conflict"
+                                                                               " WHERE key LIKE (SELECT '%' || id || '%' FROM learner WHERE call_name = 'Ana')"));
+    assert_string_equal(json_at(json, "$.foreign"), "1");
+    assert_string_equal(json_at(json, "$.left"), "0");
+    assert_string_equal(json_at(json, "$.cleared[0].row[0]"), "null");
+    free(json);
+    for (int i = 0; i < 4; i++)
+        pair_sync(p, p->sites[i % 2]);
+    program_says(p->hub, "SELECT group_concat(call_name || ' ' || coalesce(ine, '-')) FROM (SELECT * FROM learner ORDER BY id)", "Ana N1,Bea N1");
+    program_says(p->hub, "SELECT group_concat(state) FROM (SELECT DISTINCT l.call_name, c.state FROM perche_conflict c JOIN learner l ON c.key = json_array(l.id) ORDER BY 1, 2)", "open,resolved,open");
+    program_says(p->hub, "SELECT count(*) FROM perche_refused", "0");
+}
+
+/* One decision empties so many rows, and says how many others there are. */
+static void a_decision_says_how_many_bear_the_value_still(void **state)
+{
+    struct pair *p = *state;
+    char *json;
+
+    pair_edit(p, p->sites[0], 1000, "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20)"
+                                    " INSERT INTO learner (id, home_site_id, call_name, ine) SELECT printf('01487832-4000-7000-8001-%012d', i), site_id, 'L' || i, 'N1' FROM perche_self, n");
+    for (int i = 0; i < 2; i++)
+        pair_sync(p, p->sites[0]);
+    json = pair_command(p, p->hub, "resolve", asked(p->hub->program, "SELECT json_object('id', id, 'take', iif(a_value IS NULL, 'b', 'a'), 'reason', 'card') FROM perche_conflict"
+                                                                     " WHERE key LIKE '%000000000020\"]' LIMIT 1"));
+    assert_string_equal(json_at(json, "$.left"), "3");
+    assert_string_equal(json_at(json, "$.foreign"), "0");
+    free(json);
+    program_says(p->hub, "SELECT count(*) FROM learner WHERE ine = 'N1'", "4");
+    program_says(p->hub, "SELECT ine FROM learner WHERE call_name = 'L20'", "N1");
+}
+
 static void deciding_for_the_other_row_empties_this_one(void **state)
 {
     struct pair *p = *state;
@@ -343,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_edits_of_the_row_leave_the_questions_open, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(deciding_for_a_rows_own_value_takes_it_from_the_other, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(a_school_that_has_both_rows_decides_for_both, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(a_school_that_reads_the_other_row_does_not_empty_it, pair_setup, pair_teardown),
+        cmocka_unit_test_setup_teardown(a_decision_says_how_many_bear_the_value_still, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(deciding_for_the_other_row_empties_this_one, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(deciding_for_another_value_closes_the_other_rows_question_too, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(what_a_school_decides_stands_with_its_reason, pair_setup, pair_teardown),
