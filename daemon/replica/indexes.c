@@ -54,7 +54,7 @@ enum perche_rc indexes_make(struct replica *r)
     r->indexed_version = r->schema_version;
     for (uint32_t i = 0; rc == PERCHE_OK && registry_at(r, i) != NULL; i++) {
         rc = index_relatives(r, registry_at(r, i));
-        if (rc == PERCHE_OK && r->hub) /* who alone looks for values used twice */
+        if (rc == PERCHE_OK) /* the hub looks for values used twice, a site for the record that a line of a file speaks of */
             rc = index_uniques(r, registry_at(r, i));
     }
     return rc;

@@ -6,9 +6,10 @@
 #define PERIOD(day) day " BETWEEN :from AND :to"
 
 const struct figure figures[] = {
-    {"entries", "people whose first enrolment began in the period; who comes by a transfer is none", FIGURE_COUNT, 0, false,
-     "SELECT 'enrolment' AS tab, origin_id AS id, entry_site_id AS site_id, entry_cohort_id AS cohort_id, NULL AS part, 1 AS n, NULL AS d,"
-     " contested, 0 AS waiting, 'entered ' || entered_on AS says FROM indicator_path WHERE " PERIOD("entered_on"), NULL, false},
+    {"entries", "people whose first enrolment began in the period; who comes by a transfer is none; ESF: and who stayed longer than that day", FIGURE_COUNT, 0, false,
+     "SELECT 'enrolment' AS tab, origin_id AS id, entry_site_id AS site_id, entry_cohort_id AS cohort_id, p.part, 1 AS n, NULL AS d,"
+     " contested, 0 AS waiting, 'entered ' || entered_on || coalesce(', left ' || exited_on, '') AS says FROM indicator_path JOIN (SELECT NULL AS part UNION ALL SELECT 'ESF') p"
+     " WHERE " PERIOD("entered_on") " AND (p.part IS NULL OR coalesce(exited_on, :as_of) > entered_on)", NULL, false},
     {"drop_outs", "entries of the period whose path ended with a drop-out reason, at whatever school; a transfer, a job or another training is none",
      FIGURE_PERCENT, 2, false,
      "SELECT 'enrolment' AS tab, last_id AS id, site_id, cohort_id, NULL AS part, dropped_out AS n, 1 AS d,"

@@ -67,6 +67,19 @@ def _():
     hub.sql("INSERT INTO outcome_mapping VALUES ('REGION_POS', 'EMP_PERMANENT', 'EMPLOYEE')")
 
 
+@case("who came and left on one day has entered, but is no participant of the ESF")
+def _():
+    entries = lambda: [parts("entries", "--from", "2016-03-07", "--to", "2016-03-07")[p]["value"] for p in (None, "ESF")]
+    expect("while all stay longer", entries(), ["4", "4"])
+    before = hub.json("report", "entries")["known_at"]
+    llp.sql(f"UPDATE enrolment SET actual_end = actual_start WHERE id = '{id(ENROLMENT, 4)}'")
+    llp.sync_wait()
+    expect("once one had left", entries(), ["4", "3"])
+    expect("as it was known before", parts("entries", "--known-at", before)["ESF"]["value"], "4")
+    llp.sql(f"UPDATE enrolment SET actual_end = '2016-08-05' WHERE id = '{id(ENROLMENT, 4)}'")
+    llp.sync_wait()
+
+
 @case("of a title that was tried twice the newest result of the period counts, and an earlier period keeps its own")
 def _():
     attempt = "INSERT INTO cert_attempt (enrolment_id, rncp_code, jury_on, result) VALUES ('{}', 'RNCP1', '{}', '{}')"
