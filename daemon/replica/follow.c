@@ -646,11 +646,39 @@ bool scope_orphans(struct replica *r)
     return found || looked == ORPHANS_LOOKED;
 }
 
+/* A row whose relatives are being followed, further up this stack. */
+struct followed {
+    const struct meta *m;
+    const struct followed *above;
+};
+
+static bool is_followed(const struct replica *r, const struct meta *m)
+{
+    for (const struct followed *f = r->followed; f != NULL; f = f->above)
+        if (f->m->table == m->table && f->m->key_n == m->key_n && memcmp(f->m->key, m->key, m->key_n) == 0)
+            return true;
+    return false;
+}
+
+static enum perche_rc follow_relatives(struct replica *r, const struct meta *m, bool children, const struct member_of *of, uint32_t of_count, uint32_t pusher)
+{
+    const struct followed here = {m, r->followed};
+    enum perche_rc rc = PERCHE_OK;
+
+    r->followed = &here;
+    if (children)
+        rc = follow_children(r, m, pusher);
+    if (rc == PERCHE_OK)
+        rc = follow_members(r, of, of_count, pusher);
+    r->followed = here.above;
+    return rc;
+}
+
 enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perche_value *values, uint32_t pusher)
 {
     struct member_of of[MEMBERS_OF_MAX];
     uint32_t old = m->scope, before = m->members, scope, members = 0, of_count;
-    bool moved;
+    bool moved, is_new;
     enum perche_rc rc = PERCHE_OK;
 
     assert(r->hub);
@@ -682,11 +710,11 @@ enum perche_rc scope_follow(struct replica *r, struct meta *m, const struct perc
         if (rc == PERCHE_OK)
             rc = scope_woken(r, pusher, 0);
     }
-    /* The child may have been written here first: it was nobody's until now. */
-    if (rc == PERCHE_OK && (moved || ((pusher == 0 || r->orphans) && m->entered == m->lsn && m->lsn > r->tx_lsn)))
-        rc = follow_children(r, m, pusher);
+    /* The child may have been written here first: it was nobody's until now. One that makes its site a member of the row leads back to it,
+     * which is to end there unless the row has moved by that. */
+    is_new = (pusher == 0 || r->orphans) && m->entered == m->lsn && m->lsn > r->tx_lsn && !is_followed(r, m);
     if (rc == PERCHE_OK)
-        rc = follow_members(r, of, of_count, pusher);
+        rc = follow_relatives(r, m, moved || is_new, of, of_count, pusher);
     if (rc == PERCHE_OK && strcmp(m->table->name, "site_reader") == 0)
         rc = reader_changed(r, m, values);
     return rc;

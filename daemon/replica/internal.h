@@ -268,6 +268,7 @@ struct replica {
     uint32_t thrown_count;
     struct outcome *outcome;     /* of the work under way: note_add() */
     bool put_back;               /* an older file was written into this one: tx_begin() fails from now on */
+    const struct followed *followed; /* rows whose relatives are being followed (follow.c) */
     bool deciding;               /* a person's value is being written: what is asked about its row is closed with the answer */
     int64_t thrown_version;      /* schema_version that this was at */
     bool suspect;                /* next_stamp(): now_ms is implausible, stamps go on from the last: mark the rows META_SUSPECT */

@@ -493,6 +493,20 @@ static void a_file_with_an_index_that_only_its_program_can_read_is_opened(void *
     }
 }
 
+/* Nor is a row that fails a CHECK of its table: any program can switch these off, and a merge does. */
+static void a_file_with_a_row_that_fails_a_check_is_opened(void **state)
+{
+    struct fixture *f = made();
+
+    (void)state;
+    change(f, "CREATE TABLE other (a INTEGER NOT NULL CHECK (a < 2)); PRAGMA ignore_check_constraints = ON; INSERT INTO other VALUES (3)");
+    fixture_open(f);
+    fixture_close(f);
+    change(f, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE other (a INTEGER NOT NULL, b TEXT NOT NULL)' WHERE name = 'other'");
+    refused(f, PERCHE_CORRUPT, "quick_check");
+    fixture_end(f);
+}
+
 static void a_newer_migration_is_refused_untouched(void **state)
 {
     struct fixture *f = made();
@@ -1019,6 +1033,7 @@ int main(void)
         cmocka_unit_test(a_file_of_an_earlier_format_gets_what_it_lacks),
         cmocka_unit_test(an_upgrade_that_was_cut_begins_anew),
         cmocka_unit_test(a_file_with_an_index_that_only_its_program_can_read_is_opened),
+        cmocka_unit_test(a_file_with_a_row_that_fails_a_check_is_opened),
         cmocka_unit_test(a_newer_migration_is_refused_untouched),
         cmocka_unit_test(a_distributed_migration_does_not_make_a_file_newer),
         cmocka_unit_test(a_replica_does_not_change_its_role),
