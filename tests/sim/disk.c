@@ -600,7 +600,6 @@ void disk_drop(struct disk *d, enum disk_process process)
 static int file_close(sqlite3_file *base)
 {
     struct handle *h = (struct handle *)base;
-
     struct handle **at = &h->disk->open;
 
     if (h->temporary) {
