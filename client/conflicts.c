@@ -337,6 +337,8 @@ static void say_decided(struct client *c, const json_t *result, const char *take
         fputs("The record had been deleted: it is back everywhere. If it was to stay deleted, delete it again.\n", c->err);
     if (strcmp(kind, "unique") == 0 && take)
         say_unique(c, result, json_is_null(json_object_get(result, "value")));
+    else if (strcmp(kind, "rule") == 0 && strcmp(get_text(result, "column"), "two situations") == 0)
+        fputs("The hub takes it for the outcome. What was seen stays as it was recorded.\n", c->err);
     else if (strcmp(kind, "rule") == 0)
         fputs("The records stay as they are: put the one that is wrong right (perche set, perche void).\n", c->err);
 }

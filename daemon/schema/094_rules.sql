@@ -5,6 +5,7 @@ DROP VIEW IF EXISTS perche_clash;
 DROP VIEW IF EXISTS decision_documented;
 DROP VIEW IF EXISTS decision_past;
 DROP VIEW IF EXISTS decision_due;
+DROP VIEW IF EXISTS decision_answered;
 DROP VIEW IF EXISTS decision_own;
 DROP VIEW IF EXISTS outcome_said;
 DROP VIEW IF EXISTS transfer_due;
@@ -24,6 +25,22 @@ CREATE VIEW decision_own AS
   WHERE d.decided_by = (SELECT site_id FROM perche_self) AND d.rule <> 'MANUAL'
     AND EXISTS (SELECT 1 FROM outcome_observation o WHERE o.id = d.observation_id AND o.situation = d.situation)
     AND json_array(d.enrolment_id, d.milestone) NOT IN (SELECT key FROM perche_conflict WHERE tab = 'outcome_decision' AND state = 'resolved' AND kind <> 'lww');
+
+-- What a person has answered who was asked which of two situations it is: the newest answer for each milestone. It is that person's decision, unless
+-- somebody has decided since by hand. The observations stay as they were made.
+CREATE VIEW decision_answered AS
+  WITH answer AS (
+    SELECT k.enrolment_id, k.milestone, t.situation, t.id AS observation_id, c.resolved_by AS decided_by,
+           strftime('%Y-%m-%dT%H:%M:%SZ', c.resolved_at / 1000, 'unixepoch') AS decided_at,
+           row_number() OVER (PARTITION BY k.enrolment_id, k.milestone ORDER BY c.resolved_at DESC, c.id DESC, t.id DESC) AS nth
+    FROM perche_conflict c JOIN outcome_observation k ON k.id = json_extract(c.key, '$[0]')
+    JOIN outcome_observation t ON t.enrolment_id = k.enrolment_id AND t.milestone = k.milestone AND t.situation || ' on ' || t.as_of = c.value
+    WHERE c.tab = 'outcome_observation' AND c.kind = 'rule' AND c.col = 'two situations' AND c.state = 'resolved')
+  SELECT a.enrolment_id, a.milestone, a.situation, a.observation_id, a.decided_by, a.decided_at
+  FROM answer a LEFT JOIN outcome_decision d ON d.enrolment_id = a.enrolment_id AND d.milestone = a.milestone
+  WHERE a.nth = 1 AND (d.enrolment_id IS NULL OR d.decided_at < a.decided_at
+                       OR (a.enrolment_id, a.milestone) IN (SELECT enrolment_id, milestone FROM decision_own))
+    AND NOT EXISTS (SELECT 1 FROM perche_contested c WHERE c.tab = 'outcome_decision' AND c.key = json_array(a.enrolment_id, a.milestone));
 
 -- What the observations of each milestone say that are near enough to tell: those that are nearest to its day count. clear: they name one
 -- situation alone. By the rule DOCUMENT_BEATS_DECLARED, once its code is open, the one situation among them of which there is a document.

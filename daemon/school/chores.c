@@ -163,14 +163,21 @@ static enum perche_rc documents(struct replica *r, bool *wrote)
     return r->fail;
 }
 
+#define DECIDE_ANEW " ON CONFLICT DO UPDATE SET situation = excluded.situation, observation_id = excluded.observation_id, rule = excluded.rule," \
+                    " decided_by = excluded.decided_by, decided_at = excluded.decided_at"
+
+/* First what persons have answered: the hub's own are made anew only where nobody has. */
 static enum perche_rc decisions(struct replica *r, const struct when *w, bool *wrote)
 {
-    sqlite3_stmt *s = ask(r, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
-                             " SELECT enrolment_id, milestone, situation, observation_id, rule, ?1, ?2 FROM decision_due WHERE true"
-                             " ON CONFLICT DO UPDATE SET situation = excluded.situation, observation_id = excluded.observation_id, rule = excluded.rule,"
-                             " decided_by = excluded.decided_by, decided_at = excluded.decided_at");
     int before = sqlite3_total_changes(r->db);
+    sqlite3_stmt *s;
 
+    if (ask_run(r, ask(r, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+                          " SELECT enrolment_id, milestone, situation, observation_id, 'MANUAL', decided_by, decided_at FROM decision_answered WHERE true" DECIDE_ANEW),
+                "decide an outcome as it was answered") != PERCHE_OK)
+        return r->fail;
+    s = ask(r, "INSERT INTO outcome_decision (enrolment_id, milestone, situation, observation_id, rule, decided_by, decided_at)"
+               " SELECT enrolment_id, milestone, situation, observation_id, rule, ?1, ?2 FROM decision_due WHERE true" DECIDE_ANEW);
     ask_bind_text(s, 1, r->node.site);
     ask_bind_text(s, 2, w->now);
     if (ask_run(r, s, "decide an outcome") == PERCHE_OK)

@@ -144,6 +144,38 @@ def _():
     expect("and as they are, afterwards", drop(), [1, 3, 0])
 
 
+@case("who is asked which of two situations it was decides the outcome by the answer, at once or against what the hub had made of the first; a later decision by hand stands")
+def _():
+    def decision(n):
+        return hub.sql(f"SELECT situation, rule, decided_by <> '', substr(observation_id, -2) FROM outcome_decision WHERE enrolment_id = '{id(ENROLMENT, n)}' AND milestone = 'M12'")
+
+    def answer(n, situation, reason):
+        story.wait_for("the question at the school", lambda: llp.count("perche_conflict", "col = 'two situations' AND state = 'open'") > 0, seconds=40)
+        question, side = llp.sql(f"SELECT c.id, iif(a_value LIKE '{situation}%', 'a', 'b') FROM perche_conflict c JOIN outcome_observation o ON c.key = json_array(o.id)"
+                                 f" WHERE c.state = 'open' AND c.col = 'two situations' AND o.enrolment_id = '{id(ENROLMENT, n)}'").split("|")
+        said = llp.run("conflicts", "resolve", question, "--take", side, "--reason", reason).stderr
+        expect_in("what that does", "The hub takes it for the outcome", said)
+        llp.sync_wait()
+
+    observe(41, 1, "2017-08-05", "EMP_PERMANENT", "M12")
+    story.together()
+    story.wait_for("the hub to decide", lambda: decision(1).startswith("EMP_PERMANENT|ONLY_ONE"), seconds=40)
+    observe(42, 1, "2017-08-05", "JOBSEEKING", "M12")
+    observe(43, 2, "2017-08-05", "EMP_PERMANENT", "M12")
+    observe(44, 2, "2017-08-05", "STUDIES", "M12")
+    story.together()
+    answer(1, "JOBSEEKING", "the attestation")
+    answer(2, "STUDIES", "the card")
+    story.wait_for("the answers to be the outcomes", lambda: (decision(1), decision(2)) == ("JOBSEEKING|MANUAL|1|42", "STUDIES|MANUAL|1|44"), seconds=40)
+    llp.sync_wait()
+    llp.perche("set", "outcome_decision", f"{id(ENROLMENT, 2)},M12", "situation=EMP_PERMANENT")
+    llp.sync_wait()
+    observe(45, 2, "2017-08-06", "JOBSEEKING", "M12")
+    story.together()
+    expect("decided by hand since", decision(2).split("|")[0], "EMP_PERMANENT")
+    expect("nothing waits", hub.sql("SELECT count(*) FROM decision_answered"), "0")
+
+
 @case("two offices decide unlike: a question for a person, until the hub opens the rule that a document beats what was declared; of two documents none")
 def _():
     decide = ("INSERT INTO outcome_observation (id, enrolment_id, milestone, as_of, situation, source, proof, recorded_at, recorded_site, recorded_by) SELECT '{0}', '{1}', 'M3', '2016-11-05', '{2}',"
