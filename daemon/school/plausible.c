@@ -68,6 +68,22 @@ static bool stays(const struct entry_table *e, const struct entry_value *values,
     return true;
 }
 
+/* A transfer leads to another school, on its day or later; whose the enrolment is is known where that is here. */
+static bool plausible_transfer(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
+{
+    int64_t n = 0;
+    bool given = false;
+    const char *from = coming(e, values, there, "from_site", &n, &given), *to = coming(e, values, there, "to_site", &n, &given);
+    const char *asked = coming(e, values, there, "asked_on", &n, &given), *effective = coming(e, values, there, "effective_on", &n, &given);
+
+    if (!given)
+        return true;
+    if (from != NULL && to != NULL && strcmp(from, to) == 0)
+        return entry_fault_is(fault, "to_site", "the learner is at that school already: a transfer leads to another one");
+    return asked == NULL || effective == NULL || strcmp(effective, asked) >= 0 ||
+           entry_fault_is(fault, "effective_on", "%s is before the day on which it is asked for, %s", effective, asked);
+}
+
 bool entry_plausible(const struct entry_table *e, const struct entry_value *values, sqlite3_stmt *there, struct entry_fault *fault)
 {
     int64_t n = 0;
@@ -106,5 +122,7 @@ bool entry_plausible(const struct entry_table *e, const struct entry_value *valu
         if (!named)
             return entry_fault_is(fault, "birth_family_name", "a learner has a name: birth_family_name and given_names");
     }
+    if (strcmp(e->t->name, "transfer") == 0 && !plausible_transfer(e, values, there, fault))
+        return false;
     return strcmp(e->t->name, "attendance") != 0 || plausible_mark(e, values, there, fault);
 }

@@ -70,7 +70,7 @@ static enum perche_rc instant(struct replica *r, const char *text, uint64_t *ms)
         made_of(r, "SELECT unixepoch(?1) * 1000 + CAST(substr(strftime('%f', ?1), 4) AS INTEGER)", text, number, sizeof number) != PERCHE_OK)
         return r->fail;
     if (strcmp(same, text) != 0 || *number == '-')
-        return fail(r, PERCHE_USAGE, "known_at is an instant such as 2018-05-31T12:00:00Z, not \"%s\"", text);
+        return fail(r, PERCHE_USAGE, "known_at is an instant such as 2018-05-31T12:00:00Z (Z: in UTC), not \"%s\"", text);
     *ms = strtoull(number, NULL, 10);
     return PERCHE_OK;
 }
@@ -116,6 +116,8 @@ static enum perche_rc ask_what(struct replica *r, struct args *a, struct asked *
         return fail(r, PERCHE_USAGE, "by is \"site\" or \"cohort\", not \"%s\"", q->by);
     if (*q->known != '\0' && instant(r, q->known, &q->known_ms) != PERCHE_OK)
         return r->fail;
+    if (q->known_ms > r->now_ms)
+        return fail(r, PERCHE_USAGE, "known_at %s is to come: what will be known then is not known", q->known);
     if (one_id(r, "site", "SELECT id FROM site WHERE id = ?1 OR code = ?1 COLLATE NOCASE OR name = ?1 COLLATE NOCASE", q->site) != PERCHE_OK)
         return r->fail;
     return one_id(r, "cohort", "SELECT id FROM cohort WHERE id = ?1 OR code = ?1 COLLATE NOCASE", q->cohort);

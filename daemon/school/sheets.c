@@ -42,11 +42,37 @@ static uint16_t minutes_of(sqlite3_stmt *s, int column)
     return n < 0 ? 0 : n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
 }
 
+/* An id as it is written, whatever it is made of: a program may have put any character into it. */
+struct whole_id {
+    uint32_t n;
+    char p[PERCHE_KEY_BYTES_MAX];
+};
+
+static void id_take(struct whole_id *id, sqlite3_stmt *s, int column)
+{
+    const void *text = sqlite3_column_text(s, column);
+    int n = sqlite3_column_bytes(s, column);
+
+    id->n = text == NULL ? 0 : (uint32_t)n < sizeof id->p ? (uint32_t)n : (uint32_t)sizeof id->p; /* no key is longer */
+    memcpy(id->p, text != NULL ? text : "", id->n);
+}
+
+static void id_bind(sqlite3_stmt *s, int i, const struct whole_id *id)
+{
+    if (s != NULL)
+        (void)sqlite3_bind_text(s, i, id->p, (int)id->n, SQLITE_STATIC); /* a copy may fail, and would leave NULL there */
+}
+
+static bool id_same(const struct whole_id *a, const struct whole_id *b)
+{
+    return a->n == b->n && memcmp(a->p, b->p, a->n) == 0;
+}
+
 /* @s: one_sheet, ready. */
-static enum perche_rc make_sheet(struct replica *r, sqlite3_stmt *s, const char *enrolment, struct sheet *out)
+static enum perche_rc make_sheet(struct replica *r, sqlite3_stmt *s, const struct whole_id *enrolment, struct sheet *out)
 {
     out->count = 0;
-    ask_bind_text(s, 1, enrolment);
+    id_bind(s, 1, enrolment);
     while (ask_row(r, s, "add up a sheet")) {
         if (out->count == out->cap) {
             uint32_t cap = out->cap * 2 + 256;
@@ -188,28 +214,29 @@ static bool list_changes(struct replica *r, const char *into, uint64_t after, ui
 
 /* ---- keeping them ------------------------------------------------------------------------- */
 
-static enum perche_rc keep_one(struct replica *r, sqlite3_stmt *make, sqlite3_stmt *put, const char *enrolment, struct sheet *sheet)
+static enum perche_rc keep_one(struct replica *r, sqlite3_stmt *make, sqlite3_stmt *put, const struct whole_id *enrolment, struct sheet *sheet)
 {
     if (make_sheet(r, make, enrolment, sheet) != PERCHE_OK)
         return r->fail;
-    ask_bind_text(put, 1, enrolment);
+    id_bind(put, 1, enrolment);
     (void)sqlite3_bind_blob(put, 2, sheet->count > 0 ? (const void *)sheet->days : "", (int)(sheet->count * sizeof sheet->days[0]), SQLITE_STATIC); /* a failed bind shows: NOT NULL */
     return sql_run(r, put, "keep a sheet");
 }
 
 /* @filled: up to that enrolment; NULL: all of them. */
-static enum perche_rc set_at(struct replica *r, uint64_t lsn, const char *filled)
+static enum perche_rc set_at(struct replica *r, uint64_t lsn, const struct whole_id *filled)
 {
     sqlite3_stmt *s = ask(r, "UPDATE perche_sheet_at SET lsn = ?1, filled = ?2");
 
     if (s != NULL)
         (void)sqlite3_bind_int64(s, 1, (sqlite3_int64)lsn); /* a failed bind shows: NOT NULL */
-    ask_bind_text(s, 2, filled);
+    if (filled != NULL)
+        id_bind(s, 2, filled);
     return ask_run(r, s, "note how far the sheets are");
 }
 
 /* Where the sheets are; the first time they are begun. */
-static enum perche_rc sheets_at(struct replica *r, uint64_t *lsn, bool *filling, char at[PERCHE_ID_BYTES_MAX])
+static enum perche_rc sheets_at(struct replica *r, uint64_t *lsn, bool *filling, struct whole_id *at)
 {
     sqlite3_stmt *s;
 
@@ -223,7 +250,7 @@ static enum perche_rc sheets_at(struct replica *r, uint64_t *lsn, bool *filling,
     if (ask_row(r, s, "read how far the sheets are")) {
         *lsn = (uint64_t)sqlite3_column_int64(s, 0);
         *filling = sqlite3_column_int(s, 1) != 0;
-        (void)snprintf(at, PERCHE_ID_BYTES_MAX, "%s", ask_text(s, 2));
+        id_take(at, s, 2);
     }
     sqlite3_finalize(s);
     return r->fail;
@@ -251,12 +278,12 @@ enum perche_rc sheets_keep(struct replica *r, bool *more)
 {
     sqlite3_stmt *s, *make = NULL, *put = NULL, *done = NULL;
     struct sheet sheet = {0};
-    char at[PERCHE_ID_BYTES_MAX] = "";
+    struct whole_id at = {.n = 0};
     uint64_t lsn = 0;
     uint32_t n = 0;
     bool filling = false;
 
-    if (sheets_at(r, &lsn, &filling, at) != PERCHE_OK || (!filling && catch_up(r, lsn, more) != PERCHE_OK))
+    if (sheets_at(r, &lsn, &filling, &at) != PERCHE_OK || (!filling && catch_up(r, lsn, more) != PERCHE_OK))
         return r->fail;
     make = ask(r, one_sheet);
     put = ask(r, "INSERT INTO perche_sheet (enrolment_id, body) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body");
@@ -265,17 +292,17 @@ enum perche_rc sheets_keep(struct replica *r, bool *more)
     while (make != NULL && put != NULL && done != NULL && n < SHEETS_AT_ONCE) {
         bool found;
 
-        ask_bind_text(s, 1, at);
+        id_bind(s, 1, &at);
         found = ask_row(r, s, "look for sheets");
         if (found)
-            (void)snprintf(at, sizeof at, "%s", ask_text(s, 0));
+            id_take(&at, s, 0);
         if (s != NULL)
             (void)sqlite3_reset(s); /* its error was seen by the step */
         if (!found)
             break;
         n++;
-        ask_bind_text(done, 1, at);
-        if (keep_one(r, make, put, at, &sheet) != PERCHE_OK || (!filling && sql_run(r, done, "note a sheet") != PERCHE_OK))
+        id_bind(done, 1, &at);
+        if (keep_one(r, make, put, &at, &sheet) != PERCHE_OK || (!filling && sql_run(r, done, "note a sheet") != PERCHE_OK))
             break;
     }
     sqlite3_finalize(s);
@@ -284,7 +311,7 @@ enum perche_rc sheets_keep(struct replica *r, bool *more)
     sqlite3_finalize(done);
     free(sheet.days);
     if (r->fail == PERCHE_OK && filling)
-        (void)set_at(r, lsn, n == SHEETS_AT_ONCE ? at : NULL);
+        (void)set_at(r, lsn, n == SHEETS_AT_ONCE ? &at : NULL);
     *more |= n == SHEETS_AT_ONCE;
     return r->fail;
 }
@@ -299,7 +326,7 @@ struct summing {
 };
 
 struct one {
-    char enrolment[PERCHE_ID_BYTES_MAX], site[PERCHE_ID_BYTES_MAX], cohort[PERCHE_ID_BYTES_MAX];
+    struct whole_id enrolment, site, cohort;
     struct sheet sheet;
     struct sums {
         int64_t gross_n, gross_d, net_n, net_d, unmarked, contested;
@@ -310,12 +337,12 @@ static enum perche_rc read_sheet(struct summing *m, struct one *o)
 {
     bool is_behind;
 
-    ask_bind_text(m->behind, 1, o->enrolment);
+    id_bind(m->behind, 1, &o->enrolment);
     is_behind = ask_row(m->r, m->behind, "look for a sheet that is behind");
     (void)sqlite3_reset(m->behind); /* its error was seen by the step */
     if (m->r->fail != PERCHE_OK || is_behind)
-        return m->r->fail != PERCHE_OK ? m->r->fail : make_sheet(m->r, m->make, o->enrolment, &o->sheet);
-    ask_bind_text(m->get, 1, o->enrolment);
+        return m->r->fail != PERCHE_OK ? m->r->fail : make_sheet(m->r, m->make, &o->enrolment, &o->sheet);
+    id_bind(m->get, 1, &o->enrolment);
     o->sheet.count = 0;
     if (ask_row(m->r, m->get, "read a sheet")) {
         uint32_t n = (uint32_t)sqlite3_column_bytes(m->get, 0) / (uint32_t)sizeof(struct half_day);
@@ -367,7 +394,7 @@ static uint32_t first_at(const struct sheet *sheet, const struct half_day *h)
 
 static bool one_group(const struct one *a, const struct one *b, char by)
 {
-    return by == '\0' || strcmp(by == 's' ? a->site : a->cohort, by == 's' ? b->site : b->cohort) == 0;
+    return by == '\0' || id_same(by == 's' ? &a->site : &a->cohort, by == 's' ? &b->site : &b->cohort);
 }
 
 /* Is the half-day @i of @all[own] the one that counts, of all that the person has at that time in that group? As the view has it: by planned, attended,
@@ -416,9 +443,9 @@ static enum perche_rc add_person(struct summing *m, struct one *all, uint32_t co
         }
         if (o->here.gross_d == 0 && o->here.unmarked == 0)
             continue;
-        ask_bind_text(m->put, 1, o->enrolment);
-        ask_bind_text(m->put, 2, o->site);
-        ask_bind_text(m->put, 3, o->cohort);
+        id_bind(m->put, 1, &o->enrolment);
+        id_bind(m->put, 2, &o->site);
+        id_bind(m->put, 3, &o->cohort);
         bind_sum(m->put, 4, o->here.gross_n);
         bind_sum(m->put, 5, o->here.gross_d);
         bind_sum(m->put, 6, o->here.net_n);
@@ -443,7 +470,7 @@ static enum perche_rc sum_all(struct summing *m, const char *site, const char *c
     sqlite3_stmt *s = ask(m->r, "SELECT e.id, e.site_id, e.cohort_id, coalesce(l.person_id, e.learner_id) FROM enrolment e LEFT JOIN learner_person l ON l.learner_id = e.learner_id"
                                 " LEFT JOIN enrolment_status_now n ON n.enrolment_id = e.id WHERE e.actual_start IS NOT NULL AND n.status IS NOT 'NEVER_STARTED'"
                                 " AND (?1 = '' OR e.site_id = ?1) AND (?2 = '' OR e.cohort_id = ?2) ORDER BY 4, 1");
-    char person[PERCHE_ID_BYTES_MAX] = "";
+    struct whole_id person = {.n = 0}, next;
     uint32_t n = 0;
 
     ask_bind_text(s, 1, site);
@@ -451,15 +478,16 @@ static enum perche_rc sum_all(struct summing *m, const char *site, const char *c
     if (all == NULL)
         (void)fail(m->r, PERCHE_NOMEM, "no memory to add attendance up");
     while (m->r->fail == PERCHE_OK && ask_row(m->r, s, "read the enrolments")) {
-        if (n > 0 && (strcmp(person, ask_text(s, 3)) != 0 || n == ENROLMENTS_MAX)) {
+        id_take(&next, s, 3);
+        if (n > 0 && (!id_same(&person, &next) || n == ENROLMENTS_MAX)) {
             if (add_person(m, all, n) != PERCHE_OK)
                 break;
             n = 0;
         }
-        (void)snprintf(person, sizeof person, "%s", ask_text(s, 3));
-        (void)snprintf(all[n].enrolment, sizeof all[n].enrolment, "%s", ask_text(s, 0));
-        (void)snprintf(all[n].site, sizeof all[n].site, "%s", ask_text(s, 1));
-        (void)snprintf(all[n].cohort, sizeof all[n].cohort, "%s", ask_text(s, 2));
+        person = next;
+        id_take(&all[n].enrolment, s, 0);
+        id_take(&all[n].site, s, 1);
+        id_take(&all[n].cohort, s, 2);
         if (read_sheet(m, &all[n++]) != PERCHE_OK)
             break;
     }

@@ -230,7 +230,7 @@ static bool read_reference(struct replica *r, struct entry_table *e, struct entr
         return set_id(r, out, found);
     if (n < 0)
         return entry_fault_is(fault, c->name, "several rows of %s begin with \"%.60s\": give more of the id", table, text);
-    if (is_empty(r, table)) /* nothing is loaded to judge it by */
+    if (entry_is_uuid(text) && is_empty(r, table)) /* nothing is loaded to judge it by; a name is none of its ids */
         return r->fail == PERCHE_OK && set_id(r, out, text);
     return entry_fault_is(fault, c->name, entry_is_uuid(text) ? "no row of %s has the id %.60s here: write that row first" : "no row of %s is called \"%.60s\" here: give its id, or write that row first",
                     table, text);

@@ -188,6 +188,16 @@ def _():
     llp.sync_wait()
 
 
+@case("a transfer leads to another school and not back in time; who is named in a table without rows is no id")
+def _():
+    who, e = enrolled("Odette", "Toutain", "07/04/1990")
+    asked = ["add", "transfer", f"learner_id={who}", f"enrolment_id={e}", "from_site=La Loupe", "to_cohort_id=01487832-4000-7000-8003-000000000009", "asked_on=2014-11-03", "state=ASKED"]
+    no(*asked, "to_site=La Loupe", "effective_on=2014-12-01", words=("leads to another one",))
+    no(*asked, "to_site=Chartres", "effective_on=2014-11-02", words=("before the day on which it is asked for",))
+    llp.perche(*asked, "to_site=Chartres", "effective_on=2014-11-03")
+    no("add", "training", "title=Pâtisserie", "pedagogy_org_id=Personne", node=new.hub, words=('no row of organisation is called "Personne"',))
+
+
 @case("a site that only reads the records of another is told so at once, and writes them once it may")
 def _():
     hub.sql("INSERT INTO site_reader (site_id, reader_id, area, may_write) SELECT a.id, b.id, 'placement', 0 FROM site a, site b WHERE a.code = 'LLP' AND b.code = 'CHR'")

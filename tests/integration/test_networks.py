@@ -158,7 +158,8 @@ def _():
     hub = hubs["webogreen"]
     for args, word in ((("nothing",), "there is no figure nothing"), (("entries", "--from", "2015-02-30"), "is no day"),
                        (("entries", "--by", "moon"), 'by is "site" or "cohort"'), (("entries", "--site", "Atlantis"), 'no site "Atlantis"'),
-                       (("entries", "--from", "2016-01-01", "--to", "2015-01-01"), "the period ends"), (("entries", "--known-at", "yesterday"), "known_at is an instant")):
+                       (("entries", "--from", "2016-01-01", "--to", "2015-01-01"), "the period ends"), (("entries", "--known-at", "yesterday"), "known_at is an instant"),
+                       (("entries", "--known-at", "2100-01-01T00:00:00Z"), "is to come")):
         p = hub.run("report", *args)
         expect(f"exit of {args}", p.returncode in (1, 2), True)
         expect_in(f"what is said of {args}", word, p.stderr)

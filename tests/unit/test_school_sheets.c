@@ -269,10 +269,31 @@ static void it_catches_up_with_whatever_was_written(void **state)
     assert_string_equal(at_hub(p, "SELECT (SELECT count(*) FROM perche_sheet) - (SELECT count(*) FROM enrolment)"), "0");
 }
 
+/* A program may put any character into an id, and as many as a key has room for: each has its sheet, and the work ends. */
+static void an_id_of_any_kind_has_its_sheet(void **state)
+{
+    struct pair *p = *state;
+    uint32_t turns = 0;
+
+    begin(p);
+    for (int round = 0; round < 2; round++) { /* while the sheets are begun, and afterwards */
+        write_at_hub(p, sqlite3_mprintf("INSERT INTO enrolment (id, learner_id, cohort_id, site_id, planned_start, planned_end, actual_start)"
+                                        " SELECT value || '%d', %Q, %Q, site_id, '2026-02-01', '2026-02-28', '2026-02-01' FROM perche_self,"
+                                        " (SELECT 'a' || char(0) || 'b' AS value UNION ALL SELECT 'a' || char(0) UNION ALL SELECT hex(zeroblob(200)) UNION ALL SELECT hex(zeroblob(201)))",
+                                        round, LEARNER(0), COHORT(0)));
+        while (turns < 100 && keep(p))
+            turns++;
+    }
+    assert_true(turns < 100);
+    assert_string_equal(at_hub(p, "SELECT count(*) FROM perche_sheet_behind"), "0");
+    assert_string_equal(at_hub(p, "SELECT count(*) FROM enrolment WHERE id NOT IN (SELECT enrolment_id FROM perche_sheet)"), "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_stories),
+        cmocka_unit_test_setup_teardown(an_id_of_any_kind_has_its_sheet, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(it_catches_up_with_whatever_was_written, pair_setup, pair_teardown),
         cmocka_unit_test_setup_teardown(what_a_program_has_just_written_is_asked_of_the_marks, pair_setup, pair_teardown),
     };
